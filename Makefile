@@ -1,0 +1,40 @@
+# Each target makes the virtual environment that it needs, then runs.
+PYTHON ?= python3
+BIN = .venv/bin
+
+.PHONY: demo test test-slow lint types bench clean
+
+demo: .venv/ready
+	$(BIN)/likewise demo
+
+test: .venv/ready-dev
+	$(BIN)/pytest
+
+test-slow: .venv/ready-dev
+	$(BIN)/pytest -m slow
+
+lint: .venv/ready-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/ready-dev
+	$(BIN)/mypy
+
+bench: .venv/ready-bench
+	$(BIN)/python -m benchmarks
+
+.venv/ready: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install -q -c constraints.txt -e .
+	touch $@
+
+.venv/ready-dev: .venv/ready
+	$(BIN)/pip install -q -c constraints.txt -e '.[all,dev]'
+	touch $@
+
+.venv/ready-bench: .venv/ready-dev
+	$(BIN)/pip install -q -c constraints.txt -e '.[bench]'
+	touch $@
+
+clean:
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,215 @@
+"""Images that are one array: `.npy`, `.npz`, or NumPy and torch in memory.
+
+How the axes are told apart: three are (n, h, w), grey. Four are (n, h, w, c) or (n, c, h, w), whichever has
+1 or 3 at c; where both fit, NumPy arrays and files are channels-last and torch tensors channels-first.
+What the numbers mean: integers are 0 to 255, floats are 0 to 1, bools are black and white.
+"""
+
+from __future__ import annotations
+
+import shutil
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Int, Integer, Shaped, UInt8
+from torch import Tensor
+
+from likewise.data.cache import cached, digest
+from likewise.data.source import Indices, Request
+from likewise.errors import UserError
+
+ACCEPTS = "a .npy or .npz file, an array or tensor in memory, or a pair (images, labels) of them"
+IMAGE_KEYS = ("x", "images", "data", "arr_0")
+LABEL_KEYS = ("y", "labels", "targets", "label")
+CHECKED = 64
+
+
+class ArraySource:
+    """The rows of an array as uint8 `(n, c, h, w)`; a memory-mapped array stays on the disk.
+
+    `pixels` has axes n, c, h, w (a transposed or strided view is fine). Raises `UserError` where values are
+    out of range or not finite: for some rows spread over the array when it is made, for the others when they
+    are read.
+    """
+
+    modality = "image"
+
+    def __init__(
+        self,
+        pixels: Shaped[np.ndarray, "n c h w"],
+        labels: Integer[np.ndarray, "n"] | None = None,
+        *,
+        name: str,
+        classes: Sequence[str] = (),
+    ) -> None:
+        self.pixels = pixels
+        self.name = name
+        self.ids = Indices(len(pixels))
+        self.classes = list(classes)
+        self.skipped: list[tuple[str, str]] = []
+        self._labels = labels
+        for i in np.linspace(0, len(pixels) - 1, min(CHECKED, len(pixels))).astype(int):
+            levels(pixels[i : i + 1], name)
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def read(self, indices: Int[Tensor, "n"]) -> UInt8[Tensor, "n c h w"]:
+        rows = levels(self.pixels[indices.cpu().numpy()], self.name)
+        return torch.from_numpy(np.ascontiguousarray(rows))
+
+    def labels(self) -> Int[Tensor, "len"]:
+        if self._labels is None:
+            raise UserError(f"{self.name} has no labels; give them as a pair (images, labels)")
+        return torch.from_numpy(self._labels.astype(np.int64))
+
+
+def open_source(request: Request) -> ArraySource | None:
+    """The source of an array, an array file or a pair (images, labels); None for anything else."""
+    data, name = request.data, "array"
+    images: Any
+    labels: Any = None
+    if isinstance(data, Path):
+        if data.suffix.lower() not in (".npy", ".npz") or not data.is_file():
+            return None
+        name = data.stem + (f":{request.split}" if request.split else "")
+        images, labels = _load(data, request.split)
+    elif isinstance(data, tuple) and len(data) == 2 and _is_array(data[0]):
+        images, labels = data
+    elif _is_array(data):
+        images = data
+    else:
+        return None
+    pixels = planes(images, name)
+    numbers, classes = (None, []) if labels is None else numbered(labels, len(pixels), name)
+    return ArraySource(pixels, numbers, name=name, classes=classes)
+
+
+def splits(path: Path) -> list[str]:
+    """The splits of an `.npz` that holds several, as `x_train` and `x_test`, or `train_images` and so on."""
+    with zipfile.ZipFile(path) as archive:
+        keys = [name.removesuffix(".npy") for name in archive.namelist()]
+    found = {}
+    for key in keys:
+        for image_key in IMAGE_KEYS:
+            if key.lower().startswith(image_key + "_") or key.lower().endswith("_" + image_key):
+                found[key.lower().removeprefix(image_key + "_").removesuffix("_" + image_key)] = True
+    return list(found)
+
+
+def planes(images: Any, name: str) -> Shaped[np.ndarray, "n c h w"]:
+    """A view of any supported array with axes n, c, h, w; the module says which axis is which."""
+    torch_order = isinstance(images, Tensor)
+    if torch_order:
+        images = images.detach().cpu()
+        images = (images.float() if images.dtype == torch.bfloat16 else images).numpy()
+    shape = tuple(images.shape)
+    if images.dtype.kind not in "buif":
+        raise UserError(f"{name}: images must be numbers, got an array of {images.dtype}")
+    if len(shape) == 3 and shape[2] > 4:
+        images = images[:, None]
+    elif len(shape) == 4 and (shape[1] in (1, 3) or shape[3] in (1, 3)):
+        first = shape[1] in (1, 3) and (torch_order or shape[3] not in (1, 3))
+        images = images if first else images.transpose(0, 3, 1, 2)
+    else:
+        raise UserError(
+            f"{name}: images must be shaped (n, h, w), (n, h, w, c) or (n, c, h, w) with c = 1 or 3, "
+            f"got {shape}"
+        )
+    if 0 in shape:
+        raise UserError(f"{name} holds no image, its shape is {shape}")
+    return images
+
+
+def levels(rows: Shaped[np.ndarray, "n c h w"], name: str) -> UInt8[np.ndarray, "n c h w"]:
+    """Rows of any supported type as uint8; `UserError` where a value is out of range or not finite."""
+    if rows.dtype == np.uint8:
+        return rows
+    if rows.dtype.kind == "b":
+        return rows.astype(np.uint8) * 255
+    low, high = rows.min(), rows.max()
+    top = 1 if rows.dtype.kind == "f" else 255
+    # Written so that NaN fails too.
+    if not (low >= 0 and high <= top):
+        raise UserError(
+            f"{name}: {rows.dtype} images must lie between 0 and {top}, got values from {low} to {high}; "
+            "scale them, or give uint8"
+        )
+    return (rows * 255 + 0.5).astype(np.uint8) if top == 1 else rows.astype(np.uint8)
+
+
+def numbered(
+    labels: Any, count: int, name: str, names: Sequence[str] = ()
+) -> tuple[Int[np.ndarray, "n"], list[str]]:
+    """Labels of any kind (whole numbers, text) as numbers from 0, and the class names they stand for.
+
+    Whole numbers that count within `names` stay what they are and get these names.
+    """
+    labels = np.asarray(labels.detach().cpu() if isinstance(labels, Tensor) else labels)
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.shape != (count,):
+        raise UserError(f"{name}: {count:,} images need as many labels, got labels of shape {labels.shape}")
+    if labels.dtype.kind not in "biuUS":
+        raise UserError(f"{name}: labels must be whole numbers or text, got {labels.dtype}")
+    if names and labels.dtype.kind in "iu" and labels.min() >= 0 and labels.max() < len(names):
+        return labels.astype(np.int64), list(names)
+    values, numbers = np.unique(labels, return_inverse=True)
+    classes = [value.decode() if isinstance(value, bytes) else str(value) for value in values.tolist()]
+    return numbers.astype(np.int64), classes
+
+
+def _is_array(data: Any) -> bool:
+    return isinstance(data, np.ndarray | Tensor)
+
+
+def _load(path: Path, split: str | None) -> tuple[np.ndarray, np.ndarray | None]:
+    try:
+        if path.suffix.lower() == ".npy":
+            if split:
+                raise UserError(f"{path} is one array and has no split {split!r}")
+            return np.load(path, mmap_mode="r", allow_pickle=False), None
+        with zipfile.ZipFile(path) as archive:
+            keys = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
+        images = _find(keys, IMAGE_KEYS, split)
+        if images is None:
+            raise UserError(
+                f"{path} holds no images{f' of a split {split!r}' if split else ''}: looked for "
+                f"{', '.join(_named(IMAGE_KEYS[:2], split))}; it holds {', '.join(keys) or 'nothing'}"
+            )
+        labels = _find(keys, LABEL_KEYS, split)
+        return _member(path, images), None if labels is None else np.array(_member(path, labels))
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(f"{path} cannot be read as an array: {' '.join(str(error).split())}") from error
+
+
+def _named(keys: Sequence[str], split: str | None) -> list[str]:
+    return [name for key in keys for name in ([f"{key}_{split}", f"{split}_{key}"] if split else [key])]
+
+
+def _find(keys: list[str], wanted: Sequence[str], split: str | None) -> str | None:
+    lower = {key.lower(): key for key in keys}
+    return next((lower[name] for name in _named(wanted, split) if name in lower), None)
+
+
+def _member(path: Path, key: str) -> np.ndarray:
+    """One array of an `.npz`, memory-mapped from a copy unpacked into the cache."""
+
+    def build(building: Path) -> dict[str, Any]:
+        with (
+            zipfile.ZipFile(path) as archive,
+            archive.open(f"{key}.npy") as packed,
+            (building / "array.npy").open("wb") as out,
+        ):
+            shutil.copyfileobj(packed, out)
+        return {}
+
+    stat = path.stat()
+    folder, _ = cached("unpacked", digest([path.resolve(), stat.st_size, stat.st_mtime_ns, key]), build)
+    return np.load(folder / "array.npy", mmap_mode="r", allow_pickle=False)

@@ -1,0 +1,97 @@
+"""The loader: batches of a source, in an order that is a pure function of (seed, epoch)."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from jaxtyping import Int
+from torch import Tensor
+
+from likewise.data.source import Source
+
+AHEAD = 2  # batches read before they are asked for: one to hide the disk, one to hide its hiccups
+
+
+def order(samples: int, *, seed: int, epoch: int) -> Int[Tensor, "samples"]:
+    """The order in which an epoch visits the samples: a permutation, the same for the same (seed, epoch)."""
+    return torch.from_numpy(np.random.default_rng((seed, epoch)).permutation(samples))
+
+
+class Loader:
+    """All batches of a training, one after the other, from any step on.
+
+    The training is one stream of `len(loader) = epochs * steps_per_epoch` batches; incomplete last batches of an
+    epoch are dropped. Batch `k` depends on (seed, k) alone, so a resumed training reads what it would have read.
+    A thread reads ahead. With several processes (torch.distributed) each reads its part of every batch.
+
+    Args:
+        source: where the samples come from.
+        batch: samples a step, over all processes.
+        epochs: passes over the source.
+        seed: of the order.
+    """
+
+    def __init__(self, source: Source, *, batch: int, epochs: int, seed: int) -> None:
+        self.source, self.batch, self.epochs, self.seed = source, batch, epochs, seed
+        self.steps_per_epoch = len(source) // batch
+        self.start = 0
+        self.given = 0
+
+    def __len__(self) -> int:
+        return self.steps_per_epoch * self.epochs
+
+    def state_dict(self) -> dict[str, int]:
+        return {"step": self.given}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self.start = state["step"]
+
+    def _indices(self) -> Iterator[Int[Tensor, "part"]]:
+        parallel = dist.is_available() and dist.is_initialized()
+        rank, world = (dist.get_rank(), dist.get_world_size()) if parallel else (0, 1)
+        part = self.batch // world
+        for step in range(self.start, len(self)):
+            epoch, within = divmod(step, self.steps_per_epoch)
+            if within == 0 or step == self.start:
+                permutation = order(len(self.source), seed=self.seed, epoch=epoch)
+            first = within * self.batch + rank * part
+            yield permutation[first : first + part]
+
+    def __iter__(self) -> Iterator[Any]:
+        self.given = self.start
+        ready: queue.Queue[Any] = queue.Queue(maxsize=AHEAD)
+        stop = threading.Event()
+
+        def put(item: Any) -> bool:
+            while not stop.is_set():
+                try:
+                    ready.put(item, timeout=0.1)
+                    return True
+                except queue.Full:
+                    continue
+            return False
+
+        def read() -> None:
+            try:
+                for indices in self._indices():
+                    if not put(self.source.read(indices)):
+                        return
+                put(None)
+            except BaseException as error:  # handed to the training, which raises it
+                put(error)
+
+        threading.Thread(target=read, daemon=True, name="likewise-loader").start()
+        try:
+            while (item := ready.get()) is not None:
+                if isinstance(item, BaseException):
+                    raise item
+                self.given += 1
+                yield item
+        finally:
+            stop.set()

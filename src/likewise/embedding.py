@@ -1,0 +1,101 @@
+"""Put an encoder to use: the embeddings of a source, streamed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Float, Int
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor, nn
+
+from likewise.errors import UserError
+
+if TYPE_CHECKING:
+    from likewise.data.source import Source
+    from likewise.methods.base import Views
+
+
+def embeddings(
+    encoder: nn.Module,
+    views: Views,
+    source: Source,
+    indices: Int[Tensor, " n"] | None = None,
+    *,
+    batch: int = 512,
+) -> Iterator[Float[Tensor, "part dim"]]:
+    """Embeddings of the plain views of `source`, all of it or at `indices`, a batch at a time, on the CPU in float32."""
+    device = next((p.device for p in encoder.parameters()), torch.device("cpu"))
+    encoder.eval()
+    for part in (torch.arange(len(source)) if indices is None else indices).split(batch):
+        with torch.inference_mode():
+            yield encoder(views.plain(source.read(part).to(device))).float().cpu()
+
+
+def write_embeddings(
+    encoder: nn.Module, views: Views, source: Source, out: Path, *, batch: int, progress: bool
+) -> tuple[int, int]:
+    """Write embeddings to `.parquet` (id, label where there are any, vector) or `.npy` (vectors); returns rows and dim.
+
+    Raises:
+        UserError: for another ending.
+    """
+    if out.suffix not in (".parquet", ".npy"):
+        raise UserError(f"out must end in .parquet or .npy, got {out}")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    parts = -(-len(source) // batch)
+    stream = track(
+        embeddings(encoder, views, source, batch=batch),
+        total=parts,
+        description="embedding",
+        console=Console(stderr=True),
+        disable=not progress,
+    )
+    beside = out.with_name(f".{out.name}.{os.getpid()}.part")
+    try:
+        dim = (_write_npy if out.suffix == ".npy" else _write_parquet)(beside, stream, source)
+        beside.replace(out)
+    finally:
+        beside.unlink(missing_ok=True)
+    return len(source), dim
+
+
+def _write_npy(path: Path, stream: Iterator[Tensor], source: Source) -> int:
+    import numpy as np
+
+    array, start = None, 0
+    for part in stream:
+        if array is None:
+            array = np.lib.format.open_memmap(path, "w+", dtype=np.float32, shape=(len(source), part.shape[1]))
+        array[start : start + len(part)] = part.numpy()
+        start += len(part)
+    assert array is not None
+    array.flush()
+    return array.shape[1]
+
+
+def _write_parquet(path: Path, stream: Iterator[Tensor], source: Source) -> int:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    labels = source.labels() if source.classes else None
+    ids, writer, start, dim = source.ids, None, 0, 0
+    try:
+        for part in stream:
+            dim, rows = part.shape[1], range(start, start + len(part))
+            vectors = pa.FixedSizeListArray.from_arrays(pa.array(part.numpy().ravel()), dim)
+            columns = {"id": pa.array([ids[i] for i in rows]), "vector": vectors}
+            if labels is not None:
+                columns["label"] = pa.array([source.classes[label] for label in labels[start : rows.stop].tolist()])
+            table = pa.table(columns)
+            writer = writer or pq.ParquetWriter(path, table.schema)
+            writer.write_table(table)
+            start = rows.stop
+    finally:
+        if writer:
+            writer.close()
+    return dim

@@ -1,0 +1,28 @@
+"""Heads serve an objective during training and are dropped afterwards."""
+
+from __future__ import annotations
+
+from torch import nn
+
+
+def mlp(dim: int, *widths: int, norm: bool = True) -> nn.Sequential:
+    """Linear layers `dim -> widths[0] -> … -> widths[-1]`, with BatchNorm and ReLU between them.
+
+    A linear layer before BatchNorm has no bias: the normalisation would subtract it.
+    Input `(n, dim)`, output `(n, widths[-1])`.
+    """
+    layers: list[nn.Module] = []
+    for width in widths[:-1]:
+        layers += [nn.Linear(dim, width, bias=not norm)]
+        layers += [nn.BatchNorm1d(width)] if norm else []
+        layers += [nn.ReLU(inplace=True)]
+        dim = width
+    return nn.Sequential(*layers, nn.Linear(dim, widths[-1]))
+
+
+def projector(dim: int, out: int, *, hidden: int | None = None) -> nn.Sequential:
+    """SimCLR's projection head (arXiv:2002.05709, section 4.2): one hidden layer, as wide as the encoder unless said.
+
+    Input `(n, dim)`, output `(n, out)`.
+    """
+    return mlp(dim, hidden or dim, out)

@@ -1,0 +1,169 @@
+"""Image encoders: view `(n, channels, size, size)` -> embedding `(n, dim)`.
+
+The architectures are torchvision's and timm's, built without weights; our own is only the small ResNet-8 for
+images that are too small to need more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from likewise.errors import UserError, nearest
+
+SMALL_STEM_UP_TO = 40  # px: ImageNet's stem would leave a 32 px image 8x8 positions before the first block
+RESNET8_UP_TO = 32  # px
+
+
+class ImageEncoder(nn.Module):
+    """A network without its classifier, that knows what it takes and what it gives.
+
+    Attributes: `dim`, the embedding's length; `config`, what `image_encoder(**config)` needs to build it again.
+    """
+
+    def __init__(self, body: nn.Module, dim: int, config: dict[str, Any]) -> None:
+        super().__init__()
+        self.body = body
+        self.dim = dim
+        self.config = config
+
+    def forward(self, view: Float[Tensor, "n c h w"]) -> Float[Tensor, "n dim"]:
+        return self.body(view)
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions and a shortcut (He et al. 2015, arXiv:1512.03385; average-pooled as in arXiv:1812.01187)."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.residual = nn.Sequential(
+            nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False),
+            nn.BatchNorm2d(outputs),
+        )
+        self.shortcut: nn.Module = nn.Identity()
+        if stride != 1 or inputs != outputs:
+            self.shortcut = nn.Sequential(
+                nn.AvgPool2d(stride, ceil_mode=True) if stride > 1 else nn.Identity(),
+                nn.Conv2d(inputs, outputs, 1, bias=False),
+                nn.BatchNorm2d(outputs),
+            )
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d i j"]:
+        return torch.relu(self.residual(x) + self.shortcut(x))
+
+
+def resnet8(channels: int, size: int) -> tuple[nn.Module, int]:
+    """A ResNet of 6n+2 = 8 layers (arXiv:1512.03385, section 4.2), wider than the paper's: 32, 64, 128 and 256 channels.
+
+    Above 16 px the stem halves the image: 28 px cost a quarter, and what is lost is finer than these images show.
+    """
+    widths = (32, 64, 128, 256)
+    stem = nn.Conv2d(channels, widths[0], 3, 2 if size > 16 else 1, 1, bias=False)
+    blocks = [BasicBlock(a, b, 2 if size > 8 or b < widths[-1] else 1) for a, b in zip(widths, widths[1:], strict=False)]
+    body = nn.Sequential(
+        stem,
+        nn.BatchNorm2d(widths[0]),
+        nn.ReLU(inplace=True),
+        *blocks,
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+    )
+    for layer in body.modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+    return body, widths[-1]
+
+
+def _torchvision_resnet(name: str) -> Callable[[int, int], tuple[nn.Module, int]]:
+    def build(channels: int, size: int) -> tuple[nn.Module, int]:
+        import torchvision
+
+        body = getattr(torchvision.models, name)(weights=None)
+        dim = body.fc.in_features
+        body.fc = nn.Identity()
+        if size <= SMALL_STEM_UP_TO:
+            body.conv1 = nn.Conv2d(channels, 64, 3, 1, 1, bias=False)
+            body.maxpool = nn.Identity()
+        elif channels != 3:
+            body.conv1 = nn.Conv2d(channels, 64, 7, 2, 3, bias=False)
+        nn.init.kaiming_normal_(body.conv1.weight, mode="fan_out", nonlinearity="relu")
+        return body, dim
+
+    return build
+
+
+def _vit(name: str) -> Callable[[int, int], tuple[nn.Module, int]]:
+    def build(channels: int, size: int) -> tuple[nn.Module, int]:
+        import timm
+
+        patch = next((p for p in (16, 8, 4, 2, 1) if size % p == 0 and size // p >= 7), None)
+        if patch is None or size // patch > 32:
+            raise UserError(
+                f"size {size} can't be cut into patches for {name}: use a multiple of 4 from 28, of 8 from 56 or of 16 from 112"
+            )
+        body = timm.create_model(
+            f"{name}_patch16_224", pretrained=False, num_classes=0, in_chans=channels, img_size=size, patch_size=patch
+        )
+        return body, body.num_features
+
+    return build
+
+
+ARCHITECTURES: dict[str, Callable[[int, int], tuple[nn.Module, int]]] = {
+    "resnet8": resnet8,
+    "resnet18": _torchvision_resnet("resnet18"),
+    "resnet34": _torchvision_resnet("resnet34"),
+    "resnet50": _torchvision_resnet("resnet50"),
+    "vit_tiny": _vit("vit_tiny"),
+    "vit_small": _vit("vit_small"),
+}
+
+
+def _timm(name: str, channels: int, size: int) -> tuple[nn.Module, int]:
+    import timm
+
+    if not timm.is_model(name):
+        raise UserError(f"encoder 'timm:{name}' is not a model of timm{nearest(name, timm.list_models())}")
+    plain = {"pretrained": False, "num_classes": 0, "in_chans": channels}
+    try:
+        try:
+            body = timm.create_model(name, img_size=size, **plain)
+        except TypeError:  # convolutional: takes any size, and no argument for it
+            body = timm.create_model(name, **plain)
+    except (TypeError, ValueError, AssertionError) as error:
+        raise UserError(f"encoder 'timm:{name}' can't be built for {size} px, {channels} channels: {error}") from error
+    return body, body.num_features
+
+
+def image_encoder(name: str, *, channels: int, size: int) -> ImageEncoder:
+    """Build an encoder with random weights (drawn from torch's global generator).
+
+    Args:
+        name: one of `ARCHITECTURES`, or `timm:` and any name that timm knows.
+        channels: 1 or 3; one channel in stays one channel, nothing is repeated.
+        size: height and width of the views, in pixels.
+
+    Raises:
+        UserError: for an unknown name, or a size that the architecture can't take.
+    """
+    if name.startswith("timm:"):
+        body, dim = _timm(name.removeprefix("timm:"), channels, size)
+    elif name in ARCHITECTURES:
+        body, dim = ARCHITECTURES[name](channels, size)
+    else:
+        raise UserError(
+            f"unknown encoder '{name}'{nearest(name, ARCHITECTURES)}; there are {', '.join(ARCHITECTURES)} and timm:NAME"
+        )
+    return ImageEncoder(body, dim, {"name": name, "channels": channels, "size": size})
+
+
+def default_image_encoder(size: int, *, accelerated: bool) -> str:
+    """The encoder's name when none is asked for: ResNet-8 for images up to 32 px on a CPU, else ResNet-18."""
+    return "resnet8" if size <= RESNET8_UP_TO and not accelerated else "resnet18"

@@ -1,0 +1,146 @@
+"""Features, computed once: the encoder's, or the raw ones they are compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from math import isqrt
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from likewise.data.source import Source
+from likewise.evaluation.inputs import EvaluationViews, Machine
+
+RAW_DIM = 1024
+"""Raw views with more numbers than this are average-pooled to about it (96×96×3 becomes 18×18×3)."""
+
+SMALLEST_SCALE = 0.1
+"""Dimensions that vary less than this part of the average are not blown up to unit variance."""
+
+Featuriser = Callable[[Any], Float[Tensor, "n dim"]]
+
+
+def encoder_features(encoder: nn.Module, views: EvaluationViews, machine: Machine) -> Featuriser:
+    """batch -> embeddings of its plain view. The encoder is used as it is: put it into evaluation mode."""
+
+    def featurise(batch: Any) -> Float[Tensor, "n dim"]:
+        return machine.forward(encoder, views.plain(batch.to(machine.device)))
+
+    return featurise
+
+
+def raw_features(views: EvaluationViews, machine: Machine) -> Featuriser:
+    """batch -> its plain view, flattened; average-pooled when it has more than `RAW_DIM` numbers."""
+
+    def featurise(batch: Any) -> Float[Tensor, "n dim"]:
+        view = views.plain(batch.to(machine.device)).float()
+        if view[0].numel() > RAW_DIM:
+            if view.ndim == 4:
+                view = F.adaptive_avg_pool2d(view, isqrt(RAW_DIM // view.shape[1]) or 1)
+            else:
+                channels = view[0, ..., 0].numel()
+                view = F.adaptive_avg_pool1d(
+                    view.flatten(1, -2) if view.ndim > 2 else view[:, None], max(1, RAW_DIM // channels)
+                )
+        return view.flatten(1)
+
+    return featurise
+
+
+def stream(
+    featurise: Featuriser, source: Source, indices: Int[Tensor, " n"] | None = None, *, batch: int = 128
+) -> Iterator[Float[Tensor, "b dim"]]:
+    """Features of `source` (of its `indices`, in their order), batch by batch, on the CPU."""
+    order = torch.arange(len(source)) if indices is None else indices
+    for some in order.split(batch):
+        with torch.inference_mode():
+            features = featurise(source.read(some)).cpu()
+        yield features
+
+
+def encode(
+    encoder: nn.Module,
+    views: EvaluationViews,
+    source: Source,
+    indices: Int[Tensor, " n"] | None = None,
+    *,
+    machine: Machine,
+) -> Float[Tensor, "n dim"]:
+    """Embeddings of the plain views of `source` (of its `indices`), float32 on the CPU.
+
+    Only one batch of samples is in memory at a time. The encoder must be on the machine's device.
+    """
+    was_training = encoder.training
+    encoder.eval()
+    try:
+        return gather(encoder_features(encoder, views, machine), source, indices, batch=machine.batch)
+    finally:
+        encoder.train(was_training)
+
+
+def gather(
+    featurise: Featuriser, source: Source, indices: Int[Tensor, " n"] | None = None, *, batch: int = 128
+) -> Float[Tensor, "n dim"]:
+    """The whole `stream` in one tensor."""
+    length = len(source) if indices is None else len(indices)
+    features, filled = None, 0
+    for part in stream(featurise, source, indices, batch=batch):
+        if features is None:
+            features = part.new_empty(length, part.shape[1])
+        features[filled : filled + len(part)] = part
+        filled += len(part)
+    if features is None:
+        raise ValueError("no features of no samples")
+    return features
+
+
+class FeatureTable:
+    """Features of all samples an evaluation needs, with the scaling that the linear heads use.
+
+    `needed` training samples and the whole test split are featurised. Features are centred and divided by
+    their standard deviation over `reference` training samples (labels play no part in it): each dimension
+    by its own, or with `one_scale` all by their average, which keeps the proportions of raw features.
+    """
+
+    def __init__(
+        self,
+        featurise: Featuriser,
+        train: Source,
+        test: Source,
+        *,
+        needed: Int[Tensor, " needed"],
+        reference: Int[Tensor, " reference"],
+        batch: int,
+        one_scale: bool = False,
+    ) -> None:
+        indices = torch.cat([needed, reference]).unique()
+        self._row = torch.full((len(train),), -1)
+        self._row[indices] = torch.arange(len(indices))
+        self._train = gather(featurise, train, indices, batch=batch)
+        self.test = gather(featurise, test, batch=batch)
+        known = self.train(reference)
+        self.mean = known.mean(0)
+        deviation = known.std(0, correction=0)
+        average = deviation.square().mean().sqrt().clamp_min(1e-12)
+        self.scale = (
+            average.expand_as(deviation) if one_scale else deviation.maximum(SMALLEST_SCALE * average)
+        )
+
+    def train(self, indices: Int[Tensor, " n"]) -> Float[Tensor, "n dim"]:
+        """Features of training samples, which must be among the needed ones."""
+        return self._train[self._row[indices]]
+
+    def standardise(self, features: Float[Tensor, "n dim"]) -> Float[Tensor, "n dim"]:
+        """Zero mean and (all but the flattest dimensions) unit variance over the reference samples."""
+        return (features - self.mean) / self.scale
+
+    def unfold(self, head: nn.Linear) -> nn.Linear:
+        """The head on plain features that equals `head` on standardised ones."""
+        folded = nn.utils.skip_init(nn.Linear, head.in_features, head.out_features)
+        with torch.no_grad():
+            folded.weight.copy_(head.weight / self.scale)
+            folded.bias.copy_(head.bias - folded.weight @ self.mean)
+        return folded

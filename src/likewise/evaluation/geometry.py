@@ -1,0 +1,40 @@
+"""The geometry of embeddings: have they collapsed, are they spread, do views of one sample meet?"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def alignment(first: Float[Tensor, "n dim"], second: Float[Tensor, "n dim"]) -> Float[Tensor, ""]:
+    """Mean squared distance of the two views of each sample on the unit sphere: 0 (equal) to 4 (opposite).
+
+    Wang & Isola 2020, arXiv:2005.10242, with alpha = 2.
+    """
+    return (F.normalize(first, dim=1) - F.normalize(second, dim=1)).square().sum(1).mean()
+
+
+def uniformity(embeddings: Float[Tensor, "n dim"], *, temperature: float = 2.0) -> Float[Tensor, ""]:
+    """Log of the mean Gaussian potential of all pairs on the unit sphere: 0 (collapsed) and below.
+
+    Wang & Isola 2020, arXiv:2005.10242, with t = `temperature`; lower is more uniform. Memory is O(n²): give
+    a few thousand samples.
+    """
+    squared = torch.pdist(F.normalize(embeddings, dim=1)).square()
+    return (-temperature * squared).exp().mean().log()
+
+
+def effective_rank(embeddings: Float[Tensor, "n dim"]) -> Float[Tensor, ""]:
+    """RankMe: exp of the entropy of the normalised singular values, from 1 to min(n, dim).
+
+    Garrido et al. 2023, arXiv:2210.02885. The embeddings are neither centred nor normalised.
+    """
+    values = torch.linalg.svdvals(embeddings.double())
+    return torch.special.entr(values / values.sum()).sum().exp().to(embeddings.dtype)
+
+
+def spread(embeddings: Float[Tensor, "n dim"]) -> Float[Tensor, " dim"]:
+    """Standard deviation of each dimension on the unit sphere; near 1/√dim where none has collapsed."""
+    return F.normalize(embeddings, dim=1).std(0)

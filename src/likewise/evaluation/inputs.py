@@ -1,0 +1,50 @@
+"""What an evaluation is given besides labelled sources: views, and a machine to compute on."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+LabelCount = int | Literal["all"]
+"""Labels per class that a way may see."""
+
+Progress = Callable[[float, float, str], None]
+"""Called with (done, total, what is being done); `done` and `total` count samples to be worked through."""
+
+
+class EvaluationViews(Protocol):
+    """The part of a modality's views that an evaluation uses: no strong augmentation."""
+
+    def plain(self, batch: Any) -> Any: ...
+    def gentle(self, batch: Any, generator: torch.Generator) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where and how the arithmetic is done; `batch` samples at a time."""
+
+    device: torch.device
+    batch: int = 128
+    autocast: bool = False
+    channels_last: bool = False
+
+    def place(self, module: nn.Module) -> nn.Module:
+        """`module`, moved to the device and laid out for it."""
+        module = module.to(self.device)
+        return module.to(memory_format=torch.channels_last) if self.channels_last else module
+
+    def forward(self, module: nn.Module, view: Tensor) -> Float[Tensor, "n outputs"]:
+        """`module(view)` in the machine's precision and layout; the result is float32."""
+        if self.channels_last and view.ndim == 4:
+            view = view.contiguous(memory_format=torch.channels_last)
+        precision = (
+            torch.autocast(self.device.type, torch.bfloat16) if self.autocast else contextlib.nullcontext()
+        )
+        with precision:
+            return module(view).float()

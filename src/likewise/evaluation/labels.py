@@ -1,0 +1,95 @@
+"""Which labels a trial may see: stratified, nested, and a pure function of the seed."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from likewise.data.source import Source
+from likewise.errors import UserError
+from likewise.evaluation.inputs import LabelCount
+
+
+def shared_labels(
+    train: Source, test: Source
+) -> tuple[list[str], Int[Tensor, " train"], Int[Tensor, " test"]]:
+    """The classes that `train` has samples of, and both splits' labels as positions in that list.
+
+    Classes are matched by name, so the two sources may number them differently. Raises `UserError` when a
+    split is empty or unlabelled, when all training labels are of one class, and when a test sample's class
+    is unknown to `train`.
+    """
+    for role, source in (("train", train), ("test", test)):
+        if not len(source):
+            raise UserError(f"{role}: {source.name} holds no sample; give labelled samples")
+    train_names, test_names = _class_names(train), _class_names(test)
+    present = set(train_names)
+    classes = [name for name in train.classes if name in present]
+    if len(classes) < 2:
+        raise UserError(
+            f"train: all labels of {train.name} are of one class ('{classes[0]}'); two or more are needed"
+        )
+    unknown = sorted(set(test_names) - present)
+    if unknown:
+        more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
+        raise UserError(
+            f"test: {test.name} holds class '{unknown[0]}'{more} of which {train.name} has no sample; "
+            f"its classes are {', '.join(classes[:10])}{', …' if len(classes) > 10 else ''}"
+        )
+    number = {name: position for position, name in enumerate(classes)}
+    return (
+        classes,
+        torch.tensor([number[name] for name in train_names]),
+        torch.tensor([number[name] for name in test_names]),
+    )
+
+
+def _class_names(source: Source) -> list[str]:
+    classes = source.classes
+    return [classes[label] for label in source.labels().tolist()]
+
+
+def check_label_counts(
+    counts: list[LabelCount], labels: Int[Tensor, " train"], classes: list[str], name: str
+) -> None:
+    """Raise `UserError` unless every class has each number of labels asked for."""
+    if not counts:
+        raise UserError("labels_per_class: got nothing; give whole numbers from 1, or 'all'")
+    held = torch.bincount(labels, minlength=len(classes))
+    fewest = int(held.argmin())
+    for count in counts:
+        if count == "all":
+            continue
+        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+            raise UserError(f"labels_per_class: got {count!r}; give whole numbers from 1, or 'all'")
+        if count > held[fewest]:
+            raise UserError(
+                f"labels_per_class: got {count}, but class '{classes[fewest]}' of {name} has only "
+                f"{int(held[fewest])}; ask for at most {int(held[fewest])}, or 'all'"
+            )
+
+
+def draw_labels(labels: Int[Tensor, " train"], per_class: LabelCount, seed: int) -> Int[Tensor, " n"]:
+    """Indices of `per_class` samples of every class, drawn at random without replacement.
+
+    The same seed gives nested draws: the indices for k labels per class are the first of those for any more.
+    The indices go round the classes (one of each, then a second of each, …), so every prefix is stratified.
+    """
+    numbers = labels.numpy()
+    chosen = []
+    for label in np.unique(numbers):
+        indices = np.random.default_rng((seed, label)).permutation(np.flatnonzero(numbers == label))
+        chosen.append(indices if per_class == "all" else indices[:per_class])
+    rank = np.concatenate([np.arange(len(indices)) for indices in chosen])
+    return torch.from_numpy(np.concatenate(chosen)[np.argsort(rank, kind="stable")])
+
+
+def rank_in_class(labels: Int[Tensor, " n"]) -> Int[Tensor, " n"]:
+    """How many earlier entries have the same label: the basis of stratified folds."""
+    ranks = torch.empty_like(labels)
+    for label in labels.unique():
+        where = labels == label
+        ranks[where] = torch.arange(int(where.sum()))
+    return ranks

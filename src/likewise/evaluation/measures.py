@@ -1,0 +1,59 @@
+"""Figures of one trial, and of several."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import fmean, stdev
+from typing import Any
+
+import torch
+from jaxtyping import Int
+from scipy.special import stdtrit
+from torch import Tensor
+
+CONFIDENCE = 0.95
+
+
+def confusion_matrix(
+    truth: Int[Tensor, " n"], predicted: Int[Tensor, " n"], classes: int
+) -> Int[Tensor, "classes classes"]:
+    """How many samples of each class (row) were given each class (column)."""
+    return torch.bincount(truth * classes + predicted, minlength=classes**2).view(classes, classes)
+
+
+def class_accuracies(confusion: Int[Tensor, "classes classes"]) -> list[float | None]:
+    """The part of each class's samples that was given the right class; None for a class without samples."""
+    samples, right = confusion.sum(1).tolist(), confusion.diagonal().tolist()
+    return [r / n if n else None for r, n in zip(right, samples, strict=True)]
+
+
+def interval(values: Sequence[float]) -> tuple[float, float | None, float | None]:
+    """Mean and 95 % Student-t confidence interval of the mean; (mean, None, None) of a single value."""
+    mean = fmean(values)
+    if len(values) < 2:
+        return mean, None, None
+    freedom = len(values) - 1
+    half = float(stdtrit(freedom, (1 + CONFIDENCE) / 2)) * stdev(values) / len(values) ** 0.5
+    return mean, mean - half, mean + half
+
+
+def summarise(trials: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A row for each way and label count, in order of appearance: accuracy over seeds, summed seconds."""
+    groups: dict[tuple[str, int | str], list[dict[str, Any]]] = {}
+    for trial in trials:
+        groups.setdefault((trial["way"], trial["labels_per_class"]), []).append(trial)
+    rows = []
+    for (way, count), group in groups.items():
+        mean, low, high = interval([trial["accuracy"] for trial in group])
+        rows.append(
+            {
+                "way": way,
+                "labels_per_class": count,
+                "mean": mean,
+                "low": low,
+                "high": high,
+                "seeds": len(group),
+                "seconds": sum(trial["seconds"] for trial in group),
+            }
+        )
+    return rows

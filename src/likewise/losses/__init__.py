@@ -1,0 +1,38 @@
+"""Losses of embeddings: pure functions, exact and memory-linear, usable in anybody's training loop.
+
+They import torch and nothing of ours.
+"""
+
+from __future__ import annotations
+
+from .clustering import sinkhorn, swapped_prediction
+from .contrastive import dcl, dcl_w, hcl, info_nce, nce, nt_xent, nt_xent_hardest, pair_matching, sup_con
+from .distillation import dino, dino_center, negative_cosine
+from .distributed import gather
+from .gradient_cache import encode_cached
+from .metric import margin_contrastive, mined_triplet, triplet
+from .redundancy import barlow_twins, vicreg
+
+__all__ = [
+    "barlow_twins",
+    "dcl",
+    "dcl_w",
+    "dino",
+    "dino_center",
+    "encode_cached",
+    "gather",
+    "hcl",
+    "info_nce",
+    "margin_contrastive",
+    "mined_triplet",
+    "nce",
+    "negative_cosine",
+    "nt_xent",
+    "nt_xent_hardest",
+    "pair_matching",
+    "sinkhorn",
+    "sup_con",
+    "swapped_prediction",
+    "triplet",
+    "vicreg",
+]

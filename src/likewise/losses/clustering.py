@@ -1,0 +1,63 @@
+"""Losses by clusters: the views of a sample predict each other's assignment to prototypes (SwAV)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from .checks import check_embeddings, check_positive, full_precision
+from .distillation import check_crops, cross_view_entropy
+
+
+@torch.no_grad()
+@full_precision
+def sinkhorn(
+    scores: Float[Tensor, "n k"], *, epsilon: float = 0.05, iterations: int = 3
+) -> Float[Tensor, "n k"]:
+    """Soft assignment of samples to prototypes, all prototypes about equally used (SwAV, arXiv:2006.09882).
+
+    Sinkhorn-Knopp on exp(scores/ε): prototypes and samples are normalised in turn, samples last, so that rows
+    sum to 1. Computed in logarithms; no gradient.
+
+    Args:
+        scores: similarities of samples to k >= 2 prototypes. To balance over a queue or over processes, pass
+        all
+            the rows and keep one's own.
+        epsilon: > 0; smaller is nearer to a hard assignment.
+        iterations: >= 1.
+    """
+    check_embeddings({"scores": scores})
+    if scores.shape[1] < 2:
+        raise ValueError(f"scores: {scores.shape[1]} columns, at least 2 prototypes are needed")
+    check_positive(epsilon=epsilon)
+    if iterations < 1:
+        raise ValueError(f"iterations: {iterations} must be at least 1")
+    log_codes = scores / epsilon
+    for _ in range(iterations):
+        log_codes = log_codes.log_softmax(0)
+        log_codes = log_codes.log_softmax(1)
+    return log_codes.exp()
+
+
+@full_precision
+def swapped_prediction(
+    scores: Sequence[Float[Tensor, "n k"]],
+    codes: Sequence[Float[Tensor, "n k"]],
+    *,
+    temperature: float = 0.1,
+) -> Float[Tensor, ""]:
+    """SwAV's loss (Caron et al. 2020, arXiv:2006.09882).
+
+    Mean over samples and over pairs of a code q and the scores z of another view of `-Σ q log softmax(z/T)`.
+
+    Args:
+        scores: similarities of all views to k >= 2 prototypes, those that have codes first and in their
+        order. codes: assignments of the global views, rows that sum to 1, from `sinkhorn`.
+        temperature: T > 0.
+    """
+    check_crops("scores", scores, "codes", codes)
+    check_positive(temperature=temperature)
+    return cross_view_entropy([z / temperature for z in scores], codes)

@@ -1,0 +1,46 @@
+"""The batch of all processes, for losses that compare its rows.
+
+    loss = nt_xent(gather(first), gather(second))
+
+Convention: every process computes the loss of the joined batch. The gradient that reaches a process's own
+rows is the sum over the processes of their gradients, so gradients averaged over processes (as
+DistributedDataParallel does) are those of the mean of the processes' losses, which is the loss of the joined
+batch in one process.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from jaxtyping import Float
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+
+def gather(x: Float[Tensor, "n d"]) -> Float[Tensor, "m d"]:
+    """The rows of all processes, in the order of their ranks, with gradients; `x` itself in a single process.
+
+    Every process must bring the same shape. Row i of process r is row `r · n + i` of the result.
+    """
+    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
+        return x
+    return _Gather.apply(x)
+
+
+class _Gather(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        parts = [
+            torch.empty_like(x, memory_format=torch.contiguous_format) for _ in range(dist.get_world_size())
+        ]
+        dist.all_gather(parts, x.contiguous())
+        return torch.cat(parts)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        total = gradient.clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(total)
+        return total.chunk(dist.get_world_size())[dist.get_rank()]

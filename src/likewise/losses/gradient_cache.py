@@ -1,0 +1,39 @@
+"""Gradients of a large batch at the memory of a small one: gradient caching (arXiv:2101.06983).
+
+    z = encode_cached(lambda x: projector(encoder(x)), torch.cat([first, second]), micro_batch=256)
+    nt_xent(*z.chunk(2)).backward()
+
+A contrastive loss needs the embeddings of the whole batch, not the activations that led to them. They are
+dropped here, and the backward pass encodes each micro-batch a second time, with the same random numbers, when
+the gradient of its embeddings is known. Time grows by one forward pass.
+
+BatchNorm normalises each micro-batch by its own statistics, as gradient accumulation does, so the gradients
+are those of the whole batch only for encoders whose rows do not meet; its running statistics are updated
+twice a step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+
+def encode_cached(
+    encode: Callable[[Tensor], Tensor], batch: Tensor, *, micro_batch: int
+) -> Float[Tensor, "n d"]:
+    """`encode(batch)`, micro-batch by micro-batch, holding the activations of one micro-batch at a time.
+
+    Args:
+        encode: views `(b, ...)` to embeddings `(b, d)`; called twice on each micro-batch, in the same random
+            state (of the CPU and of the batch's device) and under the same autocast.
+        batch: `(n, ...)`.
+        micro_batch: rows that are encoded at once; must divide n.
+    """
+    if micro_batch < 1 or len(batch) % micro_batch:
+        raise ValueError(f"micro_batch: {micro_batch} must divide the batch, {len(batch)} rows")
+    parts = batch.split(micro_batch)
+    return torch.cat([checkpoint(encode, part, use_reentrant=False) for part in parts])

@@ -1,0 +1,68 @@
+"""Losses of the dimensions: make the views agree and the dimensions say different things."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from .checks import check_embeddings, check_range, full_precision
+
+
+@full_precision
+def barlow_twins(
+    first: Float[Tensor, "n d"], second: Float[Tensor, "n d"], *, redundancy: float = 0.005
+) -> Float[Tensor, ""]:
+    """Barlow Twins (Zbontar et al. 2021, arXiv:2103.03230): `Σ_i (1 - C_ii)² + λ Σ_{i≠j} C_ij²`.
+
+    C is the `(d, d)` correlation matrix between the dimensions of the two views over the batch. A dimension
+    that is constant over the batch correlates with nothing: it counts 0 in C and gets no gradient of its own.
+
+    Args:
+        redundancy: λ >= 0.
+    """
+    check_embeddings({"first": first, "second": second}, least=2)
+    check_range(0.0, math.inf, redundancy=redundancy)
+    correlation = _standardised(first).T @ _standardised(second) / len(first)
+    diagonal = correlation.diagonal()
+    return ((1 - diagonal) ** 2).sum() + redundancy * ((correlation**2).sum() - (diagonal**2).sum())
+
+
+@full_precision
+def vicreg(
+    first: Float[Tensor, "n d"],
+    second: Float[Tensor, "n d"],
+    *,
+    invariance: float = 25.0,
+    variance: float = 25.0,
+    covariance: float = 1.0,
+) -> Float[Tensor, ""]:
+    """VICReg (Bardes et al. 2021, arXiv:2105.04906, algorithm 1):
+    `λ s(Z, Z') + μ [v(Z) + v(Z')] + ν [c(Z) + c(Z')]`.
+
+    s is the mean squared difference over samples and dimensions, `v = 1/d Σ_j max(0, 1 - √(Var(z_j) + 1e-4))`
+    and `c = 1/d Σ_{i≠j} Cov(Z)_ij²`.
+
+    Args:
+        invariance, variance, covariance: the weights λ, μ and ν, each >= 0.
+    """
+    check_embeddings({"first": first, "second": second}, least=2)
+    check_range(0.0, math.inf, invariance=invariance, variance=variance, covariance=covariance)
+    loss = invariance * ((first - second) ** 2).mean()
+    for z in (first, second):
+        centred = z - z.mean(0)
+        cov = centred.T @ centred / (len(z) - 1)
+        spread = (cov.diagonal() + 1e-4).sqrt()
+        loss = loss + variance * (1 - spread).clamp(min=0).mean()
+        loss = loss + covariance * ((cov**2).sum() - (cov.diagonal() ** 2).sum()) / z.shape[1]
+    return loss
+
+
+def _standardised(z: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
+    """Columns with mean 0 and variance 1; a column that is constant but for rounding becomes zeros."""
+    centred = z - z.mean(0)
+    deviation = torch.linalg.vector_norm(centred, dim=0) / len(z) ** 0.5
+    constant = deviation <= 8 * torch.finfo(z.dtype).eps * z.abs().amax(0)
+    return (centred / deviation.masked_fill(constant, 1.0)).masked_fill(constant, 0.0)

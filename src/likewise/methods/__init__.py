@@ -1,0 +1,53 @@
+"""Methods by name. A method is one file with one class; a line here makes it known to the commands."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import sys
+from typing import TYPE_CHECKING, Any
+
+from likewise.callable_module import CallableModule
+from likewise.errors import UserError, nearest
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from likewise.methods.base import Method
+
+sys.modules[__name__].__class__ = CallableModule
+
+METHODS = {
+    "simclr": "likewise.methods.simclr:SimCLR",
+}
+
+
+def method_class(name: str) -> type[Method]:
+    """The class of a method.
+
+    Raises:
+        UserError: for an unknown name, with the nearest right one.
+    """
+    if name not in METHODS:
+        raise UserError(f"unknown method '{name}'{nearest(name, METHODS)}; `likewise methods` lists them all")
+    module, _, attribute = METHODS[name].partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def method_options(name: str) -> dict[str, Any]:
+    """The hyperparameters of a method itself, with their defaults."""
+    parameters = inspect.signature(method_class(name)).parameters.values()
+    return {p.name: p.default for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
+
+
+def build_method(name: str, encoder: nn.Module, options: dict[str, Any]) -> Method:
+    """A method around an encoder.
+
+    Raises:
+        UserError: for an unknown method or option, or an impossible value.
+    """
+    known = method_options(name)
+    for option in options:
+        if option not in known:
+            raise UserError(f"{name} has no option '{option}'{nearest(option, known)}; it has {', '.join(known)}")
+    return method_class(name)(encoder, **options)

@@ -1,0 +1,210 @@
+"""What a run folder holds, read once: every part may be missing, a part that cannot be read is named."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from jaxtyping import Float, Int, UInt8
+
+from likewise.errors import UserError
+from likewise.report.pictures import Sheet, sheet
+
+T = TypeVar("T")
+GALLERY_PIXELS = 1_500_000
+
+
+@dataclass(frozen=True)
+class Snapshots:
+    """Cosine similarities of one fixed batch of pairs, first views then second views, by stage."""
+
+    steps: Int[np.ndarray, "k"]
+    epochs: Float[np.ndarray, "k"]
+    similarity: Float[np.ndarray, "k views views"]
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Samples with their embeddings. `labels` index `classes`; both are absent when nobody labelled them."""
+
+    pictures: UInt8[np.ndarray, "m c h w"]
+    embeddings: Float[np.ndarray, "m dim"]
+    ids: list[str]
+    classes: list[str]
+    labels: Int[np.ndarray, "m"] | None
+
+    @cached_property
+    def sheet(self) -> Sheet:
+        """The samples as they look on the page; smaller, the more there are."""
+        side = int(np.clip((GALLERY_PIXELS / len(self.pictures)) ** 0.5, 16, 96))
+        return sheet("gallery", self.pictures, side=side)
+
+    def caption(self, index: int) -> str:
+        """The class of a sample and where it came from, in a few words."""
+        if self.labels is None:
+            return self.ids[index]
+        return f"{self.classes[self.labels[index]]} ({self.ids[index]})"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """evaluation.json: accuracies in [0, 1] of several ways of learning from few labels."""
+
+    facts: dict[str, Any]
+
+    @property
+    def ways(self) -> list[str]:
+        """The ways that have results, in order of display."""
+        found = {row["way"] for row in self.facts["summary"]}
+        return [way for way in self.facts["ways"] if way in found]
+
+    @property
+    def counts(self) -> list[int | str]:
+        """Labels per class, fewest first; "all" is last."""
+        return sorted(self.facts["labels_per_class"], key=lambda n: math.inf if n == "all" else n)
+
+    def summary(self, way: str, count: int | str) -> dict[str, Any] | None:
+        """Mean and interval of one way at one number of labels per class, None where it was not measured."""
+        rows = self.facts["summary"]
+        return next((r for r in rows if r["way"] == way and r["labels_per_class"] == count), None)
+
+    def trials(self, way: str, count: int | str) -> list[dict[str, Any]]:
+        """The single trials behind a summary, one per seed."""
+        rows = self.facts["trials"]
+        return [r for r in rows if r["way"] == way and r["labels_per_class"] == count]
+
+    def curves(self, way: str, count: int | str) -> list[list[dict[str, Any]]]:
+        """Learning curves, one per seed that has one; each is a list of epochs."""
+        return [trial["curve"] for trial in self.trials(way, count) if trial.get("curve")]
+
+    def confusion(self, way: str, count: int | str) -> Float[np.ndarray, "k k"] | None:
+        """Counts summed over seeds: rows are true classes, columns the predicted ones."""
+        matrices = [t["confusion"] for t in self.trials(way, count) if t.get("confusion")]
+        return np.sum(matrices, axis=0).astype(np.float64) if matrices else None
+
+
+@dataclass
+class Contents:
+    """A run folder's parts; a missing one is None or empty."""
+
+    folder: Path
+    config: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Float[np.ndarray, "rows"]] = field(default_factory=dict)
+    chance: dict[str, float] = field(default_factory=dict)
+    pairs: tuple[UInt8[np.ndarray, "n c h w"], UInt8[np.ndarray, "n c h w"]] | None = None
+    snapshots: Snapshots | None = None
+    gallery: Gallery | None = None
+    evaluation: Evaluation | None = None
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
+    """One line per file that is there and could not be read."""
+
+
+def read_contents(folder: Path) -> Contents:
+    """Read what is there of a run folder.
+
+    Raises:
+        UserError: `folder` is not a folder, or has none of a run's files.
+    """
+    if not folder.is_dir():
+        raise UserError(
+            f"run folder {str(folder)!r} does not exist; `likewise pretrain DATA --out …` makes one"
+        )
+    contents = Contents(folder)
+    found = 0
+
+    def part(name: str, read: Callable[[Path], T], missing: T) -> T:
+        nonlocal found
+        path = folder / name
+        if not path.exists():
+            return missing
+        found += 1
+        try:
+            return read(path)
+        except (OSError, EOFError, ValueError, KeyError, IndexError, TypeError, zipfile.BadZipFile) as error:
+            contents.unreadable.append(f"{name}: {type(error).__name__}: {error}")
+            return missing
+
+    contents.config = part("config.json", _json_object, {})
+    contents.metrics = part("metrics.csv", _metrics, {})
+    contents.chance = part("chance.json", _chance, {})
+    contents.pairs = part("pairs.npz", _pairs, None)
+    contents.snapshots = part("snapshots.npz", _snapshots, None)
+    contents.gallery = part("gallery.npz", _gallery, None)
+    contents.evaluation = part("evaluation.json", _evaluation, None)
+    contents.skipped = part("skipped.csv", _skipped, [])
+    if not found:
+        raise UserError(
+            f"{str(folder)!r} is not a run folder: it has no config.json, metrics.csv or gallery.npz"
+        )
+    return contents
+
+
+def _json_object(path: Path) -> dict[str, Any]:
+    value = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(value, dict):
+        raise ValueError("not a JSON object")
+    return value
+
+
+def _chance(path: Path) -> dict[str, float]:
+    return {name: float(level) for name, level in _json_object(path).items()}
+
+
+def _metrics(path: Path) -> dict[str, Float[np.ndarray, "rows"]]:
+    """Columns of numbers; a blank, or the half-written last row of a running training, is NaN."""
+    with path.open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        rows = list(reader)
+        names = reader.fieldnames or []
+    return {name: np.array([_number(row.get(name)) for row in rows]) for name in names}
+
+
+def _number(text: str | None) -> float:
+    try:
+        return float(text or "nan")
+    except ValueError:
+        return math.nan
+
+
+def _pairs(path: Path) -> tuple[UInt8[np.ndarray, "n c h w"], UInt8[np.ndarray, "n c h w"]]:
+    with np.load(path, allow_pickle=False) as arrays:
+        return arrays["first"], arrays["second"]
+
+
+def _snapshots(path: Path) -> Snapshots:
+    with np.load(path, allow_pickle=False) as arrays:
+        return Snapshots(arrays["steps"], arrays["epochs"], arrays["similarity"])
+
+
+def _gallery(path: Path) -> Gallery:
+    with np.load(path, allow_pickle=False) as arrays:
+        labelled = "labels" in arrays and "classes" in arrays
+        return Gallery(
+            pictures=arrays["pictures"],
+            embeddings=arrays["embeddings"],
+            ids=[str(name) for name in arrays["ids"]],
+            classes=[str(name) for name in arrays["classes"]] if labelled else [],
+            labels=arrays["labels"] if labelled else None,
+        )
+
+
+def _evaluation(path: Path) -> Evaluation:
+    facts = _json_object(path)
+    missing = {"ways", "labels_per_class", "summary", "trials"} - facts.keys()
+    if missing:
+        raise ValueError(f"lacks {', '.join(sorted(missing))}")
+    return Evaluation(facts)
+
+
+def _skipped(path: Path) -> list[tuple[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return [(row["file"], row["reason"]) for row in csv.DictReader(file)]

@@ -1,0 +1,93 @@
+"""How a sample looks on the page: all pictures of a group in one sheet, each shown as a piece of it."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+from dataclasses import dataclass
+from html import escape
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+TINY = 32
+"""Pictures up to this side (pixels) are kept to the bit and shown with visible pixels."""
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Equal pictures laid out in a grid, as one data URI."""
+
+    name: str
+    uri: str
+    columns: int
+    rows: int
+    aspect: float
+    tiny: bool
+
+    def css(self) -> str:
+        """The rule that paints this sheet behind its samples."""
+        rendering = "pixelated" if self.tiny else "auto"
+        return (
+            f".sheet-{self.name}{{background-image:url({self.uri});aspect-ratio:{self.aspect:.4f};"
+            f"background-size:{self.columns * 100}% {self.rows * 100}%;image-rendering:{rendering}}}"
+        )
+
+    def position(self, index: int) -> str:
+        """CSS background-position that brings picture `index` into view, at any size."""
+        row, column = divmod(index, self.columns)
+        return f"{_along(column, self.columns)} {_along(row, self.rows)}"
+
+    def positions(self, count: int) -> list[str]:
+        """The first `count` positions."""
+        return [self.position(index) for index in range(count)]
+
+
+def sheet(name: str, pictures: UInt8[np.ndarray, "m c h w"], *, side: int) -> Sheet:
+    """Lay pictures (grey or RGB) out in a sheet, shrunk so that none is longer than `side` pixels."""
+    images = [picture_image(picture) for picture in pictures]
+    width, height = images[0].size
+    shrink = min(1.0, side / max(width, height))
+    if shrink < 1:
+        size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
+        images = [image.resize(size, Image.Resampling.LANCZOS) for image in images]
+        width, height = size
+    columns = math.ceil(math.sqrt(len(images) * height / width))
+    rows = math.ceil(len(images) / columns)
+    canvas = Image.new(images[0].mode, (columns * width, rows * height))
+    for index, image in enumerate(images):
+        row, column = divmod(index, columns)
+        canvas.paste(image, (column * width, row * height))
+    tiny = max(width, height) <= TINY
+    return Sheet(name, _data_uri(canvas, lossless=tiny), columns, rows, width / height, tiny)
+
+
+def picture_image(picture: UInt8[np.ndarray, "c h w"]) -> Image.Image:
+    """One picture, one or three channels, as a Pillow image."""
+    return Image.fromarray(picture[0] if len(picture) == 1 else np.moveaxis(picture, 0, -1))
+
+
+def sample_html(sheet: Sheet, index: int, text: str) -> str:
+    """One sample; `text` says what it is to those who cannot see it, and on hover."""
+    words = escape(text)
+    return (
+        f'<span class="sample sheet-{sheet.name}" style="background-position:{sheet.position(index)}" '
+        f'role="img" aria-label="{words}" title="{words}"></span>'
+    )
+
+
+def _along(index: int, count: int) -> str:
+    return f"{100 * index / max(1, count - 1):.4g}%"
+
+
+def _data_uri(image: Image.Image, *, lossless: bool) -> str:
+    """PNG for tiny pictures; photographs as WebP, a tenth of the bytes."""
+    buffer = io.BytesIO()
+    if lossless:
+        image.save(buffer, "PNG", optimize=True)
+    else:
+        image.save(buffer, "WEBP", quality=85)
+    kind = "png" if lossless else "webp"
+    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"

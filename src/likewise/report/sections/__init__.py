@@ -1,0 +1,27 @@
+"""The sections of the page, in order: one function each, from a run's contents to words, pictures and charts.
+
+To add one, write a function `(Contents) -> Section | None` and name it here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from likewise.report.contents import Contents
+from likewise.report.pieces import Section
+from likewise.report.sections.gallery import embedding_map, neighbours
+from likewise.report.sections.run import repeat
+from likewise.report.sections.training import stages, training, views
+from likewise.report.sections.worth import curves, mistakes, results
+
+SECTIONS: Sequence[Callable[[Contents], Section | None]] = (
+    views,
+    training,
+    stages,
+    curves,
+    results,
+    mistakes,
+    embedding_map,
+    neighbours,
+    repeat,
+)

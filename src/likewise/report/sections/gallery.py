@@ -1,0 +1,115 @@
+"""What the embeddings are like: a map of the gallery, and the nearest neighbours of some of it."""
+
+from __future__ import annotations
+
+from html import escape
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from likewise.report import figures
+from likewise.report.answer import percent
+from likewise.report.contents import Contents, Gallery
+from likewise.report.embedding_map import FEWEST_FOR_TSNE, map_coordinates, unit_rows
+from likewise.report.figures import Figure
+from likewise.report.pictures import Sheet, sample_html
+from likewise.report.pieces import Section
+
+FEWEST_SAMPLES = 3
+QUERIES = 10
+NEIGHBOURS = 8
+MOST_CLASSES_IN_KEY = 100
+
+
+def embedding_map(contents: Contents) -> Section | None:
+    """The gallery's embeddings on a plane."""
+    gallery = contents.gallery
+    if gallery is None or len(gallery.ids) < FEWEST_SAMPLES:
+        return None
+    coordinates = map_coordinates(gallery, contents.folder)
+    pictures = gallery.sheet
+    how = "t-SNE" if len(gallery.ids) >= FEWEST_FOR_TSNE else "principal components"
+    coloured = " Colours are the true classes, shown only to judge the groups by." if gallery.classes else ""
+    plot = Figure(
+        "map",
+        f"{len(gallery.ids):,} embeddings on a plane ({how}): nearness means something, "
+        "far distances and the axes mean nothing. Point at one, or tap it, to see it.",
+        {"": figures.embedding_map(coordinates, gallery)},
+        height=520,
+        samples={
+            "sheet": pictures.name,
+            "positions": pictures.positions(len(gallery.ids)),
+            "captions": [gallery.caption(index) for index in range(len(gallery.ids))],
+        },
+    )
+    body = (
+        f"<p>Samples that the encoder takes for alike lie together.{coloured}</p>"
+        f"{_class_key(gallery)}{plot.html()}"
+    )
+    return Section("A map of the embeddings", body, [plot], [pictures])
+
+
+def _class_key(gallery: Gallery) -> str:
+    """The legend of the classes, where there are too many to name in the map itself."""
+    if gallery.labels is None:
+        return ""
+    present = np.unique(gallery.labels).tolist()
+    if not figures.MOST_NAMED_GROUPS < len(present) <= MOST_CLASSES_IN_KEY:
+        return ""
+    items = "".join(
+        f'<li style="color:var({figures.class_colour(label)})">● {escape(gallery.classes[label])}</li>'
+        for label in present
+    )
+    return f'<ul class="key">{items}</ul>'
+
+
+def neighbours(contents: Contents) -> Section | None:
+    """The most similar samples to a few of the gallery."""
+    gallery = contents.gallery
+    if gallery is None or len(gallery.ids) < FEWEST_SAMPLES:
+        return None
+    pictures = gallery.sheet
+    unit = unit_rows(gallery.embeddings)
+    count = min(NEIGHBOURS, len(unit) - 1)
+    rows = []
+    for query in query_indices(gallery):
+        nearest = nearest_to(query, unit, count)
+        cells = "".join(_neighbour(gallery, pictures, int(other), query) for other in nearest)
+        rows.append(f'<div class="row">{_neighbour(gallery, pictures, query, None)}{cells}</div>')
+    said = f"<p>Left a query, then the {count} gallery samples of the most similar embeddings (cosine)."
+    if gallery.labels is not None:
+        near = np.stack([nearest_to(query, unit, count) for query in range(len(unit))])
+        agreement = float((gallery.labels[near] == gallery.labels[:, None]).mean())
+        said += (
+            " ✓ has the query's class, ✗ another; over the whole gallery "
+            f"{percent(agreement)} of the neighbours have it."
+        )
+    body = f'{said}</p><div class="neighbours" style="--columns:{count + 1}">{"".join(rows)}</div>'
+    return Section("Nearest neighbours", body, sheets=[pictures])
+
+
+def nearest_to(query: int, unit: Float[np.ndarray, "m dim"], count: int) -> Int[np.ndarray, "count"]:
+    """Indices of the `count` rows of largest cosine with row `query`, itself left out; largest first."""
+    cosines = unit @ unit[query]
+    cosines[query] = -np.inf
+    return np.argsort(-cosines, kind="stable")[:count]
+
+
+def query_indices(gallery: Gallery) -> list[int]:
+    """Up to ten samples to look up: the first of each class, or evenly spaced ones without labels."""
+    if gallery.labels is not None:
+        present, first = np.unique(gallery.labels, return_index=True)
+        if len(present) > 1:
+            return first[:QUERIES].tolist()
+    return np.unique(np.linspace(0, len(gallery.ids) - 1, QUERIES).astype(np.int64)).tolist()
+
+
+def _neighbour(gallery: Gallery, pictures: Sheet, index: int, query: int | None) -> str:
+    picture = sample_html(pictures, index, gallery.caption(index))
+    if gallery.labels is None:
+        return f"<div>{picture}</div>"
+    name = f"<span>{escape(gallery.classes[gallery.labels[index]])}</span>"
+    if query is None:
+        return f"<div>{picture}<p>{name}</p></div>"
+    kind, mark = ("right", "✓") if gallery.labels[index] == gallery.labels[query] else ("wrong", "✗")
+    return f'<div class="{kind}">{picture}<p>{mark} {name}</p></div>'

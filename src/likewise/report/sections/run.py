@@ -1,0 +1,78 @@
+"""The run itself: what was learned from what, the configuration, and the commands that repeat it."""
+
+from __future__ import annotations
+
+from html import escape
+
+import numpy as np
+
+from likewise.report.contents import Contents
+from likewise.report.pieces import Section, code, folder, noun, settings
+
+FIRST_SKIPPED = 10
+OWN_SETTINGS = ("likewise", "data", "seed", "precision", "created", "seconds")
+
+
+def learned_from(contents: Contents) -> str:
+    """What was learned from what, in one sentence."""
+    config = contents.config
+    source = config.get("source", {})
+    method, encoder = config.get("method", {}).get("name"), config.get("encoder", {}).get("name")
+    what = f"The encoder {encoder}" if encoder else "An encoder"
+    by = f" by {method}" if method else ""
+    data = source.get("name") or config.get("data")
+    on = f" on {data}" if data else ""
+    return f"{what}, trained{by}{on} without labels."
+
+
+def summary_facts(contents: Contents) -> list[tuple[str, str]]:
+    """(name, value) of the few numbers that the head of the page shows."""
+    config, source = contents.config, contents.config.get("source", {})
+    facts: list[tuple[str, str]] = []
+    if "samples" in source:
+        facts.append((f"unlabelled {noun(contents, 2)}", f"{source['samples']:,}"))
+    if "seconds" in config:
+        facts.append(("pretraining", _duration(float(config["seconds"]))))
+    elif len(contents.metrics.get("step", [])):
+        facts.append(("last step; not finished", f"{int(np.nanmax(contents.metrics['step'])):,}"))
+    if "images_per_second" in config:
+        facts.append((f"{noun(contents, 2)} a second", f"{config['images_per_second']:,.0f}"))
+    if contents.evaluation:
+        facts.append(("seeds", str(contents.evaluation.facts.get("seeds", "?"))))
+    return facts
+
+
+def repeat(contents: Contents) -> Section | None:
+    """The configuration, what was skipped, and the commands that made the run."""
+    config, parts = contents.config, []
+    evaluation = contents.evaluation.facts if contents.evaluation else {}
+    commands = [config.get("command"), evaluation.get("command"), f"likewise report {folder(contents)}"]
+    parts.append(code("\n".join(str(command) for command in commands if command)))
+    tables = [
+        (key.capitalize(), config[key]) for key in ("recipe", "encoder", "views", "method") if config.get(key)
+    ]
+    if evaluation.get("settings"):
+        tables.append(("Evaluation", evaluation["settings"]))
+    if rest := {key: config[key] for key in OWN_SETTINGS if key in config}:
+        tables.append(("Run", rest))
+    parts.append(f'<div class="tables">{"".join(settings(title, values) for title, values in tables)}</div>')
+    if contents.skipped:
+        items = "".join(
+            f"<li><code>{escape(file)}</code> {escape(reason)}</li>"
+            for file, reason in contents.skipped[:FIRST_SKIPPED]
+        )
+        more = len(contents.skipped) - FIRST_SKIPPED
+        tail = f"<li>and {more:,} more, in <code>skipped.csv</code></li>" if more > 0 else ""
+        parts.append(f"<h3>Files skipped: {len(contents.skipped):,}</h3><ul>{items}{tail}</ul>")
+    if contents.unreadable:
+        items = "".join(f"<li><code>{escape(line)}</code></li>" for line in contents.unreadable)
+        parts.append(f"<h3>Parts of the run that could not be read</h3><ul>{items}</ul>")
+    return Section("Repeat it", "".join(parts))
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

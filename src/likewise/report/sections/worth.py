@@ -1,0 +1,168 @@
+"""What the encoder is worth: learning curves, accuracies by number of labels, mistakes by class."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+import numpy as np
+
+from likewise.report import figures
+from likewise.report.answer import typical_count, way_name
+from likewise.report.contents import Contents, Evaluation
+from likewise.report.figures import Choice, Figure
+from likewise.report.pieces import Section, buttons, code, folder, grid, key, labels_choice, noun, swatch
+
+TITLE = "What the encoder is worth"
+MOST_CLASSES_IN_MATRIX = 100
+
+
+def curves(contents: Contents) -> Section | None:
+    """How the ways that train learn, epoch by epoch."""
+    evaluation = contents.evaluation
+    if evaluation is None:
+        return None
+    counts = [n for n in evaluation.counts if any(evaluation.curves(way, n) for way in evaluation.ways)]
+    ways = [way for way in evaluation.ways if any(evaluation.curves(way, n) for n in counts)]
+    if not counts:
+        return None
+    choice = labels_choice("curves-labels", counts, typical_count(evaluation))
+    plots = [
+        Figure(
+            f"curves-{metric}",
+            caption,
+            {str(count): figures.learning_curves(evaluation, ways, count, metric) for count in counts},
+            [choice],
+            heading=metric.capitalize(),
+        )
+        for metric, caption in (
+            (
+                "accuracy",
+                "Where training (dotted) runs far above test (solid), the labels were learned by heart.",
+            ),
+            ("loss", "A test loss that rises while the training loss falls says the same."),
+        )
+    ]
+    body = (
+        "<p>Mean over seeds, by epoch of the supervised training; the band spans the seeds.</p>"
+        f"{buttons(choice)}{key(ways)}{grid(plots, 'two')}"
+    )
+    return Section("How each way learns", body, plots)
+
+
+def results(contents: Contents) -> Section | None:
+    """The table of accuracies and its chart by number of labels."""
+    evaluation = contents.evaluation
+    if evaluation is None:
+        missing = "Not measured yet. This compares the encoder with training from scratch:"
+        command = f"likewise evaluate {folder(contents)} --train DATA --test DATA"
+        return Section(TITLE, f"<p>{missing}</p>{code(command)}")
+    facts = evaluation.facts
+    sizes = facts.get("samples", {})
+    test = f"{sizes['test']:,} {noun(contents, sizes['test'])} of " if "test" in sizes else ""
+    body = (
+        f"<p>Accuracy in % on {test}{escape(str(facts.get('test', 'the test data')))}, which chose nothing. "
+        "Mean over seeds and, small, its 95 % interval; the labels are drawn anew for each seed. "
+        "Bold is the best of a column.</p>"
+        f"{_result_table(evaluation)}"
+    )
+    if len(evaluation.counts) == 1:
+        return Section(TITLE, body)
+    caption = (
+        "Accuracy by labels per class on a logarithmic axis, with 95 % intervals: the steeper a line, the "
+        "more labels its way of learning needs. Points are set a little apart sideways."
+    )
+    if "all" in evaluation.counts:
+        caption += f" “all” is about {figures.label_positions(evaluation)['all']:,.0f} per class."
+    chart = Figure("labels", caption, {"": figures.accuracy_by_labels(evaluation)}, height=400)
+    return Section(TITLE, f"{body}{key(evaluation.ways, narrow=True)}{chart.html()}", [chart])
+
+
+def _result_table(evaluation: Evaluation) -> str:
+    counts = evaluation.counts
+    best = {
+        count: max(row["mean"] for way in evaluation.ways if (row := evaluation.summary(way, count)))
+        for count in counts
+    }
+    lines = []
+    for way in evaluation.ways:
+        name = f"{swatch(way)} {escape(_sentence(way_name(way)))}"
+        cells = "".join(_result_cell(evaluation.summary(way, count), best[count]) for count in counts)
+        lines.append(f'<tr><th scope="row">{name}</th>{cells}</tr>')
+    for fact, name in (("majority", "Always the most frequent class"), ("chance", "Chance")):
+        if evaluation.facts.get(fact) is not None:
+            cell = f"<td>{100 * evaluation.facts[fact]:.1f}</td>" * len(counts)
+            lines.append(f'<tr class="floor"><th scope="row">{name}</th>{cell}</tr>')
+    heads = "".join(f'<th scope="col">{escape(str(count))}</th>' for count in counts)
+    return (
+        '<div class="scroll" tabindex="0"><table class="results"><thead>'
+        '<tr><th rowspan="2" scope="col">Way of learning</th>'
+        f'<th colspan="{len(counts)}" scope="colgroup">labels per class</th></tr><tr>{heads}</tr></thead>'
+        f"<tbody>{''.join(lines)}</tbody></table></div>"
+    )
+
+
+def _result_cell(row: dict[str, Any] | None, best: float) -> str:
+    if row is None:
+        return "<td>–</td>"
+    mean = f"{100 * row['mean']:.1f}"
+    mean = f"<b>{mean}</b>" if row["mean"] == best else mean
+    interval = "" if row["low"] is None else f"<small>{100 * row['low']:.1f}–{100 * row['high']:.1f}</small>"
+    return f"<td>{mean}{interval}</td>"
+
+
+def mistakes(contents: Contents) -> Section | None:
+    """Accuracy by class and the confusion matrix, of any way at any number of labels."""
+    evaluation = contents.evaluation
+    if evaluation is None:
+        return None
+    classes = [str(name) for name in evaluation.facts.get("classes", [])]
+    if not classes or len(classes) > MOST_CLASSES_IN_MATRIX:
+        return None
+    counts = evaluation.counts if len(classes) <= figures.MOST_NAMED_GROUPS else evaluation.counts[-1:]
+    ways = sorted(evaluation.ways, key=lambda way: (way != "frozen", way != "fine-tuned"))
+    matrices = {
+        (way, count): matrix
+        for way in ways
+        for count in counts
+        if (matrix := evaluation.confusion(way, count)) is not None
+    }
+    if not matrices:
+        return None
+    options = [(way, way_name(way)) for way in dict.fromkeys(way for way, _ in matrices)]
+    measured = [count for count in counts if any((way, count) in matrices for way, _ in options)]
+    by_way = Choice("mistakes-way", "Way", options, options[0][0])
+    by_labels = labels_choice("mistakes-labels", measured, measured[-1])
+    bars, heats = {}, {}
+    for (way, count), matrix in matrices.items():
+        totals = matrix.sum(axis=1)
+        right = np.divide(matrix.diagonal(), totals, out=np.zeros(len(totals)), where=totals > 0)
+        bars[f"{way}|{count}"] = figures.per_class(right, classes)
+        heats[f"{way}|{count}"] = figures.confusion(matrix, classes)
+    shown = min(len(classes), figures.MOST_BARS)
+    many = f" The weakest and the strongest of {len(classes)}." if len(classes) > shown else ""
+    choices = [by_way, by_labels]
+    plots = [
+        Figure(
+            "confusion",
+            "Row: the true class; column: the name given, in % of the row. Mistakes are off the diagonal.",
+            heats,
+            choices,
+            height=None,
+            heading="Confusion matrix",
+        ),
+        Figure(
+            "per-class",
+            f"Share of each class's test samples that were named right, in %, over all seeds.{many}",
+            bars,
+            choices,
+            height=max(240, 22 * shown + 60),
+            heading="Accuracy by class",
+        ),
+    ]
+    body = f"{buttons(by_way)}{buttons(by_labels)}{grid(plots, 'two')}"
+    return Section("Where it errs", body, plots)
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,174 @@
+"""The story of a run as one still picture, for a README: views, similarity by stage, accuracy by labels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from PIL import Image, ImageDraw, ImageFont
+
+from likewise.errors import UserError
+from likewise.report.answer import answer, way_name
+from likewise.report.contents import Contents, read_contents
+from likewise.report.figures import label_positions
+from likewise.report.pictures import picture_image
+from likewise.report.sections.training import stage_indices
+
+WIDTH = 1600
+SCALE = 2
+"""All is drawn this many times larger and then reduced, for smooth lines; lengths are final pixels."""
+MARGIN = 48
+GAP = 36
+TITLE_HEIGHT = 52
+CHART_HEIGHT = 420
+INK, MUTED, RULE = "#1b1f24", "#646b75", "#dfe2e7"
+LOW, MIDDLE, HIGH = (
+    np.array(rgb, dtype=np.float64) for rgb in ((33, 102, 172), (244, 244, 242), (194, 65, 12))
+)
+COLOURS = {"scratch": "#c8500a", "frozen": "#0068a8", "fine-tuned": "#00805c"}
+OTHER_COLOUR = "#8b919a"
+
+
+def story_png(run_folder: Path, out: Path) -> Path:
+    """Write a PNG, 1600 pixels wide, of what a run saw, how its similarities changed and what it is worth.
+
+    Raises:
+        UserError: `run_folder` is not a run folder, or has none of the three parts yet.
+    """
+    contents = read_contents(run_folder)
+    bands = [band for draw in (_views, _stages, _worth) if (band := draw(contents)) is not None]
+    if not bands:
+        needed = "pairs.npz, snapshots.npz or evaluation.json"
+        raise UserError(f"run {str(run_folder)!r} has nothing to draw yet: it lacks {needed}")
+    heights = [band.image.height // SCALE for band in bands]
+    story = Image.new("RGB", (WIDTH, sum(heights) + GAP * (len(bands) - 1) + 2 * MARGIN), "white")
+    top = MARGIN
+    for band, height in zip(bands, heights, strict=True):
+        story.paste(band.image.resize((WIDTH, height), Image.Resampling.LANCZOS), (0, top))
+        top += height + GAP
+    out.parent.mkdir(parents=True, exist_ok=True)
+    story.save(out, "PNG", optimize=True)
+    return out
+
+
+class _Band:
+    """A white strip with a title, `height` pixels below it, and a pen that takes final pixels."""
+
+    def __init__(self, title: str, height: int) -> None:
+        self.image = Image.new("RGB", (WIDTH * SCALE, (TITLE_HEIGHT + height) * SCALE), "white")
+        self._draw = ImageDraw.Draw(self.image)
+        size = 30
+        while size > 16 and self._draw.textlength(title, _font(size)) > (WIDTH - 2 * MARGIN) * SCALE:
+            size -= 1
+        self.text(MARGIN, 0, title, INK, size)
+
+    def text(
+        self, x: int | float, y: int | float, text: str, colour: str, size: int = 20, anchor: str = "la"
+    ) -> None:
+        plain = text.replace("\u00a0", " ")  # the built-in font has no such letter
+        self._draw.text((x * SCALE, y * SCALE), plain, colour, _font(size), anchor=anchor)
+
+    def line(self, points: Sequence[tuple[int | float, int | float]], colour: str, width: int) -> None:
+        scaled = [(x * SCALE, y * SCALE) for x, y in points]
+        self._draw.line(scaled, colour, width * SCALE, joint="curve")
+
+    def dot(self, x: int | float, y: int | float, radius: int, colour: str) -> None:
+        left, top, reach = (x - radius) * SCALE, (y - radius) * SCALE, 2 * radius * SCALE
+        self._draw.ellipse((left, top, left + reach, top + reach), colour)
+
+    def picture(self, x: int | float, y: int | float, picture: Image.Image, side: int) -> None:
+        enlarged = max(picture.size) < side * SCALE
+        resampling = Image.Resampling.NEAREST if enlarged else Image.Resampling.LANCZOS
+        square = picture.convert("RGB").resize((side * SCALE, side * SCALE), resampling)
+        self.image.paste(square, (round(x * SCALE), round(y * SCALE)))
+
+
+def _views(contents: Contents) -> _Band | None:
+    if contents.pairs is None:
+        return None
+    first, second = contents.pairs
+    lefts, side = _columns(len(first))
+    band = _Band("Each sample twice, changed at random", 2 * side + 8)
+    for row, views in enumerate((first, second)):
+        for left, view in zip(lefts, views, strict=True):
+            band.picture(left, TITLE_HEIGHT + row * (side + 8), picture_image(view), side)
+    return band
+
+
+def _stages(contents: Contents) -> _Band | None:
+    found = contents.snapshots
+    if found is None or not len(found.steps):
+        return None
+    kept = stage_indices(found.steps)
+    lefts, side = _columns(len(kept))
+    band = _Band("How alike the views are to the encoder, as training goes on", side + 34)
+    for left, index in zip(lefts, kept, strict=True):
+        heat = Image.fromarray(similarity_colours(found.similarity[index]))
+        band.picture(left, TITLE_HEIGHT, heat, side)
+        band.text(left, TITLE_HEIGHT + side + 8, f"epoch {found.epochs[index]:.3g}", MUTED)
+    return band
+
+
+def similarity_colours(matrix: Float[np.ndarray, "views views"]) -> UInt8[np.ndarray, "views views rgb"]:
+    """Cosines as RGB: -1 blue, 0 nearly white, 1 orange."""
+    share = np.clip(np.abs(matrix), 0, 1)[..., None]
+    end = np.where(matrix[..., None] < 0, LOW, HIGH)
+    return np.round(MIDDLE + share * (end - MIDDLE)).astype(np.uint8)
+
+
+def _worth(contents: Contents) -> _Band | None:
+    evaluation = contents.evaluation
+    if evaluation is None or not evaluation.ways:
+        return None
+    band = _Band(answer(evaluation) or "Accuracy by labels per class", CHART_HEIGHT + 76)
+    left, right, top = MARGIN + 76, WIDTH - MARGIN - 330, TITLE_HEIGHT + 10
+    logs = {count: math.log(place) for count, place in label_positions(evaluation).items()}
+    first, last = min(logs.values()), max(logs.values())
+
+    def x(count: int | str) -> float:
+        return left + 40 + (right - left - 80) * (logs[count] - first) / ((last - first) or 1.0)
+
+    def y(accuracy: int | float) -> float:
+        return top + CHART_HEIGHT * (1.0 - accuracy)
+
+    for tick in (0.0, 0.25, 0.5, 0.75, 1.0):
+        band.line([(left, y(tick)), (right, y(tick))], RULE, 2)
+        band.text(left - 14, y(tick), f"{100 * tick:.0f} %", MUTED, anchor="rm")
+    for count in evaluation.counts:
+        band.text(x(count), y(0) + 12, str(count), INK, anchor="mt")
+    band.text((left + right) / 2, y(0) + 42, "labels per class", MUTED, anchor="mt")
+    ends: list[tuple[float, str, str]] = []
+    for way in sorted(evaluation.ways, key=lambda way: way in COLOURS):  # the coloured ones last, on top
+        colour, bold = COLOURS.get(way, OTHER_COLOUR), way in COLOURS
+        rows = [(count, row) for count in evaluation.counts if (row := evaluation.summary(way, count))]
+        band.line([(x(count), y(row["mean"])) for count, row in rows], colour, 4 if bold else 2)
+        for count, row in rows:
+            if row["low"] is not None:
+                band.line([(x(count), y(row["low"])), (x(count), y(row["high"]))], colour, 2)
+            band.dot(x(count), y(row["mean"]), 7 if bold else 4, colour)
+        ends.append((y(rows[-1][1]["mean"]), way_name(way), colour))
+    majority = evaluation.facts.get("majority")
+    if majority is not None:
+        for start in range(left, right, 18):
+            band.line([(start, y(majority)), (start + 9, y(majority))], MUTED, 2)
+        ends.append((y(majority), "most frequent class", MUTED))
+    free = 0.0
+    for level, name, colour in sorted(ends):
+        free = max(level, free)
+        band.text(right + 14, free, name, colour, 21, anchor="lm")
+        free += 26
+    return band
+
+
+def _columns(count: int) -> tuple[list[float], int]:
+    """Left edges and the side of `count` squares in a row; at least six would fit."""
+    places = max(count, 6)
+    pitch = (WIDTH - 2 * MARGIN + 20) / places
+    return [MARGIN + n * pitch for n in range(count)], int(pitch - 20)
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size * SCALE)

@@ -1,0 +1,107 @@
+"""Checkpoints that survive what happens to machines: written atomically, checked before they are trusted."""
+
+from __future__ import annotations
+
+import errno
+import sys
+import time
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+
+from likewise.atomic import write_atomically
+from likewise.errors import UserError
+
+KEPT = 2  # the newest, and the one before it in case the newest is corrupt
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Lightning's checkpoint files, replaced in one instant and never unpickled as code."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        try:
+            write_atomically(Path(path), lambda file: torch.save(checkpoint, file))
+        except (OSError, RuntimeError) as error:
+            # torch wraps the file's error in its own; what the file system said is the cause
+            cause = error if isinstance(error, OSError) else error.__context__
+            full = isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+            if not full and not isinstance(error, OSError):
+                raise
+            last = newest(Path(path).parent)
+            kept = f"the last good checkpoint stays: {last}" if last else "there is no earlier checkpoint"
+            reason = "the disk is full" if full else str(cause)
+            raise UserError(f"could not write checkpoint {path}: {reason}; {kept}; free some space, then --resume") from error
+
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
+        return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def checkpoint_path(folder: Path, step: int) -> Path:
+    return folder / f"step-{step:08d}.ckpt"
+
+
+def step_of(path: Path) -> int:
+    return int(path.stem.removeprefix("step-"))
+
+
+def all_checkpoints(folder: Path) -> list[Path]:
+    """Newest first."""
+    return sorted(folder.glob("step-*.ckpt"), reverse=True)
+
+
+def sound(path: Path) -> bool:
+    """Whether every byte of a checkpoint is what was written: the archive's checksums are compared."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError):
+        return False
+
+
+def newest(folder: Path) -> Path | None:
+    """The newest sound checkpoint, or None. Corrupt ones are named on stderr."""
+    corrupt: list[Path] = []
+    for path in all_checkpoints(folder):
+        if sound(path):
+            if corrupt:
+                print(f"{corrupt[0].name} is corrupt: going on from {path.name}", file=sys.stderr)
+            return path
+        corrupt.append(path)
+    if corrupt:
+        print(f"{corrupt[0].name} is corrupt and there is no other: starting anew", file=sys.stderr)
+    return None
+
+
+class Checkpoints(L.Callback):
+    """Save every few minutes, when `due` is set from outside, and at the end; keep the last two."""
+
+    def __init__(self, folder: Path, *, minutes: float) -> None:
+        self.folder = folder
+        self.seconds = minutes * 60
+        self.due = False
+        self._saved_at = time.monotonic()
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._saved_at = time.monotonic()
+
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
+        due = self.due or time.monotonic() - self._saved_at >= self.seconds
+        due = due or trainer.global_step == trainer.num_training_batches
+        if trainer.world_size > 1:  # saving is collective: all ranks save, or none
+            due = trainer.strategy.reduce_boolean_decision(due, all=False)
+        if due:
+            self.save(trainer)
+
+    def save(self, trainer: L.Trainer) -> None:
+        path = checkpoint_path(self.folder, trainer.global_step)
+        trainer.save_checkpoint(path)
+        self._saved_at = time.monotonic()
+        self.due = False
+        if trainer.is_global_zero:
+            for old in all_checkpoints(self.folder)[KEPT:]:
+                old.unlink()

@@ -1,0 +1,179 @@
+"""Train a method: Lightning's loop, with what a long training on a real machine needs around it."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from likewise.data.loader import Loader, order
+from likewise.data.source import Source
+from likewise.errors import UserError
+from likewise.methods.base import Method, Views
+from likewise.training.checkpoints import AtomicCheckpointIO, Checkpoints, newest, step_of
+from likewise.training.diagnostics import Diagnostics, StopAtNaN
+from likewise.training.history import History
+from likewise.training.optimizers import optimizers
+from likewise.training.progress import ProgressLine
+from likewise.training.recipe import Recipe
+from likewise.training.snapshots import PAIRS, Snapshots
+
+LOGGED_STEPS = 500  # rows of a training's history: enough for any curve, small enough for any page
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """How a training went. `interrupted`: it was asked to stop at `step`, and can be resumed."""
+
+    step: int
+    steps: int
+    interrupted: bool
+    seconds: float
+    images_per_second: float
+
+
+def fit(
+    method: Method,
+    source: Source,
+    views: Views,
+    recipe: Recipe,
+    folder: Path,
+    *,
+    seed: int = 0,
+    precision: str = "32-true",
+    devices: str = "auto",
+    strategy: str = "auto",
+    resume: bool = False,
+    checkpoint_minutes: float = 5.0,
+    progress: bool = True,
+) -> Fitted:
+    """Train `method` on `source` and leave metrics, snapshots and checkpoints in `folder`.
+
+    The same arguments give the same weights on the same kind of CPU, whether the training was interrupted and
+    resumed (`resume`, from the newest sound checkpoint in `folder`) or not.
+
+    Raises:
+        UserError: batch larger than the data or too small for the method; loss NaN; disk full.
+    """
+    checkpoints = folder / "checkpoints"
+    last = newest(checkpoints) if resume else None
+    L.seed_everything(seed, verbose=False)
+
+    loader = Loader(source, batch=check_batch(recipe.batch, method, source), epochs=recipe.epochs, seed=seed)
+    steps = len(loader)
+    if last is not None and step_of(last) == steps:
+        state = torch.load(last, map_location="cpu", weights_only=True)["state_dict"]
+        method.load_state_dict(state)
+        return Fitted(steps, steps, interrupted=False, seconds=0.0, images_per_second=0.0)
+
+    method.prepare(
+        views,
+        seed=seed,
+        optimizers=optimizers(recipe, steps=steps, steps_per_epoch=loader.steps_per_epoch),
+    )
+    every = max(1, steps // LOGGED_STEPS)
+    history = History(folder / "metrics.csv", steps_per_epoch=loader.steps_per_epoch, step=step_of(last) if last else 0)
+    line = ProgressLine(history, batch=recipe.batch, steps=steps, show=progress)
+    saving = Checkpoints(checkpoints, minutes=checkpoint_minutes)
+    fixed = source.read(order(len(source), seed=seed, epoch=recipe.epochs)[:PAIRS])
+    stop = _Stop(saving)
+    with _quiet():
+        trainer = L.Trainer(
+            max_epochs=1,  # the loader is the whole training, one stream of steps: see Loader
+            devices=devices if not devices.isdigit() else int(devices),
+            strategy=strategy,
+            precision=precision,  # type: ignore[arg-type]
+            gradient_clip_val=recipe.clip,
+            log_every_n_steps=every,
+            logger=[history, TensorBoardLogger(folder, name="tensorboard", version="")],
+            callbacks=[
+                StopAtNaN(every),
+                Diagnostics(),
+                line,
+                Snapshots(folder, fixed, steps=steps, steps_per_epoch=loader.steps_per_epoch),
+                stop,
+                saving,
+            ],
+            plugins=[AtomicCheckpointIO()],
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+            default_root_dir=folder,
+        )
+        if recipe.batch % trainer.world_size:
+            raise UserError(f"batch must be divisible by the {trainer.world_size} devices, got {recipe.batch}")
+        with stop.on_signals():
+            trainer.fit(method, loader, ckpt_path=last, weights_only=True)
+    return Fitted(trainer.global_step, steps, stop.asked, line.seconds, line.images_per_second)
+
+
+def check_batch(batch: int, method: Method, source: Source) -> int:
+    """The batch, if method and source allow it."""
+    if batch > len(source):
+        raise UserError(f"batch {batch} is larger than the data: {source.name} has {len(source)} samples; try --batch {len(source)}")
+    if batch < method.smallest_batch:
+        raise UserError(
+            f"batch must be at least {method.smallest_batch} for {type(method).__name__}, got {batch}: "
+            "a contrastive loss needs other samples to compare with"
+        )
+    return batch
+
+
+class _Stop(L.Callback):
+    """Ctrl-C and SIGTERM end a training at the end of its step, with a checkpoint. A second Ctrl-C ends it at once."""
+
+    def __init__(self, saving: Checkpoints) -> None:
+        self.saving = saving
+        self.asked = False
+
+    @contextmanager
+    def on_signals(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            yield  # only the main thread may handle signals; elsewhere the caller decides
+            return
+
+        def ask(number: int, _: Any) -> None:
+            if self.asked and number == signal.SIGINT:
+                raise KeyboardInterrupt
+            self.asked = True
+
+        before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        asked = self.asked
+        if trainer.world_size > 1:
+            asked = trainer.strategy.reduce_boolean_decision(asked, all=False)
+        if asked:
+            self.asked = self.saving.due = trainer.should_stop = True
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Lightning's own talk is for those who write loops; ours is the progress line."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric", "lightning")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="lightning")
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)

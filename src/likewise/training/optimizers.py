@@ -1,0 +1,55 @@
+"""Optimizers and schedules from a recipe."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+from likewise.training.recipe import Recipe
+
+
+def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Parameters in two groups: matrices and kernels decay; biases, norms and other vectors do not."""
+    trained = [p for p in module.parameters() if p.requires_grad]
+    return [
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+
+
+def rate_at(step: int, *, steps: int, warmup: int, schedule: str) -> float:
+    """Share of the top learning rate at a step: linear up over `warmup` steps, then cosine to 0, or constant."""
+    if step < warmup:
+        return (step + 1) / warmup
+    if schedule == "constant":
+        return 1.0
+    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+
+
+def optimizers(recipe: Recipe, *, steps: int, steps_per_epoch: int) -> Callable[[nn.Module], dict[str, Any]]:
+    """What a module's `configure_optimizers` returns, for a training of `steps` steps."""
+
+    def configure(module: nn.Module) -> dict[str, Any]:
+        groups = parameter_groups(module, recipe.weight_decay)
+        optimizer: torch.optim.Optimizer
+        if recipe.optimizer == "sgd":
+            optimizer = torch.optim.SGD(groups, lr=recipe.rate, momentum=recipe.momentum)
+        elif recipe.optimizer == "lars":
+            from timm.optim import Lars
+
+            optimizer = Lars(groups, lr=recipe.rate, momentum=recipe.momentum)
+        else:
+            kind = torch.optim.Adam if recipe.optimizer == "adam" else torch.optim.AdamW
+            optimizer = kind(groups, lr=recipe.rate, betas=(recipe.momentum, 0.999))
+        warmup = round(recipe.warmup * steps_per_epoch)
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer,
+            lambda step: rate_at(step, steps=steps, warmup=warmup, schedule=recipe.schedule),
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    return configure

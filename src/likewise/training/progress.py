@@ -1,0 +1,83 @@
+"""Progress on screen (stderr): a bar in a terminal, a line now and then in a log."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+import lightning as L
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from likewise.training.history import History
+
+LINE_EVERY = 15.0  # seconds between the lines of a log
+
+
+class ProgressLine(L.Callback):
+    """Loss, contrastive accuracy, images a second and the time left; also logs `images_per_second`."""
+
+    def __init__(self, history: History, *, batch: int, steps: int, show: bool) -> None:
+        self.history, self.batch, self.steps, self.show = history, batch, steps, show
+        self._console = Console(stderr=True)
+        self._bar: Progress | None = None
+        self._since = (time.monotonic(), 0)
+        self._spoke = 0.0
+        self._start = 0
+        self.seconds = 0.0
+
+    @property
+    def images_per_second(self) -> float:
+        """Over the whole of this process's training, starting costs left out."""
+        return (self._done - self._start) * self.batch / max(self.seconds, 1e-9)
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._start = self._done = trainer.global_step
+        self._began = time.monotonic()
+        self._since = (self._began, self._start)
+        self._spoke = self._began
+        if self.show and trainer.is_global_zero and sys.stderr.isatty():
+            self._bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[figures]}"),
+                TimeRemainingColumn(),
+                console=self._console,
+                refresh_per_second=4,
+            )
+            self._task = self._bar.add_task("training", total=self.steps, completed=self._start, figures="")
+            self._bar.start()
+
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
+        step, now = trainer.global_step, time.monotonic()
+        self._done, self.seconds = step, now - self._began
+        pl_module.log("images_per_second", self.images_per_second)
+        if not (self.show and trainer.is_global_zero):
+            return
+        if self._bar:
+            self._bar.update(self._task, completed=step, figures=self._figures())
+        elif now - self._spoke >= LINE_EVERY or step == self.steps:
+            self._spoke = now
+            left = (self.steps - step) * self.seconds / max(1, step - self._start)
+            self._console.print(
+                f"step {step}/{self.steps}  {self._figures()}  {_clock(left)} left", highlight=False, soft_wrap=True
+            )
+
+    def _figures(self) -> str:
+        latest = self.history.latest
+        shown = [f"loss {latest['loss']:.3f}"] if "loss" in latest else []
+        shown += [f"top-1 {latest['top1']:.1%}"] if "top1" in latest else []
+        return "  ".join([*shown, f"{self.images_per_second:,.0f} images/s"])
+
+    def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        if self._bar:
+            self._bar.stop()
+            self._bar = None
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

@@ -1,0 +1,129 @@
+"""A recipe: every hyperparameter of a training, in one place that can be read, saved and compared."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from likewise.errors import UserError, nearest
+
+OPTIMIZERS = ("sgd", "adam", "adamw", "lars")
+SCHEDULES = ("cosine", "constant")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What decides a training, apart from its data, its seed and the machine.
+
+    Attributes:
+        method: a name of `likewise methods`.
+        encoder: a name that `likewise.encoders` knows, or `auto`.
+        size: height and width of the views in pixels; None takes the images' own.
+        channels: 1 or 3; None takes the images' own.
+        augment: `strong`, `mild`, `none`, or a list of operations (see `likewise.views`).
+        epochs: passes over the data.
+        batch: samples a step, over all devices.
+        optimizer: `sgd`, `adam`, `adamw` or `lars`.
+        rate: learning rate at the top of its schedule.
+        momentum: of SGD and LARS; Adam's first beta.
+        weight_decay: not applied to biases and norms.
+        warmup: epochs in which the rate rises linearly from 0.
+        schedule: `cosine` (to 0 at the end) or `constant`.
+        clip: largest norm of the gradient; None does not clip.
+        options: the method's own hyperparameters, such as temperature.
+    """
+
+    method: str = "simclr"
+    encoder: str = "auto"
+    size: int | None = None
+    channels: int | None = None
+    augment: str | list[Any] = "strong"
+    epochs: int = 100
+    batch: int = 256
+    optimizer: str = "adamw"
+    rate: float = 1e-3
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    warmup: float = 0.0
+    schedule: str = "cosine"
+    clip: float | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        def check(ok: bool, name: str, allowed: str) -> None:
+            if not ok:
+                raise UserError(f"{name} must be {allowed}, got {getattr(self, name)!r}")
+
+        for name, kind in (("epochs", int), ("batch", int), ("rate", float), ("momentum", float), ("warmup", float)):
+            value = getattr(self, name)
+            check(isinstance(value, (int, kind)) and not isinstance(value, bool), name, f"{'a whole' if kind is int else 'a'} number")
+        check(self.epochs >= 1, "epochs", "at least 1")
+        check(self.batch >= 1, "batch", "at least 1")
+        check(self.rate > 0, "rate", "above 0")
+        check(0 <= self.momentum < 1, "momentum", "from 0 to below 1")
+        check(self.weight_decay >= 0, "weight_decay", "0 or more")
+        check(0 <= self.warmup <= self.epochs, "warmup", f"from 0 to epochs ({self.epochs})")
+        check(self.optimizer in OPTIMIZERS, "optimizer", f"one of {', '.join(OPTIMIZERS)}")
+        check(self.schedule in SCHEDULES, "schedule", f"one of {', '.join(SCHEDULES)}")
+        check(self.clip is None or self.clip > 0, "clip", "above 0 or absent")
+        check(self.size is None or self.size >= 4, "size", "at least 4 px")
+        check(self.channels in (None, 1, 3), "channels", "1 or 3")
+
+    def with_(self, **changes: Any) -> Recipe:
+        """A copy with other values; names that are not the recipe's own are the method's options.
+
+        Raises:
+            UserError: for an impossible value.
+        """
+        own = {f.name for f in dataclasses.fields(self)} - {"options"}
+        mine = {name: value for name, value in changes.items() if name in own}
+        options = {name: value for name, value in changes.items() if name not in own}
+        return dataclasses.replace(self, **mine, options=self.options | options)
+
+    def to_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+def recipe_names() -> list[str]:
+    """The recipes that come with the package."""
+    folder = resources.files("likewise") / "recipes"
+    return sorted(Path(entry.name).stem for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+
+
+def load_recipe(name: str) -> Recipe:
+    """A recipe by its name, or from a YAML file of the same keys.
+
+    Raises:
+        UserError: for an unknown name or key (with the nearest right one), or an impossible value.
+    """
+    if name.endswith((".yaml", ".yml")):
+        path = Path(name)
+        if not path.is_file():
+            raise UserError(f"no recipe file {name}")
+        text = path.read_text(encoding="utf-8")
+    elif name in recipe_names():
+        text = (resources.files("likewise") / "recipes" / f"{name}.yaml").read_text(encoding="utf-8")
+    else:
+        names = recipe_names()
+        raise UserError(f"unknown recipe '{name}'{nearest(name, names)}; there are {', '.join(names)}, or FILE.yaml")
+    return parse_recipe(text, name)
+
+
+def parse_recipe(text: str, name: str) -> Recipe:
+    """A recipe from YAML text; `name` is what messages call it."""
+    import yaml
+
+    try:
+        values = yaml.safe_load(text) or {}
+    except yaml.YAMLError as error:
+        raise UserError(f"recipe {name} is not YAML: {str(error).splitlines()[0]}") from error
+    if not isinstance(values, dict):
+        raise UserError(f"recipe {name} must be a list of `key: value` lines, got {type(values).__name__}")
+    known = [f.name for f in dataclasses.fields(Recipe)]
+    for key in values:
+        if key not in known:
+            raise UserError(f"recipe {name} has no key '{key}'{nearest(key, known)}; the keys are {', '.join(known)}")
+    return Recipe(**values)

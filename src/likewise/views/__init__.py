@@ -1,0 +1,8 @@
+"""Views: random variants of a batch, made for the whole batch at once, on its device."""
+
+from likewise.views.image import ImageViews
+from likewise.views.picture import picture_grid
+from likewise.views.presets import STRENGTHS, preset
+from likewise.views.specification import OPERATIONS, operations
+
+__all__ = ["OPERATIONS", "STRENGTHS", "ImageViews", "operations", "picture_grid", "preset"]

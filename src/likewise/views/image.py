@@ -1,0 +1,146 @@
+"""Views of images: whole batches at once, on their own device, from bytes to what an encoder takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from likewise.errors import UserError
+from likewise.views.colour import Colour, ColourMap, luma
+from likewise.views.filters import Filter
+from likewise.views.operation import Number, Operation
+from likewise.views.presets import light
+from likewise.views.resample import crop_resize, resize, warp
+from likewise.views.spatial import RandomResizedCrop, Spatial, identity
+from likewise.views.specification import operations, spell
+
+# Of ImageNet's training set, as torchvision and timm use them; one channel: the middle of the range.
+MEANS = {3: (0.485, 0.456, 0.406), 1: (0.5,)}
+DEVIATIONS = {3: (0.229, 0.224, 0.225), 1: (0.25,)}
+
+
+class ImageViews:
+    """Random views of a batch of images, uint8 `(n, 1 or 3, h, w)` -> float32 `(n, channels, size, size)`.
+
+    `ops` run in three stages, within a stage in the order given: spatial ones (composed into one
+    resampling), those of colour (composed into one small matrix), then the others; normalisation follows.
+    Batches of another size are resized in that one resampling; three channels become one by luma, one
+    becomes three by repetition. A view is a pure function of the batch and the generator's state; a
+    generator on the CPU serves every device.
+
+    `gentle`: the operations of the `gentle` view; by default a slight crop and the mirrorings among `ops`.
+    `mean`, `std`: of the normalisation, per channel, in [0, 1]; by default ImageNet's for three channels.
+    Raises `UserError` for impossible values.
+    """
+
+    def __init__(
+        self,
+        ops: Iterable[Any],
+        *,
+        size: int,
+        channels: int,
+        gentle: Iterable[Any] | None = None,
+        mean: Sequence[Number] | None = None,
+        std: Sequence[Number] | None = None,
+    ) -> None:
+        if isinstance(size, bool) or not isinstance(size, int) or size < 4:
+            raise UserError(f"size is {size!r}; it takes a whole number of pixels >= 4")
+        if channels not in MEANS:
+            raise UserError(f"channels is {channels!r}; it takes 1 or 3")
+        self.size = size
+        self.channels = channels
+        self.ops = operations(ops)
+        self.gentle_ops = light(self.ops) if gentle is None else operations(gentle)
+        self.mean = _per_channel("mean", MEANS[channels] if mean is None else mean, channels)
+        self.std = _per_channel("std", DEVIATIONS[channels] if std is None else std, channels)
+        if min(self.std) <= 0:
+            raise UserError(f"std is {list(self.std)}; it takes numbers above 0")
+
+    def __call__(
+        self, batch: UInt8[Tensor, "n _ _ _"], generator: torch.Generator
+    ) -> Float[Tensor, "n c s s"]:
+        """One random view of every image."""
+        return self._view(batch, self.ops, generator)
+
+    def gentle(self, batch: UInt8[Tensor, "n _ _ _"], generator: torch.Generator) -> Float[Tensor, "n c s s"]:
+        """One light random view of every image that keeps its label: for supervised training."""
+        return self._view(batch, self.gentle_ops, generator)
+
+    def plain(self, batch: UInt8[Tensor, "n _ _ _"]) -> Float[Tensor, "n c s s"]:
+        """The images themselves, resized (antialiased) and normalised: for evaluation."""
+        return self._view(batch, (), torch.Generator())
+
+    def picture(self, view: Float[Tensor, "n c s s"]) -> UInt8[Tensor, "n c s s"]:
+        """A view as something to look at: normalisation undone, clamped to bytes."""
+        mean, std = self._normalisation(view.device)
+        return view.detach().float().mul(std).add_(mean).mul_(255).round_().clamp_(0, 255).to(torch.uint8)
+
+    def config(self) -> dict[str, Any]:
+        """Everything about these views in plain values; see `from_config`."""
+        return {
+            "size": self.size,
+            "channels": self.channels,
+            "ops": spell(self.ops),
+            "gentle": spell(self.gentle_ops),
+            "mean": list(self.mean),
+            "std": list(self.std),
+        }
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> ImageViews:
+        """The views whose `config()` this is."""
+        return cls(**config)
+
+    def __repr__(self) -> str:
+        return f"ImageViews({list(self.ops)}, size={self.size}, channels={self.channels})"
+
+    def _normalisation(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        mean, std = torch.tensor([self.mean, self.std], device=device)[..., None, None]
+        return mean, std
+
+    @torch.no_grad()
+    def _view(
+        self, batch: UInt8[Tensor, "n _ _ _"], ops: tuple[Operation, ...], generator: torch.Generator
+    ) -> Float[Tensor, "n c s s"]:
+        # Half-precision products, which autocast would choose, blur positions and colours.
+        with torch.autocast(batch.device.type, enabled=False):
+            images = self._resampled(batch, [op for op in ops if isinstance(op, Spatial)], generator)
+            if images.shape[1] < self.channels:
+                images = images.expand(-1, self.channels, -1, -1).contiguous()
+            shape = (len(images), (self.size, self.size), generator)
+            if colour := [op for op in ops if isinstance(op, Colour)]:
+                colours = ColourMap.of(images)
+                for op in colour:
+                    colours = op.compose(colours, op.sample(*shape))
+                colours.apply_(images)
+            for effect in [op for op in ops if isinstance(op, Filter)]:
+                effect.apply_(images, effect.sample(*shape))
+            mean, std = self._normalisation(images.device)
+            return images.sub_(mean).div_(std)
+
+    def _resampled(
+        self, batch: UInt8[Tensor, "n _ _ _"], spatial: list[Spatial], generator: torch.Generator
+    ) -> Float[Tensor, "n _ s s"]:
+        """Floats in [0, 1] of the right size, with the fewest channels."""
+        images = luma(batch).mul_(1 / 255) if batch.shape[1] > self.channels else batch
+        if not spatial:
+            return resize(images, self.size)
+        height, width = images.shape[-2:]
+        frame = (height, width)
+        matrix = identity(len(images), generator.device)
+        for op in spatial:
+            matrix = matrix @ op.matrix(op.sample(len(images), frame, generator), frame)
+            # A crop's outcome is square, and so is what follows it.
+            frame = (self.size, self.size) if isinstance(op, RandomResizedCrop) else frame
+        resample = crop_resize if all(op.straight for op in spatial) else warp
+        return resample(images, matrix, self.size)
+
+
+def _per_channel(name: str, values: Sequence[Number], channels: int) -> tuple[float, ...]:
+    if len(values) != channels:
+        raise UserError(f"{name} is {list(values)!r}; it takes {channels} numbers, one per channel")
+    return tuple(float(value) for value in values)

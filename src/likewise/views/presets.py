@@ -1,0 +1,105 @@
+"""Operations by strength: how much may change before a picture means something else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from likewise.errors import UserError, nearest
+from likewise.views.colour import Brightness, ColorJitter, Contrast, Grayscale
+from likewise.views.filters import Blur, Erasing, Noise
+from likewise.views.operation import Operation
+from likewise.views.spatial import (
+    HorizontalFlip,
+    Perspective,
+    RandomResizedCrop,
+    Rotation,
+    Shear,
+)
+
+STRENGTHS = ("strong", "mild", "none")
+
+# Both tables: (strength, from so many pixels on) -> operations.
+
+# Photographs may be mirrored and recoloured. The strong ones are SimCLR's (arXiv:2002.05709): appendix A
+# for large images; for small ones appendix B.9, half the colour and no blur.
+PHOTOS: dict[tuple[str, int], tuple[Operation, ...]] = {
+    ("strong", 160): (
+        RandomResizedCrop(scale=(0.08, 1.0)),
+        HorizontalFlip(),
+        ColorJitter(brightness=0.8, contrast=0.8, saturation=0.8, hue=0.2, p=0.8),
+        Grayscale(p=0.2),
+        Blur(sigma=(0.1, 2.0), p=0.5),
+    ),
+    ("strong", 48): (
+        RandomResizedCrop(scale=(0.2, 1.0)),
+        HorizontalFlip(),
+        ColorJitter(brightness=0.5, contrast=0.5, saturation=0.5, hue=0.1, p=0.8),
+        Grayscale(p=0.2),
+        Blur(sigma=(0.1, 2.0), p=0.5),
+    ),
+    ("strong", 0): (
+        RandomResizedCrop(scale=(0.2, 1.0)),
+        HorizontalFlip(),
+        ColorJitter(brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1, p=0.8),
+        Grayscale(p=0.2),
+    ),
+    ("mild", 0): (
+        RandomResizedCrop(scale=(0.5, 1.0)),
+        HorizontalFlip(),
+        ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.05, p=0.8),
+    ),
+}
+
+# Digits, logos, letters, clothes: a mirrored or recoloured one is another one. What may change is where it
+# lies, how it leans, how strong the ink is, and that a part of it is missing.
+SYMBOLS: dict[tuple[str, int], tuple[Operation, ...]] = {
+    ("strong", 20): (
+        RandomResizedCrop(scale=(0.4, 1.0)),
+        Rotation(degrees=15),
+        Shear(degrees=10),
+        Perspective(distortion=0.2, p=0.5),
+        Brightness(strength=0.4),
+        Contrast(strength=0.4),
+        Noise(std=0.05, p=0.5),
+        Erasing(p=0.25),
+    ),
+    ("strong", 0): (
+        RandomResizedCrop(scale=(0.5, 1.0)),
+        Rotation(degrees=15),
+        Shear(degrees=15),
+        Perspective(distortion=0.2, p=0.5),
+        Brightness(strength=0.4),
+        Contrast(strength=0.4),
+        Noise(std=0.1, p=0.5),
+        Erasing(p=0.25),
+    ),
+    ("mild", 0): (
+        RandomResizedCrop(scale=(0.7, 1.0)),
+        Rotation(degrees=10),
+        Shear(degrees=5),
+        Brightness(strength=0.2),
+        Contrast(strength=0.2),
+    ),
+}
+
+
+def preset(strength: str, *, size: int, channels: int, symbols: bool | None = None) -> tuple[Operation, ...]:
+    """The operations of a `strength` for images of `size` x `size` pixels.
+
+    `symbols`: the pictures must not be mirrored or recoloured (digits, logos, letters); by default those with
+    one channel. Raises `UserError` for an unknown strength.
+    """
+    if strength not in STRENGTHS:
+        hint = nearest(strength, STRENGTHS) or f"; known: {', '.join(STRENGTHS)}"
+        raise UserError(f"unknown augmentation strength {strength!r}{hint}")
+    if strength == "none":
+        return ()
+    table = SYMBOLS if (channels == 1 if symbols is None else symbols) else PHOTOS
+    least = max(pixels for name, pixels in table if name == strength and pixels <= size)
+    return table[strength, least]
+
+
+def light(operations: Iterable[Operation]) -> tuple[Operation, ...]:
+    """What keeps every label, for training with few of them: a slight crop, and the flips in `operations`."""
+    flips = [operation for operation in operations if isinstance(operation, HorizontalFlip)]
+    return (RandomResizedCrop(scale=(0.7, 1.0)), *flips)

@@ -1,0 +1,92 @@
+"""Operations by name: lists of them as they are written in Python, YAML and JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from likewise.errors import UserError, nearest
+from likewise.views.colour import Brightness, ColorJitter, Contrast, Grayscale, Hue, Saturation
+from likewise.views.filters import Blur, Erasing, Noise, Solarize
+from likewise.views.operation import Operation
+from likewise.views.spatial import (
+    HorizontalFlip,
+    Perspective,
+    RandomResizedCrop,
+    Rotation,
+    Shear,
+    VerticalFlip,
+)
+
+OPERATIONS: dict[str, type[Operation]] = {
+    operation.name: operation
+    for operation in (
+        RandomResizedCrop,
+        HorizontalFlip,
+        VerticalFlip,
+        Rotation,
+        Shear,
+        Perspective,
+        Brightness,
+        Contrast,
+        Saturation,
+        Hue,
+        ColorJitter,
+        Grayscale,
+        Blur,
+        Noise,
+        Solarize,
+        Erasing,
+    )
+}
+
+
+def operations(spec: Iterable[Any]) -> tuple[Operation, ...]:
+    """The operations that a list describes: each entry an `Operation`, a name or `{name: {setting: value}}`.
+
+    In YAML: `[{crop: {scale: [0.2, 1]}}, horizontal-flip, {blur: {p: 0.1}}]`. Raises `UserError` for an
+    unknown name or setting (with the nearest right one) and for an impossible value.
+    """
+    if isinstance(spec, str | Mapping) or not isinstance(spec, Iterable):
+        raise UserError(
+            f"operations are a list such as ['grayscale', {{'crop': {{'scale': [0.2, 1]}}}}]; got {spec!r}"
+        )
+    return tuple(_operation(entry) for entry in spec)
+
+
+def _operation(entry: Any) -> Operation:
+    if isinstance(entry, Operation):
+        return entry
+    if isinstance(entry, str):
+        entry = {entry: None}
+    if not isinstance(entry, Mapping) or len(entry) != 1:
+        raise UserError(f"an operation is a name or {{name: {{setting: value}}}}; got {entry!r}")
+    ((name, settings),) = entry.items()
+    if name not in OPERATIONS:
+        raise UserError(
+            f"unknown operation {name!r}{nearest(name, OPERATIONS) or '; known: ' + ', '.join(OPERATIONS)}"
+        )
+    settings = {} if settings is None else settings
+    if not isinstance(settings, Mapping):
+        raise UserError(f"operation '{name}' takes {{setting: value}}; got {settings!r}")
+    operation = OPERATIONS[name]
+    for setting in settings:
+        if setting not in operation.settings():
+            hint = nearest(setting, operation.settings()) or f"; it takes {', '.join(operation.settings())}"
+            raise UserError(f"operation '{name}' has no setting {setting!r}{hint}")
+    checked: dict[str, Any] = {
+        setting: operation.checked(setting, value) for setting, value in settings.items()
+    }
+    return operation(**checked)
+
+
+def spell(ops: Iterable[Operation]) -> list[dict[str, dict[str, Any]]]:
+    """The plain values that `operations` turns back into the operations, with every setting written out."""
+    return [
+        {operation.name: {setting: _plain(getattr(operation, setting)) for setting in operation.settings()}}
+        for operation in ops
+    ]
+
+
+def _plain(value: float | tuple[float, float]) -> float | list[float]:
+    return list(value) if isinstance(value, tuple) else value

@@ -1,0 +1,50 @@
+"""Commands as a user types them, in a process of their own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Likewise = Callable[..., subprocess.CompletedProcess[str]]
+
+ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def start(cache: Path, tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
+    """Start `likewise …` in an empty working folder."""
+
+    def start(*words: object) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "likewise.cli", *map(str, words)],
+            cwd=tmp_path,
+            env=ENVIRONMENT | {"LIKEWISE_CACHE": str(cache)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    return start
+
+
+@pytest.fixture
+def likewise(start: Callable[..., subprocess.Popen[str]]) -> Likewise:
+    """Run `likewise …` to its end."""
+
+    def run(*words: object) -> subprocess.CompletedProcess[str]:
+        process = start(*words)
+        out, err = process.communicate(timeout=500)
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    return run

@@ -1,0 +1,86 @@
+"""Two processes over gloo against one process on the joined batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from likewise import losses
+
+N, D = 6, 5
+LABELS = torch.arange(N) % 3
+LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "nt_xent": lambda a, b: losses.nt_xent(a, b, temperature=0.2),
+    "nt_xent of own rows": lambda a, b: losses.info_nce(a, b),
+    "dcl": losses.dcl,
+    "dcl_w": losses.dcl_w,
+    "hcl": losses.hcl,
+    "hardest": lambda a, b: losses.nt_xent_hardest(a, b, k=3),
+    "sup_con": lambda a, b: losses.sup_con(a, b, labels=LABELS),
+    "triplet": lambda a, b: losses.mined_triplet(a, LABELS),
+    "barlow_twins": losses.barlow_twins,
+    "vicreg": losses.vicreg,
+    "codes": lambda a, b: losses.swapped_prediction([a, b], [losses.sinkhorn(a), losses.sinkhorn(b)]),
+}
+
+
+def batch() -> Tensor:
+    return torch.randn(2, N, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+
+def encoder() -> nn.Module:
+    model = nn.Linear(3, D, dtype=torch.float64)
+    weights = torch.linspace(-1, 1, 3 * D, dtype=torch.float64).sin()
+    nn.init.zeros_(model.bias)
+    model.weight.data = weights.view(D, 3)
+    return model
+
+
+def one_rank(rank: int, folder: str) -> None:
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
+    model = DistributedDataParallel(encoder())
+    first, second = batch()[:, rank * N // 2 : (rank + 1) * N // 2]
+    results = {}
+    for name, loss in LOSSES.items():
+        model.zero_grad()
+        z = model(torch.cat([first, second]))
+        a, b = z.chunk(2)
+        value = loss(losses.gather(a), losses.gather(b))
+        value.backward()
+        results[name] = [value.detach(), *(p.grad.clone() for p in model.parameters())]
+    # A loss that each rank takes of its own rows against the keys of all: the mean over ranks is the joined
+    # loss.
+    model.zero_grad()
+    a, b = model(torch.cat([first, second])).chunk(2)
+    a, b = nn.functional.normalize(a), losses.gather(nn.functional.normalize(b))
+    value = nn.functional.cross_entropy(a @ b.T / 0.07, rank * N // 2 + torch.arange(N // 2))
+    value.backward()
+    dist.all_reduce(value.detach())
+    results["nt_xent of own rows"] = [value.detach() / 2, *(p.grad.clone() for p in model.parameters())]
+    torch.save(results, Path(folder) / f"{rank}.pt")
+    dist.destroy_process_group()
+
+
+def test_two_processes_equal_one(tmp_path: Path) -> None:
+    mp.spawn(one_rank, args=(str(tmp_path),), nprocs=2)
+    ranks = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2)]
+    for name, loss in LOSSES.items():
+        model = encoder()
+        first, second = (model(view) for view in batch())
+        value = loss(first, second)
+        wanted = [value.detach(), *torch.autograd.grad(value, list(model.parameters()))]
+        for rank in ranks:
+            for got, exact in zip(rank[name], wanted, strict=True):
+                assert (got - exact).norm() <= 1e-6 * exact.norm().clamp(min=1e-6), name
+
+
+def test_a_single_process_keeps_its_rows() -> None:
+    rows = batch()[0]
+    assert losses.gather(rows) is rows

@@ -1,0 +1,77 @@
+"""The one-sentence answer says what the numbers bear out, also when they speak against the encoder."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from likewise.report.answer import answer, caveat, typical_count
+from likewise.report.contents import Evaluation
+
+
+def row(way: str, mean: float, half: float | None = 0.01, count: int | str = 10) -> dict[str, Any]:
+    low, high = (None, None) if half is None else (mean - half, mean + half)
+    return {"way": way, "labels_per_class": count, "mean": mean, "low": low, "high": high}
+
+
+def evaluation(*rows: dict[str, Any]) -> Evaluation:
+    ways = list(dict.fromkeys(r["way"] for r in rows))
+    counts = list(dict.fromkeys(r["labels_per_class"] for r in rows))
+    return Evaluation(
+        {"ways": ways, "labels_per_class": counts, "summary": list(rows), "trials": [], "majority": 0.11}
+    )
+
+
+@pytest.mark.parametrize(
+    ("rows", "sentence"),
+    [
+        (
+            [row("scratch", 0.61), row("frozen", 0.87)],
+            "With 10 labels per class the frozen encoder is right 87 % of the time, "
+            "training from scratch 61 %.",
+        ),
+        (
+            [row("scratch", 0.80), row("frozen", 0.74)],
+            "With 10 labels per class pretraining did not pay: the frozen encoder is right 74 % of the time, "
+            "from scratch 80 %.",
+        ),
+        (
+            [row("scratch", 0.741), row("frozen", 0.745)],
+            "With 10 labels per class there is no clear difference: the frozen encoder is right "
+            "74.5 % of the time, training from scratch 74.1 %, and their 95 % intervals overlap.",
+        ),
+        (
+            [row("scratch", 0.6, None), row("frozen", 0.9, None)],
+            "With 10 labels per class the frozen encoder is right 90 % of the time, "
+            "training from scratch 60 %: one trial each, so the difference is a hint, not a result.",
+        ),
+        (
+            [row("fine-tuned", 0.9, count=1)],
+            "With 1 label per class the fine-tuned encoder is right 90 % of the time, "
+            "always naming the most frequent class 11 %.",
+        ),
+        ([row("scratch", 0.9), row("pixels-knn", 0.8)], None),
+    ],
+)
+def test_answer(rows: list[dict[str, Any]], sentence: str | None) -> None:
+    said = answer(evaluation(*rows))
+    assert (said and said.replace("\u00a0", " ")) == sentence
+
+
+@pytest.mark.parametrize(
+    ("counts", "typical"), [([1, 5, 10, 50], 10), ([1, 20, "all"], 20), (["all", 2], 2), (["all"], "all")]
+)
+def test_the_answer_does_not_choose_the_most_flattering_column(
+    counts: list[int | str], typical: int | str
+) -> None:
+    assert typical_count(evaluation(*(row("frozen", 0.9, count=count) for count in counts))) == typical
+
+
+def test_a_baseline_that_is_as_good_is_named() -> None:
+    frozen = row("frozen", 0.8)
+    assert caveat(evaluation(frozen, row("pixels-knn", 0.7))) is None
+    better = caveat(evaluation(frozen, row("pixels-knn", 0.85), row("untrained", 0.3)))
+    assert better == "Nearest neighbours on pixels does better: 85.0\u00a0%."
+    close = caveat(evaluation(frozen, row("untrained", 0.79)))
+    assert close == "Untrained encoder is not clearly worse: 79.0\u00a0%."

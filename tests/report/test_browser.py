@@ -1,0 +1,101 @@
+"""The page in a real browser: everything is drawn, nothing complains, nothing sticks out on a phone."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from fake_run import fake_run
+
+from likewise.report import write_report
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--enable-logging=stderr",
+    "--v=0",
+    "--virtual-time-budget=20000",
+    "--dump-dom",
+]
+# What the page itself cannot say: whether it overflows, and what a click on a button and a tap on a point do.
+PROBE = """<script>
+const all = document.documentElement;
+const ready = setInterval(async () => {
+  const [drawn, expected] = all.dataset.figures.split("/");
+  if (drawn !== expected) return;
+  clearInterval(ready);
+  all.dataset.overflow = String(all.scrollWidth - all.clientWidth);
+  const confusion = document.getElementById("confusion");
+  if (confusion) {
+    const before = JSON.stringify(confusion.data[0].z);
+    document.querySelector("input[name=mistakes-labels]").click();
+    await new Promise((done) => setTimeout(done, 500));
+    all.dataset.changed = String(JSON.stringify(confusion.data[0].z) !== before);
+  }
+  const map = document.getElementById("map");
+  if (map) {
+    map.emit("plotly_click", { points: [{ customdata: 3 }], event: { clientX: 50, clientY: 50 } });
+    const card = document.getElementById("card");
+    all.dataset.card = card.hidden ? "" : card.textContent;
+  }
+  all.dataset.paper = getComputedStyle(document.body).backgroundColor;
+  all.dataset.invalid = String([...document.querySelectorAll(".plot")].flatMap(
+    (plot) => Plotly.validate(plot.data, plot.layout) || [])
+    .filter((fault) => fault.code !== "unused").map((fault) => fault.msg));
+}, 100);
+</script></body>"""
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
+
+
+def visit(page: Path, profile: Path, *flags: str) -> tuple[dict[str, str], list[str]]:
+    """The data attributes that the page ends with, and what it wrote to the console."""
+    probed = page.with_name("probed.html")
+    probed.write_text(page.read_text(encoding="utf-8").replace("</body>", PROBE), encoding="utf-8")
+    assert CHROMIUM
+    command = [CHROMIUM, *FLAGS, f"--user-data-dir={profile}", *flags, probed.as_uri()]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    opening = re.search(r"<html[^>]*>", result.stdout)
+    assert opening, result.stderr
+    console = [line for line in result.stderr.splitlines() if "CONSOLE" in line]
+    return dict(re.findall(r'data-(\w+)="([^"]*)"', opening.group())), console
+
+
+def expected_figures(page: Path) -> int:
+    return page.read_text(encoding="utf-8").count('<div class="plot"')
+
+
+@pytest.mark.parametrize(
+    ("size", "dark"), [("1200,900", False), ("360,800", True)], ids=["desktop, light", "phone, dark"]
+)
+def test_everything_is_drawn_without_complaint(tmp_path: Path, size: str, dark: bool) -> None:
+    names = ["<script>alert(1)</script>", "a name of more than thirty letters", *"abcdefgh"]
+    page = write_report(fake_run(tmp_path / "run", classes=names))
+    scheme = f"--blink-settings=preferredColorScheme={0 if dark else 1}"
+    seen, console = visit(page, tmp_path / "profile", f"--window-size={size}", scheme)
+    count = expected_figures(page)
+    assert seen["figures"] == f"{count}/{count}"
+    assert console == []
+    assert seen["overflow"] == "0"
+    assert seen["changed"] == "true"
+    assert seen["card"]
+    assert seen["invalid"] == ""
+    assert seen["paper"] == ("rgb(20, 23, 27)" if dark else "rgb(255, 255, 255)")
+
+
+def test_a_run_of_little_is_drawn_too(tmp_path: Path) -> None:
+    parts = ("config", "metrics", "gallery")
+    page = write_report(fake_run(tmp_path / "run", parts=parts, labelled=False, channels=3, samples=12))
+    seen, console = visit(page, tmp_path / "profile")
+    assert seen["figures"] == f"{expected_figures(page)}/{expected_figures(page)}"
+    assert console == []

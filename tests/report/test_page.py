@@ -1,0 +1,387 @@
+"""The page of a run: what is on it follows from what is in the folder."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fake_run import FINAL, PARTS, fake_run
+
+from likewise.errors import UserError
+from likewise.report import embedding_map, write_report
+from likewise.report.contents import read_contents
+
+ALL_SECTIONS = [
+    "What training sees",
+    "Is it learning?",
+    "Similarity, stage by stage",
+    "How each way learns",
+    "What the encoder is worth",
+    "Where it errs",
+    "A map of the embeddings",
+    "Nearest neighbours",
+    "Repeat it",
+]
+
+
+class Page(HTMLParser):
+    """The parts of a page that the tests look at."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.html = path.read_text(encoding="utf-8")
+        self.tags: list[tuple[str, dict[str, str]]] = []
+        self.titles: list[str] = []
+        self.rows: list[list[str]] = []
+        self.texts: list[str] = []
+        self.json = ""
+        self._open: list[str] = []
+        self._is_data = False
+        self.feed(self.html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        attributes = {name: value or "" for name, value in attrs}
+        self.tags.append((tag, attributes))
+        self._open.append(tag)
+        self._is_data = tag == "script" and attributes.get("id") == "figures"
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        while self._open and self._open.pop() != tag:
+            pass
+
+    def handle_data(self, data: str) -> None:
+        inside = self._open[-1] if self._open else ""
+        if inside == "script":
+            self.json += data if self._is_data else ""
+            return
+        if inside == "h2":
+            self.titles.append(data)
+        if inside != "style":
+            self.texts.append(data)
+        if {"td", "th"} & set(self._open):
+            self.rows[-1][-1] += data + " "
+
+    @property
+    def text(self) -> str:
+        return " ".join(self.texts)
+
+    @property
+    def figures(self) -> dict[str, dict[str, Any]]:
+        return {figure["name"]: figure for figure in json.loads(self.json)}
+
+
+def page_of(folder: Path) -> Page:
+    return Page(write_report(folder))
+
+
+def without(*missing: str) -> tuple[str, ...]:
+    return tuple(part for part in PARTS if part not in missing)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return fake_run(tmp_path_factory.mktemp("runs") / "digits")
+
+
+@pytest.fixture(scope="module")
+def page(run: Path) -> Page:
+    return page_of(run)
+
+
+def test_a_whole_run_has_every_section_and_a_place_for_every_figure(page: Page) -> None:
+    assert page.titles == ALL_SECTIONS
+    places = [
+        attributes["id"] for _, attributes in page.tags if attributes.get("class", "").split()[:1] == ["plot"]
+    ]
+    assert sorted(places) == sorted(page.figures)
+    assert len(places) == len(set(places)) > 15
+
+
+@pytest.mark.parametrize(
+    ("missing", "gone"),
+    [
+        (("pairs",), {"What training sees"}),
+        (("snapshots",), {"Similarity, stage by stage"}),
+        (("gallery",), {"A map of the embeddings", "Nearest neighbours"}),
+        (("evaluation",), {"How each way learns", "Where it errs"}),
+        (("chance", "skipped"), set()),
+    ],
+)
+def test_a_missing_part_takes_its_sections_along(
+    tmp_path: Path, missing: tuple[str, ...], gone: set[str]
+) -> None:
+    page = page_of(fake_run(tmp_path, parts=without(*missing)))
+    assert page.titles == [title for title in ALL_SECTIONS if title not in gone]
+
+
+def test_a_run_without_evaluation_says_how_to_get_one(tmp_path: Path) -> None:
+    page = page_of(fake_run(tmp_path / "my run", parts=without("evaluation")))
+    assert f"likewise evaluate '{tmp_path / 'my run'}' --train DATA --test DATA" in page.text
+
+
+def test_a_run_that_is_still_training_is_reported_on(tmp_path: Path) -> None:
+    folder = fake_run(tmp_path, parts=("config", "metrics", "chance", "pairs"))
+    config = json.loads((folder / "config.json").read_text())
+    del config["seconds"], config["images_per_second"]
+    (folder / "config.json").write_text(json.dumps(config))
+    with (folder / "metrics.csv").open("a") as file:
+        file.write("1000,20")  # a row half written
+    page = page_of(folder)
+    assert "last step; not finished" in page.text
+    assert max(page.figures["loss"]["variants"][""]["data"][0]["x"]) == 995
+
+
+def test_a_run_of_only_its_config_is_reported_on(tmp_path: Path) -> None:
+    page = page_of(fake_run(tmp_path, parts=("config",)))
+    assert page.titles == ["Is it learning?", "What the encoder is worth", "Repeat it"]
+    assert page.figures == {}
+
+
+def test_a_file_that_cannot_be_read_is_named_and_the_rest_is_shown(tmp_path: Path) -> None:
+    folder = fake_run(tmp_path)
+    (folder / "gallery.npz").write_bytes(b"PK\x03\x04 cut short")
+    (folder / "evaluation.json").write_text('{"ways": [')
+    page = page_of(folder)
+    assert "A map of the embeddings" not in page.titles
+    assert "Similarity, stage by stage" in page.titles
+    assert re.search(r"gallery\.npz: BadZipFile", page.text)
+    assert re.search(r"evaluation\.json: JSONDecodeError", page.text)
+
+
+def test_pickled_arrays_are_not_loaded(tmp_path: Path) -> None:
+    folder = fake_run(tmp_path)
+    np.savez(folder / "pairs.npz", first=np.array([{"a": 1}], dtype=object), second=np.zeros(1))
+    assert any(line.startswith("pairs.npz: ValueError") for line in read_contents(folder).unreadable)
+
+
+def test_what_is_not_a_run_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"'.*nowhere' does not exist"):
+        write_report(tmp_path / "nowhere")
+    with pytest.raises(UserError, match="is not a run folder"):
+        write_report(tmp_path)
+
+
+def test_the_table_shows_the_numbers_of_the_evaluation(run: Path, page: Page) -> None:
+    facts = json.loads((run / "evaluation.json").read_text())
+    rows = {row[0].strip(): row[1:] for row in page.rows if len(row) == 5}
+    names = dict(zip(facts["ways"], rows, strict=False))
+    for way in facts["ways"]:
+        results = [row for row in facts["summary"] if row["way"] == way]
+        expected = [f"{100 * r['mean']:.1f} {100 * r['low']:.1f}–{100 * r['high']:.1f}" for r in results]
+        assert [cell.strip() for cell in rows[names[way]]] == expected
+    assert [cell.strip() for cell in rows["Always the most frequent class"]] == ["11.4"] * 4
+    assert [cell.strip() for cell in rows["Chance"]] == ["10.0"] * 4
+
+
+def test_the_best_of_each_column_is_bold(run: Path, page: Page) -> None:
+    facts = json.loads((run / "evaluation.json").read_text())
+    best = [
+        max(row["mean"] for row in facts["summary"] if row["labels_per_class"] == count)
+        for count in facts["labels_per_class"]
+    ]
+    assert sorted(re.findall(r"<b>([\d.]+)</b><small>", page.html)) == sorted(f"{100 * b:.1f}" for b in best)
+
+
+def test_the_chart_by_labels_shows_the_means_and_intervals(run: Path, page: Page) -> None:
+    facts = json.loads((run / "evaluation.json").read_text())
+    plot = page.figures["labels"]["variants"][""]
+    assert plot["layout"]["xaxis"]["type"] == "log"
+    assert plot["layout"]["xaxis"]["tickvals"] == [1, 5, 10, pytest.approx(129.7)]
+    frozen = plot["data"][facts["ways"].index("frozen")]
+    results = [row for row in facts["summary"] if row["way"] == "frozen"]
+    assert frozen["y"] == pytest.approx([row["mean"] for row in results], rel=1e-4)
+    assert frozen["error_y"]["array"] == pytest.approx([row["high"] - row["mean"] for row in results])
+
+
+def test_the_confusion_matrix_is_that_of_the_chosen_way_and_labels(run: Path, page: Page) -> None:
+    facts = json.loads((run / "evaluation.json").read_text())
+    trials = [t for t in facts["trials"] if t["way"] == "fine-tuned" and t["labels_per_class"] == 5]
+    counts = np.sum([trial["confusion"] for trial in trials], axis=0)
+    shown = page.figures["confusion"]["variants"]["fine-tuned|5"]["data"][0]["z"]
+    assert np.asarray(shown) == pytest.approx(counts / counts.sum(axis=1, keepdims=True), rel=1e-3)
+    bars = page.figures["per-class"]["variants"]["fine-tuned|5"]["data"][0]
+    assert dict(zip(bars["y"], bars["x"], strict=True))["3"] == pytest.approx(shown[3][3], rel=1e-3)
+    checked = [
+        a["value"] for tag, a in page.tags if tag == "input" and "checked" in a and "mistakes" in a["name"]
+    ]
+    assert checked == ["frozen", "all"]
+
+
+def test_the_learning_curves_are_means_over_seeds(run: Path, page: Page) -> None:
+    facts = json.loads((run / "evaluation.json").read_text())
+    trials = [t for t in facts["trials"] if t["way"] == "scratch" and t["labels_per_class"] == 10]
+    means = np.mean([[epoch["test_loss"] for epoch in t["curve"]] for t in trials], axis=0)
+    traces = page.figures["curves-loss"]["variants"]["10"]["data"]
+    shown = next(trace for trace in traces if trace.get("name") == "trained from scratch, test")
+    assert shown["y"] == pytest.approx(means, rel=1e-4)
+
+
+def test_the_metrics_are_shown_raw_and_smoothed_beside_chance(run: Path, page: Page) -> None:
+    with (run / "metrics.csv").open() as file:
+        logged = [float(row["loss"]) for row in csv.DictReader(file)]
+    plot = page.figures["loss"]["variants"][""]
+    raw, smooth = (np.array(trace["y"]) for trace in plot["data"])
+    assert raw == pytest.approx(logged, rel=1e-4)
+    assert np.abs(np.diff(smooth)).mean() < 0.5 * np.abs(np.diff(raw)).mean()
+    assert plot["layout"]["shapes"][0]["y0"] == 6.236
+    assert "below the 6.24 of guessing" in page.text
+    assert {
+        "measured-0",
+        "measured-1",
+    } <= page.figures.keys()  # the rate and the rank; blank columns are left out
+    assert "measured-2" not in page.figures
+
+
+def test_values_that_are_not_finite_do_not_reach_the_script(tmp_path: Path) -> None:
+    folder = fake_run(tmp_path)
+    facts = json.loads((folder / "evaluation.json").read_text())
+    facts["trials"][0]["curve"][3]["test_loss"] = float("nan")
+    (folder / "evaluation.json").write_text(json.dumps(facts))
+    with (folder / "metrics.csv").open("a") as file:
+        file.write("1000,200,inf,0.5,0.5,,,nan\n")
+    page = page_of(folder)
+    assert None in page.figures["curves-loss"]["variants"]["1"]["data"][0]["y"]
+    assert "NaN" not in page.json
+    assert "Infinity" not in page.json
+
+
+def test_names_from_files_are_escaped(tmp_path: Path) -> None:
+    evil = "<script>alert(1)</script>"
+    folder = fake_run(tmp_path, classes=[evil, '"><img src=x onerror=a>', *"abcdefgh"])
+    config = json.loads((folder / "config.json").read_text())
+    config["command"] = f"likewise pretrain '{evil}'"
+    config["source"]["name"] = f"{evil}&amp;"
+    config["recipe"][evil] = {"</script>": evil}
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "skipped.csv").write_text(f'file,reason\n"{evil}.png","{evil}"\n')
+    page = page_of(folder)
+    assert [attributes.get("id") for tag, attributes in page.tags if tag == "script"] == [
+        "figures",
+        None,
+        None,
+    ]
+    assert not [tag for tag, attributes in page.tags if tag == "img" or "onerror" in attributes]
+    assert "<script>alert" not in page.html
+    assert f"{evil}.png" in page.text  # as words
+    shown = page.figures["confusion"]["variants"]["frozen|all"]["data"][0]["x"]
+    assert shown[0] == "&lt;script&gt;alert(1)&lt;/s…"  # plotly reads tags in labels; these are none
+
+
+def test_the_page_fetches_nothing(page: Page) -> None:
+    for tag, attributes in page.tags:
+        assert not {"src", "srcset", "action", "background"} & attributes.keys(), (tag, attributes)
+        assert attributes.get("href", "#").startswith("#")
+        assert tag not in ("link", "iframe", "object", "embed")
+    styles = re.findall(r"url\((.{0,12})", page.html.split("</style>")[0])
+    assert styles
+    assert all(style.startswith("data:image/") for style in styles)
+    assert "@import" not in page.html.split("</style>")[0]
+    policy = next(a["content"] for _, a in page.tags if a.get("http-equiv") == "Content-Security-Policy")
+    assert policy.startswith("default-src 'none'")
+
+
+def test_pictures_are_pieces_of_one_sheet_each(page: Page) -> None:
+    assert len(re.findall(r"url\(data:image/", page.html.split("</style>")[0])) == 2
+    samples = [a for _, a in page.tags if a.get("class", "").startswith("sample sheet-")]
+    assert len(samples) == 16 + 10 * 9
+    assert all(a["role"] == "img" and a["aria-label"] for a in samples)
+
+
+def test_the_map_is_kept_until_the_gallery_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = fake_run(tmp_path, parts=("config", "gallery"), samples=24)
+    first = page_of(folder).figures["map"]
+    assert (folder / "map.npz").exists()
+    calls = []
+    monkeypatch.setattr(
+        embedding_map, "_tsne", lambda unit: calls.append(len(unit)) or np.zeros((len(unit), 2))
+    )
+    assert page_of(folder).figures["map"] == first
+    assert calls == []
+    fake_run(tmp_path, parts=("gallery",), samples=30)
+    page_of(folder)
+    assert calls == [30]
+    (folder / "map.npz").write_bytes(b"broken")
+    page_of(folder)
+    assert calls == [30, 30]
+
+
+def test_an_unlabelled_gallery_of_colour_pictures(tmp_path: Path) -> None:
+    page = page_of(
+        fake_run(tmp_path, parts=("config", "gallery", "pairs"), labelled=False, channels=3, samples=12)
+    )
+    assert "principal components" in page.text
+    assert "✓" not in page.html.split("<script")[0]
+    assert len(page.figures["map"]["variants"][""]["data"]) == 1
+
+
+def test_neighbours_say_how_often_they_agree(run: Path, page: Page) -> None:
+    with np.load(run / "gallery.npz") as arrays:
+        unit = arrays["embeddings"] / np.linalg.norm(arrays["embeddings"], axis=1, keepdims=True)
+        labels = arrays["labels"]
+    cosines = unit @ unit.T
+    np.fill_diagonal(cosines, -2)
+    near = np.argsort(-cosines, axis=1)[:, :8]
+    agreement = (labels[near] == labels[:, None]).mean()
+    assert f"over the whole gallery {100 * agreement:.0f}\u00a0% of the neighbours" in page.text
+    right = sum(a.get("class") == "right" for tag, a in page.tags if tag == "div")
+    queries = [int(np.flatnonzero(labels == label)[0]) for label in range(10)]
+    assert right == (labels[near[queries]] == labels[queries][:, None]).sum()
+
+
+def test_the_commands_and_settings_are_there(run: Path, page: Page) -> None:
+    config = json.loads((run / "config.json").read_text())
+    commands = f"{config['command']}\nlikewise evaluate runs/digits --train digits:train --test digits:test\n"
+    assert f"{commands}likewise report {run}" in page.text
+    settings = {row[0].strip(): row[1].strip() for row in page.rows if len(row) == 2}
+    assert settings["batch"] == "256"
+    assert settings["crop.scale"] == "[0.5, 1.0]"
+    assert settings["options.temperature"] == "0.2"
+    assert "Files skipped: 12" in page.text
+    assert "and 2 more" in page.text
+
+
+def test_the_page_can_go_elsewhere(tmp_path: Path) -> None:
+    folder = fake_run(tmp_path / "run", parts=("config",))
+    out = tmp_path / "pages" / "digits.html"
+    assert write_report(folder, out) == out
+    assert Page(out).titles
+    assert not (folder / "report.html").exists()
+    assert [path.name for path in out.parent.iterdir()] == ["digits.html"]
+
+
+@pytest.mark.parametrize(("seeds", "counts"), [(1, None), (2, ["all"]), (3, [1])])
+def test_small_evaluations(tmp_path: Path, seeds: int, counts: list[int | str] | None) -> None:
+    folder = fake_run(tmp_path, seeds=seeds, final={way: FINAL[way] for way in ("frozen", "pixels-knn")})
+    facts = json.loads((folder / "evaluation.json").read_text())
+    if counts:
+        facts["labels_per_class"] = counts
+        for part in ("trials", "summary"):
+            facts[part] = [row for row in facts[part] if row["labels_per_class"] in counts]
+        (folder / "evaluation.json").write_text(json.dumps(facts))
+    page = page_of(folder)
+    assert "the frozen encoder is right" in page.text
+    assert ("labels" in page.figures) == (counts is None)
+    assert ("<small>" in page.html.split("<script")[0]) == (seeds > 1)
+
+
+def test_a_hundred_classes_and_long_names(tmp_path: Path) -> None:
+    folder = fake_run(tmp_path, parts=("config", "gallery"))
+    names = [f"a rather long name of class number {n}" for n in range(60)]
+    shutil.rmtree(tmp_path)
+    folder = fake_run(tmp_path, classes=names, seeds=2)
+    page = page_of(folder)
+    assert page.figures["confusion"]["variants"].keys() == {f"{way}|all" for way in FINAL}
+    bars = page.figures["per-class"]["variants"]["frozen|all"]["data"][0]
+    assert len(bars["y"]) == len(set(bars["y"])) == 30
+    assert "The weakest and the strongest of 60." in page.text
