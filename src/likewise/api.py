@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 FromPython = Annotated[Any, Parameter(parse=False)]  # an argument that no command line can hold
 
+PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 LABELS_PER_CLASS: tuple[int | Literal["all"], ...] = (1, 10, 100, "all")
 GALLERY = 1000  # samples kept in a run for its map and neighbours
 SMALLEST = 8  # samples: the pairs whose similarities are watched
@@ -49,7 +50,7 @@ def pretrain(
     strategy: str = "auto",
     checkpoint_minutes: float = 5.0,
     progress: bool = True,
-    **hyperparameters: int | float | str,
+    **hyperparameters: Any,
 ) -> Run:
     """Train an encoder on unlabelled data.
 
@@ -86,17 +87,26 @@ def pretrain(
     import torch
 
     from likewise.atomic import write_json
-    from likewise.data import open_source
+    from likewise.data import open_source, splits
     from likewise.encoders.base import adopt
     from likewise.methods import build_method
     from likewise.modalities import prepare
     from likewise.training.fit import check_batch, fit
     from likewise.training.machine import device_name, fastest_precision, lay_out
 
+    if precision not in PRECISIONS:
+        raise UserError(f"precision must be {', '.join(PRECISIONS)}, got {precision!r}{nearest(precision, PRECISIONS)}")
+    if not (devices == "auto" or (devices.isdigit() and int(devices) > 0)):
+        raise UserError(f"devices must be a whole number or auto, got {devices!r}")
+    if not checkpoint_minutes > 0:
+        raise UserError(f"checkpoint_minutes must be above 0, got {checkpoint_minutes}")
     asked = {"method": method, "epochs": epochs, "batch": batch, "size": size, "channels": channels, "augment": augment}
-    asked |= {"encoder": encoder if isinstance(encoder, str) else None, **hyperparameters}
+    asked |= {"encoder": encoder if isinstance(encoder, str) else None}
+    asked |= {name.replace("-", "_"): _value(value) for name, value in hyperparameters.items()}
     plan = _recipe(recipe, {name: value for name, value in asked.items() if value is not None})
-    source = open_source(data, root=root, size=plan.size, channels=plan.channels, progress=progress)
+    # A named data set says which part of it is for pretraining; a folder given whole is taken whole.
+    part = splits(data).get("pretrain", data) if isinstance(data, str) and not Path(data).exists() else data
+    source = open_source(part, root=root, size=plan.size, channels=plan.channels, progress=progress)
     if len(source) < SMALLEST:
         raise UserError(f"{source.name} has {len(source)} samples: training needs at least {SMALLEST}, better hundreds")
     if batch is None and recipe is None:
@@ -199,8 +209,9 @@ def evaluate(
     """
     from likewise.atomic import write_json
     from likewise.data import open_source
-    from likewise.evaluation import evaluate_encoder
-    from likewise.training.machine import device_name, lay_out
+    from likewise.evaluation import DEFAULT_WAYS, evaluate_encoder
+    from likewise.training.machine import device_name
+    from likewise.training.progress import progress_bar
 
     run = _opened(run)
     if encoder is not None:
@@ -215,19 +226,21 @@ def evaluate(
         train, test = train if train is not None else own[0], test if test is not None else own[1]
     train_source = open_source(train, root=root, **shape)
     test_source = open_source(test, root=root, **shape)
-    result = evaluate_encoder(
-        network,
-        views,
-        train_source,
-        test_source,
-        make_encoder=lambda: lay_out(run.build_encoder()),
-        labels_per_class=labels_per_class,
-        seeds=seeds,
-        **({"ways": ways} if ways else {}),
-        device=device_name(),
-        autocast=run.config["precision"] == "bf16-mixed",
-        progress=progress,
-    )
+    with progress_bar(show=progress) as tell:
+        result = evaluate_encoder(
+            network,
+            views,
+            train_source,
+            test_source,
+            make_encoder=run.build_encoder if run.config["encoder"] else None,
+            labels_per_class=labels_per_class,
+            seeds=seeds,
+            ways=ways or DEFAULT_WAYS,
+            device=device_name(),
+            autocast=run.config["precision"] == "bf16-mixed",
+            channels_last=True,
+            progress=tell,
+        )
     shown = {"train": train, "test": test} if isinstance(train, (str, Path)) else {}
     options = {**shown, "labels_per_class": list(labels_per_class), "seeds": seeds, "ways": ways}
     result["command"] = _command("evaluate", run.path, options)
@@ -399,7 +412,7 @@ def show_views(
     generator = generator_for(seed)
     rows = [views.picture(views(batch, generator)) for _ in range(2)] + [views.picture(views.plain(batch))]
     Path(out).parent.mkdir(parents=True, exist_ok=True)
-    picture_grid(torch.stack(rows)).save(out)
+    picture_grid(rows).save(out)
     return Path(out)
 
 
@@ -441,13 +454,23 @@ def _recipe(name: str | None, changes: dict[str, Any]) -> Recipe:
     recipe = load_recipe(name) if name else Recipe()
     method = changes.get("method", recipe.method)
     known = [f.name for f in dataclasses.fields(Recipe) if f.name != "options"] + list(method_options(method))
-    changes = {name.replace("-", "_"): value for name, value in changes.items()}
     for key in changes:
         if key not in known:
             raise UserError(f"unknown hyperparameter '{key}'{nearest(key, known)}; {method} takes {', '.join(known)}")
     if method != recipe.method:
         recipe = dataclasses.replace(recipe, options={})
     return recipe.with_(**changes)
+
+
+def _value(text: Any) -> Any:
+    """A number for text that is one: command lines have only text."""
+    if isinstance(text, str):
+        for kind in (int, float):
+            try:
+                return kind(text)
+            except ValueError:
+                continue
+    return text
 
 
 def _opened(run: Any) -> Run:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float, Int
-from rich.console import Console
-from rich.progress import track
 from torch import Tensor, nn
 
 from likewise.errors import UserError
+from likewise.training.progress import progress_bar
 
 if TYPE_CHECKING:
     from likewise.data.source import Source
@@ -47,21 +46,23 @@ def write_embeddings(
     if out.suffix not in (".parquet", ".npy"):
         raise UserError(f"out must end in .parquet or .npy, got {out}")
     out.parent.mkdir(parents=True, exist_ok=True)
-    parts = -(-len(source) // batch)
-    stream = track(
-        embeddings(encoder, views, source, batch=batch),
-        total=parts,
-        description="embedding",
-        console=Console(stderr=True),
-        disable=not progress,
-    )
     beside = out.with_name(f".{out.name}.{os.getpid()}.part")
     try:
-        dim = (_write_npy if out.suffix == ".npy" else _write_parquet)(beside, stream, source)
+        with progress_bar(show=progress) as tell:
+            stream = _told(embeddings(encoder, views, source, batch=batch), len(source), tell)
+            dim = (_write_npy if out.suffix == ".npy" else _write_parquet)(beside, stream, source)
         beside.replace(out)
     finally:
         beside.unlink(missing_ok=True)
     return len(source), dim
+
+
+def _told(stream: Iterator[Tensor], total: int, tell: Callable[[int, int, str], None]) -> Iterator[Tensor]:
+    done = 0
+    for part in stream:
+        done += len(part)
+        tell(done, total, "embedding")
+        yield part
 
 
 def _write_npy(path: Path, stream: Iterator[Tensor], source: Source) -> int:

@@ -1,9 +1,11 @@
-"""The floor of the house: the one error that means "the user can mend this"."""
+"""The floor of the house: what "the user can mend this" means, and the checks that say so."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import UnionType
+from typing import Any, get_args, get_origin
 
 
 class UserError(ValueError):
@@ -17,6 +19,34 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """", did you mean 'resnet18'?" for the known name closest to `name`, or "" when none is close."""
     close = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.5)
     return f", did you mean '{close[0]}'?" if close else ""
+
+
+_WORDS = {
+    int: "a whole number", float: "a number", bool: "true or false", str: "text",
+    list: "a list", dict: "a mapping", type(None): "none",
+}  # fmt: skip
+
+
+def checked(values: Mapping[str, Any], hints: Mapping[str, Any]) -> dict[str, Any]:
+    """Values that people wrote, as the types that are asked for: whole numbers serve as numbers.
+
+    Args:
+        values: by name; each name is in `hints`.
+        hints: by name a type, or a union of types.
+
+    Raises:
+        UserError: for a value of another type.
+    """
+    taken = {}
+    for name, value in values.items():
+        hint = hints[name]
+        kinds = [get_origin(kind) or kind for kind in (get_args(hint) if isinstance(hint, UnionType) else (hint,))]
+        if type(value) is int and float in kinds and int not in kinds:
+            value = float(value)
+        if Any not in kinds and type(value) not in kinds:
+            raise UserError(f"{name} must be {' or '.join(_WORDS[kind] for kind in kinds)}, got {value!r}")
+        taken[name] = value
+    return taken
 
 
 class Interrupted(KeyboardInterrupt):

@@ -15,7 +15,9 @@ class Labelled:
 
     modality = "image"
 
-    def __init__(self, batch: Tensor, labels: Sequence[int] | Tensor, classes: Sequence[str], name: str) -> None:
+    def __init__(
+        self, batch: Tensor, labels: Sequence[int] | Tensor, classes: Sequence[str], name: str
+    ) -> None:
         self.batch, self.name, self.classes = batch, name, list(classes)
         self._labels = torch.as_tensor(labels, dtype=torch.int64)
         self.ids = [str(i) for i in range(len(batch))]
@@ -64,7 +66,7 @@ class SmallCNN(nn.Module):
 
 
 class Telltale(nn.Module):
-    """Knows that the label is written in the first pixel, as 20·label, and gives its one-hot code, a little noisy."""
+    """Knows that the first pixel is 20·label, and gives the label's one-hot code, a little noisy."""
 
     dim = 10
 
@@ -79,7 +81,7 @@ class Telltale(nn.Module):
 
 
 def telltale(count: int, seed: int, name: str, classes: int = 4) -> Labelled:
-    """Noise, 6x6, but for the first pixel: 20·label. What follows the first pixel is up to 255, and drowns it."""
+    """Noise of 6x6 pixels, but for the first pixel: 20·label, drowned by the others, which go up to 255."""
     rng = np.random.default_rng(seed)
     batch = rng.integers(0, 256, (count, 1, 6, 6), dtype=np.uint8)
     labels = np.arange(count) % classes
@@ -92,7 +94,10 @@ def noise(count: int, seed: int, name: str, classes: int = 4) -> Labelled:
     rng = np.random.default_rng(seed)
     batch = rng.integers(0, 256, (count, 1, 6, 6), dtype=np.uint8)
     return Labelled(
-        torch.from_numpy(batch), (np.arange(count) % classes).tolist(), [f"c{i}" for i in range(classes)], name
+        torch.from_numpy(batch),
+        (np.arange(count) % classes).tolist(),
+        [f"c{i}" for i in range(classes)],
+        name,
     )
 
 

@@ -34,7 +34,7 @@ def test_watching_changes_nothing_and_sees_the_loss_fall():
     losses = {}
 
     def watch(iteration, head):
-        losses[iteration] = float(F.cross_entropy(head(features), labels))
+        losses[iteration] = F.cross_entropy(head(features), labels).item()
 
     watched = fit_linear(features, labels, 3, variance=10.0, points=frozenset({0, 5, 100}), watch=watch)
     alone = fit_linear(features, labels, 3, variance=10.0)

@@ -37,4 +37,9 @@ def test_summary_groups_by_way_and_label_count():
     first, second = summarise(trials)
     assert (first["way"], first["labels_per_class"], first["seeds"], first["seconds"]) == ("b", 1, 2, 1.0)
     assert (first["mean"], first["low"], first["high"]) == pytest.approx(interval([0.2, 0.4]))
-    assert (second["way"], second["labels_per_class"], second["mean"], second["low"]) == ("a", "all", 0.9, None)
+    assert (second["way"], second["labels_per_class"], second["mean"], second["low"]) == (
+        "a",
+        "all",
+        0.9,
+        None,
+    )

@@ -50,7 +50,7 @@ class Case:
 
 def _like(value: Any, model: Tensor) -> Any:
     if isinstance(value, Tensor) and value.is_floating_point():
-        return value.to(model.dtype)
+        return value.to(torch.promote_types(model.dtype, torch.float32))
     return tuple(_like(v, model) for v in value) if isinstance(value, tuple) else value
 
 
@@ -60,7 +60,8 @@ def crops(tensors: list[Tensor]) -> list[Any]:
 
 
 def coded(tensors: list[Tensor]) -> list[Any]:
-    return [tensors[:3], [t.detach().softmax(1) for t in tensors[3:]]]
+    precise = [t.detach().to(torch.promote_types(t.dtype, torch.float32)) for t in tensors[3:]]
+    return [tensors[:3], [t.softmax(1) for t in precise]]
 
 
 LABELS = torch.tensor([0, 1, 1, 2, 0, 1, 3])

@@ -97,7 +97,7 @@ def nt_xent_hardest(first: Tensor, second: Tensor, *, k: int, temperature: float
     terms = []
     for a, p, negatives in _anchors(first, second):
         positive = cosine(a, p) / temperature
-        similarities = sorted([cosine(a, x) / temperature for x in negatives], key=float, reverse=True)
+        similarities = torch.stack([cosine(a, x) / temperature for x in negatives]).sort(descending=True)[0]
         terms.append(log_total_exp([positive, *similarities[:k]]) - positive)
     return mean(terms)
 

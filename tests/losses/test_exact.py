@@ -9,6 +9,8 @@ import torch
 from cases import ALL, Case
 from torch import Tensor
 
+from likewise import losses
+
 
 def with_gradients(function: Callable[..., Tensor], tensors: list[Tensor]) -> list[Tensor]:
     value = function(*tensors)
@@ -61,3 +63,30 @@ def test_without_gradients_the_value_is_the_same(case: Case) -> None:
         value = case.loss(*tensors)
     assert not value.requires_grad
     torch.testing.assert_close(value, case.loss(*tensors).detach())
+
+
+@pytest.mark.parametrize("temperature", [0.5, 0.01])
+def test_tiles_of_the_size_in_use(temperature: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    views = torch.randn(2, 1100, 16, generator=generator)
+
+    def symmetric(x: Tensor) -> Tensor:
+        return losses.nt_xent(*x, temperature=temperature)
+
+    def symmetric_matrix(x: Tensor) -> Tensor:
+        z = torch.nn.functional.normalize(x.flatten(0, 1))
+        similarity = (z @ z.T / temperature).masked_fill(torch.eye(2200, dtype=torch.bool), -torch.inf)
+        return torch.nn.functional.cross_entropy(similarity, torch.arange(2200).roll(1100))
+
+    def queries_and_keys(x: Tensor) -> Tensor:
+        return losses.info_nce(*x, temperature=temperature)
+
+    def matrix(x: Tensor) -> Tensor:
+        q, k = torch.nn.functional.normalize(x, dim=2)
+        return torch.nn.functional.cross_entropy(q @ k.T / temperature, torch.arange(1100))
+
+    for loss, formula in [(symmetric, symmetric_matrix), (queries_and_keys, matrix)]:
+        value, gradient = with_gradients(loss, [views.requires_grad_()])
+        wanted, exact = with_gradients(formula, [views.detach().double().requires_grad_()])
+        assert abs(value - wanted) <= 1e-5 * wanted
+        assert (gradient - exact).norm() <= 1e-5 * exact.norm()

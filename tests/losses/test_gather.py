@@ -17,7 +17,7 @@ N, D = 6, 5
 LABELS = torch.arange(N) % 3
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "nt_xent": lambda a, b: losses.nt_xent(a, b, temperature=0.2),
-    "nt_xent of own rows": lambda a, b: losses.info_nce(a, b),
+    "info_nce": losses.info_nce,
     "dcl": losses.dcl,
     "dcl_w": losses.dcl_w,
     "hcl": losses.hcl,
@@ -62,8 +62,10 @@ def one_rank(rank: int, folder: str) -> None:
     a, b = nn.functional.normalize(a), losses.gather(nn.functional.normalize(b))
     value = nn.functional.cross_entropy(a @ b.T / 0.07, rank * N // 2 + torch.arange(N // 2))
     value.backward()
-    dist.all_reduce(value.detach())
-    results["nt_xent of own rows"] = [value.detach() / 2, *(p.grad.clone() for p in model.parameters())]
+    mean = value.detach() / 2
+    dist.all_reduce(mean)
+    results["labels"] = [losses.gather(LABELS[rank * N // 2 : (rank + 1) * N // 2])]
+    results["own queries"] = [mean, *(p.grad.clone() for p in model.parameters())]
     torch.save(results, Path(folder) / f"{rank}.pt")
     dist.destroy_process_group()
 
@@ -71,7 +73,8 @@ def one_rank(rank: int, folder: str) -> None:
 def test_two_processes_equal_one(tmp_path: Path) -> None:
     mp.spawn(one_rank, args=(str(tmp_path),), nprocs=2)
     ranks = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2)]
-    for name, loss in LOSSES.items():
+    assert all(torch.equal(rank["labels"][0], LABELS) for rank in ranks)
+    for name, loss in [*LOSSES.items(), ("own queries", losses.info_nce)]:
         model = encoder()
         first, second = (model(view) for view in batch())
         value = loss(first, second)

@@ -16,7 +16,7 @@ def network(*, dropout: float = 0.0) -> nn.Sequential:
     generator = torch.Generator().manual_seed(0)
     for parameter in layers.parameters():
         parameter.data = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
-    return layers
+    return layers.double()
 
 
 def batch() -> Tensor:

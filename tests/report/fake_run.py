@@ -104,7 +104,13 @@ def _config() -> dict[str, Any]:
             "warmup": 10,
         },
         "encoder": {"name": "resnet_small", "dim": 128, "channels": 1},
-        "views": {"size": 16, "augment": "strong", "crop": {"scale": [0.5, 1.0]}, "flip": 0.0},
+        "views": {
+            "size": 16,
+            "ops": [{"rotation": {"degrees": 46 / 3}}],
+            "augment": "strong",
+            "crop": {"scale": [0.5, 1.0]},
+            "flip": 0.0,
+        },
         "method": {
             "name": "simclr",
             "family": "contrastive",

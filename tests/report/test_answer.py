@@ -72,6 +72,12 @@ def test_a_baseline_that_is_as_good_is_named() -> None:
     frozen = row("frozen", 0.8)
     assert caveat(evaluation(frozen, row("pixels-knn", 0.7))) is None
     better = caveat(evaluation(frozen, row("pixels-knn", 0.85), row("untrained", 0.3)))
-    assert better == "Nearest neighbours on pixels does better: 85.0\u00a0%."
+    assert (
+        better
+        == "Nearest neighbours on pixels does better: 85.0\u00a0% against 80.0\u00a0% of the frozen encoder."
+    )
     close = caveat(evaluation(frozen, row("untrained", 0.79)))
-    assert close == "Untrained encoder is not clearly worse: 79.0\u00a0%."
+    assert (
+        close
+        == "Untrained encoder is not clearly worse: 79.0\u00a0% against 80.0\u00a0% of the frozen encoder."
+    )

@@ -34,7 +34,11 @@ const ready = setInterval(async () => {
   const [drawn, expected] = all.dataset.figures.split("/");
   if (drawn !== expected) return;
   clearInterval(ready);
+  await new Promise((done) => setTimeout(done, 500));
   all.dataset.overflow = String(all.scrollWidth - all.clientWidth);
+  all.dataset.misfits = String([...document.querySelectorAll(".plot")].filter(
+    (plot) => plot.querySelector(".main-svg").clientWidth !== plot.clientWidth).map((plot) => plot.id));
+  all.dataset.width = String(innerWidth);
   const confusion = document.getElementById("confusion");
   if (confusion) {
     const before = JSON.stringify(confusion.data[0].z);
@@ -52,18 +56,31 @@ const ready = setInterval(async () => {
   all.dataset.invalid = String([...document.querySelectorAll(".plot")].flatMap(
     (plot) => Plotly.validate(plot.data, plot.layout) || [])
     .filter((fault) => fault.code !== "unused").map((fault) => fault.msg));
+  parent.postMessage({ ...all.dataset }, "*");
 }, 100);
 </script></body>"""
+# A window cannot be as narrow as a phone; a frame can.
+FRAME = """<!doctype html><html><body>
+<iframe src="probed.html" style="border:0;width:{width}px;height:800px"></iframe>
+<script>
+addEventListener("message", ({{ data }}) => Object.assign(document.documentElement.dataset, data));
+</script></body></html>"""
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
 
 
-def visit(page: Path, profile: Path, *flags: str) -> tuple[dict[str, str], list[str]]:
+def visit(
+    page: Path, profile: Path, *, width: int = 1200, dark: bool = False
+) -> tuple[dict[str, str], list[str]]:
     """The data attributes that the page ends with, and what it wrote to the console."""
     probed = page.with_name("probed.html")
     probed.write_text(page.read_text(encoding="utf-8").replace("</body>", PROBE), encoding="utf-8")
+    frame = page.with_name("frame.html")
+    frame.write_text(FRAME.format(width=width), encoding="utf-8")
+    scheme = f"--blink-settings=preferredColorScheme={0 if dark else 1}"
     assert CHROMIUM
-    command = [CHROMIUM, *FLAGS, f"--user-data-dir={profile}", *flags, probed.as_uri()]
+    flags = [*FLAGS, scheme, "--window-size=1300,900", f"--user-data-dir={profile}"]
+    command = [CHROMIUM, *flags, frame.as_uri()]
     result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     opening = re.search(r"<html[^>]*>", result.stdout)
     assert opening, result.stderr
@@ -76,17 +93,18 @@ def expected_figures(page: Path) -> int:
 
 
 @pytest.mark.parametrize(
-    ("size", "dark"), [("1200,900", False), ("360,800", True)], ids=["desktop, light", "phone, dark"]
+    ("width", "dark"), [(1200, False), (360, True)], ids=["desktop, light", "phone, dark"]
 )
-def test_everything_is_drawn_without_complaint(tmp_path: Path, size: str, dark: bool) -> None:
+def test_everything_is_drawn_without_complaint(tmp_path: Path, width: int, dark: bool) -> None:
     names = ["<script>alert(1)</script>", "a name of more than thirty letters", *"abcdefgh"]
     page = write_report(fake_run(tmp_path / "run", classes=names))
-    scheme = f"--blink-settings=preferredColorScheme={0 if dark else 1}"
-    seen, console = visit(page, tmp_path / "profile", f"--window-size={size}", scheme)
+    seen, console = visit(page, tmp_path / "profile", width=width, dark=dark)
     count = expected_figures(page)
     assert seen["figures"] == f"{count}/{count}"
     assert console == []
+    assert seen["width"] == str(width)
     assert seen["overflow"] == "0"
+    assert seen["misfits"] == ""
     assert seen["changed"] == "true"
     assert seen["card"]
     assert seen["invalid"] == ""

@@ -325,6 +325,17 @@ def test_an_unlabelled_gallery_of_colour_pictures(tmp_path: Path) -> None:
     assert len(page.figures["map"]["variants"][""]["data"]) == 1
 
 
+def test_samples_without_pictures_are_shown_by_name(tmp_path: Path) -> None:
+    folder = fake_run(tmp_path, parts=("config", "gallery"), samples=12)
+    with np.load(folder / "gallery.npz") as arrays:
+        kept = {name: arrays[name] for name in arrays if name != "pictures"}
+    np.savez(folder / "gallery.npz", **kept)
+    page = page_of(folder)
+    assert page.figures["map"]["samples"]["sheet"] is None
+    assert f"{kept['classes'][kept['labels'][0]]} ({kept['ids'][0]})" in page.texts
+    assert "sheet-" not in page.html.split("<script")[0]
+
+
 def test_neighbours_say_how_often_they_agree(run: Path, page: Page) -> None:
     with np.load(run / "gallery.npz") as arrays:
         unit = arrays["embeddings"] / np.linalg.norm(arrays["embeddings"], axis=1, keepdims=True)
@@ -347,6 +358,7 @@ def test_the_commands_and_settings_are_there(run: Path, page: Page) -> None:
     assert settings["batch"] == "256"
     assert settings["crop.scale"] == "[0.5, 1.0]"
     assert settings["options.temperature"] == "0.2"
+    assert settings["ops.rotation.degrees"] == "15.3333"
     assert "Files skipped: 12" in page.text
     assert "and 2 more" in page.text
 

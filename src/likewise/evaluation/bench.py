@@ -24,13 +24,13 @@ from likewise.evaluation.knn import choose_k, knn_classify
 from likewise.evaluation.linear import ITERATIONS, choose_variance, fit_linear
 from likewise.evaluation.measures import class_accuracies, confusion_matrix
 from likewise.evaluation.supervised import (
-    FINE_TUNED,
     FINE_TUNED_PART,
     SCRATCH,
     Rates,
     Samples,
     batch_size,
     budget,
+    fine_tuning_rates,
     predict,
     train_classifier,
 )
@@ -41,8 +41,8 @@ WAYS = (*DEFAULT_WAYS, "frozen-knn")
 DETERMINISTIC = frozenset({"frozen", "frozen-knn", "pixels-knn", "pixels-logistic"})
 """Ways whose only chance is the draw of the labels: with all labels, every seed gives the same result."""
 
-CURVE_POINTS = 12
-CURVE_SAMPLES = 1000
+CURVE_POINTS = 10
+CURVE_SAMPLES = 256
 """Learning curves are measured on no more than this many labelled and test samples, results on all."""
 
 REFERENCE_SAMPLES = 4096
@@ -71,7 +71,7 @@ class Bench:
     train_labels: Int[Tensor, " train"]
     test_labels: Int[Tensor, " test"]
     classes: int
-    draws: dict[tuple[int, LabelCount], Int[Tensor, " n"]]
+    draws: dict[tuple[int, LabelCount], Tensor]
     steps: int | None
     machine: Machine
     progress: Progress
@@ -92,7 +92,7 @@ class Bench:
 
     def run(self, plan: list[tuple[str, LabelCount, int]]) -> Iterator[dict[str, Any]]:
         """The trials of `plan`, each a (way, labels per class, seed)."""
-        self.done, self.total = 0.0, sum(self.price(way, seed, count) for way, count, seed in plan)
+        self.done, self.total = 0, sum(self.price(way, seed, count) for way, count, seed in plan)
         for way, count, seed in plan:
             self.doing = f"{way}, {count} label{'s' * (count != 1)} per class, seed {seed}"
             self.report(0)
@@ -115,7 +115,7 @@ class Bench:
         self.doing = "done"
         self.report(0)
 
-    def price(self, way: str, seed: int, count: LabelCount) -> float:
+    def price(self, way: str, seed: int, count: LabelCount) -> int:
         """Samples that a trial works through, roughly: what the progress counts."""
         labels = len(self.draws[seed, count])
         steps = self.training_steps(way, labels)
@@ -126,7 +126,7 @@ class Bench:
         steps = self.steps or budget(labels)
         return {"scratch": steps, "fine-tuned": max(1, round(FINE_TUNED_PART * steps))}.get(way, 0)
 
-    def report(self, samples: float) -> None:
+    def report(self, samples: int) -> None:
         self.progress(self.done + samples, self.total, self.doing)
 
     def scratch(self, seed: int, count: LabelCount) -> Outcome:
@@ -137,7 +137,8 @@ class Bench:
     def fine_tuned(self, seed: int, count: LabelCount) -> Outcome:
         encoder = copy.deepcopy(self.pretrained).requires_grad_(True)
         head = self.frozen_table.unfold(self.frozen(seed, count)[0])
-        return self.training("fine-tuned", encoder, head, FINE_TUNED, seed, count)
+        rates = fine_tuning_rates(len(self.draws[seed, count]))
+        return self.training("fine-tuned", encoder, head, rates, seed, count)
 
     def training(
         self, way: str, encoder: nn.Module, head: nn.Linear, rates: Rates, seed: int, count: LabelCount
@@ -195,7 +196,7 @@ class Bench:
             with torch.inference_mode():
                 curve.append(
                     curve_point(
-                        iteration,
+                        float(iteration),
                         (head(features[:CURVE_SAMPLES]), labels[:CURVE_SAMPLES]),
                         (head(test[self.curve_test]), self.test_labels[self.curve_test]),
                     )
@@ -245,7 +246,7 @@ class Bench:
         return self.table(encoder_features(encoder, self.views, self.machine), needed)
 
     def table(
-        self, featurise: Featuriser, draws: Iterable[Int[Tensor, " n"]], *, one_scale: bool = False
+        self, featurise: Featuriser, draws: Iterable[Tensor], *, one_scale: bool = False
     ) -> FeatureTable:
         return FeatureTable(
             featurise,

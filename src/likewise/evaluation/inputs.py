@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -14,10 +14,11 @@ from torch import Tensor, nn
 LabelCount = int | Literal["all"]
 """Labels per class that a way may see."""
 
-Progress = Callable[[float, float, str], None]
+Progress = Callable[[int, int, str], None]
 """Called with (done, total, what is being done); `done` and `total` count samples to be worked through."""
 
 
+@runtime_checkable
 class EvaluationViews(Protocol):
     """The part of a modality's views that an evaluation uses: no strong augmentation."""
 

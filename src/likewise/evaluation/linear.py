@@ -68,8 +68,8 @@ def fit_linear(
 def choose_variance(features: Float[Tensor, "n dim"], labels: Int[Tensor, " n"], classes: int) -> float:
     """The prior variance of least held-out cross-entropy, by stratified cross-validation on these samples.
 
-    With fewer than `FOLDS` labels in a class there is too little to hold out: the answer is `FEW_VARIANCE`. At
-    most `CHOICE_SAMPLES` samples, the first of each class, take part. Ties go to the stronger one.
+    With fewer than `FOLDS` labels in a class there is too little to hold out: the answer is `FEW_VARIANCE`.
+    At most `CHOICE_SAMPLES` samples, the first of each class, take part. Ties go to the stronger one.
     """
     rank = rank_in_class(labels)
     if int(torch.bincount(labels, minlength=classes).min()) < FOLDS:

@@ -151,8 +151,12 @@ def _settings(steps: int | None, machine: Machine) -> dict[str, Any]:
             "weight_decay": supervised.WEIGHT_DECAY,
             "steps": steps or f"max({supervised.FEWEST_STEPS}, {supervised.STEPS_PER_ROOT}·√labels)",
             "scratch": dataclasses.asdict(supervised.SCRATCH),
-            "fine-tuned": dataclasses.asdict(supervised.FINE_TUNED)
-            | {"part_of_steps": supervised.FINE_TUNED_PART},
+            "batch": f"min(labels, {machine.batch}, max({supervised.SMALLEST_BATCH}, labels/8))",
+            "fine-tuned": {
+                "encoder": f"min({supervised.FINE_TUNED_HEAD}, {supervised.FINE_TUNED_PER_ROOT:.3g}·√labels)",
+                "head": supervised.FINE_TUNED_HEAD,
+                "part_of_steps": supervised.FINE_TUNED_PART,
+            },
         },
         "linear": {
             "solver": "L-BFGS",

@@ -188,7 +188,7 @@ def info_nce(
     """
     check_embeddings({"queries": queries, "keys": keys}, least=2 if negatives is None else 1)
     check_positive(temperature=temperature)
-    q, k = _scaled(queries, temperature), _scaled(keys, temperature)
+    q, k = unit(queries) / temperature, unit(keys)
     positive = (q * k).sum(1)
     if negatives is None:
         if not in_batch:
@@ -200,7 +200,7 @@ def info_nce(
     if not len(negatives):
         raise ValueError("negatives: got 0 rows, at least 1 is needed (or None)")
     own = logsumexp_of_keys(q, k) if in_batch else positive
-    return (torch.logaddexp(own, logsumexp_of_keys(q, _scaled(negatives, temperature))) - positive).mean()
+    return (torch.logaddexp(own, logsumexp_of_keys(q, unit(negatives))) - positive).mean()
 
 
 @full_precision
@@ -255,7 +255,7 @@ def pair_matching(
     n = len(first)
     z = _scaled(torch.cat([first, second]), temperature)
     tie = 16 * torch.finfo(z.dtype).eps / temperature
-    top1, top5, cross_entropy = z.new_zeros(3)
+    top1, top5 = z.new_zeros(2)
     for rows in torch.arange(2 * n, device=z.device).split(256):
         similarity = (z[rows] @ z.T).scatter_(1, rows[:, None], -math.inf)
         positive = similarity.gather(1, (rows[:, None] + n) % (2 * n))
@@ -263,8 +263,8 @@ def pair_matching(
         equal = (~(similarity < positive - tie)).sum(1) - better
         top1 += ((1 - better) / equal).clamp(0, 1).sum()
         top5 += ((5 - better) / equal).clamp(0, 1).sum()
-        cross_entropy += (similarity.logsumexp(1) - positive.squeeze(1)).sum()
-    return {"top1": top1 / (2 * n), "top5": top5 / (2 * n), "cross_entropy": cross_entropy / (2 * n)}
+    cross_entropy = nt_xent(first, second, temperature=temperature)
+    return {"top1": top1 / (2 * n), "top5": top5 / (2 * n), "cross_entropy": cross_entropy}
 
 
 def _scaled(x: Float[Tensor, "m d"], temperature: Temperature) -> Float[Tensor, "m d"]:

@@ -14,15 +14,16 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from jaxtyping import Float
+from jaxtyping import Shaped
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 
-def gather(x: Float[Tensor, "n d"]) -> Float[Tensor, "m d"]:
+def gather(x: Shaped[Tensor, "n *rest"]) -> Shaped[Tensor, "m *rest"]:
     """The rows of all processes, in the order of their ranks, with gradients; `x` itself in a single process.
 
-    Every process must bring the same shape. Row i of process r is row `r · n + i` of the result.
+    Of embeddings, scores or labels. Every process must bring the same shape; row i of process r becomes row
+    `r · n + i`.
     """
     if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
         return x

@@ -14,8 +14,9 @@ The work of forward and backward, with F = 2 m² d the flops of the whole matrix
 - While all tiles fit in a fixed budget, the forward keeps them for the backward: a quarter of the work saved
   at ordinary batch sizes.
 
-As long as |x_i · y_j| stays within the range of exponents, exp needs no row maximum and one exp serves both
-directions of a symmetric tile. Beyond (in float32, a temperature below 1/60) a first pass finds the maxima.
+As long as exponents of ±2 max|x_i · y_j| are within the type's range, exp needs no row maximum and one exp
+serves both directions of a symmetric tile. Beyond (in float32, a temperature below 0.023) a first pass finds
+the maxima.
 """
 
 from __future__ import annotations
@@ -35,8 +36,9 @@ KEPT_ELEMENTS = 2**23
 STRIPE_ELEMENTS = 2**22
 """A stripe of whole rows holds about this many similarities: 16 MiB of float32."""
 
-SUM_EXPONENT = 28.0
-"""What the similarities leave of the range of exponents to the row sums: up to e^28 equal terms."""
+LEAST_EXPONENT = -60.0
+"""e^-60 is nothing beside a row's largest term, 1; exp and products are many times slower on what
+underflows."""
 
 
 def logsumexp_of_others(x: Float[Tensor, "m d"], *, period: int | None = None) -> Float[Tensor, " m"]:
@@ -114,8 +116,8 @@ class _LogSumExp(torch.autograd.Function):
                     sums[j] += tile.sum(0)
             else:
                 if mirrored:
-                    sums[j] += (tile - top[j]).exp_().sum(0)
-                sums[i] += tile.sub_(top[i, None]).exp_().sum(1)
+                    sums[j] += _exp(tile - top[j]).sum(0)
+                sums[i] += _exp(tile.sub_(top[i, None])).sum(1)
             if keep:
                 kept.append(tile)
         result = sums.log_() if top is None else sums.log_().add_(top)
@@ -148,9 +150,9 @@ class _LogSumExp(torch.autograd.Function):
                     tile.exp_()
             slope = product[: tile.numel()].view_as(tile)
             if not ctx.bounded:
-                torch.sub(tile, result[i, None], out=slope).exp_().mul_(weight[i, None])
+                _exp(torch.sub(tile, result[i, None], out=slope)).mul_(weight[i, None])
                 if symmetric:
-                    slope += tile.sub_(result[j]).exp_().mul_(weight[j])
+                    slope += _exp(tile.sub_(result[j])).mul_(weight[j])
             elif symmetric:
                 torch.add(weight[i, None], weight[j], out=slope).mul_(tile)
             else:
@@ -201,6 +203,10 @@ def _similarities(x: Tensor, y: Tensor, i: slice, j: slice, period: int | None, 
     return tile
 
 
+def _exp(exponents: Tensor) -> Tensor:
+    return exponents.clamp_(min=LEAST_EXPONENT).exp_()
+
+
 def _row_maxima(x: Tensor, y: Tensor, period: int | None, symmetric: bool, buffer: Tensor) -> Tensor:
     top = x.new_full((len(x),), -math.inf)
     for i, j in tiles(len(x), len(y), tile_side(x.device), upper=symmetric):
@@ -212,6 +218,6 @@ def _row_maxima(x: Tensor, y: Tensor, period: int | None, symmetric: bool, buffe
 
 
 def _is_bounded(x: Tensor, y: Tensor) -> bool:
-    """Whether exp(x_i · y_j), its row sums and their inverses all stay within the type's normal range."""
+    """Whether exp(x_i · y_j) over a row's sum stays within the type's range for any similarities."""
     largest = torch.linalg.vector_norm(x, dim=1).amax() * torch.linalg.vector_norm(y, dim=1).amax()
-    return float(largest) < math.log(torch.finfo(x.dtype).max) - SUM_EXPONENT
+    return 2 * float(largest) < math.log(torch.finfo(x.dtype).max)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import importlib
 import inspect
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 from likewise.callable_module import CallableModule
-from likewise.errors import UserError, nearest
+from likewise.errors import UserError, checked, nearest
 
 if TYPE_CHECKING:
     from torch import nn
@@ -50,4 +50,5 @@ def build_method(name: str, encoder: nn.Module, options: dict[str, Any]) -> Meth
     for option in options:
         if option not in known:
             raise UserError(f"{name} has no option '{option}'{nearest(option, known)}; it has {', '.join(known)}")
-    return method_class(name)(encoder, **options)
+    cls = method_class(name)
+    return cls(encoder, **checked(options, get_type_hints(cls.__init__)))

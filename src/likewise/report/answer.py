@@ -82,19 +82,20 @@ def answer(evaluation: Evaluation) -> str | None:
 def caveat(evaluation: Evaluation) -> str | None:
     """The best of what needs no pretraining, when the encoder is not clearly above it; else None."""
     count = typical_count(evaluation)
-    ours = max(
-        (row for way in ENCODER_WAYS if (row := evaluation.summary(way, count))),
-        key=lambda row: row["mean"],
-        default=None,
-    )
-    others = [way for way in evaluation.ways if way not in (*ENCODER_WAYS, "scratch")]
-    best = max(
-        (row for way in others if (row := evaluation.summary(way, count))),
-        key=lambda row: row["mean"],
-        default=None,
-    )
-    if ours is None or best is None or ours["low"] is None or clearly_above(ours, best):
+    rows = [row for way in evaluation.ways if (row := evaluation.summary(way, count))]
+    ours = [row for row in rows if row["way"] in ENCODER_WAYS]
+    others = [row for row in rows if row["way"] not in (*ENCODER_WAYS, "scratch")]
+    if not ours or not others:
         return None
-    relation = "does better" if clearly_above(best, ours) else "is not clearly worse"
-    name = way_name(best["way"])
-    return f"{name[0].upper()}{name[1:]} {relation}: {percent(best['mean'], 1)}."
+    encoder, other = (max(group, key=lambda row: row["mean"]) for group in (ours, others))
+    if encoder["low"] is None or clearly_above(encoder, other):
+        return None
+    if clearly_above(other, encoder):
+        relation = "does better"
+    else:
+        relation = "is not clearly worse" if other["mean"] < encoder["mean"] else "is no worse"
+    name = way_name(other["way"])
+    return (
+        f"{name[0].upper()}{name[1:]} {relation}: {percent(other['mean'], 1)} "
+        f"against {percent(encoder['mean'], 1)} of the {way_name(encoder['way'])}."
+    )

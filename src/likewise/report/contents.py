@@ -33,17 +33,22 @@ class Snapshots:
 
 @dataclass(frozen=True)
 class Gallery:
-    """Samples with their embeddings. `labels` index `classes`; both are absent when nobody labelled them."""
+    """Samples with their embeddings. `labels` index `classes`; both are absent when nobody labelled them.
 
-    pictures: UInt8[np.ndarray, "m c h w"]
+    `pictures` are absent where samples are nothing to look at.
+    """
+
+    pictures: UInt8[np.ndarray, "m c h w"] | None
     embeddings: Float[np.ndarray, "m dim"]
     ids: list[str]
     classes: list[str]
     labels: Int[np.ndarray, "m"] | None
 
     @cached_property
-    def sheet(self) -> Sheet:
+    def sheet(self) -> Sheet | None:
         """The samples as they look on the page; smaller, the more there are."""
+        if self.pictures is None:
+            return None
         side = int(np.clip((GALLERY_PIXELS / len(self.pictures)) ** 0.5, 16, 96))
         return sheet("gallery", self.pictures, side=side)
 
@@ -189,7 +194,7 @@ def _gallery(path: Path) -> Gallery:
     with np.load(path, allow_pickle=False) as arrays:
         labelled = "labels" in arrays and "classes" in arrays
         return Gallery(
-            pictures=arrays["pictures"],
+            pictures=arrays.get("pictures"),
             embeddings=arrays["embeddings"],
             ids=[str(name) for name in arrays["ids"]],
             classes=[str(name) for name in arrays["classes"]] if labelled else [],

@@ -309,6 +309,7 @@ def embedding_map(coordinates: Float[np.ndarray, "m 2"], gallery: Gallery) -> Pl
     data: list[dict[str, Any]] = []
     names: list[dict[str, Any]] = []
     present = np.unique(labels).tolist()
+    short = axis_names(gallery.classes)
     for label in present:
         members = np.flatnonzero(labels == label)
         points = coordinates[members]
@@ -335,7 +336,7 @@ def embedding_map(coordinates: Float[np.ndarray, "m 2"], gallery: Gallery) -> Pl
                 {
                     "x": float(x),
                     "y": float(y),
-                    "text": f"<b>{escape(gallery.classes[label])}</b>",
+                    "text": f"<b>{short[label]}</b>",
                     "showarrow": False,
                     "bgcolor": "--paper/75",
                     "borderpad": 2,
@@ -378,7 +379,6 @@ def _layout(**settings: Any) -> dict[str, Any]:
         "margin": {"l": 8, "r": 12, "t": 10, "b": 8},
         "showlegend": False,
         "dragmode": False,
-        "autosize": True,
         **settings,
     }
 

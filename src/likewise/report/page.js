@@ -3,7 +3,7 @@
   const figures = JSON.parse(document.getElementById("figures").textContent);
   const root = document.documentElement;
   const card = document.getElementById("card");
-  const config = { displayModeBar: false, responsive: true, doubleClick: "reset" };
+  const config = { displayModeBar: false, doubleClick: "reset" };
   const LEAST_PLOT = 220; // pixels
 
   // "--blue/25" -> the theme's blue at 25 %; everything else stays.
@@ -25,8 +25,8 @@
   const chosen = (name) => document.querySelector(`input[name="${name}"]:checked`).value;
 
   // Names at the lines' ends need room that a phone lacks; the key above the chart serves there.
-  const fitted = (layout, width) => {
-    if (width - layout.margin.r >= LEAST_PLOT || !layout.annotations) return layout;
+  const fitted = (layout) => {
+    if (layout.width - layout.margin.r >= LEAST_PLOT || !layout.annotations) return layout;
     const annotations = layout.annotations.filter((note) => note.name !== "end label");
     return { ...layout, annotations, margin: { ...layout.margin, r: 12 } };
   };
@@ -40,8 +40,10 @@
 
   const showSample = ({ sheet, positions, captions }, { points, event }) => {
     const index = points[0].customdata;
-    card.firstElementChild.className = `sample sheet-${sheet}`;
-    card.firstElementChild.style.backgroundPosition = positions[index];
+    if (sheet) {
+      card.firstElementChild.className = `sample sheet-${sheet}`;
+      card.firstElementChild.style.backgroundPosition = positions[index];
+    }
     card.lastElementChild.textContent = captions[index];
     card.hidden = false;
     place(event.clientX, event.clientY);
@@ -56,7 +58,8 @@
       layout.dragmode = "zoom"; // a finger must be free to scroll the page
     }
     const first = !target.data;
-    await Plotly.react(target, data, fitted(layout, target.clientWidth), config);
+    [layout.width, layout.height] = [target.clientWidth, target.clientHeight];
+    await Plotly.react(target, data, fitted(layout), config);
     if (first && figure.samples) {
       target.on("plotly_hover", (hit) => showSample(figure.samples, hit));
       target.on("plotly_click", (hit) => showSample(figure.samples, hit));
@@ -76,12 +79,19 @@
   root.dataset.figures = `0/${figures.length}`;
   drawAll();
 
+  const resized = new ResizeObserver((entries) => {
+    for (const { target } of entries) {
+      if (target.layout && target.clientWidth !== target.layout.width)
+        draw(figures.find((figure) => figure.name === target.id));
+    }
+  });
+  for (const figure of figures) resized.observe(document.getElementById(figure.name));
+
   document.addEventListener("change", ({ target }) => {
     for (const figure of figures) if (figure.choices.includes(target.name)) draw(figure);
   });
   document.addEventListener("scroll", () => { card.hidden = true; }, { passive: true });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
-  matchMedia("(max-width: 640px)").addEventListener("change", drawAll);
   addEventListener("beforeprint", () => { root.dataset.print = ""; drawAll(); });
   addEventListener("afterprint", () => { delete root.dataset.print; drawAll(); });
 

@@ -69,9 +69,11 @@ def picture_image(picture: UInt8[np.ndarray, "c h w"]) -> Image.Image:
     return Image.fromarray(picture[0] if len(picture) == 1 else np.moveaxis(picture, 0, -1))
 
 
-def sample_html(sheet: Sheet, index: int, text: str) -> str:
-    """One sample; `text` says what it is to those who cannot see it, and on hover."""
+def sample_html(sheet: Sheet | None, index: int, text: str) -> str:
+    """How one sample looks: its picture, described by `text`, or only `text` where there are no pictures."""
     words = escape(text)
+    if sheet is None:
+        return f'<span class="words" title="{words}">{words}</span>'
     return (
         f'<span class="sample sheet-{sheet.name}" style="background-position:{sheet.position(index)}" '
         f'role="img" aria-label="{words}" title="{words}"></span>'

@@ -98,8 +98,17 @@ def code(text: str) -> str:
 def _flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
     pairs: list[tuple[str, str]] = []
     for name, value in values.items():
-        if isinstance(value, dict) and value:
-            pairs += _flat(value, f"{prefix}{name}.")
+        parts = value if isinstance(value, list) else [value]
+        if parts and all(isinstance(part, dict) and part for part in parts):
+            for part in parts:
+                pairs += _flat(part, f"{prefix}{name}.")
         else:
-            pairs.append((f"{prefix}{name}", value if isinstance(value, str) else json.dumps(value)))
+            pairs.append((f"{prefix}{name}", value if isinstance(value, str) else json.dumps(_short(value))))
     return pairs
+
+
+def _short(value: Any) -> Any:
+    """Floats to six digits, also within lists."""
+    if isinstance(value, list):
+        return [_short(part) for part in value]
+    return float(f"{value:.6g}") if isinstance(value, float) else value

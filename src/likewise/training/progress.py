@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import lightning as L
@@ -75,6 +77,30 @@ class ProgressLine(L.Callback):
         if self._bar:
             self._bar.stop()
             self._bar = None
+
+
+@contextmanager
+def progress_bar(*, show: bool) -> Iterator[Callable[[int, int, str], None]]:
+    """What to call with (done, total, what is being done) while something long goes on."""
+    if not show:
+        yield lambda done, total, doing: None
+    elif sys.stderr.isatty():
+        columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task("")
+            yield lambda done, total, doing: bar.update(task, completed=done, total=total, description=doing)
+    else:
+        began = spoke = time.monotonic()
+
+        def speak(done: int, total: int, doing: str) -> None:
+            nonlocal spoke
+            now = time.monotonic()
+            if now - spoke >= LINE_EVERY and done:
+                spoke = now
+                left = (total - done) * (now - began) / done
+                print(f"{done / total:.0%}  {doing}  {_clock(left)} left", file=sys.stderr, flush=True)
+
+        yield speak
 
 
 def _clock(seconds: float) -> str:

@@ -6,9 +6,9 @@ import dataclasses
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
-from likewise.errors import UserError, nearest
+from likewise.errors import UserError, checked, nearest
 
 OPTIMIZERS = ("sgd", "adam", "adamw", "lars")
 SCHEDULES = ("cosine", "constant")
@@ -57,9 +57,6 @@ class Recipe:
             if not ok:
                 raise UserError(f"{name} must be {allowed}, got {getattr(self, name)!r}")
 
-        for name, kind in (("epochs", int), ("batch", int), ("rate", float), ("momentum", float), ("warmup", float)):
-            value = getattr(self, name)
-            check(isinstance(value, (int, kind)) and not isinstance(value, bool), name, f"{'a whole' if kind is int else 'a'} number")
         check(self.epochs >= 1, "epochs", "at least 1")
         check(self.batch >= 1, "batch", "at least 1")
         check(self.rate > 0, "rate", "above 0")
@@ -72,19 +69,30 @@ class Recipe:
         check(self.size is None or self.size >= 4, "size", "at least 4 px")
         check(self.channels in (None, 1, 3), "channels", "1 or 3")
 
+    @classmethod
+    def of(cls, values: dict[str, Any]) -> Recipe:
+        """A recipe from values that people wrote: whole numbers serve as numbers, other types are refused.
+
+        Raises:
+            UserError: for a value of the wrong type, or an impossible one.
+        """
+        return cls(**checked(values, _HINTS))
+
     def with_(self, **changes: Any) -> Recipe:
         """A copy with other values; names that are not the recipe's own are the method's options.
 
         Raises:
-            UserError: for an impossible value.
+            UserError: for a value of the wrong type, or an impossible one.
         """
-        own = {f.name for f in dataclasses.fields(self)} - {"options"}
-        mine = {name: value for name, value in changes.items() if name in own}
-        options = {name: value for name, value in changes.items() if name not in own}
-        return dataclasses.replace(self, **mine, options=self.options | options)
+        mine = {name: value for name, value in changes.items() if name in _HINTS}
+        options = {name: value for name, value in changes.items() if name not in _HINTS}
+        return Recipe.of(self.to_dict() | mine | {"options": self.options | options})
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
+
+
+_HINTS = get_type_hints(Recipe)
 
 
 def recipe_names() -> list[str]:
@@ -122,8 +130,7 @@ def parse_recipe(text: str, name: str) -> Recipe:
         raise UserError(f"recipe {name} is not YAML: {str(error).splitlines()[0]}") from error
     if not isinstance(values, dict):
         raise UserError(f"recipe {name} must be a list of `key: value` lines, got {type(values).__name__}")
-    known = [f.name for f in dataclasses.fields(Recipe)]
     for key in values:
-        if key not in known:
-            raise UserError(f"recipe {name} has no key '{key}'{nearest(key, known)}; the keys are {', '.join(known)}")
-    return Recipe(**values)
+        if key not in _HINTS:
+            raise UserError(f"recipe {name} has no key '{key}'{nearest(key, _HINTS)}; the keys are {', '.join(_HINTS)}")
+    return Recipe.of(values)

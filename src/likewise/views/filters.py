@@ -73,7 +73,7 @@ def blur(
     n, c, height, width = images.shape
     at = torch.arange(-radius, radius + 1, device=images.device) / sigma[:, None]
     # Weights too small to matter are denormal numbers, with which processors are several times slower.
-    kernel = F.threshold_(at.square_().mul_(-0.5).softmax(dim=1), 1e-9, 0.0).repeat_interleave(c, dim=0)
+    kernel = torch.threshold_(at.square_().mul_(-0.5).softmax(dim=1), 1e-9, 0.0).repeat_interleave(c, dim=0)
     # Each channel of each sample is a group of one convolution, first along x, then along y.
     flat = F.pad(images, (radius,) * 4, mode="reflect").view(
         1, n * c, height + 2 * radius, width + 2 * radius

@@ -114,11 +114,11 @@ def happens(n: int, p: float, generator: torch.Generator) -> Bool[Tensor, " n"]:
 def pieces(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
     """The tensors in matching slices of their first dimension, as large as a processor's cache likes.
 
-    Several passes over a megabyte at a time are up to a third faster than over all. Accelerators get all at
-    once.
+    Several passes over half a megabyte at a time are up to a third faster than over all of it. Accelerators
+    get all at once.
     """
     first = tensors[0]
     if first.device.type != "cpu" or not first.numel():
         return iter([tensors])
-    length = max(1, 2**15 * len(first) // first.numel())
+    length = max(1, 2**17 * len(first) // first.numel())
     return zip(*(tensor.split(length) for tensor in tensors), strict=True)

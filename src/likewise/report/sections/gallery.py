@@ -37,8 +37,8 @@ def embedding_map(contents: Contents) -> Section | None:
         {"": figures.embedding_map(coordinates, gallery)},
         height=520,
         samples={
-            "sheet": pictures.name,
-            "positions": pictures.positions(len(gallery.ids)),
+            "sheet": pictures and pictures.name,
+            "positions": pictures and pictures.positions(len(gallery.ids)),
             "captions": [gallery.caption(index) for index in range(len(gallery.ids))],
         },
     )
@@ -46,7 +46,7 @@ def embedding_map(contents: Contents) -> Section | None:
         f"<p>Samples that the encoder takes for alike lie together.{coloured}</p>"
         f"{_class_key(gallery)}{plot.html()}"
     )
-    return Section("A map of the embeddings", body, [plot], [pictures])
+    return Section("A map of the embeddings", body, [plot], [pictures] if pictures else [])
 
 
 def _class_key(gallery: Gallery) -> str:
@@ -84,8 +84,8 @@ def neighbours(contents: Contents) -> Section | None:
             " ✓ has the query's class, ✗ another; over the whole gallery "
             f"{percent(agreement)} of the neighbours have it."
         )
-    body = f'{said}</p><div class="neighbours" style="--columns:{count + 1}">{"".join(rows)}</div>'
-    return Section("Nearest neighbours", body, sheets=[pictures])
+    body = f'{said}</p><div class="neighbours" style="--neighbours:{count}">{"".join(rows)}</div>'
+    return Section("Nearest neighbours", body, sheets=[pictures] if pictures else [])
 
 
 def nearest_to(query: int, unit: Float[np.ndarray, "m dim"], count: int) -> Int[np.ndarray, "count"]:
@@ -104,7 +104,7 @@ def query_indices(gallery: Gallery) -> list[int]:
     return np.unique(np.linspace(0, len(gallery.ids) - 1, QUERIES).astype(np.int64)).tolist()
 
 
-def _neighbour(gallery: Gallery, pictures: Sheet, index: int, query: int | None) -> str:
+def _neighbour(gallery: Gallery, pictures: Sheet | None, index: int, query: int | None) -> str:
     picture = sample_html(pictures, index, gallery.caption(index))
     if gallery.labels is None:
         return f"<div>{picture}</div>"

@@ -1,0 +1,107 @@
+import pytest
+import torch
+from evaluation_inputs import PixelViews, SmallCNN, noise
+from torch import nn
+
+from likewise.errors import UserError
+from likewise.evaluation.features import FeatureTable, encode, raw_features, stream
+from likewise.evaluation.fresh import fresh
+from likewise.evaluation.inputs import Machine
+
+CPU = Machine(torch.device("cpu"), batch=7)
+
+
+def test_encode_is_the_encoder_in_evaluation_mode_whatever_the_batch():
+    source, encoder = noise(23, 0, "s"), SmallCNN().train()
+    statistics = encoder.body[1].running_mean.clone()
+    features = encode(encoder, PixelViews(), source, machine=CPU)
+    assert encoder.training
+    assert torch.equal(encoder.body[1].running_mean, statistics)
+    with torch.no_grad():
+        expected = encoder.eval()(PixelViews().plain(source.batch))
+    torch.testing.assert_close(features, expected)
+    chosen = torch.tensor([5, 2, 5])
+    torch.testing.assert_close(encode(encoder, PixelViews(), source, chosen, machine=CPU), expected[chosen])
+
+
+def test_stream_reads_one_batch_at_a_time():
+    source, sizes = noise(10, 0, "s"), []
+
+    def featurise(batch):
+        sizes.append(len(batch))
+        return batch.float().flatten(1)
+
+    parts = stream(featurise, source, batch=4)
+    assert len(next(parts)) == 4
+    assert sizes == [4]
+    assert [len(part) for part in parts] == [4, 2]
+
+
+@pytest.mark.parametrize(
+    ("shape", "dim"), [((3, 8, 8), 192), ((3, 96, 96), 972), ((1, 50, 50), 1024), ((80, 300), 960)]
+)
+def test_large_raw_views_are_pooled(shape, dim):
+    batch = torch.randint(0, 256, (2, *shape), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    features = raw_features(PixelViews(), CPU)(batch)
+    assert features.shape == (2, dim)
+    flat = PixelViews().plain(batch).flatten(1)
+    torch.testing.assert_close(features.mean(1), flat.mean(1), atol=0.02, rtol=0)
+
+
+def table(one_scale=False):
+    def featurise(batch):
+        return batch.float().flatten(1) * torch.tensor([1.0, 10.0, 0.0, *[3.0] * 33])
+
+    train, test = noise(50, 0, "a"), noise(20, 1, "b")
+    needed = torch.tensor([40, 3])
+    return (
+        train,
+        featurise,
+        FeatureTable(
+            featurise, train, test, needed=needed, reference=torch.arange(30), batch=8, one_scale=one_scale
+        ),
+    )
+
+
+def test_features_are_standardised_by_the_reference_samples_but_flat_dimensions_stay_flat():
+    train, featurise, features = table()
+    torch.testing.assert_close(features.train(torch.tensor([40])), featurise(train.batch[40:41]))
+    standard = features.standardise(features.train(torch.arange(30)))
+    torch.testing.assert_close(standard.mean(0), torch.zeros(36), atol=1e-4, rtol=0)
+    torch.testing.assert_close(standard.std(0, correction=0), torch.tensor([1.0, 1.0, 0.0, *[1.0] * 33]))
+
+
+def test_one_scale_keeps_proportions():
+    _, _, features = table(one_scale=True)
+    plain = features.train(torch.arange(30)).std(0)
+    scaled = features.standardise(features.train(torch.arange(30))).std(0)
+    torch.testing.assert_close(scaled * plain[1] / scaled[1], plain)
+
+
+def test_an_unfolded_head_takes_plain_features():
+    _, _, features = table()
+    head = nn.Linear(36, 4)
+    torch.testing.assert_close(
+        features.unfold(head)(features.test), head(features.standardise(features.test)), atol=1e-4, rtol=1e-4
+    )
+
+
+def test_fresh_draws_every_parameter_anew_and_leaves_the_original():
+    encoder = SmallCNN()
+    before = {name: value.clone() for name, value in encoder.state_dict().items()}
+    with torch.no_grad():
+        encoder.body[1].weight.fill_(5)
+    again = fresh(encoder)
+    assert float(encoder.body[1].weight.detach().mean()) == 5
+    assert float(again.body[1].weight.detach().mean()) == 1
+    assert not torch.equal(again.body[0].weight, before["body.0.weight"])
+
+
+def test_fresh_says_what_it_cannot_draw():
+    class Tokens(SmallCNN):
+        def __init__(self):
+            super().__init__()
+            self.token = nn.Parameter(torch.zeros(3))
+
+    with pytest.raises(UserError, match=r"parameter 'token' has no reset_parameters\(\).*give make_encoder"):
+        fresh(Tokens())

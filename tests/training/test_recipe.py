@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from likewise.errors import UserError
+from likewise.training.recipe import Recipe, load_recipe, parse_recipe, recipe_names
+
+
+def test_the_published_recipe() -> None:
+    recipe = load_recipe("stl10-simclr")
+    assert (recipe.method, recipe.encoder, recipe.optimizer) == ("simclr", "resnet18", "adam")
+    assert (recipe.epochs, recipe.batch, recipe.rate, recipe.weight_decay) == (100, 256, 1e-3, 1e-4)
+    assert recipe.options["projection_dim"] == 128
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_that_comes_with_the_package_builds_its_method(name: str) -> None:
+    from likewise.encoders import image_encoder
+    from likewise.methods import build_method
+
+    recipe = load_recipe(name)
+    encoder = image_encoder("resnet8", channels=1, size=8)
+    assert build_method(recipe.method, encoder, recipe.options).encoder is encoder
+
+
+def test_a_recipe_file_is_the_recipe(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("epochs: 7\naugment:\n  - crop: {scale: [0.5, 1]}\noptions: {temperature: 0.2}\n")
+    recipe = load_recipe(str(path))
+    assert recipe == Recipe(epochs=7, augment=[{"crop": {"scale": [0.5, 1]}}], options={"temperature": 0.2})
+
+
+def test_changes_go_to_the_recipe_or_to_the_method() -> None:
+    recipe = Recipe(options={"projection_dim": 64}).with_(rate=0.1, temperature=0.2)
+    assert recipe.rate == 0.1
+    assert recipe.options == {"projection_dim": 64, "temperature": 0.2}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("epoch: 3", "has no key 'epoch', did you mean 'epochs'?"),
+        ("- 3", "must be a list of `key: value` lines, got list"),
+        ("epochs: [", "is not YAML"),
+        ("epochs: 0", "epochs must be at least 1, got 0"),
+        ("epochs: many", "epochs must be a whole number, got 'many'"),
+        ("batch: 1.5", "batch must be a whole number, got 1.5"),
+        ("rate: 0", "rate must be above 0, got 0"),
+        ("rate: fast", "rate must be a number, got 'fast'"),
+        ("momentum: 1.0", "momentum must be from 0 to below 1, got 1.0"),
+        ("weight_decay: -1", "weight_decay must be 0 or more, got -1"),
+        ("warmup: 200", "warmup must be from 0 to epochs (100), got 200"),
+        ("optimizer: adamm", "optimizer must be one of sgd, adam, adamw, lars, got 'adamm'"),
+        ("schedule: step", "schedule must be one of cosine, constant, got 'step'"),
+        ("clip: 0", "clip must be above 0 or absent, got 0"),
+        ("clip: high", "clip must be a number or none, got 'high'"),
+        ("size: 2", "size must be at least 4 px, got 2"),
+        ("channels: 2", "channels must be 1 or 3, got 2"),
+    ],
+)
+def test_impossible_recipes(text: str, message: str) -> None:
+    with pytest.raises(UserError, match=re.escape(message)):
+        parse_recipe(text, "mine.yaml")
+
+
+def test_unknown_recipes() -> None:
+    with pytest.raises(UserError, match=re.escape("unknown recipe 'stl10-simclear', did you mean 'stl10-simclr'?")):
+        load_recipe("stl10-simclear")
+    with pytest.raises(UserError, match=re.escape("no recipe file mine.yaml")):
+        load_recipe("mine.yaml")
