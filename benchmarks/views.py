@@ -122,10 +122,7 @@ def main() -> None:
     print(f"{'pixels':>6} {'batch':>5} {'likewise':>10} {'v2 on tensors':>18} {'v2 on PIL':>18}")
     for size, channels, batch in SETTINGS:
         taken = measure(size, channels, batch, given.rounds)
-        others = [
-            f"{batch / taken[way]:10,.0f} ({taken[way] / taken['likewise']:4.1f}x)"
-            for way in ("tensor", "PIL")
-        ]
+        others = [f"{batch / taken[way]:10,.0f} ({taken[way] / taken['likewise']:4.1f}x)" for way in ("tensor", "PIL")]
         print(f"{size:>6} {batch:>5} {batch / taken['likewise']:>10,.0f} {others[0]:>18} {others[1]:>18}")
 
 

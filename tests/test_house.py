@@ -65,7 +65,9 @@ def test_the_commands_have_no_other_source_than_the_public_functions() -> None:
 def test_the_spine_names_no_method() -> None:
     from likewise.methods import METHODS
 
-    files = [path for room in ("training", "evaluation", "report", "data", "views") for path in (SOURCE / room).rglob("*.py")]
+    files = [
+        path for room in ("training", "evaluation", "report", "data", "views") for path in (SOURCE / room).rglob("*.py")
+    ]
     for path in files:
         if path.name != "recipe.py":  # a recipe's method has a default
             nodes = ast.walk(ast.parse(path.read_text()))

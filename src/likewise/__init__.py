@@ -1,9 +1,9 @@
 """likewise learns from data that nobody has labelled.
 
-    import likewise as lw
-    run = lw.pretrain("photos/", method="simclr")
-    table = lw.evaluate(run, train="labelled/", test="heldout/")
-    vectors = lw.embed(run, "photos/", out="vectors.parquet")
+import likewise as lw
+run = lw.pretrain("photos/", method="simclr")
+table = lw.evaluate(run, train="labelled/", test="heldout/")
+vectors = lw.embed(run, "photos/", out="vectors.parquet")
 """
 
 from __future__ import annotations
@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 __version__ = version("likewise")
 
 _HOMES = {
-    **dict.fromkeys(
-        ("demo", "embed", "evaluate", "open_run", "pretrain", "show_views", "study"), "likewise.api"
-    ),
+    **dict.fromkeys(("demo", "embed", "evaluate", "open_run", "pretrain", "show_views", "study"), "likewise.api"),
     "UserError": "likewise.errors",
     "Run": "likewise.run",
 }

@@ -17,8 +17,10 @@ from likewise.errors import Interrupted, UserError, nearest
 from likewise.run import Evaluation, Run
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from likewise.data.source import Source
-    from likewise.methods.base import Views
+    from likewise.methods.base import Method, Views
     from likewise.training.recipe import Recipe
 
 FromPython = Annotated[Any, Parameter(parse=False)]  # an argument that no command line can hold
@@ -88,11 +90,8 @@ def pretrain(
 
     from likewise.atomic import write_json
     from likewise.data import open_source, splits
-    from likewise.encoders.base import adopt
-    from likewise.methods import build_method
-    from likewise.modalities import prepare
     from likewise.training.fit import check_batch, fit
-    from likewise.training.machine import device_name, fastest_precision, lay_out
+    from likewise.training.machine import fastest_precision
 
     if precision not in PRECISIONS:
         raise UserError(f"precision must be {', '.join(PRECISIONS)}, got {precision!r}{nearest(precision, PRECISIONS)}")
@@ -112,48 +111,52 @@ def pretrain(
     if batch is None and recipe is None:
         plan = plan.with_(batch=min(plan.batch, len(source)))
 
+    progress = progress and not _is_helper_process()
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        if views is None or not isinstance(encoder, torch.nn.Module):
-            plan, own_views, build = prepare(source, plan, accelerated=device_name() != "cpu")
-            views = views or own_views
-            network = encoder if isinstance(encoder, torch.nn.Module) else build()
-        else:
-            network = encoder
-        first = source.read(torch.arange(2))
-        network = lay_out(adopt(network, views.plain(first)))
-        learner = build_method(plan.method, network, plan.options)
-        learner.views = views
-
+        plan, learner = _learner(source, plan, encoder, views)
+        check_batch(plan.batch, learner, source)
         folder = Path(out) if out is not None else Path("runs") / f"{_slug(source.name)}-{plan.method}"
-        command = _command("pretrain", data, {"recipe": recipe, **asked, "seed": seed or None, "root": root, "out": folder})
         config = {
             "likewise": _version(),
-            "command": command,
-            "data": str(data) if Path(str(data)).exists() else source.name,
-            "source": {"name": source.name, "samples": len(source), "modality": source.modality, "root": root and str(root)},
+            "data": str(part) if isinstance(part, (str, Path)) else source.name,
+            "source": {
+                "name": source.name,
+                "samples": len(source),
+                "modality": source.modality,
+                "root": root and str(root),
+            },
             "recipe": plan.to_dict(),
             "method": {"name": plan.method, "family": learner.family, "paper": learner.paper},
-            "encoder": getattr(network, "config", None),
-            "views": views.config() if hasattr(views, "config") else None,
+            "encoder": getattr(learner.encoder, "config", None),
+            "views": learner.views.config() if hasattr(learner.views, "config") else None,
             "seed": seed,
         }
-        check_batch(plan.batch, learner, source)
         run = _resumed(folder, config) if resume or _is_helper_process() else None
         if run is None:
             if precision == "auto":
                 sample = source.read(torch.arange(min(64, len(source))))
                 precision = fastest_precision(learner, sample, key=f"{plan.method} {config['encoder']}")
-            config |= {"precision": precision, "created": datetime.datetime.now().astimezone().isoformat(timespec="seconds")}
+            machine = {"precision": precision, "devices": devices, "strategy": strategy}
+            given = {name: value for name, value in machine.items() if value != "auto"}
+            config["command"] = _command(
+                "pretrain",
+                data,
+                {"recipe": recipe, **asked, "seed": seed or None, "root": root, **given, "out": folder},
+            )
+            config |= {
+                "precision": precision,
+                "created": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+            }
             run = Run.create(folder, config)
             write_json(folder / "chance.json", learner.chance(plan.batch))
-        run.save_skipped(source.skipped)
+            run.save_skipped(source.skipped)
         _tell(progress, f"{source.name}: {len(source):,} samples{_skipped_note(source)}")
-        _tell(progress, f"{plan.method}, {plan.encoder}, {run.config['precision']}, channels last -> {run.path}")
+        _tell(progress, f"{plan.method}, {plan.encoder}, {run.config['precision']} -> {run.path}")
+        _tell(progress, f"views: {learner.views}")
         fitted = fit(
             learner,
             source,
-            views,
             plan,
             run.path,
             seed=seed,
@@ -165,12 +168,14 @@ def pretrain(
             progress=progress,
         )
     if fitted.interrupted:
-        raise Interrupted(f"stopped at step {fitted.step} of {fitted.steps}; to go on: {command} --resume")
-    if not run.finished:
+        raise Interrupted(
+            f"stopped at step {fitted.step} of {fitted.steps}; to go on: {run.config['command']} --resume"
+        )
+    if not run.finished and not _is_helper_process():
         run.config |= {"seconds": round(fitted.seconds, 1), "images_per_second": round(fitted.images_per_second, 1)}
         run.save_config()
-        run.save(learner.encoder, views)
-        _save_gallery(run, source, views, labelled=False)
+        _save_gallery(run, learner.encoder, source, learner.views, labelled=False)
+        run.save(learner.encoder, learner.views)
     return run
 
 
@@ -246,7 +251,7 @@ def evaluate(
     result["command"] = _command("evaluate", run.path, options)
     write_json(run.path / "evaluation.json", result)
     run.__dict__.pop("evaluation", None)
-    _save_gallery(run, test_source, views, labelled=True)
+    _save_gallery(run, network, test_source, views, labelled=True)
     return Evaluation(result)
 
 
@@ -284,13 +289,18 @@ def study(
     """
     from likewise.data import splits
 
-    command = _command("study", data, {"labels_per_class": list(labels_per_class), "seeds": seeds, "root": root, **training})
+    training = {name.replace("-", "_"): _value(value) for name, value in training.items()}
+    command = _command(
+        "study", data, {"labels_per_class": list(labels_per_class), "seeds": seeds, "root": root, **training}
+    )
     parts = splits(data)
     try:
         run = pretrain(parts.get("pretrain", data), root=root, resume=resume, progress=progress, **training)
     except Interrupted as stopped:
         raise Interrupted(f"{str(stopped).partition(';')[0]}; to go on: {command} --resume") from None
-    train, test = (given if given is not None else parts.get(role) for given, role in ((train, "train"), (test, "test")))
+    train, test = (
+        given if given is not None else parts.get(role) for given, role in ((train, "train"), (test, "test"))
+    )
     if train is None or test is None:
         _tell(progress, f"{run.config['data']} has no labels to evaluate with: give some with --train and --test")
         report(run)
@@ -344,8 +354,11 @@ def embed(
     Returns:
         The file, how many rows it has, and how long the vectors are.
     """
+    import torch
+
     from likewise.data import open_source
     from likewise.embedding import write_embeddings
+    from likewise.evaluation import Machine
     from likewise.training.machine import device_name
 
     run = _opened(run)
@@ -353,8 +366,8 @@ def embed(
         run.load_encoder(encoder)
     recipe = run.config["recipe"]
     source = open_source(data, root=root, size=recipe["size"], channels=recipe["channels"], progress=progress)
-    network, views = run.encoder.to(device_name()), views or run.views
-    rows, dim = write_embeddings(network, views, source, Path(out), batch=batch, progress=progress)
+    machine = Machine(torch.device(device_name()), batch, channels_last=True)
+    rows, dim = write_embeddings(run.encoder, views or run.views, source, Path(out), machine=machine, progress=progress)
     return Embedded(str(out), rows, dim)
 
 
@@ -396,23 +409,23 @@ def show_views(
     Returns:
         The picture's path.
     """
-    import torch
 
     from likewise.data import open_source
     from likewise.data.loader import order
     from likewise.methods.base import generator_for
     from likewise.modalities import prepare
     from likewise.training.recipe import Recipe
-    from likewise.views import picture_grid
+    from likewise.views import ImageViews, picture_grid
 
     recipe = Recipe(augment=augment, size=size, channels=channels)
     source = open_source(data, root=root, size=size, channels=channels)
     _, views, _ = prepare(source, recipe, accelerated=False)
+    assert isinstance(views, ImageViews)
     batch = source.read(order(len(source), seed=seed, epoch=0)[:8])
     generator = generator_for(seed)
-    rows = [views.picture(views(batch, generator)) for _ in range(2)] + [views.picture(views.plain(batch))]
+    shown = [views(batch, generator), views(batch, generator), views.plain(batch)]
     Path(out).parent.mkdir(parents=True, exist_ok=True)
-    picture_grid(rows).save(out)
+    picture_grid([views.picture(view) for view in shown]).save(out)
     return Path(out)
 
 
@@ -462,6 +475,27 @@ def _recipe(name: str | None, changes: dict[str, Any]) -> Recipe:
     return recipe.with_(**changes)
 
 
+def _learner(source: Source, plan: Recipe, encoder: Any, views: Views | None) -> tuple[Recipe, Method]:
+    """The method around its encoder, with its views, and the recipe with what the samples decided filled in."""
+    import torch
+
+    from likewise.encoders.base import adopt
+    from likewise.methods import build_method
+    from likewise.modalities import prepare
+    from likewise.training.machine import device_name, lay_out
+
+    own = isinstance(encoder, torch.nn.Module)
+    if views is None or not own:
+        plan, usual_views, build = prepare(source, plan, accelerated=device_name() != "cpu")
+        views = views or usual_views
+        encoder = encoder if own else build()
+    learner = build_method(
+        plan.method, lay_out(adopt(encoder, views.plain(source.read(torch.arange(2))))), plan.options
+    )
+    learner.views = views
+    return plan, learner
+
+
 def _value(text: Any) -> Any:
     """A number for text that is one: command lines have only text."""
     if isinstance(text, str):
@@ -499,24 +533,24 @@ def _labelled_splits(data: str) -> tuple[Any, Any]:
     parts = splits(data.rpartition(":")[0] or data)
     if data not in (parts.get("pretrain"), parts.get("train")):
         raise UserError(
-            f"the encoder has learned from all of {data}: name labelled data that it has not seen with --train and --test, "
-            f"or let `likewise study {data}` hold some out"
+            f"the encoder has learned from all of {data}: name labelled data that it has not seen with --train and "
+            f"--test, or let `likewise study {data}` hold some out"
         )
     return parts["train"], parts["test"]
 
 
-def _save_gallery(run: Run, source: Source, views: Views, *, labelled: bool) -> None:
+def _save_gallery(run: Run, encoder: nn.Module, source: Source, views: Views, *, labelled: bool) -> None:
     """Keep samples with their embeddings in the run, for its map and its neighbours."""
     import numpy as np
     import torch
 
     from likewise.atomic import write_atomically
-    from likewise.embedding import embeddings
+    from likewise.evaluation import Machine, encode
 
     indices = torch.linspace(0, len(source) - 1, min(GALLERY, len(source))).round().long()
     ids = source.ids
-    vectors = torch.cat(list(embeddings(run.encoder, views, source, indices)))
-    arrays = {"embeddings": vectors.numpy(), "ids": np.array([ids[i] for i in indices.tolist()])}
+    vectors = encode(encoder.cpu(), views, source, indices, machine=Machine(torch.device("cpu")))
+    arrays: dict[str, Any] = {"embeddings": vectors.numpy(), "ids": np.array([ids[i] for i in indices.tolist()])}
     if picture := getattr(views, "picture", None):
         parts = [picture(views.plain(source.read(part))) for part in indices.split(256)]
         arrays["pictures"] = torch.cat(parts).numpy()
@@ -546,6 +580,10 @@ def _version() -> str:
     from likewise import __version__
 
     return __version__
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
 
 
 def _slug(name: str) -> str:

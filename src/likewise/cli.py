@@ -34,7 +34,9 @@ GLOBAL_FLAGS = {
     "--json": "print one JSON object on stdout",
     "--debug": "show the traceback of an error",
 }
-app.help_epilogue = "Every command takes " + " and ".join(f"{flag} ({what})" for flag, what in GLOBAL_FLAGS.items()) + "."
+app.help_epilogue = (
+    "Every command takes " + " and ".join(f"{flag} ({what})" for flag, what in GLOBAL_FLAGS.items()) + "."
+)
 
 
 def main(tokens: list[str] | None = None) -> int:

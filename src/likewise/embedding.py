@@ -7,36 +7,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
-from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from likewise.errors import UserError
+from likewise.evaluation.features import encoder_features, stream
+from likewise.evaluation.inputs import EvaluationViews, Machine
 from likewise.training.progress import progress_bar
 
 if TYPE_CHECKING:
     from likewise.data.source import Source
-    from likewise.methods.base import Views
-
-
-def embeddings(
-    encoder: nn.Module,
-    views: Views,
-    source: Source,
-    indices: Int[Tensor, " n"] | None = None,
-    *,
-    batch: int = 512,
-) -> Iterator[Float[Tensor, "part dim"]]:
-    """Embeddings of the plain views of `source`, all of it or at `indices`, a batch at a time, on the CPU in float32."""
-    device = next((p.device for p in encoder.parameters()), torch.device("cpu"))
-    encoder.eval()
-    for part in (torch.arange(len(source)) if indices is None else indices).split(batch):
-        with torch.inference_mode():
-            yield encoder(views.plain(source.read(part).to(device))).float().cpu()
 
 
 def write_embeddings(
-    encoder: nn.Module, views: Views, source: Source, out: Path, *, batch: int, progress: bool
+    encoder: nn.Module, views: EvaluationViews, source: Source, out: Path, *, machine: Machine, progress: bool
 ) -> tuple[int, int]:
     """Write embeddings to `.parquet` (id, label where there are any, vector) or `.npy` (vectors); returns rows and dim.
 
@@ -49,27 +32,28 @@ def write_embeddings(
     beside = out.with_name(f".{out.name}.{os.getpid()}.part")
     try:
         with progress_bar(show=progress) as tell:
-            stream = _told(embeddings(encoder, views, source, batch=batch), len(source), tell)
-            dim = (_write_npy if out.suffix == ".npy" else _write_parquet)(beside, stream, source)
+            featurise = encoder_features(machine.place(encoder).eval(), views, machine)
+            parts = _told(stream(featurise, source, batch=machine.batch), len(source), tell)
+            dim = (_write_npy if out.suffix == ".npy" else _write_parquet)(beside, parts, source)
         beside.replace(out)
     finally:
         beside.unlink(missing_ok=True)
     return len(source), dim
 
 
-def _told(stream: Iterator[Tensor], total: int, tell: Callable[[int, int, str], None]) -> Iterator[Tensor]:
+def _told(parts: Iterator[Tensor], total: int, tell: Callable[[int, int, str], None]) -> Iterator[Tensor]:
     done = 0
-    for part in stream:
+    for part in parts:
         done += len(part)
         tell(done, total, "embedding")
         yield part
 
 
-def _write_npy(path: Path, stream: Iterator[Tensor], source: Source) -> int:
+def _write_npy(path: Path, parts: Iterator[Tensor], source: Source) -> int:
     import numpy as np
 
     array, start = None, 0
-    for part in stream:
+    for part in parts:
         if array is None:
             array = np.lib.format.open_memmap(path, "w+", dtype=np.float32, shape=(len(source), part.shape[1]))
         array[start : start + len(part)] = part.numpy()
@@ -79,14 +63,14 @@ def _write_npy(path: Path, stream: Iterator[Tensor], source: Source) -> int:
     return array.shape[1]
 
 
-def _write_parquet(path: Path, stream: Iterator[Tensor], source: Source) -> int:
+def _write_parquet(path: Path, parts: Iterator[Tensor], source: Source) -> int:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     labels = source.labels() if source.classes else None
     ids, writer, start, dim = source.ids, None, 0, 0
     try:
-        for part in stream:
+        for part in parts:
             dim, rows = part.shape[1], range(start, start + len(part))
             vectors = pa.FixedSizeListArray.from_arrays(pa.array(part.numpy().ravel()), dim)
             columns = {"id": pa.array([ids[i] for i in rows]), "vector": vectors}

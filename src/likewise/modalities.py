@@ -7,7 +7,7 @@ when its views and encoder are given from Python.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -23,17 +23,19 @@ if TYPE_CHECKING:
 
 
 def image(source: Source, recipe: Recipe, accelerated: bool) -> tuple[Recipe, Views, Callable[[], nn.Module]]:
-    """Views by size and channels; ResNet-8 or ResNet-18 unless the recipe names another encoder."""
+    """Views by size, channels and whether the pictures are drawings; ResNet-8 or ResNet-18 unless told otherwise."""
     from likewise.encoders import default_image_encoder, image_encoder
-    from likewise.views import ImageViews, preset
+    from likewise.views import ImageViews, drawn, preset
 
     _, channels, height, width = source.read(torch.tensor([0])).shape
     size = recipe.size or max(height, width)
     channels = recipe.channels or channels
     name = default_image_encoder(size, accelerated=accelerated) if recipe.encoder == "auto" else recipe.encoder
     resolved = dataclasses.replace(recipe, size=size, channels=channels, encoder=name)
-    augment = recipe.augment
-    ops = preset(augment, size=size, channels=channels) if isinstance(augment, str) else augment
+    ops: Iterable[Any] = recipe.augment
+    if isinstance(recipe.augment, str):
+        some = source.read(torch.linspace(0, len(source) - 1, min(64, len(source))).long())
+        ops = preset(recipe.augment, size=size, channels=channels, symbols=channels == 1 or drawn(some))
     views = ImageViews(ops, size=size, channels=channels)
     return resolved, views, lambda: image_encoder(name, channels=channels, size=size)
 

@@ -168,6 +168,11 @@ class Run:
         path = self.path / "metrics.csv"
         return read_history(path) if path.is_file() else []
 
+    @property
+    def chance(self) -> dict[str, float]:
+        """What the metrics would be if nothing was learned."""
+        return json.loads((self.path / "chance.json").read_text(encoding="utf-8"))
+
     def save_skipped(self, skipped: list[tuple[str, str]]) -> None:
         """List what could not be read, with the reasons."""
         text = io.StringIO()

@@ -123,9 +123,7 @@ def test_npz_splits(pattern: str, tmp_path: Path) -> None:
     source = open_source(f"{tmp_path / 'a.npz'}:test")
     assert (source.name, source.classes) == ("a:test", ["4", "5"])
     np.testing.assert_array_equal(source.read(torch.arange(2))[:, 0].numpy(), GREY[4:])
-    with pytest.raises(
-        UserError, match="holds no images of a split 'val': looked for x_val, val_x, images_val"
-    ):
+    with pytest.raises(UserError, match="holds no images of a split 'val': looked for x_val, val_x, images_val"):
         open_source(f"{tmp_path / 'a.npz'}:val")
 
 

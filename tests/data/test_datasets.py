@@ -56,9 +56,7 @@ def test_items(form: str) -> None:
 
 
 def test_a_list_of_pictures_of_different_shapes() -> None:
-    source = open_source(
-        [Image.new("L", (30, 20)), Image.new("RGB", (10, 20), (255, 0, 0)), Image.new("L", (40, 50))]
-    )
+    source = open_source([Image.new("L", (30, 20)), Image.new("RGB", (10, 20), (255, 0, 0)), Image.new("L", (40, 50))])
     batch = source.read(torch.arange(3))
     assert batch.shape == (3, 3, 20, 20)
     assert batch[:, 0].float().mean((1, 2)).tolist() == [0, 255, 0]
@@ -155,9 +153,7 @@ def test_hugging_face_refusals(hugging_face: Any) -> None:
         open_source(hugging_face.remove_columns("photo"))
     unlabelled = open_source(hugging_face.remove_columns("kind"))
     assert unlabelled.classes == []
-    with pytest.raises(
-        UserError, match=r"no column of type ClassLabel; it has name \(Value\), photo \(Image\)"
-    ):
+    with pytest.raises(UserError, match=r"no column of type ClassLabel; it has name \(Value\), photo \(Image\)"):
         unlabelled.labels()
     with pytest.raises(UserError, match="map-style"):
         open_source(hugging_face.to_iterable_dataset())

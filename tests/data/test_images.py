@@ -135,11 +135,7 @@ def test_second_start_decodes_nothing(folder: Path, decodings: list[str]) -> Non
     assert decodings == []
     assert torch.equal(second.read(torch.arange(4)), first.read(torch.arange(4)))
     assert second.ids == first.ids
-    assert (
-        second.skipped
-        == first.skipped
-        == [("bad.png", "not an image of a known type, or its start is damaged")]
-    )
+    assert second.skipped == first.skipped == [("bad.png", "not an image of a known type, or its start is damaged")]
 
 
 @pytest.mark.parametrize("change", ["content", "time", "name", "mode", "removed", "size", "channels"])
@@ -253,9 +249,7 @@ def test_no_readable_image(tmp_path: Path) -> None:
         open_source(tmp_path)
 
 
-def test_an_interrupted_build_leaves_nothing(
-    folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interrupted_build_leaves_nothing(folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = pictures.decode
 
     def interrupted(path: Path, size: int, channels: int) -> np.ndarray:
@@ -314,8 +308,7 @@ def test_two_builds_at_once(folder: Path, cache: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(images, "build", build)
         threads = [
-            threading.Thread(target=lambda: sources.append(open_source(folder, progress=False)))
-            for _ in range(2)
+            threading.Thread(target=lambda: sources.append(open_source(folder, progress=False))) for _ in range(2)
         ]
         for thread in threads:
             thread.start()
@@ -339,9 +332,7 @@ def test_a_full_disk(folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch)
     )
 
 
-def test_a_cache_folder_that_cannot_be_made(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_cache_folder_that_cannot_be_made(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("LIKEWISE_CACHE", str(tmp_path / "file" / "cache"))
     with pytest.raises(UserError, match=r"cannot write the cache in .*LIKEWISE_CACHE"):

@@ -25,7 +25,7 @@ def test_every_epoch_is_another_permutation_of_the_seed(source: Source) -> None:
     assert [len(batch) for batch in batches] == [3] * 6
     for epoch in range(2):
         expected = order(10, seed=7, epoch=epoch)[:9].tolist()
-        assert sum(batches[3 * epoch : 3 * epoch + 3], []) == expected
+        assert [i for batch in batches[3 * epoch : 3 * epoch + 3] for i in batch] == expected
     assert sorted(order(10, seed=7, epoch=0).tolist()) == list(range(10))
     assert not torch.equal(order(100, seed=7, epoch=0), order(100, seed=7, epoch=1))
     assert not torch.equal(order(100, seed=7, epoch=0), order(100, seed=8, epoch=0))

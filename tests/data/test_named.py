@@ -360,9 +360,7 @@ def test_impossible_values(options: dict[str, int], message: str) -> None:
 def test_splits(tmp_path: Path) -> None:
     assert splits("digits") == {"pretrain": "digits:train", "train": "digits:train", "test": "digits:test"}
     assert splits("stl10") == {"pretrain": "stl10:unlabeled", "train": "stl10:train", "test": "stl10:test"}
-    assert (
-        splits("digits:train") == splits(tmp_path) == splits(np.zeros((2, 8, 8))) == splits("nowhere") == {}
-    )
+    assert splits("digits:train") == splits(tmp_path) == splits(np.zeros((2, 8, 8))) == splits("nowhere") == {}
     for name in ("train", "val"):
         (tmp_path / name).mkdir()
     assert splits(tmp_path) == {

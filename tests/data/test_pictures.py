@@ -89,9 +89,7 @@ def test_palette_with_a_transparent_colour(tmp_path: Path, name: str) -> None:
 
 
 def test_grey_with_a_transparent_level(tmp_path: Path) -> None:
-    pixels = decoded(
-        Image.fromarray(np.array([[0, 7], [7, 9]], dtype=np.uint8)), tmp_path / "a.png", transparency=7
-    )
+    pixels = decoded(Image.fromarray(np.array([[0, 7], [7, 9]], dtype=np.uint8)), tmp_path / "a.png", transparency=7)
     np.testing.assert_array_equal(pixels[0], [[0, 255], [255, 9]])
 
 

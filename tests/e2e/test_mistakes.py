@@ -184,7 +184,9 @@ def test_an_evaluation_that_would_test_on_what_was_learned_from(capsys: Text, tm
 
 
 def test_embeddings_into_an_unknown_kind_of_file(capsys: Text, finished: Path) -> None:
-    assert "out must end in .parquet or .npy, got x.csv" in refused(capsys, "embed", finished, "digits", "--out", "x.csv")
+    assert "out must end in .parquet or .npy, got x.csv" in refused(
+        capsys, "embed", finished, "digits", "--out", "x.csv"
+    )
 
 
 def test_a_loss_that_is_no_number(capsys: Text, tmp_path: Path) -> None:
@@ -211,7 +213,17 @@ def test_a_full_disk(capsys: Text, monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
     monkeypatch.setattr(os, "fsync", full)
     line = refused(
-        capsys, "pretrain", "digits", "--epochs", "2", "--precision", "32-true", "--checkpoint-minutes", "1e-9", "--out", "r"
+        capsys,
+        "pretrain",
+        "digits",
+        "--epochs",
+        "2",
+        "--precision",
+        "32-true",
+        "--checkpoint-minutes",
+        "1e-9",
+        "--out",
+        "r",
     )
     assert "the disk is full; the last good checkpoint stays: r/checkpoints/step-00000001.ckpt" in line
     assert [path.name for path in Path("r/checkpoints").iterdir()] == ["step-00000001.ckpt"]
@@ -237,7 +249,10 @@ def test_pictures_that_cannot_be_read_are_listed_not_fatal(tmp_path: Path, capsy
     folder = pictures(tmp_path / "photos", *(f"{i}.png" for i in range(9)))
     (folder / "broken.jpg").write_bytes(b"no picture")
     np.save(folder / "ignored.npy", np.zeros(3))
-    assert main(["pretrain", str(folder), "--epochs", "1", "--encoder", "resnet8", "--precision", "32-true", "--out", "r"]) == 0
+    assert (
+        main(["pretrain", str(folder), "--epochs", "1", "--encoder", "resnet8", "--precision", "32-true", "--out", "r"])
+        == 0
+    )
     assert "9 samples, 1 file could not be read (see skipped.csv)" in capsys.readouterr().err
     header, row = Path("r/skipped.csv").read_text().splitlines()
     assert header == "file,reason"

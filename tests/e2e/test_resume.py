@@ -13,9 +13,10 @@ import pytest
 
 from likewise.training.checkpoints import all_checkpoints
 
-TRAINING = (
-    "pretrain digits --epochs 6 --batch 64 --precision bf16-mixed --checkpoint-minutes 0.005 --no-progress --out".split()
-)
+TRAINING = [
+    *"pretrain digits --epochs 6 --batch 64 --precision bf16-mixed".split(),
+    *"--checkpoint-minutes 0.005 --no-progress --out".split(),
+]
 STEPS = 6 * (1297 // 64)
 
 
@@ -64,7 +65,9 @@ def test_sigkill_and_resume_give_the_same_bits(
 
     assert resumed.returncode == 0, resumed.stderr
     assert (run / "encoder.safetensors").read_bytes() == (uninterrupted / "encoder.safetensors").read_bytes()
-    losses = [[line.split(",")[2] for line in (r / "metrics.csv").read_text().splitlines()] for r in (run, uninterrupted)]
+    losses = [
+        [line.split(",")[2] for line in (r / "metrics.csv").read_text().splitlines()] for r in (run, uninterrupted)
+    ]
     assert losses[0] == losses[1]
     assert len(losses[0]) == STEPS + 1
 
@@ -82,7 +85,9 @@ def test_ctrl_c_ends_cleanly_and_says_how_to_go_on(start, likewise, uninterrupte
     assert (run / "encoder.safetensors").read_bytes() == (uninterrupted / "encoder.safetensors").read_bytes()
 
 
-def test_a_corrupt_checkpoint_is_passed_over_for_the_one_before(start, likewise, uninterrupted: Path, tmp_path: Path) -> None:
+def test_a_corrupt_checkpoint_is_passed_over_for_the_one_before(
+    start, likewise, uninterrupted: Path, tmp_path: Path
+) -> None:
     run = tmp_path / "run"
     process = start(*TRAINING, run)
     end(process, run, signal.SIGINT, after=40)

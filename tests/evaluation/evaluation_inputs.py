@@ -15,9 +15,7 @@ class Labelled:
 
     modality = "image"
 
-    def __init__(
-        self, batch: Tensor, labels: Sequence[int] | Tensor, classes: Sequence[str], name: str
-    ) -> None:
+    def __init__(self, batch: Tensor, labels: Sequence[int] | Tensor, classes: Sequence[str], name: str) -> None:
         self.batch, self.name, self.classes = batch, name, list(classes)
         self._labels = torch.as_tensor(labels, dtype=torch.int64)
         self.ids = [str(i) for i in range(len(batch))]

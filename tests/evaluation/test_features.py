@@ -57,9 +57,7 @@ def table(one_scale=False):
     return (
         train,
         featurise,
-        FeatureTable(
-            featurise, train, test, needed=needed, reference=torch.arange(30), batch=8, one_scale=one_scale
-        ),
+        FeatureTable(featurise, train, test, needed=needed, reference=torch.arange(30), batch=8, one_scale=one_scale),
     )
 
 

@@ -33,9 +33,7 @@ def test_effective_rank():
     embeddings = cloud(30, 6)
     eigenvalues = torch.linalg.eigvalsh(embeddings.T @ embeddings).sqrt()
     p = eigenvalues / eigenvalues.sum()
-    assert float(effective_rank(embeddings)) == pytest.approx(
-        math.exp(-sum(float(x) * math.log(x) for x in p))
-    )
+    assert float(effective_rank(embeddings)) == pytest.approx(math.exp(-sum(float(x) * math.log(x) for x in p)))
     assert float(effective_rank(torch.eye(7))) == pytest.approx(7, abs=1e-5)
     assert float(effective_rank(torch.ones(9, 4))) == pytest.approx(1, abs=1e-5)
 

@@ -17,9 +17,7 @@ def test_neighbours_are_exact_in_any_batch():
     similarities, positions = nearest_neighbours(queries, samples, 5, batch=10)
     distances, expected = NearestNeighbors(metric="cosine").fit(samples).kneighbors(queries, 5)
     assert positions.tolist() == expected.tolist()
-    torch.testing.assert_close(
-        similarities.double(), 1 - torch.from_numpy(distances).double(), atol=1e-5, rtol=0
-    )
+    torch.testing.assert_close(similarities.double(), 1 - torch.from_numpy(distances).double(), atol=1e-5, rtol=0)
 
 
 def test_a_query_can_leave_itself_out():

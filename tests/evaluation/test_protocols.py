@@ -79,9 +79,9 @@ def test_trained_ways_have_learning_curves_and_losses(result):
 def test_an_encoder_that_carries_the_label_beats_scratch_and_chance():
     accuracy = {
         s["way"]: s["mean"]
-        for s in evaluate(
-            Telltale(), ways=("scratch", "frozen", "fine-tuned", "frozen-knn"), labels_per_class=[1]
-        )["summary"]
+        for s in evaluate(Telltale(), ways=("scratch", "frozen", "fine-tuned", "frozen-knn"), labels_per_class=[1])[
+            "summary"
+        ]
     }
     assert accuracy["frozen"] == accuracy["fine-tuned"] == accuracy["frozen-knn"] == 1
     assert accuracy["scratch"] < 0.6
@@ -111,11 +111,7 @@ def test_the_same_call_gives_the_same_bits_and_leaves_the_world_alone():
 
 def test_a_trial_does_not_depend_on_what_else_is_evaluated(result):
     alone = evaluate(ways=["fine-tuned"], labels_per_class=[3], seeds=2)
-    expected = [
-        t
-        for t in without_seconds(result)["trials"]
-        if t["way"] == "fine-tuned" and t["labels_per_class"] == 3
-    ]
+    expected = [t for t in without_seconds(result)["trials"] if t["way"] == "fine-tuned" and t["labels_per_class"] == 3]
     for trial, other in zip(without_seconds(alone)["trials"], expected, strict=True):
         assert trial["confusion"] == other["confusion"]
 
@@ -149,17 +145,13 @@ def test_raw_features_can_be_given():
     def first_pixel(batch):
         return torch.nn.functional.one_hot((batch[:, 0, 0, 0] // 20).long(), 10).float()
 
-    for row in evaluate(ways=("pixels-knn", "pixels-logistic"), raw=first_pixel, labels_per_class=[1])[
-        "summary"
-    ]:
+    for row in evaluate(ways=("pixels-knn", "pixels-logistic"), raw=first_pixel, labels_per_class=[1])["summary"]:
         assert row["mean"] == 1
 
 
 def test_progress_ends_where_it_said():
     calls = []
-    evaluate(
-        ways=("scratch", "frozen"), labels_per_class=[1], seeds=1, progress=lambda *call: calls.append(call)
-    )
+    evaluate(ways=("scratch", "frozen"), labels_per_class=[1], seeds=1, progress=lambda *call: calls.append(call))
     done = [call[0] for call in calls]
     assert done == sorted(done)
     assert done[0] == 0
@@ -188,8 +180,7 @@ class Unlabelled(Labelled):
     [
         (
             {"labels_per_class": [1, 21]},
-            "labels_per_class: got 21, but class 'c0' of pile:train has only 20; "
-            "ask for at most 20, or 'all'",
+            "labels_per_class: got 21, but class 'c0' of pile:train has only 20; ask for at most 20, or 'all'",
         ),
         ({"labels_per_class": [0]}, "labels_per_class: got 0; give whole numbers from 1, or 'all'"),
         ({"labels_per_class": []}, "labels_per_class: got nothing; give whole numbers from 1, or 'all'"),
@@ -224,9 +215,7 @@ def test_mistakes_are_told_in_one_line(options, message):
 @pytest.mark.slow
 def test_digits_are_learnt_from_all_their_labels():
     train, test = digits()
-    result = evaluate(
-        train=train, test=test, labels_per_class=["all"], seeds=1, steps=None, ways=DEFAULT_WAYS
-    )
+    result = evaluate(train=train, test=test, labels_per_class=["all"], seeds=1, steps=None, ways=DEFAULT_WAYS)
     accuracy = {row["way"]: row["mean"] for row in result["summary"]}
     assert accuracy["scratch"] > 0.93
     assert accuracy["pixels-knn"] > 0.95

@@ -79,9 +79,7 @@ def train(count, encoder, steps=60):
         points=frozenset({0, 3, steps}),
         watch=lambda step: seen.append((step, encoder.training)),
     )
-    return (
-        predict(encoder, head, PixelViews(), samples, CPU).argmax(1) == source.labels()
-    ).float().mean(), seen
+    return (predict(encoder, head, PixelViews(), samples, CPU).argmax(1) == source.labels()).float().mean(), seen
 
 
 def test_training_learns_and_is_watched_in_evaluation_mode():

@@ -185,15 +185,11 @@ def dino(
     student_temperature: float = 0.1,
     teacher_temperature: float = 0.04,
 ) -> Tensor:
-    codes = [
-        torch.stack([_softmax((row - center) / teacher_temperature) for row in t.detach()]) for t in teachers
-    ]
+    codes = [torch.stack([_softmax((row - center) / teacher_temperature) for row in t.detach()]) for t in teachers]
     return swapped_prediction(students, codes, temperature=student_temperature)
 
 
-def swapped_prediction(
-    scores: Sequence[Tensor], codes: Sequence[Tensor], *, temperature: float = 0.1
-) -> Tensor:
+def swapped_prediction(scores: Sequence[Tensor], codes: Sequence[Tensor], *, temperature: float = 0.1) -> Tensor:
     return mean(
         [
             -(codes[t][i] * _softmax(scores[s][i] / temperature).log()).sum()
@@ -247,8 +243,7 @@ def vicreg(
 def pair_matching(first: Tensor, second: Tensor, *, temperature: float) -> dict[str, float]:
     """By ranks, without ties."""
     ranks = [
-        sum(float(cosine(a, x)) > float(cosine(a, p)) for x in negatives)
-        for a, p, negatives in _anchors(first, second)
+        sum(float(cosine(a, x)) > float(cosine(a, p)) for x in negatives) for a, p, negatives in _anchors(first, second)
     ]
     return {
         "top1": sum(rank < 1 for rank in ranks) / len(ranks),

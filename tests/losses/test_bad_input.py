@@ -54,9 +54,7 @@ def test_one_sample(name: str) -> None:
 @pytest.mark.parametrize("name", WARM)
 @pytest.mark.parametrize("temperature", [0.0, -0.5, float("nan"), float("inf"), torch.tensor(-0.5)])
 def test_temperature(name: str, temperature: float | torch.Tensor) -> None:
-    with pytest.raises(
-        ValueError, match=rf"^temperature: {float(temperature):g} must be above 0 and finite$"
-    ):
+    with pytest.raises(ValueError, match=rf"^temperature: {float(temperature):g} must be above 0 and finite$"):
         PAIRS[name](X, Y, temperature=temperature)
 
 

@@ -24,14 +24,10 @@ def with_gradients(function: Callable[..., Tensor], tensors: list[Tensor]) -> li
 @pytest.mark.parametrize("case", ALL, ids=str)
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-10)])
 @pytest.mark.usefixtures("tiling")
-def test_value_and_gradients_are_those_of_the_formula(
-    case: Case, dtype: torch.dtype, tolerance: float
-) -> None:
+def test_value_and_gradients_are_those_of_the_formula(case: Case, dtype: torch.dtype, tolerance: float) -> None:
     tensors = case.tensors(dtype)
     exact = [t.detach().double().requires_grad_() for t in tensors]
-    for got, wanted in zip(
-        with_gradients(case.loss, tensors), with_gradients(case.formula, exact), strict=True
-    ):
+    for got, wanted in zip(with_gradients(case.loss, tensors), with_gradients(case.formula, exact), strict=True):
         assert got.dtype == dtype
         assert (got.double() - wanted).norm() <= tolerance * wanted.norm()
 

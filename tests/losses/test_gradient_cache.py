@@ -10,9 +10,7 @@ HIDDEN = 31
 
 
 def network(*, dropout: float = 0.0) -> nn.Sequential:
-    layers = nn.Sequential(
-        nn.Linear(6, HIDDEN), nn.ReLU(), nn.Dropout(dropout), nn.Linear(HIDDEN, 4)
-    ).double()
+    layers = nn.Sequential(nn.Linear(6, HIDDEN), nn.ReLU(), nn.Dropout(dropout), nn.Linear(HIDDEN, 4)).double()
     generator = torch.Generator().manual_seed(0)
     for parameter in layers.parameters():
         parameter.data = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)

@@ -47,9 +47,7 @@ class Largest(TorchDispatchMode):
         lambda a, b: losses.mined_triplet(b, LABELS, mining="batch-hard"),
     ],
 )
-def test_gradients_in_tiles(
-    loss: Callable[[Tensor, Tensor], Tensor], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_gradients_in_tiles(loss: Callable[[Tensor, Tensor], Tensor], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tiles, "tile_side", lambda device: 32)
     monkeypatch.setattr(tiles, "STRIPE_ELEMENTS", 2 * N)
     monkeypatch.setattr(tiles, "KEPT_ELEMENTS", 0)

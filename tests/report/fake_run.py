@@ -130,18 +130,14 @@ def _metrics(path: Path, rng: np.random.Generator) -> None:
     progress = 1 - np.exp(-steps / 180)
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(
-            ["step", "epoch", "loss", "top1", "top5", "rate", "images_per_second", "effective_rank"]
-        )
+        writer.writerow(["step", "epoch", "loss", "top1", "top5", "rate", "images_per_second", "effective_rank"])
         for step, p in zip(steps, progress, strict=True):
             loss = 6.3 - 4.6 * p + 0.12 * rng.normal()
             top1 = min(1, max(0, 0.002 + 0.78 * p + 0.03 * rng.normal()))
             top5 = min(1, max(0, 0.01 + 0.93 * p + 0.02 * rng.normal()))
             rate = 0.002 * min(1, step / 50) * 0.5 * (1 + np.cos(np.pi * step / 1000))
             rank = f"{6 + 20 * p:.3f}" if step % 50 == 0 else ""
-            writer.writerow(
-                [step, step // 5, f"{loss:.4f}", f"{top1:.4f}", f"{top5:.4f}", f"{rate:.6f}", "", rank]
-            )
+            writer.writerow([step, step // 5, f"{loss:.4f}", f"{top1:.4f}", f"{top5:.4f}", f"{rate:.6f}", "", rank])
 
 
 def _snapshots(path: Path, rng: np.random.Generator) -> None:

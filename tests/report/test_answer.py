@@ -18,9 +18,7 @@ def row(way: str, mean: float, half: float | None = 0.01, count: int | str = 10)
 def evaluation(*rows: dict[str, Any]) -> Evaluation:
     ways = list(dict.fromkeys(r["way"] for r in rows))
     counts = list(dict.fromkeys(r["labels_per_class"] for r in rows))
-    return Evaluation(
-        {"ways": ways, "labels_per_class": counts, "summary": list(rows), "trials": [], "majority": 0.11}
-    )
+    return Evaluation({"ways": ways, "labels_per_class": counts, "summary": list(rows), "trials": [], "majority": 0.11})
 
 
 @pytest.mark.parametrize(
@@ -28,8 +26,7 @@ def evaluation(*rows: dict[str, Any]) -> Evaluation:
     [
         (
             [row("scratch", 0.61), row("frozen", 0.87)],
-            "With 10 labels per class the frozen encoder is right 87 % of the time, "
-            "training from scratch 61 %.",
+            "With 10 labels per class the frozen encoder is right 87 % of the time, training from scratch 61 %.",
         ),
         (
             [row("scratch", 0.80), row("frozen", 0.74)],
@@ -62,9 +59,7 @@ def test_answer(rows: list[dict[str, Any]], sentence: str | None) -> None:
 @pytest.mark.parametrize(
     ("counts", "typical"), [([1, 5, 10, 50], 10), ([1, 20, "all"], 20), (["all", 2], 2), (["all"], "all")]
 )
-def test_the_answer_does_not_choose_the_most_flattering_column(
-    counts: list[int | str], typical: int | str
-) -> None:
+def test_the_answer_does_not_choose_the_most_flattering_column(counts: list[int | str], typical: int | str) -> None:
     assert typical_count(evaluation(*(row("frozen", 0.9, count=count) for count in counts))) == typical
 
 
@@ -72,12 +67,6 @@ def test_a_baseline_that_is_as_good_is_named() -> None:
     frozen = row("frozen", 0.8)
     assert caveat(evaluation(frozen, row("pixels-knn", 0.7))) is None
     better = caveat(evaluation(frozen, row("pixels-knn", 0.85), row("untrained", 0.3)))
-    assert (
-        better
-        == "Nearest neighbours on pixels does better: 85.0\u00a0% against 80.0\u00a0% of the frozen encoder."
-    )
+    assert better == "Nearest neighbours on pixels does better: 85.0\u00a0% against 80.0\u00a0% of the frozen encoder."
     close = caveat(evaluation(frozen, row("untrained", 0.79)))
-    assert (
-        close
-        == "Untrained encoder is not clearly worse: 79.0\u00a0% against 80.0\u00a0% of the frozen encoder."
-    )
+    assert close == "Untrained encoder is not clearly worse: 79.0\u00a0% against 80.0\u00a0% of the frozen encoder."

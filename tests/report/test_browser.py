@@ -69,9 +69,7 @@ addEventListener("message", ({{ data }}) => Object.assign(document.documentEleme
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
 
 
-def visit(
-    page: Path, profile: Path, *, width: int = 1200, dark: bool = False
-) -> tuple[dict[str, str], list[str]]:
+def visit(page: Path, profile: Path, *, width: int = 1200, dark: bool = False) -> tuple[dict[str, str], list[str]]:
     """The data attributes that the page ends with, and what it wrote to the console."""
     probed = page.with_name("probed.html")
     probed.write_text(page.read_text(encoding="utf-8").replace("</body>", PROBE), encoding="utf-8")
@@ -92,9 +90,7 @@ def expected_figures(page: Path) -> int:
     return page.read_text(encoding="utf-8").count('<div class="plot"')
 
 
-@pytest.mark.parametrize(
-    ("width", "dark"), [(1200, False), (360, True)], ids=["desktop, light", "phone, dark"]
-)
+@pytest.mark.parametrize(("width", "dark"), [(1200, False), (360, True)], ids=["desktop, light", "phone, dark"])
 def test_everything_is_drawn_without_complaint(tmp_path: Path, width: int, dark: bool) -> None:
     names = ["<script>alert(1)</script>", "a name of more than thirty letters", *"abcdefgh"]
     page = write_report(fake_run(tmp_path / "run", classes=names))

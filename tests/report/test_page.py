@@ -101,9 +101,7 @@ def page(run: Path) -> Page:
 
 def test_a_whole_run_has_every_section_and_a_place_for_every_figure(page: Page) -> None:
     assert page.titles == ALL_SECTIONS
-    places = [
-        attributes["id"] for _, attributes in page.tags if attributes.get("class", "").split()[:1] == ["plot"]
-    ]
+    places = [attributes["id"] for _, attributes in page.tags if attributes.get("class", "").split()[:1] == ["plot"]]
     assert sorted(places) == sorted(page.figures)
     assert len(places) == len(set(places)) > 15
 
@@ -118,9 +116,7 @@ def test_a_whole_run_has_every_section_and_a_place_for_every_figure(page: Page) 
         (("chance", "skipped"), set()),
     ],
 )
-def test_a_missing_part_takes_its_sections_along(
-    tmp_path: Path, missing: tuple[str, ...], gone: set[str]
-) -> None:
+def test_a_missing_part_takes_its_sections_along(tmp_path: Path, missing: tuple[str, ...], gone: set[str]) -> None:
     page = page_of(fake_run(tmp_path, parts=without(*missing)))
     assert page.titles == [title for title in ALL_SECTIONS if title not in gone]
 
@@ -212,9 +208,7 @@ def test_the_confusion_matrix_is_that_of_the_chosen_way_and_labels(run: Path, pa
     assert np.asarray(shown) == pytest.approx(counts / counts.sum(axis=1, keepdims=True), rel=1e-3)
     bars = page.figures["per-class"]["variants"]["fine-tuned|5"]["data"][0]
     assert dict(zip(bars["y"], bars["x"], strict=True))["3"] == pytest.approx(shown[3][3], rel=1e-3)
-    checked = [
-        a["value"] for tag, a in page.tags if tag == "input" and "checked" in a and "mistakes" in a["name"]
-    ]
+    checked = [a["value"] for tag, a in page.tags if tag == "input" and "checked" in a and "mistakes" in a["name"]]
     assert checked == ["frozen", "all"]
 
 
@@ -303,9 +297,7 @@ def test_the_map_is_kept_until_the_gallery_changes(tmp_path: Path, monkeypatch: 
     first = page_of(folder).figures["map"]
     assert (folder / "map.npz").exists()
     calls = []
-    monkeypatch.setattr(
-        embedding_map, "_tsne", lambda unit: calls.append(len(unit)) or np.zeros((len(unit), 2))
-    )
+    monkeypatch.setattr(embedding_map, "_tsne", lambda unit: calls.append(len(unit)) or np.zeros((len(unit), 2)))
     assert page_of(folder).figures["map"] == first
     assert calls == []
     fake_run(tmp_path, parts=("gallery",), samples=30)
@@ -317,9 +309,7 @@ def test_the_map_is_kept_until_the_gallery_changes(tmp_path: Path, monkeypatch: 
 
 
 def test_an_unlabelled_gallery_of_colour_pictures(tmp_path: Path) -> None:
-    page = page_of(
-        fake_run(tmp_path, parts=("config", "gallery", "pairs"), labelled=False, channels=3, samples=12)
-    )
+    page = page_of(fake_run(tmp_path, parts=("config", "gallery", "pairs"), labelled=False, channels=3, samples=12))
     assert "principal components" in page.text
     assert "✓" not in page.html.split("<script")[0]
     assert len(page.figures["map"]["variants"][""]["data"]) == 1

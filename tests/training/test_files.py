@@ -28,7 +28,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
     with pytest.raises(OSError, match="no space"):
         write_atomically(path, fail)
     assert path.read_text() == "old"
-    assert os.listdir(tmp_path) == ["file"]
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
 def test_a_full_disk_keeps_the_last_good_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,7 +42,7 @@ def test_a_full_disk_keeps_the_last_good_checkpoint(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(UserError, match=f"the disk is full; the last good checkpoint stays: {good}; free some space"):
         io.save_checkpoint({"weights": torch.zeros(3)}, next_one)
-    assert os.listdir(tmp_path) == [good.name]
+    assert list(tmp_path.iterdir()) == [good]
     assert io.load_checkpoint(good)["weights"].tolist() == [1, 1, 1]
 
 
@@ -59,12 +59,14 @@ def test_what_torch_makes_of_a_full_disk_is_understood(tmp_path: Path, monkeypat
 @pytest.mark.parametrize("damage", ["flip", "cut", "empty"])
 def test_the_newest_sound_checkpoint_is_found(damage: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for step in (5, 40, 300):
-        AtomicCheckpointIO().save_checkpoint({"step": step, "weights": torch.randn(1000)}, checkpoint_path(tmp_path, step))
+        AtomicCheckpointIO().save_checkpoint(
+            {"step": step, "weights": torch.randn(1000)}, checkpoint_path(tmp_path, step)
+        )
     last = checkpoint_path(tmp_path, 300)
     assert newest(tmp_path) == last
-    content = bytearray(last.read_bytes())
-    content[len(content) // 2] ^= 1
-    last.write_bytes({"flip": content, "cut": content[: len(content) // 2], "empty": b""}[damage])
+    damaged = bytearray(last.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    last.write_bytes({"flip": damaged, "cut": damaged[: len(damaged) // 2], "empty": b""}[damage])
     assert not sound(last)
     found = newest(tmp_path)
     assert found is not None

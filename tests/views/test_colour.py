@@ -48,9 +48,7 @@ def test_factor_operations_are_torchvisions(op: Colour, adjust: object, error: f
     assert (ours - floats).abs().max() < error
     quantised = (x * 255).round().byte()
     ours = op.apply(quantised / 255, FACTORS) * 255
-    whole = torch.stack(
-        [adjust(one, factor) for one, factor in zip(quantised, FACTORS.tolist(), strict=True)]
-    )
+    whole = torch.stack([adjust(one, factor) for one, factor in zip(quantised, FACTORS.tolist(), strict=True)])
     # torchvision cuts bytes off, of the result and of the grey it blends with.
     assert (ours - whole.float()).abs().max() < 3
 
@@ -60,9 +58,7 @@ def test_hue_is_torchvisions() -> None:
     x[0] = x[0].mean(dim=0)  # grey
     x[1, :, :5] = 0
     turns = torch.tensor([0.3, -0.5, 0.0, 0.1, 0.5, -0.2])
-    theirs = torch.stack(
-        [reference.adjust_hue(one, turn) for one, turn in zip(x, turns.tolist(), strict=True)]
-    )
+    theirs = torch.stack([reference.adjust_hue(one, turn) for one, turn in zip(x, turns.tolist(), strict=True)])
     assert (Hue().apply(x, turns) - theirs).abs().max() < 5e-6
     assert torch.equal(Hue().apply(images(1), turns), images(1))
 
@@ -103,9 +99,7 @@ def test_many_pieces_are_as_one() -> None:
     jitter = ColorJitter()
     params = jitter.sample(20, (96, 96), generator(6))
     together = jitter.apply(x, params)
-    alone = torch.cat(
-        [jitter.apply(x[i : i + 1], Jitter(*(param[i : i + 1] for param in params))) for i in range(20)]
-    )
+    alone = torch.cat([jitter.apply(x[i : i + 1], Jitter(*(param[i : i + 1] for param in params))) for i in range(20)])
     assert (together - alone).abs().max() < 1e-5
     assert (together - x).abs().max() > 0.1
 

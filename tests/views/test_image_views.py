@@ -118,9 +118,7 @@ def test_config_round_trip() -> None:
 
 
 def test_gentle_mirrors_only_what_the_strong_view_mirrors() -> None:
-    assert (
-        HorizontalFlip() in ImageViews(preset("strong", size=32, channels=3), size=32, channels=3).gentle_ops
-    )
+    assert HorizontalFlip() in ImageViews(preset("strong", size=32, channels=3), size=32, channels=3).gentle_ops
     digits = ImageViews(preset("strong", size=28, channels=1), size=28, channels=1).gentle_ops
     assert [type(op) for op in digits] == [RandomResizedCrop]
 
@@ -199,9 +197,7 @@ def test_impossible_views() -> None:
 
 def test_picture_grid() -> None:
     digits, photos = batch(8, 1, 8, 8), batch(3, 3, 50, 50)
-    sheet = torch.frombuffer(
-        bytearray(picture_grid([digits, photos], tile=100, gap=4).tobytes()), dtype=torch.uint8
-    )
+    sheet = torch.frombuffer(bytearray(picture_grid([digits, photos], tile=100, gap=4).tobytes()), dtype=torch.uint8)
     sheet = sheet.view(2 * 104 + 4, 8 * 104 + 4, 3).permute(2, 0, 1)
     second_digit = sheet[:, 4 : 4 + 96, 108 : 108 + 96]
     assert torch.equal(second_digit[:, ::12, ::12], digits[1].expand(3, 8, 8))
@@ -209,3 +205,15 @@ def test_picture_grid() -> None:
     assert torch.equal(sheet[:, 108 : 108 + 100 : 2, 4 : 4 + 100 : 2], photos[0])
     assert bool((sheet[:, :4] == 255).all())
     assert bool((sheet[:, 108:, 3 * 104 :] == 255).all())
+
+
+def test_drawings_are_told_from_photographs() -> None:
+    from sklearn.datasets import load_sample_images
+
+    from likewise.views import drawn
+
+    photos = torch.stack([torch.tensor(i[:64, :64]).permute(2, 0, 1) for i in load_sample_images().images])
+    assert not drawn(photos)
+    logos = torch.full((4, 3, 32, 32), 255, dtype=torch.uint8)
+    logos[:, 0, 8:24, 8:24] = 0
+    assert drawn(logos)

@@ -65,9 +65,7 @@ def test_crop_and_flips_are_one_resampling() -> None:
     crop, horizontal, vertical = RandomResizedCrop(), HorizontalFlip(), VerticalFlip()
     boxes = crop.sample(8, (32, 32), generator(1))
     first, second = torch.arange(8) % 2 == 0, torch.arange(8) % 3 == 0
-    composed = (
-        crop.matrix(boxes, (32, 32)) @ horizontal.matrix(first, (32, 32)) @ vertical.matrix(second, (32, 32))
-    )
+    composed = crop.matrix(boxes, (32, 32)) @ horizontal.matrix(first, (32, 32)) @ vertical.matrix(second, (32, 32))
     one_by_one = vertical.apply(horizontal.apply(crop.apply(x, boxes), first), second)
     assert (crop_resize(x, composed, 32) - one_by_one).abs().max() < 2e-5
 

@@ -58,11 +58,11 @@ class ArraySource:
     def __len__(self) -> int:
         return len(self.pixels)
 
-    def read(self, indices: Int[Tensor, "n"]) -> UInt8[Tensor, "n c h w"]:
+    def read(self, indices: Int[Tensor, " n"]) -> UInt8[Tensor, "n c h w"]:
         rows = levels(self.pixels[indices.cpu().numpy()], self.name)
         return torch.from_numpy(np.ascontiguousarray(rows))
 
-    def labels(self) -> Int[Tensor, "len"]:
+    def labels(self) -> Int[Tensor, " len"]:
         if self._labels is None:
             raise UserError(f"{self.name} has no labels; give them as a pair (images, labels)")
         return torch.from_numpy(self._labels.astype(np.int64))
@@ -117,8 +117,7 @@ def planes(images: Any, name: str) -> Shaped[np.ndarray, "n c h w"]:
         images = images if first else images.transpose(0, 3, 1, 2)
     else:
         raise UserError(
-            f"{name}: images must be shaped (n, h, w), (n, h, w, c) or (n, c, h, w) with c = 1 or 3, "
-            f"got {shape}"
+            f"{name}: images must be shaped (n, h, w), (n, h, w, c) or (n, c, h, w) with c = 1 or 3, got {shape}"
         )
     if 0 in shape:
         raise UserError(f"{name} holds no image, its shape is {shape}")
@@ -142,9 +141,7 @@ def levels(rows: Shaped[np.ndarray, "n c h w"], name: str) -> UInt8[np.ndarray, 
     return (rows * 255 + 0.5).astype(np.uint8) if top == 1 else rows.astype(np.uint8)
 
 
-def numbered(
-    labels: Any, count: int, name: str, names: Sequence[str] = ()
-) -> tuple[Int[np.ndarray, "n"], list[str]]:
+def numbered(labels: Any, count: int, name: str, names: Sequence[str] = ()) -> tuple[Int[np.ndarray, " n"], list[str]]:
     """Labels of any kind (whole numbers, text) as numbers from 0, and the class names they stand for.
 
     Whole numbers that count within `names` stay what they are and get these names.

@@ -35,9 +35,7 @@ def open_source(request: Request) -> DatasetSource | HuggingFaceSource | None:
         raise UserError(f"a DatasetDict has several splits, give one of them: {', '.join(data)}")
     if _is_hugging_face(data):
         return HuggingFaceSource(data, size=request.size, channels=request.channels)
-    if isinstance(data, str | bytes | Mapping) or not (
-        hasattr(data, "__getitem__") and hasattr(data, "__len__")
-    ):
+    if isinstance(data, str | bytes | Mapping) or not (hasattr(data, "__getitem__") and hasattr(data, "__len__")):
         return None
     return DatasetSource(data, size=request.size, channels=request.channels)
 
@@ -73,7 +71,7 @@ class DatasetSource:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def read(self, indices: Int[Tensor, "n"]) -> UInt8[Tensor, "n c h w"]:
+    def read(self, indices: Int[Tensor, " n"]) -> UInt8[Tensor, "n c h w"]:
         batch = torch.empty(len(indices), self.channels, self.size, self.size, dtype=torch.uint8)
         for row, image in zip(batch, self._images(indices.tolist()), strict=True):
             if isinstance(image, Image.Image):
@@ -82,7 +80,7 @@ class DatasetSource:
                 row.copy_(pictures.fit(image, self.size, self.channels)[0])
         return batch
 
-    def labels(self) -> Int[Tensor, "len"]:
+    def labels(self) -> Int[Tensor, " len"]:
         return torch.from_numpy(self._numbered[0])
 
     @property
@@ -90,7 +88,7 @@ class DatasetSource:
         return self._numbered[1] if self._labelled() else []
 
     @cached_property
-    def _numbered(self) -> tuple[Int[np.ndarray, "len"], list[str]]:
+    def _numbered(self) -> tuple[Int[np.ndarray, " len"], list[str]]:
         if not self._labelled():
             raise UserError(f"{self.name} has no labels: {self._lacks()}")
         return arrays.numbered(self._values(), len(self), self.name, self._names())
@@ -124,9 +122,7 @@ class HuggingFaceSource(DatasetSource):
         images = [name for name, kind in self.columns.items() if kind == "Image"]
         if len(images) != 1:
             listed = ", ".join(f"{name} ({kind})" for name, kind in self.columns.items())
-            raise UserError(
-                f"a dataset needs one column of type Image, this has {len(images)}; it has {listed}"
-            )
+            raise UserError(f"a dataset needs one column of type Image, this has {len(images)}; it has {listed}")
         self.image_column = images[0]
         self.label_column = next((name for name, kind in self.columns.items() if kind == "ClassLabel"), None)
         name = str(dataset.info.dataset_name or "dataset")

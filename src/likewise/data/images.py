@@ -153,7 +153,7 @@ class ImageFolder:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def read(self, indices: Int[Tensor, "n"]) -> UInt8[Tensor, "n c h w"]:
+    def read(self, indices: Int[Tensor, " n"]) -> UInt8[Tensor, "n c h w"]:
         return torch.from_numpy(self.pixels[indices.cpu().numpy()])
 
     @cached_property
@@ -161,7 +161,7 @@ class ImageFolder:
         """The subfolders in natural order; `[]` where a file lies in none."""
         return classes_of(self.ids)
 
-    def labels(self) -> Int[Tensor, "len"]:
+    def labels(self) -> Int[Tensor, " len"]:
         if not self.classes:
             loose = [file for file in self.ids if "/" not in file]
             raise UserError(

@@ -18,7 +18,7 @@ from likewise.data.source import Source
 AHEAD = 2  # batches read before they are asked for: one to hide the disk, one to hide its hiccups
 
 
-def order(samples: int, *, seed: int, epoch: int) -> Int[Tensor, "samples"]:
+def order(samples: int, *, seed: int, epoch: int) -> Int[Tensor, " samples"]:
     """The order in which an epoch visits the samples: a permutation, the same for the same (seed, epoch)."""
     return torch.from_numpy(np.random.default_rng((seed, epoch)).permutation(samples))
 
@@ -52,7 +52,7 @@ class Loader:
     def load_state_dict(self, state: dict[str, int]) -> None:
         self.start = state["step"]
 
-    def _indices(self) -> Iterator[Int[Tensor, "part"]]:
+    def _indices(self) -> Iterator[Int[Tensor, " part"]]:
         parallel = dist.is_available() and dist.is_initialized()
         rank, world = (dist.get_rank(), dist.get_world_size()) if parallel else (0, 1)
         part = self.batch // world

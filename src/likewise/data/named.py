@@ -43,9 +43,7 @@ def open_source(request: Request) -> Source | None:
     opener, known = SETS[request.data]
     split = request.split or "train"
     if split not in known:
-        raise UserError(
-            f"{request.data} has no split {split!r}{nearest(split, known)}; it has {', '.join(known)}"
-        )
+        raise UserError(f"{request.data} has no split {split!r}{nearest(split, known)}; it has {', '.join(known)}")
     return opener(split, Path(request.root or os.environ.get("LIKEWISE_DATA") or "data"))
 
 
@@ -128,7 +126,7 @@ class STL10(ArraySource):
         names = _lines(folder / "class_names.txt") or [str(label) for label in range(1, 11)]
         super().__init__(pixels, labels - 1, name=f"stl10:{part}", classes=names)
 
-    def folds(self) -> list[Int[Tensor, "fold"]]:
+    def folds(self) -> list[Int[Tensor, " fold"]]:
         """The ten published folds of 1,000 training images each, as indices into `stl10:train`."""
         path = self.folder / "fold_indices.txt"
         if self.name != "stl10:train":
@@ -155,9 +153,7 @@ def _idx(path: Path, axes: int) -> UInt8[np.ndarray, "..."]:
     with path.open("rb") as file:
         start = file.read(4 + 4 * axes)
     shape = tuple(np.frombuffer(start[4:], dtype=">u4").tolist())
-    if start[:4] != bytes((0, 0, 8, axes)) or path.stat().st_size != len(start) + np.prod(
-        shape, dtype=np.int64
-    ):
+    if start[:4] != bytes((0, 0, 8, axes)) or path.stat().st_size != len(start) + np.prod(shape, dtype=np.int64):
         raise UserError(f"{path} is not a whole IDX file of bytes with {axes} axes (a truncated download?)")
     return np.memmap(path, dtype=np.uint8, mode="r", offset=len(start), shape=shape)
 
@@ -202,7 +198,7 @@ def _cifar_classes(folder: Path) -> list[str]:
     return [str(label) for label in range(100 if "100" in folder.name else 10)]
 
 
-def _pickled(path: Path) -> tuple[UInt8[np.ndarray, "n 3 32 32"], Int[np.ndarray, "n"]]:
+def _pickled(path: Path) -> tuple[UInt8[np.ndarray, "n 3 32 32"], Int[np.ndarray, " n"]]:
     """One batch of CIFAR's Python version, copied into the cache once and memory-mapped from there."""
 
     def build(building: Path) -> dict[str, Any]:
@@ -331,9 +327,7 @@ def download(name: str, root: Path) -> None:
                 (datasets.MNIST if name == "mnist" else datasets.FashionMNIST)(root, download=True)
             else:
                 # Its own classes would go on to unpickle what they fetched.
-                kind = {"cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100, "stl10": datasets.STL10}[
-                    name
-                ]
+                kind = {"cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100, "stl10": datasets.STL10}[name]
                 download_and_extract_archive(kind.url, root, filename=kind.filename, md5=kind.tgz_md5)
     finally:
         socket.setdefaulttimeout(before)

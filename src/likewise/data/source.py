@@ -40,10 +40,10 @@ class Source(Protocol):
 
     def __len__(self) -> int: ...
 
-    def read(self, indices: Int[Tensor, "n"]) -> UInt8[Tensor, "n c h w"]:
+    def read(self, indices: Int[Tensor, " n"]) -> UInt8[Tensor, "n c h w"]:
         """The samples at `indices` (any order, repeats allowed), contiguous and free to be written to."""
 
-    def labels(self) -> Int[Tensor, "len"]:
+    def labels(self) -> Int[Tensor, " len"]:
         """int64, in [0, len(classes)). Raises `UserError` where there are none."""
 
 
@@ -87,7 +87,7 @@ class Indices(Sequence[str]):
 class Subset:
     """The samples of `source` at `indices`, in that order; ids, labels and classes stay theirs."""
 
-    def __init__(self, source: Source, indices: Int[Tensor, "n"], *, name: str | None = None) -> None:
+    def __init__(self, source: Source, indices: Int[Tensor, " n"], *, name: str | None = None) -> None:
         self.source = source
         self.indices = indices
         self.modality = source.modality
@@ -106,10 +106,10 @@ class Subset:
     def __len__(self) -> int:
         return len(self.indices)
 
-    def read(self, indices: Int[Tensor, "n"]) -> UInt8[Tensor, "n c h w"]:
+    def read(self, indices: Int[Tensor, " n"]) -> UInt8[Tensor, "n c h w"]:
         return self.source.read(self.indices[indices])
 
-    def labels(self) -> Int[Tensor, "len"]:
+    def labels(self) -> Int[Tensor, " len"]:
         return self.source.labels()[self.indices]
 
 
@@ -128,7 +128,7 @@ class Joined:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def read(self, indices: Int[Tensor, "n"]) -> UInt8[Tensor, "n c h w"]:
+    def read(self, indices: Int[Tensor, " n"]) -> UInt8[Tensor, "n c h w"]:
         part = torch.bucketize(indices, self.ends, right=True)
         present = part.unique().tolist() or [0]
         reads = []
@@ -140,7 +140,7 @@ class Joined:
         joined = torch.cat(reads)
         return joined if len(present) == 1 else torch.empty_like(joined).index_copy_(0, order, joined)
 
-    def labels(self) -> Int[Tensor, "len"]:
+    def labels(self) -> Int[Tensor, " len"]:
         return torch.cat([source.labels() for source in self.sources])
 
 
@@ -163,10 +163,10 @@ class Fitted:
     def __len__(self) -> int:
         return len(self.source)
 
-    def read(self, indices: Int[Tensor, "n"]) -> UInt8[Tensor, "n c h w"]:
+    def read(self, indices: Int[Tensor, " n"]) -> UInt8[Tensor, "n c h w"]:
         return fit(self.source.read(indices), self.size, self.channels)
 
-    def labels(self) -> Int[Tensor, "len"]:
+    def labels(self) -> Int[Tensor, " len"]:
         return self.source.labels()
 
 
@@ -177,7 +177,7 @@ def fitted(source: Source, size: int | None, channels: int | None) -> Source:
     return source if fits else Fitted(source, size, channels)
 
 
-def labels_in(source: Source, classes: Sequence[str]) -> Int[Tensor, "len"]:
+def labels_in(source: Source, classes: Sequence[str]) -> Int[Tensor, " len"]:
     """The labels of `source`, numbered by the list `classes` of another source (int64).
 
     Two folders may not hold the same classes, so that number 3 of one is not number 3 of the other:

@@ -28,6 +28,8 @@ def adopt(module: nn.Module, view: Any) -> nn.Module:
     module.train(training)
     if not isinstance(output, torch.Tensor) or output.ndim != 2:
         shape = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
-        raise UserError(f"the encoder must return embeddings (n, dim), got {shape}: remove its classifier, flatten its output")
+        raise UserError(
+            f"the encoder must return embeddings (n, dim), got {shape}: remove its classifier, flatten its output"
+        )
     module.dim = output.shape[1]  # type: ignore[assignment]
     return module

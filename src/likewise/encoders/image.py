@@ -7,6 +7,7 @@ images that are too small to need more.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -60,13 +61,13 @@ class BasicBlock(nn.Module):
 
 
 def resnet8(channels: int, size: int) -> tuple[nn.Module, int]:
-    """A ResNet of 6n+2 = 8 layers (arXiv:1512.03385, section 4.2), wider than the paper's: 32, 64, 128 and 256 channels.
+    """A ResNet of 6n+2 = 8 layers (arXiv:1512.03385, section 4.2), wider than the paper's: 32 to 256 channels.
 
     Above 16 px the stem halves the image: 28 px cost a quarter, and what is lost is finer than these images show.
     """
     widths = (32, 64, 128, 256)
     stem = nn.Conv2d(channels, widths[0], 3, 2 if size > 16 else 1, 1, bias=False)
-    blocks = [BasicBlock(a, b, 2 if size > 8 or b < widths[-1] else 1) for a, b in zip(widths, widths[1:], strict=False)]
+    blocks = [BasicBlock(a, b, 2 if size > 8 or b < widths[-1] else 1) for a, b in pairwise(widths)]
     body = nn.Sequential(
         stem,
         nn.BatchNorm2d(widths[0]),
@@ -106,9 +107,10 @@ def _vit(name: str) -> Callable[[int, int], tuple[nn.Module, int]]:
         patch = next((p for p in (16, 8, 4, 2, 1) if size % p == 0 and size // p >= 7), None)
         if patch is None or size // patch > 32:
             raise UserError(
-                f"size {size} can't be cut into patches for {name}: use a multiple of 4 from 28, of 8 from 56 or of 16 from 112"
+                f"size {size} can't be cut into patches for {name}: "
+                "use a multiple of 4 from 28, of 8 from 56 or of 16 from 112"
             )
-        body = timm.create_model(
+        body: Any = timm.create_model(
             f"{name}_patch16_224", pretrained=False, num_classes=0, in_chans=channels, img_size=size, patch_size=patch
         )
         return body, body.num_features
@@ -131,7 +133,8 @@ def _timm(name: str, channels: int, size: int) -> tuple[nn.Module, int]:
 
     if not timm.is_model(name):
         raise UserError(f"encoder 'timm:{name}' is not a model of timm{nearest(name, timm.list_models())}")
-    plain = {"pretrained": False, "num_classes": 0, "in_chans": channels}
+    plain: dict[str, Any] = {"pretrained": False, "num_classes": 0, "in_chans": channels}
+    body: Any
     try:
         try:
             body = timm.create_model(name, img_size=size, **plain)
@@ -158,9 +161,8 @@ def image_encoder(name: str, *, channels: int, size: int) -> ImageEncoder:
     elif name in ARCHITECTURES:
         body, dim = ARCHITECTURES[name](channels, size)
     else:
-        raise UserError(
-            f"unknown encoder '{name}'{nearest(name, ARCHITECTURES)}; there are {', '.join(ARCHITECTURES)} and timm:NAME"
-        )
+        known = ", ".join(ARCHITECTURES)
+        raise UserError(f"unknown encoder '{name}'{nearest(name, ARCHITECTURES)}; there are {known} and timm:NAME")
     return ImageEncoder(body, dim, {"name": name, "channels": channels, "size": size})
 
 

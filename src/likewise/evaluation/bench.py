@@ -245,9 +245,7 @@ class Bench:
         needed = [drawn for (s, _), drawn in self.draws.items() if s == seed]
         return self.table(encoder_features(encoder, self.views, self.machine), needed)
 
-    def table(
-        self, featurise: Featuriser, draws: Iterable[Tensor], *, one_scale: bool = False
-    ) -> FeatureTable:
+    def table(self, featurise: Featuriser, draws: Iterable[Tensor], *, one_scale: bool = False) -> FeatureTable:
         return FeatureTable(
             featurise,
             self.train,

@@ -125,9 +125,7 @@ class FeatureTable:
         self.mean = known.mean(0)
         deviation = known.std(0, correction=0)
         average = deviation.square().mean().sqrt().clamp_min(1e-12)
-        self.scale = (
-            average.expand_as(deviation) if one_scale else deviation.maximum(SMALLEST_SCALE * average)
-        )
+        self.scale = average.expand_as(deviation) if one_scale else deviation.maximum(SMALLEST_SCALE * average)
 
     def train(self, indices: Int[Tensor, " n"]) -> Float[Tensor, "n dim"]:
         """Features of training samples, which must be among the needed ones."""

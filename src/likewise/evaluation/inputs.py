@@ -44,8 +44,6 @@ class Machine:
         """`module(view)` in the machine's precision and layout; the result is float32."""
         if self.channels_last and view.ndim == 4:
             view = view.contiguous(memory_format=torch.channels_last)
-        precision = (
-            torch.autocast(self.device.type, torch.bfloat16) if self.autocast else contextlib.nullcontext()
-        )
+        precision = torch.autocast(self.device.type, torch.bfloat16) if self.autocast else contextlib.nullcontext()
         with precision:
             return module(view).float()

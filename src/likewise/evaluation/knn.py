@@ -37,9 +37,7 @@ def nearest_neighbours(
     return torch.cat(similarities), torch.cat(positions)
 
 
-def vote(
-    similarities: Float[Tensor, "n k"], neighbour_labels: Int[Tensor, "n k"], classes: int
-) -> Int[Tensor, " n"]:
+def vote(similarities: Float[Tensor, "n k"], neighbour_labels: Int[Tensor, "n k"], classes: int) -> Int[Tensor, " n"]:
     """The class of most votes, each neighbour's weighted by exp(similarity / 0.07)."""
     weights = ((similarities - similarities[:, :1]) / TEMPERATURE).exp()
     return weights.new_zeros(len(weights), classes).scatter_add_(1, neighbour_labels, weights).argmax(1)
@@ -55,9 +53,7 @@ def choose_k(features: Float[Tensor, "n dim"], labels: Int[Tensor, " n"], classe
     candidates = [k for k in NEIGHBOURS if k == 1 or k < len(labels)]
     if fewest < 2:
         return 1
-    similarities, positions = nearest_neighbours(
-        features[:CHOICE_QUERIES], features, candidates[-1], without_self=True
-    )
+    similarities, positions = nearest_neighbours(features[:CHOICE_QUERIES], features, candidates[-1], without_self=True)
     near = labels[positions]
     truth = labels[:CHOICE_QUERIES]
     right = [int((vote(similarities[:, :k], near[:, :k], classes) == truth).sum()) for k in candidates]

@@ -12,9 +12,7 @@ from likewise.errors import UserError
 from likewise.evaluation.inputs import LabelCount
 
 
-def shared_labels(
-    train: Source, test: Source
-) -> tuple[list[str], Int[Tensor, " train"], Int[Tensor, " test"]]:
+def shared_labels(train: Source, test: Source) -> tuple[list[str], Int[Tensor, " train"], Int[Tensor, " test"]]:
     """The classes that `train` has samples of, and both splits' labels as positions in that list.
 
     Classes are matched by name, so the two sources may number them differently. Raises `UserError` when a
@@ -28,9 +26,7 @@ def shared_labels(
     present = set(train_names)
     classes = [name for name in train.classes if name in present]
     if len(classes) < 2:
-        raise UserError(
-            f"train: all labels of {train.name} are of one class ('{classes[0]}'); two or more are needed"
-        )
+        raise UserError(f"train: all labels of {train.name} are of one class ('{classes[0]}'); two or more are needed")
     unknown = sorted(set(test_names) - present)
     if unknown:
         more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
@@ -51,9 +47,7 @@ def _class_names(source: Source) -> list[str]:
     return [classes[label] for label in source.labels().tolist()]
 
 
-def check_label_counts(
-    counts: list[LabelCount], labels: Int[Tensor, " train"], classes: list[str], name: str
-) -> None:
+def check_label_counts(counts: list[LabelCount], labels: Int[Tensor, " train"], classes: list[str], name: str) -> None:
     """Raise `UserError` unless every class has each number of labels asked for."""
     if not counts:
         raise UserError("labels_per_class: got nothing; give whole numbers from 1, or 'all'")

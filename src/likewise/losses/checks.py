@@ -53,9 +53,7 @@ def check_embeddings(embeddings: Mapping[str, Tensor], *, least: int = 1) -> Non
         if value.ndim != 2 or not value.is_floating_point():
             raise ValueError(f"{name}: a floating-point matrix (n, d) is needed, got {_described(value)}")
         if value.shape != model.shape:
-            raise ValueError(
-                f"{name}: shape {tuple(value.shape)} must equal that of {reference}, {tuple(model.shape)}"
-            )
+            raise ValueError(f"{name}: shape {tuple(value.shape)} must equal that of {reference}, {tuple(model.shape)}")
         check_alike(reference, model, **{name: value})
     if len(model) < least:
         raise ValueError(f"{reference}: got {len(model)} rows, at least {least} are needed")

@@ -14,9 +14,7 @@ from .distillation import check_crops, cross_view_entropy
 
 @torch.no_grad()
 @full_precision
-def sinkhorn(
-    scores: Float[Tensor, "n k"], *, epsilon: float = 0.05, iterations: int = 3
-) -> Float[Tensor, "n k"]:
+def sinkhorn(scores: Float[Tensor, "n k"], *, epsilon: float = 0.05, iterations: int = 3) -> Float[Tensor, "n k"]:
     """Soft assignment of samples to prototypes, all prototypes about equally used (SwAV, arXiv:2006.09882).
 
     Sinkhorn-Knopp on exp(scores/ε): prototypes and samples are normalised in turn, samples last, so that rows

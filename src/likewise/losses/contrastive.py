@@ -192,9 +192,7 @@ def info_nce(
     positive = (q * k).sum(1)
     if negatives is None:
         if not in_batch:
-            raise ValueError(
-                "negatives: None leaves no candidate when in_batch is False; pass an (m, d) matrix"
-            )
+            raise ValueError("negatives: None leaves no candidate when in_batch is False; pass an (m, d) matrix")
         return (logsumexp_of_keys(q, k) - positive).mean()
     check_width("queries", queries, negatives=negatives)
     if not len(negatives):
@@ -227,9 +225,7 @@ def nce(
             f"got {tuple(positive.shape)}"
         )
     if not negatives.numel():
-        raise ValueError(
-            f"negatives: shape {tuple(negatives.shape)}, at least one row and one column are needed"
-        )
+        raise ValueError(f"negatives: shape {tuple(negatives.shape)}, at least one row and one column are needed")
     check_alike("positive", positive, negatives=negatives)
     of_data, of_noise = log_noise if isinstance(log_noise, tuple | list) else (log_noise, log_noise)
     log_k = math.log(negatives.shape[1])

@@ -43,9 +43,7 @@ def dino(
     """
     check_crops("students", students, "teachers", teachers)
     if center.shape != teachers[0].shape[1:]:
-        raise ValueError(
-            f"center: shape {tuple(center.shape)} must be ({teachers[0].shape[1]},), as teachers"
-        )
+        raise ValueError(f"center: shape {tuple(center.shape)} must be ({teachers[0].shape[1]},), as teachers")
     check_positive(student_temperature=student_temperature, teacher_temperature=teacher_temperature)
     targets = [((t.detach() - center) / teacher_temperature).softmax(1) for t in teachers]
     return cross_view_entropy([s / student_temperature for s in students], targets)
@@ -87,8 +85,7 @@ def check_crops(all_name: str, every: Sequence[Tensor], some_name: str, some: Se
     for i, x in enumerate(some):
         if x.shape != every[0].shape:
             raise ValueError(
-                f"{some_name}[{i}]: shape {tuple(x.shape)} must equal that of {all_name}[0], "
-                f"{tuple(every[0].shape)}"
+                f"{some_name}[{i}]: shape {tuple(x.shape)} must equal that of {all_name}[0], {tuple(every[0].shape)}"
             )
         check_alike(f"{all_name}[0]", every[0], **{f"{some_name}[{i}]": x})
     if every[0].shape[1] < 2:

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 
-def gather(x: Shaped[Tensor, "n *rest"]) -> Shaped[Tensor, "m *rest"]:
+def gather(x: Shaped[Tensor, " n *rest"]) -> Shaped[Tensor, " m *rest"]:
     """The rows of all processes, in the order of their ranks, with gradients; `x` itself in a single process.
 
     Of embeddings, scores or labels. Every process must bring the same shape; row i of process r becomes row
@@ -33,9 +33,7 @@ def gather(x: Shaped[Tensor, "n *rest"]) -> Shaped[Tensor, "m *rest"]:
 class _Gather(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        parts = [
-            torch.empty_like(x, memory_format=torch.contiguous_format) for _ in range(dist.get_world_size())
-        ]
+        parts = [torch.empty_like(x, memory_format=torch.contiguous_format) for _ in range(dist.get_world_size())]
         dist.all_gather(parts, x.contiguous())
         return torch.cat(parts)
 

@@ -22,9 +22,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 
-def encode_cached(
-    encode: Callable[[Tensor], Tensor], batch: Tensor, *, micro_batch: int
-) -> Float[Tensor, "n d"]:
+def encode_cached(encode: Callable[[Tensor], Tensor], batch: Tensor, *, micro_batch: int) -> Float[Tensor, "n d"]:
     """`encode(batch)`, micro-batch by micro-batch, holding the activations of one micro-batch at a time.
 
     Args:

@@ -70,8 +70,9 @@ def sum_by_stripes(
 
 
 def tile_side(device: torch.device) -> int:
-    """4 MiB of float32 shared by a CPU's cores; elsewhere 64 MiB, for launches are what costs."""
-    return 1024 if device.type == "cpu" else 4096
+    """1 MiB of float32 for every two threads of a CPU: in cache, and small where tiles on the diagonal are
+    computed whole. 64 MiB elsewhere, where launches are what costs."""
+    return 512 * max(1, math.isqrt(torch.get_num_threads() // 2)) if device.type == "cpu" else 4096
 
 
 def tiles(rows: int, columns: int, side: int, *, upper: bool = False) -> Iterator[tuple[slice, slice]]:
@@ -90,8 +91,7 @@ def fill_congruent(tile: Tensor, rows: slice, columns: slice, period: int, value
 
 
 class _LogSumExp(torch.autograd.Function):
-    """Rows of `x` against `y`, or against themselves when `y` is None; `period` as in
-    `logsumexp_of_others`."""
+    """Rows of `x` against `y`, or themselves when it is None; `period` as in `logsumexp_of_others`."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, y: Tensor | None, period: int | None) -> Tensor:
@@ -100,7 +100,7 @@ class _LogSumExp(torch.autograd.Function):
         y = x if y is None else y.contiguous()
         side = tile_side(x.device)
         scratch = _buffer(x, y, side)
-        top = None if _is_bounded(x, y) else _row_maxima(x, y, period, symmetric, scratch)
+        top = None if _is_bounded(x, y) else _row_maxima(x, y, side, period, symmetric, scratch)
         size = len(x) * len(y) // (2 if symmetric else 1)
         keep = top is None and any(ctx.needs_input_grad) and size <= KEPT_ELEMENTS
         kept: list[Tensor] = []
@@ -123,15 +123,15 @@ class _LogSumExp(torch.autograd.Function):
         result = sums.log_() if top is None else sums.log_().add_(top)
 
         ctx.save_for_backward(x, y, result)
-        ctx.kept, ctx.period, ctx.symmetric, ctx.bounded = kept, period, symmetric, top is None
+        ctx.side, ctx.period, ctx.kept = side, period, kept
+        ctx.symmetric, ctx.bounded = symmetric, top is None
         return result
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         x, y, result = ctx.saved_tensors
-        symmetric = ctx.symmetric
-        side = tile_side(x.device)
+        side, symmetric = ctx.side, ctx.symmetric
         scratch, product = _buffer(x, y, side), _buffer(x, y, side)
         # The largest weight is brought to 1, so that a small gradient cannot underflow beside exp(-result).
         scale = gradient.abs().amax().clamp_min(torch.finfo(x.dtype).tiny)
@@ -207,9 +207,9 @@ def _exp(exponents: Tensor) -> Tensor:
     return exponents.clamp_(min=LEAST_EXPONENT).exp_()
 
 
-def _row_maxima(x: Tensor, y: Tensor, period: int | None, symmetric: bool, buffer: Tensor) -> Tensor:
+def _row_maxima(x: Tensor, y: Tensor, side: int, period: int | None, symmetric: bool, buffer: Tensor) -> Tensor:
     top = x.new_full((len(x),), -math.inf)
-    for i, j in tiles(len(x), len(y), tile_side(x.device), upper=symmetric):
+    for i, j in tiles(len(x), len(y), side, upper=symmetric):
         tile = _similarities(x, y, i, j, period, buffer)
         top[i] = torch.maximum(top[i], tile.amax(1))
         if symmetric and i != j:

@@ -21,6 +21,9 @@ class Views(Protocol):
     def plain(self, batch: Any) -> Any:
         """The view without randomness, for evaluation and use."""
 
+    def gentle(self, batch: Any, generator: torch.Generator) -> Any:
+        """A light random view that keeps a sample's label, for training with labels."""
+
 
 def generator_for(*key: int, device: torch.device | str = "cpu") -> torch.Generator:
     """A generator that is a pure function of `key`, such as (seed, step, rank)."""
@@ -42,23 +45,24 @@ class Method(L.LightningModule):
     """When to choose this method, in one line."""
 
     encoder: nn.Module
+    views: Views
+    """Set by whoever builds the method: it comes with the data, not with the objective."""
     smallest_batch: ClassVar[int] = 1
 
     def __init__(self, encoder: nn.Module) -> None:
         super().__init__()
         self.encoder = encoder
-        self.views: Views | None = None
+        self.dim: int = encoder.dim  # type: ignore[assignment]
         self.seed = 0
         self.observed: tuple[Tensor, Tensor] | None = None
         self._optimizers: Callable[[Method], Any] | None = None
 
-    def prepare(self, views: Views, *, seed: int, optimizers: Callable[[Method], Any]) -> None:
-        """What training adds: how views are made, the seed of their randomness, and the optimizers."""
-        self.views, self.seed, self._optimizers = views, seed, optimizers
+    def prepare(self, *, seed: int, optimizers: Callable[[Method], Any]) -> None:
+        """What training adds: the seed of all randomness, and the optimizers."""
+        self.seed, self._optimizers = seed, optimizers
 
     def make_views(self, batch: Any, generator: torch.Generator) -> tuple[Any, ...]:
         """The views that the objective takes: two independent augmentations, unless the method says otherwise."""
-        assert self.views is not None
         return self.views(batch, generator), self.views(batch, generator)
 
     def objective(self, *views: Any) -> Tensor | dict[str, Tensor]:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from likewise.encoders.heads import projector
 from likewise.errors import UserError
-from likewise.losses import nt_xent
+from likewise.losses import gather, nt_xent
 from likewise.methods.base import Method
 
 
@@ -37,11 +37,11 @@ class SimCLR(Method):
             raise UserError(f"temperature must be above 0, got {temperature}: 0.1 to 0.5 is usual")
         if projection_dim < 1:
             raise UserError(f"projection_dim must be at least 1, got {projection_dim}: 128 is usual")
-        self.projector = projector(encoder.dim, projection_dim)
+        self.projector = projector(self.dim, projection_dim)
         self.temperature = temperature
 
     def objective(self, first: Any, second: Any) -> Tensor:
-        z1, z2 = self.embed(torch.cat([first, second])).chunk(2)
+        z1, z2 = map(gather, self.embed(torch.cat([first, second])).chunk(2))
         self.observe(z1, z2)
         return nt_xent(z1, z2, temperature=self.temperature)
 
@@ -50,4 +50,5 @@ class SimCLR(Method):
 
     def chance(self, batch: int) -> dict[str, float]:
         candidates = 2 * batch - 1
-        return {"loss": math.log(candidates), "top1": 1 / candidates, "top5": min(1.0, 5 / candidates)}
+        guess = math.log(candidates)
+        return {"loss": guess, "cross_entropy": guess, "top1": 1 / candidates, "top5": min(1.0, 5 / candidates)}

@@ -26,8 +26,8 @@ GALLERY_PIXELS = 1_500_000
 class Snapshots:
     """Cosine similarities of one fixed batch of pairs, first views then second views, by stage."""
 
-    steps: Int[np.ndarray, "k"]
-    epochs: Float[np.ndarray, "k"]
+    steps: Int[np.ndarray, " k"]
+    epochs: Float[np.ndarray, " k"]
     similarity: Float[np.ndarray, "k views views"]
 
 
@@ -42,7 +42,7 @@ class Gallery:
     embeddings: Float[np.ndarray, "m dim"]
     ids: list[str]
     classes: list[str]
-    labels: Int[np.ndarray, "m"] | None
+    labels: Int[np.ndarray, " m"] | None
 
     @cached_property
     def sheet(self) -> Sheet | None:
@@ -102,7 +102,7 @@ class Contents:
 
     folder: Path
     config: dict[str, Any] = field(default_factory=dict)
-    metrics: dict[str, Float[np.ndarray, "rows"]] = field(default_factory=dict)
+    metrics: dict[str, Float[np.ndarray, " rows"]] = field(default_factory=dict)
     chance: dict[str, float] = field(default_factory=dict)
     pairs: tuple[UInt8[np.ndarray, "n c h w"], UInt8[np.ndarray, "n c h w"]] | None = None
     snapshots: Snapshots | None = None
@@ -120,9 +120,7 @@ def read_contents(folder: Path) -> Contents:
         UserError: `folder` is not a folder, or has none of a run's files.
     """
     if not folder.is_dir():
-        raise UserError(
-            f"run folder {str(folder)!r} does not exist; `likewise pretrain DATA --out …` makes one"
-        )
+        raise UserError(f"run folder {str(folder)!r} does not exist; `likewise pretrain DATA --out …` makes one")
     contents = Contents(folder)
     found = 0
 
@@ -147,9 +145,7 @@ def read_contents(folder: Path) -> Contents:
     contents.evaluation = part("evaluation.json", _evaluation, None)
     contents.skipped = part("skipped.csv", _skipped, [])
     if not found:
-        raise UserError(
-            f"{str(folder)!r} is not a run folder: it has no config.json, metrics.csv or gallery.npz"
-        )
+        raise UserError(f"{str(folder)!r} is not a run folder: it has no config.json, metrics.csv or gallery.npz")
     return contents
 
 
@@ -164,7 +160,7 @@ def _chance(path: Path) -> dict[str, float]:
     return {name: float(level) for name, level in _json_object(path).items()}
 
 
-def _metrics(path: Path) -> dict[str, Float[np.ndarray, "rows"]]:
+def _metrics(path: Path) -> dict[str, Float[np.ndarray, " rows"]]:
     """Columns of numbers; a blank, or the half-written last row of a running training, is NaN."""
     with path.open(newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)

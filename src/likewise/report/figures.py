@@ -12,14 +12,14 @@ from html import escape
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 
 from likewise.report.answer import way_name
 from likewise.report.contents import Evaluation, Gallery
 
 Plot = dict[str, Any]
 """{"data": […], "layout": {…}} of plotly."""
-Columns = dict[str, Float[np.ndarray, "n"]]
+Columns = dict[str, Float[np.ndarray, " n"]]
 """Columns of metrics.csv by name."""
 
 WAY_STYLES = {  # colour, dash, marker
@@ -76,7 +76,7 @@ class Figure:
 
 
 def measurement(
-    x: Float[np.ndarray, "n"],
+    x: Float[np.ndarray, " n"],
     columns: Columns,
     chance: dict[str, float],
     *,
@@ -89,9 +89,7 @@ def measurement(
     data: list[dict[str, Any]] = []
     marks: list[tuple[str, float, str]] = []
     shapes: list[dict[str, Any]] = []
-    for (name, values), colour in zip(
-        columns.items(), ("--blue", "--green", "--purple", "--grey"), strict=False
-    ):
+    for (name, values), colour in zip(columns.items(), ("--blue", "--green", "--purple", "--grey"), strict=False):
         known = np.isfinite(values) & np.isfinite(x)
         steps, raw = x[known], values[known]
         if not len(raw):
@@ -108,9 +106,7 @@ def measurement(
             level = chance[name]
             shapes.append(_level(level, colour if several else "--muted"))
             marks.append((f"chance {_short(level, share)}", level, colour if several else "--muted"))
-    axis = (
-        _axis(rangemode="tozero", tickformat=".0%", range=[0, 1.03]) if share else _axis(rangemode="tozero")
-    )
+    axis = _axis(rangemode="tozero", tickformat=".0%", range=[0, 1.03]) if share else _axis(rangemode="tozero")
     highest = [*(mark[1] for mark in marks), *(max(trace["y"]) for trace in data)]
     span = 1.03 if share else max(highest, default=1.0)
     layout = _layout(xaxis=_axis(title="step"), yaxis=axis, hovermode="x unified", shapes=shapes)
@@ -121,7 +117,7 @@ def measurement(
     return {"data": data, "layout": layout}
 
 
-def running_mean(values: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
+def running_mean(values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
     """Centred mean over about a thirtieth of the values; shorter near the ends, so that it does not lag."""
     reach = max(1, len(values) // 60)
     total = np.concatenate([[0.0], np.cumsum(values)])
@@ -133,9 +129,7 @@ def running_mean(values: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
 def similarity(matrix: Float[np.ndarray, "views views"]) -> Plot:
     """Cosine similarities of pairs of views, first views then second views; colours span -1 to 1."""
     half = len(matrix) // 2
-    names = [
-        f"pair {index % half + 1}, {'first' if index < half else 'second'} view" for index in range(2 * half)
-    ]
+    names = [f"pair {index % half + 1}, {'first' if index < half else 'second'} view" for index in range(2 * half)]
     heat = {
         "type": "heatmap",
         "z": _rounded(matrix, 3),
@@ -188,13 +182,9 @@ def accuracy_by_labels(evaluation: Evaluation) -> Plot:
     for order, way in enumerate(ways):
         rows = [(count, row) for count in evaluation.counts if (row := evaluation.summary(way, count))]
         colour, dash, symbol = way_style(way)
-        aside = 1.02 ** (
-            order - (len(ways) - 1) / 2
-        )  # so that the intervals of two ways do not cover each other
+        aside = 1.02 ** (order - (len(ways) - 1) / 2)  # so that the intervals of two ways do not cover each other
         means = [row["mean"] for _, row in rows]
-        trace = _line(
-            [positions[count] * aside for count, _ in rows], means, escape(way_name(way)), colour, dash=dash
-        )
+        trace = _line([positions[count] * aside for count, _ in rows], means, escape(way_name(way)), colour, dash=dash)
         trace["mode"] = "lines+markers"
         trace["marker"] = {"color": colour, "symbol": symbol, "size": 8}
         trace["error_y"] = {
@@ -216,9 +206,7 @@ def accuracy_by_labels(evaluation: Evaluation) -> Plot:
         marks.append(("most frequent class", majority, "--muted"))
     ticks = [positions[count] for count in evaluation.counts]
     layout = _layout(
-        xaxis=_axis(
-            title="labels per class", type="log", tickvals=ticks, ticktext=[str(n) for n in evaluation.counts]
-        ),
+        xaxis=_axis(title="labels per class", type="log", tickvals=ticks, ticktext=[str(n) for n in evaluation.counts]),
         yaxis=_axis(tickformat=".0%", range=[0, 1.03]),
         shapes=shapes,
         hovermode="closest",
@@ -270,7 +258,7 @@ def confusion(counts: Float[np.ndarray, "k k"], classes: Sequence[str]) -> Plot:
     return {"data": [heat], "layout": layout}
 
 
-def per_class(accuracies: Float[np.ndarray, "k"], classes: Sequence[str]) -> Plot:
+def per_class(accuracies: Float[np.ndarray, " k"], classes: Sequence[str]) -> Plot:
     """Accuracy of each class, weakest at the bottom; of many classes the weakest and the strongest."""
     order = np.argsort(accuracies, kind="stable")
     if len(order) > MOST_BARS:
@@ -399,8 +387,8 @@ def _axis(*, title: str = "", **settings: Any) -> dict[str, Any]:
 
 
 def _line(
-    x: Sequence[float] | Float[np.ndarray, "n"] | Int[np.ndarray, "n"],
-    y: Sequence[float] | Float[np.ndarray, "n"],
+    x: Sequence[float] | Float[np.ndarray, " n"] | Int[np.ndarray, " n"],
+    y: Sequence[float] | Float[np.ndarray, " n"],
     name: str,
     colour: str,
     *,
@@ -421,7 +409,7 @@ def _line(
 
 
 def _band(
-    x: Int[np.ndarray, "n"], low: Float[np.ndarray, "n"], high: Float[np.ndarray, "n"], colour: str
+    x: Shaped[np.ndarray, " n"], low: Float[np.ndarray, " n"], high: Float[np.ndarray, " n"], colour: str
 ) -> dict[str, Any]:
     return {
         "type": "scatter",
@@ -471,7 +459,7 @@ def _end_labels(marks: list[tuple[str, float, str]], *, span: float, height: int
     ]
 
 
-def _thin(length: int) -> Int[np.ndarray, "kept"]:
+def _thin(length: int) -> Int[np.ndarray, " kept"]:
     return np.unique(np.linspace(0, length - 1, min(length, MOST_POINTS)).astype(np.int64))
 
 

@@ -53,9 +53,7 @@ def page_html(contents: Contents, sections: list[Section]) -> str:
         css=_text(files, "page.css") + "".join(sheets.values()),
         head=_head_html(contents),
         contents="".join(f'<li><a href="#{_anchor(s)}">{escape(s.title)}</a></li>' for s in sections),
-        sections="".join(
-            f'<section id="{_anchor(s)}"><h2>{escape(s.title)}</h2>{s.body}</section>' for s in sections
-        ),
+        sections="".join(f'<section id="{_anchor(s)}"><h2>{escape(s.title)}</h2>{s.body}</section>' for s in sections),
         figures=_figures_json(sections),
         plotly=get_plotlyjs(),
         js=_text(files, "page.js"),
@@ -79,9 +77,7 @@ def _head_html(contents: Contents) -> str:
     if but:
         lines.append(f'<p class="caveat">{escape(but)}</p>')
     lines.append(f"<p>{escape(learned_from(contents))}</p>")
-    facts = "".join(
-        f"<div><dt>{escape(k)}</dt><dd>{escape(v)}</dd></div>" for k, v in summary_facts(contents)
-    )
+    facts = "".join(f"<div><dt>{escape(k)}</dt><dd>{escape(v)}</dd></div>" for k, v in summary_facts(contents))
     return "".join(lines) + (f"<dl>{facts}</dl>" if facts else "")
 
 

@@ -83,8 +83,7 @@ def key(ways: Sequence[str], *, narrow: bool = False) -> str:
 def settings(title: str, values: dict[str, Any]) -> str:
     """A table of names and values; what is nested has dotted names."""
     rows = "".join(
-        f'<tr><th scope="row">{escape(name)}</th><td>{escape(value)}</td></tr>'
-        for name, value in _flat(values)
+        f'<tr><th scope="row">{escape(name)}</th><td>{escape(value)}</td></tr>' for name, value in _flat(values)
     )
     return f'<table class="settings"><caption>{escape(title)}</caption><tbody>{rows}</tbody></table>'
 

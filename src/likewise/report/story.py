@@ -25,9 +25,7 @@ GAP = 36
 TITLE_HEIGHT = 52
 CHART_HEIGHT = 420
 INK, MUTED, RULE = "#1b1f24", "#646b75", "#dfe2e7"
-LOW, MIDDLE, HIGH = (
-    np.array(rgb, dtype=np.float64) for rgb in ((33, 102, 172), (244, 244, 242), (194, 65, 12))
-)
+LOW, MIDDLE, HIGH = (np.array(rgb, dtype=np.float64) for rgb in ((33, 102, 172), (244, 244, 242), (194, 65, 12)))
 COLOURS = {"scratch": "#c8500a", "frozen": "#0068a8", "fine-tuned": "#00805c"}
 OTHER_COLOUR = "#8b919a"
 
@@ -65,9 +63,7 @@ class _Band:
             size -= 1
         self.text(MARGIN, 0, title, INK, size)
 
-    def text(
-        self, x: int | float, y: int | float, text: str, colour: str, size: int = 20, anchor: str = "la"
-    ) -> None:
+    def text(self, x: int | float, y: int | float, text: str, colour: str, size: int = 20, anchor: str = "la") -> None:
         plain = text.replace("\u00a0", " ")  # the built-in font has no such letter
         self._draw.text((x * SCALE, y * SCALE), plain, colour, _font(size), anchor=anchor)
 

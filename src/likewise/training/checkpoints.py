@@ -34,7 +34,9 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             last = newest(Path(path).parent)
             kept = f"the last good checkpoint stays: {last}" if last else "there is no earlier checkpoint"
             reason = "the disk is full" if full else str(cause)
-            raise UserError(f"could not write checkpoint {path}: {reason}; {kept}; free some space, then --resume") from error
+            raise UserError(
+                f"could not write checkpoint {path}: {reason}; {kept}; free some space, then --resume"
+            ) from error
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
         return torch.load(path, map_location="cpu", weights_only=True)

@@ -14,13 +14,15 @@ from likewise.methods.base import Method
 
 
 class Diagnostics(L.Callback):
-    """Log the pair-matching task beside the loss, at the steps that are logged."""
+    """Log the pair-matching task beside the loss, every so many steps."""
+
+    def __init__(self, every: int) -> None:
+        self.every = every
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
         assert isinstance(pl_module, Method)
-        rate = trainer.optimizers[0].param_groups[0]["lr"]
-        pl_module.log("rate", rate)
-        if pl_module.observed is not None and (trainer.fit_loop.epoch_loop._batches_that_stepped) % trainer.log_every_n_steps == 0:
+        pl_module.log("rate", trainer.optimizers[0].param_groups[0]["lr"])
+        if pl_module.observed is not None and trainer.global_step % self.every == 0:
             temperature = getattr(pl_module, "temperature", 1.0)
             pl_module.log_dict(pair_matching(*pl_module.observed, temperature=temperature))
 

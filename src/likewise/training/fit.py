@@ -19,7 +19,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from likewise.data.loader import Loader, order
 from likewise.data.source import Source
 from likewise.errors import UserError
-from likewise.methods.base import Method, Views
+from likewise.methods.base import Method
 from likewise.training.checkpoints import AtomicCheckpointIO, Checkpoints, newest, step_of
 from likewise.training.diagnostics import Diagnostics, StopAtNaN
 from likewise.training.history import History
@@ -45,7 +45,6 @@ class Fitted:
 def fit(
     method: Method,
     source: Source,
-    views: Views,
     recipe: Recipe,
     folder: Path,
     *,
@@ -57,7 +56,7 @@ def fit(
     checkpoint_minutes: float = 5.0,
     progress: bool = True,
 ) -> Fitted:
-    """Train `method` on `source` and leave metrics, snapshots and checkpoints in `folder`.
+    """Train `method`, which has its `views`, on `source` and leave metrics, snapshots and checkpoints in `folder`.
 
     The same arguments give the same weights on the same kind of CPU, whether the training was interrupted and
     resumed (`resume`, from the newest sound checkpoint in `folder`) or not.
@@ -67,8 +66,6 @@ def fit(
     """
     checkpoints = folder / "checkpoints"
     last = newest(checkpoints) if resume else None
-    L.seed_everything(seed, verbose=False)
-
     loader = Loader(source, batch=check_batch(recipe.batch, method, source), epochs=recipe.epochs, seed=seed)
     steps = len(loader)
     if last is not None and step_of(last) == steps:
@@ -76,11 +73,7 @@ def fit(
         method.load_state_dict(state)
         return Fitted(steps, steps, interrupted=False, seconds=0.0, images_per_second=0.0)
 
-    method.prepare(
-        views,
-        seed=seed,
-        optimizers=optimizers(recipe, steps=steps, steps_per_epoch=loader.steps_per_epoch),
-    )
+    method.prepare(seed=seed, optimizers=optimizers(recipe, steps=steps, steps_per_epoch=loader.steps_per_epoch))
     every = max(1, steps // LOGGED_STEPS)
     history = History(folder / "metrics.csv", steps_per_epoch=loader.steps_per_epoch, step=step_of(last) if last else 0)
     line = ProgressLine(history, batch=recipe.batch, steps=steps, show=progress)
@@ -98,7 +91,7 @@ def fit(
             logger=[history, TensorBoardLogger(folder, name="tensorboard", version="")],
             callbacks=[
                 StopAtNaN(every),
-                Diagnostics(),
+                Diagnostics(every),
                 line,
                 Snapshots(folder, fixed, steps=steps, steps_per_epoch=loader.steps_per_epoch),
                 stop,
@@ -121,7 +114,9 @@ def fit(
 def check_batch(batch: int, method: Method, source: Source) -> int:
     """The batch, if method and source allow it."""
     if batch > len(source):
-        raise UserError(f"batch {batch} is larger than the data: {source.name} has {len(source)} samples; try --batch {len(source)}")
+        raise UserError(
+            f"batch {batch} is larger than the data: {source.name} has {len(source)} samples; try --batch {len(source)}"
+        )
     if batch < method.smallest_batch:
         raise UserError(
             f"batch must be at least {method.smallest_batch} for {type(method).__name__}, got {batch}: "

@@ -33,7 +33,7 @@ def device_name() -> str:
 
 def lay_out(module: nn.Module) -> nn.Module:
     """Convolutions run faster with the channels last, on processors with vector units and on GPUs with tensor cores."""
-    return module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return module.to(memory_format=torch.channels_last)
 
 
 def fastest_precision(method: Method, batch: Any, *, key: str) -> str:

@@ -70,7 +70,6 @@ class Snapshots(L.Callback):
 
     def _take(self, trainer: L.Trainer, method: L.LightningModule) -> None:
         assert isinstance(method, Method)
-        assert method.views is not None
         batch = method.transfer_batch_to_device(self.batch, method.device, 0)
         generator = generator_for(method.seed, 1 << 40, device=method.device)  # no training step's key
         first, second = method.views(batch, generator), method.views(batch, generator)
@@ -78,7 +77,7 @@ class Snapshots(L.Callback):
         if not trainer.is_global_zero:
             return
         steps = sorted(self.taken)
-        arrays = {
+        arrays: dict[str, Any] = {
             "steps": np.array(steps),
             "epochs": np.array(steps) / self.steps_per_epoch,
             "similarity": np.stack([self.taken[step] for step in steps]),
@@ -86,5 +85,5 @@ class Snapshots(L.Callback):
         write_atomically(self.path, lambda file: np.savez(file, **arrays))
         picture: Callable[[Any], Tensor] | None = getattr(method.views, "picture", None)
         if picture and not self.pairs.exists():
-            shown = {"first": picture(first).cpu().numpy(), "second": picture(second).cpu().numpy()}
+            shown: dict[str, Any] = {"first": picture(first).cpu().numpy(), "second": picture(second).cpu().numpy()}
             write_atomically(self.pairs, lambda file: np.savez(file, **shown))

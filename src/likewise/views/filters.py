@@ -58,26 +58,20 @@ class Blur(Filter):
         """Sigmas in pixels; 0 where nothing happens."""
         return uniform(n, *self.sigma, generator) * happens(n, self.p, generator)
 
-    def apply_(
-        self, images: Float[Tensor, "n c h w"], params: Float[Tensor, " n"]
-    ) -> Float[Tensor, "n c h w"]:
+    def apply_(self, images: Float[Tensor, "n c h w"], params: Float[Tensor, " n"]) -> Float[Tensor, "n c h w"]:
         """See `Filter.apply_`."""
         radius = max(1, int(self.kernel * min(images.shape[-2:]) / 2))
         return on_drawn_(images, params > 0, partial(blur, radius=radius), params)
 
 
-def blur(
-    images: Float[Tensor, "n c h w"], sigma: Float[Tensor, " n"], radius: int
-) -> Float[Tensor, "n c h w"]:
+def blur(images: Float[Tensor, "n c h w"], sigma: Float[Tensor, " n"], radius: int) -> Float[Tensor, "n c h w"]:
     """Gaussian blur with a kernel of 2 radius + 1 pixels per side; edges are reflected."""
     n, c, height, width = images.shape
     at = torch.arange(-radius, radius + 1, device=images.device) / sigma[:, None]
     # Weights too small to matter are denormal numbers, with which processors are several times slower.
     kernel = torch.threshold_(at.square_().mul_(-0.5).softmax(dim=1), 1e-9, 0.0).repeat_interleave(c, dim=0)
     # Each channel of each sample is a group of one convolution, first along x, then along y.
-    flat = F.pad(images, (radius,) * 4, mode="reflect").view(
-        1, n * c, height + 2 * radius, width + 2 * radius
-    )
+    flat = F.pad(images, (radius,) * 4, mode="reflect").view(1, n * c, height + 2 * radius, width + 2 * radius)
     flat = F.conv2d(flat, kernel[:, None, None, :], groups=n * c)
     return F.conv2d(flat, kernel[:, None, :, None], groups=n * c).view_as(images)
 
@@ -131,9 +125,7 @@ class Solarize(Filter):
         """Which samples are solarised."""
         return happens(n, self.p, generator)
 
-    def apply_(
-        self, images: Float[Tensor, "n c h w"], params: Bool[Tensor, " n"]
-    ) -> Float[Tensor, "n c h w"]:
+    def apply_(self, images: Float[Tensor, "n c h w"], params: Bool[Tensor, " n"]) -> Float[Tensor, "n c h w"]:
         """See `Filter.apply_`."""
         return on_drawn_(images, params, lambda drawn: torch.where(drawn >= self.threshold, 1 - drawn, drawn))
 
@@ -159,18 +151,12 @@ class Erasing(Filter):
         widths, heights = boxes(n, size, self.scale, self.ratio, generator)
         fits = (heights < height) & (widths < width)
         drawn = happens(n, self.p, generator) & fits.any(dim=1)
-        return place(
-            first_fitting(fits, heights) * drawn, first_fitting(fits, widths) * drawn, size, generator
-        )
+        return place(first_fitting(fits, heights) * drawn, first_fitting(fits, widths) * drawn, size, generator)
 
-    def apply_(
-        self, images: Float[Tensor, "n c h w"], params: Int[Tensor, "n 4"]
-    ) -> Float[Tensor, "n c h w"]:
+    def apply_(self, images: Float[Tensor, "n c h w"], params: Int[Tensor, "n 4"]) -> Float[Tensor, "n c h w"]:
         """See `Filter.apply_`."""
         has_area = (params[:, 2:] > 0).all(dim=1)
-        return on_drawn_(
-            images, has_area, lambda drawn, boxes: erase(drawn, boxes, background(drawn)), params
-        )
+        return on_drawn_(images, has_area, lambda drawn, boxes: erase(drawn, boxes, background(drawn)), params)
 
 
 def erase(

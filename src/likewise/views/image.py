@@ -60,9 +60,7 @@ class ImageViews:
         if min(self.std) <= 0:
             raise UserError(f"std is {list(self.std)}; it takes numbers above 0")
 
-    def __call__(
-        self, batch: UInt8[Tensor, "n _ _ _"], generator: torch.Generator
-    ) -> Float[Tensor, "n c s s"]:
+    def __call__(self, batch: UInt8[Tensor, "n _ _ _"], generator: torch.Generator) -> Float[Tensor, "n c s s"]:
         """One random view of every image."""
         return self._view(batch, self.ops, generator)
 
@@ -95,8 +93,8 @@ class ImageViews:
         """The views whose `config()` this is."""
         return cls(**config)
 
-    def __repr__(self) -> str:
-        return f"ImageViews({list(self.ops)}, size={self.size}, channels={self.channels})"
+    def __str__(self) -> str:
+        return ", ".join(op.name for op in self.ops) or "as they are"
 
     def _normalisation(self, device: torch.device) -> tuple[Tensor, Tensor]:
         mean, std = torch.tensor([self.mean, self.std], device=device)[..., None, None]

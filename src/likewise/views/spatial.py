@@ -190,9 +190,7 @@ class Shear(Spatial):
 
     def sample(self, n: int, size: Size, generator: torch.Generator) -> Float[Tensor, "n 2"]:
         """Degrees in x and in y; 0 where nothing happens."""
-        return (
-            uniform((n, 2), -self.degrees, self.degrees, generator) * happens(n, self.p, generator)[:, None]
-        )
+        return uniform((n, 2), -self.degrees, self.degrees, generator) * happens(n, self.p, generator)[:, None]
 
     def matrix(self, params: Float[Tensor, "n 2"], size: Size) -> Float[Tensor, "n 3 3"]:
         """See `Spatial.matrix`."""

@@ -48,9 +48,7 @@ def operations(spec: Iterable[Any]) -> tuple[Operation, ...]:
     unknown name or setting (with the nearest right one) and for an impossible value.
     """
     if isinstance(spec, str | Mapping) or not isinstance(spec, Iterable):
-        raise UserError(
-            f"operations are a list such as ['grayscale', {{'crop': {{'scale': [0.2, 1]}}}}]; got {spec!r}"
-        )
+        raise UserError(f"operations are a list such as ['grayscale', {{'crop': {{'scale': [0.2, 1]}}}}]; got {spec!r}")
     return tuple(_operation(entry) for entry in spec)
 
 
@@ -63,9 +61,7 @@ def _operation(entry: Any) -> Operation:
         raise UserError(f"an operation is a name or {{name: {{setting: value}}}}; got {entry!r}")
     ((name, settings),) = entry.items()
     if name not in OPERATIONS:
-        raise UserError(
-            f"unknown operation {name!r}{nearest(name, OPERATIONS) or '; known: ' + ', '.join(OPERATIONS)}"
-        )
+        raise UserError(f"unknown operation {name!r}{nearest(name, OPERATIONS) or '; known: ' + ', '.join(OPERATIONS)}")
     settings = {} if settings is None else settings
     if not isinstance(settings, Mapping):
         raise UserError(f"operation '{name}' takes {{setting: value}}; got {settings!r}")
@@ -74,9 +70,7 @@ def _operation(entry: Any) -> Operation:
         if setting not in operation.settings():
             hint = nearest(setting, operation.settings()) or f"; it takes {', '.join(operation.settings())}"
             raise UserError(f"operation '{name}' has no setting {setting!r}{hint}")
-    checked: dict[str, Any] = {
-        setting: operation.checked(setting, value) for setting, value in settings.items()
-    }
+    checked: dict[str, Any] = {setting: operation.checked(setting, value) for setting, value in settings.items()}
     return operation(**checked)
 
 

@@ -42,10 +42,7 @@ def embedding_map(contents: Contents) -> Section | None:
             "captions": [gallery.caption(index) for index in range(len(gallery.ids))],
         },
     )
-    body = (
-        f"<p>Samples that the encoder takes for alike lie together.{coloured}</p>"
-        f"{_class_key(gallery)}{plot.html()}"
-    )
+    body = f"<p>Samples that the encoder takes for alike lie together.{coloured}</p>{_class_key(gallery)}{plot.html()}"
     return Section("A map of the embeddings", body, [plot], [pictures] if pictures else [])
 
 
@@ -88,7 +85,7 @@ def neighbours(contents: Contents) -> Section | None:
     return Section("Nearest neighbours", body, sheets=[pictures] if pictures else [])
 
 
-def nearest_to(query: int, unit: Float[np.ndarray, "m dim"], count: int) -> Int[np.ndarray, "count"]:
+def nearest_to(query: int, unit: Float[np.ndarray, "m dim"], count: int) -> Int[np.ndarray, " count"]:
     """Indices of the `count` rows of largest cosine with row `query`, itself left out; largest first."""
     cosines = unit @ unit[query]
     cosines[query] = -np.inf

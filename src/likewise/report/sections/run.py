@@ -48,9 +48,7 @@ def repeat(contents: Contents) -> Section | None:
     evaluation = contents.evaluation.facts if contents.evaluation else {}
     commands = [config.get("command"), evaluation.get("command"), f"likewise report {folder(contents)}"]
     parts.append(code("\n".join(str(command) for command in commands if command)))
-    tables = [
-        (key.capitalize(), config[key]) for key in ("recipe", "encoder", "views", "method") if config.get(key)
-    ]
+    tables = [(key.capitalize(), config[key]) for key in ("recipe", "encoder", "views", "method") if config.get(key)]
     if evaluation.get("settings"):
         tables.append(("Evaluation", evaluation["settings"]))
     if rest := {key: config[key] for key in OWN_SETTINGS if key in config}:

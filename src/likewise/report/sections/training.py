@@ -128,7 +128,7 @@ def partners_and_others(matrix: Float[np.ndarray, "views views"]) -> tuple[float
     return float(matrix[partners].mean()), float(matrix[~same].mean()) if (~same).any() else 0.0
 
 
-def stage_indices(steps: Int[np.ndarray, "k"]) -> list[int]:
+def stage_indices(steps: Int[np.ndarray, " k"]) -> list[int]:
     """At most eight stages, the first and the last among them, the others evenly between."""
     chosen = np.linspace(0, len(steps) - 1, min(MOST_STAGES, len(steps)))
     return np.unique(np.round(chosen).astype(np.int64)).tolist()

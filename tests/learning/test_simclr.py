@@ -1,0 +1,36 @@
+"""Methods really learn: on small real data their features beat those of the same encoder untrained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import likewise as lw
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIKEWISE_CACHE", str(tmp_path / "cache"))
+
+
+def accuracy(run: lw.Run, way: str) -> float:
+    result = lw.evaluate(run, labels_per_class=(5,), seeds=3, ways=(way,), progress=False)
+    return result["summary"][0]["mean"]
+
+
+def test_simclr_learns_what_an_untrained_encoder_does_not_know(tmp_path: Path) -> None:
+    run = lw.pretrain(
+        "digits",
+        method="simclr",
+        recipe="digits-simclr",
+        epochs=12,
+        precision="32-true",
+        out=tmp_path / "run",
+        progress=False,
+    )
+    # 5 labels a class: measured 0.92 and 0.81 when this was written; an objective with its sign turned gives 0.6.
+    assert accuracy(run, "frozen") > accuracy(run, "untrained") + 0.05
+    last = run.metrics()[-1]
+    assert last["top1"] > 10 / (2 * 128 - 1)
+    assert last["loss"] < run.chance["loss"] - 1
