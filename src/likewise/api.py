@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
-import os
-import re
-import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
@@ -15,20 +10,16 @@ from cyclopts import Parameter
 
 from likewise.errors import Interrupted, UserError, nearest
 from likewise.run import Evaluation, Run
+from likewise.wording import command_line, slug, tell, training_options, value_of
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from likewise.data.source import Source
-    from likewise.methods.base import Method, Views
     from likewise.training.recipe import Recipe
 
 FromPython = Annotated[Any, Parameter(parse=False)]  # an argument that no command line can hold
 
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
-LABELS_PER_CLASS: tuple[int | Literal["all"], ...] = (1, 10, 100, "all")
-GALLERY = 1000  # samples kept in a run for its map and neighbours
-SMALLEST = 8  # samples: the pairs whose similarities are watched
+USUAL_COUNTS = (1, 10, 100)
 
 
 def pretrain(
@@ -47,7 +38,7 @@ def pretrain(
     out: str | Path | None = None,
     resume: bool = False,
     root: str | Path | None = None,
-    devices: str = "auto",
+    devices: int | str = "auto",
     precision: str = "auto",
     strategy: str = "auto",
     checkpoint_minutes: float = 5.0,
@@ -86,97 +77,48 @@ def pretrain(
     Raises:
         UserError: for what you can mend; the message says how.
     """
-    import torch
+    from likewise.data import is_name, open_source, splits
+    from likewise.pretraining import Hardware, pretrain_encoder
 
-    from likewise.atomic import write_json
-    from likewise.data import open_source, splits
-    from likewise.training.fit import check_batch, fit
-    from likewise.training.machine import fastest_precision
-
+    hardware = Hardware(str(devices), precision, strategy)
     if precision not in PRECISIONS:
         raise UserError(f"precision must be {', '.join(PRECISIONS)}, got {precision!r}{nearest(precision, PRECISIONS)}")
-    if not (devices == "auto" or (devices.isdigit() and int(devices) > 0)):
+    if not (hardware.devices == "auto" or (hardware.devices.isdigit() and int(hardware.devices) > 0)):
         raise UserError(f"devices must be a whole number or auto, got {devices!r}")
     if not checkpoint_minutes > 0:
         raise UserError(f"checkpoint_minutes must be above 0, got {checkpoint_minutes}")
+    if seed < 0:
+        raise UserError(f"seed must be 0 or more, got {seed}")
+    if isinstance(views, str):
+        raise UserError(f"views are given from Python, got {views!r}: on the command line --augment chooses them")
     asked = {"method": method, "epochs": epochs, "batch": batch, "size": size, "channels": channels, "augment": augment}
     asked |= {"encoder": encoder if isinstance(encoder, str) else None}
-    asked |= {name.replace("-", "_"): _value(value) for name, value in hyperparameters.items()}
+    asked |= {name.replace("-", "_"): value_of(value) for name, value in hyperparameters.items()}
     plan = _recipe(recipe, {name: value for name, value in asked.items() if value is not None})
     # A named data set says which part of it is for pretraining; a folder given whole is taken whole.
-    part = splits(data).get("pretrain", data) if isinstance(data, str) and not Path(data).exists() else data
+    part = splits(data).get("pretrain", data) if is_name(data) else data
     source = open_source(part, root=root, size=plan.size, channels=plan.channels, progress=progress)
-    if len(source) < SMALLEST:
-        raise UserError(f"{source.name} has {len(source)} samples: training needs at least {SMALLEST}, better hundreds")
-    if batch is None and recipe is None:
-        plan = plan.with_(batch=min(plan.batch, len(source)))
-
-    progress = progress and not _is_helper_process()
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        plan, learner = _learner(source, plan, encoder, views)
-        check_batch(plan.batch, learner, source)
-        folder = Path(out) if out is not None else Path("runs") / f"{_slug(source.name)}-{plan.method}"
-        config = {
-            "likewise": _version(),
-            "data": str(part) if isinstance(part, (str, Path)) else source.name,
-            "source": {
-                "name": source.name,
-                "samples": len(source),
-                "modality": source.modality,
-                "root": root and str(root),
-            },
-            "recipe": plan.to_dict(),
-            "method": {"name": plan.method, "family": learner.family, "paper": learner.paper},
-            "encoder": getattr(learner.encoder, "config", None),
-            "views": learner.views.config() if hasattr(learner.views, "config") else None,
-            "seed": seed,
-        }
-        run = _resumed(folder, config) if resume or _is_helper_process() else None
-        if run is None:
-            if precision == "auto":
-                sample = source.read(torch.arange(min(64, len(source))))
-                precision = fastest_precision(learner, sample, key=f"{plan.method} {config['encoder']}")
-            machine = {"precision": precision, "devices": devices, "strategy": strategy}
-            given = {name: value for name, value in machine.items() if value != "auto"}
-            config["command"] = _command(
-                "pretrain",
-                data,
-                {"recipe": recipe, **asked, "seed": seed or None, "root": root, **given, "out": folder},
-            )
-            config |= {
-                "precision": precision,
-                "created": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
-            }
-            run = Run.create(folder, config)
-            write_json(folder / "chance.json", learner.chance(plan.batch))
-            run.save_skipped(source.skipped)
-        _tell(progress, f"{source.name}: {len(source):,} samples{_skipped_note(source)}")
-        _tell(progress, f"{plan.method}, {plan.encoder}, {run.config['precision']} -> {run.path}")
-        _tell(progress, f"views: {learner.views}")
-        fitted = fit(
-            learner,
-            source,
-            plan,
-            run.path,
-            seed=seed,
-            precision=run.config["precision"],
-            devices=devices,
-            strategy=strategy,
-            resume=resume,
-            checkpoint_minutes=checkpoint_minutes,
-            progress=progress,
-        )
-    if fitted.interrupted:
-        raise Interrupted(
-            f"stopped at step {fitted.step} of {fitted.steps}; to go on: {run.config['command']} --resume"
-        )
-    if not run.finished and not _is_helper_process():
-        run.config |= {"seconds": round(fitted.seconds, 1), "images_per_second": round(fitted.images_per_second, 1)}
-        run.save_config()
-        _save_gallery(run, learner.encoder, source, learner.views, labelled=False)
-        run.save(learner.encoder, learner.views)
-    return run
+    folder = Path(out) if out is not None else Path("runs") / f"{slug(source.name)}-{plan.method}"
+    options: dict[str, Any] = {"recipe": recipe, **asked, "seed": seed, "root": root}
+    options |= {"devices": hardware.devices, "strategy": strategy, "precision": precision, "out": folder}
+    usual = {"devices": "auto", "strategy": "auto", "precision": "auto", "seed": 0}
+    if isinstance(plan.augment, list) and recipe is None:
+        options["recipe"] = folder / "recipe.yaml"  # a list of operations fits in no option
+    return pretrain_encoder(
+        source,
+        plan,
+        folder,
+        data=_again(part),
+        root=None if root is None else str(root),
+        command=command_line("pretrain", data, {k: v for k, v in options.items() if v != usual.get(k)}),
+        encoder=encoder,
+        views=views,
+        seed=seed,
+        hardware=hardware,
+        resume=resume,
+        checkpoint_minutes=checkpoint_minutes,
+        progress=progress,
+    )
 
 
 def evaluate(
@@ -184,11 +126,13 @@ def evaluate(
     *,
     train: Any = None,
     test: Any = None,
-    labels_per_class: Sequence[int | Literal["all"]] = LABELS_PER_CLASS,
+    labels_per_class: Sequence[int | Literal["all"]] | None = None,
     seeds: int = 5,
     ways: Sequence[str] | None = None,
+    steps: int | None = None,
     root: str | Path | None = None,
     encoder: FromPython = None,
+    make_encoder: FromPython = None,
     views: FromPython = None,
     progress: bool = True,
 ) -> Evaluation:
@@ -198,11 +142,14 @@ def evaluate(
         run: a finished run, or its folder.
         train: labelled data to draw the labels from; the run's own data set if it has labels.
         test: labelled data to judge by; it chooses nothing.
-        labels_per_class: how many labels; `all` takes every one there is.
+        labels_per_class: how many labels; `all` takes every one there is. Those of 1, 10 and 100 that there are,
+            and all, if not given.
         seeds: repetitions, each with labels drawn anew.
         ways: which ways to compare; all if not given.
+        steps: optimisation steps from scratch, half as many for fine-tuning; by the number of labels if not given.
         root: where the files of a named data set lie.
         encoder: from Python, the module that was trained, if it was your own.
+        make_encoder: from Python, what builds that module anew, if resetting its layers does not.
         views: from Python, the views that it was trained with, if they were your own.
         progress: show progress on stderr.
 
@@ -212,46 +159,49 @@ def evaluate(
     Raises:
         UserError: for data without labels, more labels per class than there are, and the like.
     """
+    import torch
+
     from likewise.atomic import write_json
-    from likewise.data import open_source
+    from likewise.encoders import adopt
     from likewise.evaluation import DEFAULT_WAYS, evaluate_encoder
+    from likewise.pretraining import save_gallery
     from likewise.training.machine import device_name
     from likewise.training.progress import progress_bar
 
     run = _opened(run)
-    if encoder is not None:
-        run.load_encoder(encoder)
     views = views or run.views
-    network = run.encoder
-    recipe = run.config["recipe"]
-    shape = {"size": recipe["size"], "channels": recipe["channels"], "progress": progress}
     root = root or run.config["source"]["root"]
     if train is None or test is None:
-        own = _labelled_splits(run.config["data"])
-        train, test = train if train is not None else own[0], test if test is not None else own[1]
-    train_source = open_source(train, root=root, **shape)
-    test_source = open_source(test, root=root, **shape)
-    with progress_bar(show=progress) as tell:
+        own = _labelled_splits(run)
+        train, test = own[0] if train is None else train, own[1] if test is None else test
+    train_source, test_source, labels_per_class = _labelled(
+        run.config, train, test, labels_per_class, seeds, root, progress
+    )
+    if encoder is not None:
+        run.load_encoder(adopt(encoder, views.plain(train_source.read(torch.arange(2)))))
+    network = run.encoder
+    with progress_bar(show=progress) as say:
         result = evaluate_encoder(
             network,
             views,
             train_source,
             test_source,
-            make_encoder=run.build_encoder if run.config["encoder"] else None,
+            make_encoder=make_encoder or (run.build_encoder if run.config["encoder"] else None),
             labels_per_class=labels_per_class,
             seeds=seeds,
             ways=ways or DEFAULT_WAYS,
+            steps=steps,
             device=device_name(),
             autocast=run.config["precision"] == "bf16-mixed",
             channels_last=True,
-            progress=tell,
+            progress=say,
         )
-    shown = {"train": train, "test": test} if isinstance(train, (str, Path)) else {}
-    options = {**shown, "labels_per_class": list(labels_per_class), "seeds": seeds, "ways": ways}
-    result["command"] = _command("evaluate", run.path, options)
+    options = {"train": train, "test": test, "labels_per_class": list(labels_per_class), "seeds": seeds, "ways": ways}
+    result["command"] = command_line("evaluate", run.path, options | {"steps": steps, "root": root})
+    result["skipped"] = {"train": len(train_source.skipped), "test": len(test_source.skipped)}
     write_json(run.path / "evaluation.json", result)
     run.__dict__.pop("evaluation", None)
-    _save_gallery(run, network, test_source, views, labelled=True)
+    save_gallery(run, network, test_source, views, labelled=True)
     return Evaluation(result)
 
 
@@ -260,7 +210,7 @@ def study(
     *,
     train: Any = None,
     test: Any = None,
-    labels_per_class: Sequence[int | Literal["all"]] = LABELS_PER_CLASS,
+    labels_per_class: Sequence[int | Literal["all"]] | None = None,
     seeds: int = 5,
     resume: bool = False,
     root: str | Path | None = None,
@@ -277,7 +227,8 @@ def study(
         data: what to learn from: see `likewise pretrain`.
         train: labelled data to draw labels from; the data's own if it has any.
         test: labelled data to judge by.
-        labels_per_class: how many labels; `all` takes every one there is.
+        labels_per_class: how many labels; `all` takes every one there is. Those of 1, 10 and 100 that there are,
+            and all, if not given.
         seeds: repetitions of the evaluation, each with labels drawn anew.
         resume: go on with an interrupted training of the same run folder.
         root: where the files of a named data set lie.
@@ -289,26 +240,32 @@ def study(
     """
     from likewise.data import splits
 
-    training = {name.replace("-", "_"): _value(value) for name, value in training.items()}
-    command = _command(
-        "study", data, {"labels_per_class": list(labels_per_class), "seeds": seeds, "root": root, **training}
-    )
+    training = training_options(training)
+    counts = None if labels_per_class is None else list(labels_per_class)
+    options = {"train": train, "test": test, "labels_per_class": counts, "seeds": seeds, "root": root, **training}
+    command = command_line("study", data, options)
     parts = splits(data)
+    train = parts.get("train") if train is None else train
+    test = parts.get("test") if test is None else test
+    if train is not None and test is not None:  # a mistake in these shall not wait for the end of the training
+        shape = _recipe(
+            training.get("recipe"), {k: v for k in ("size", "channels") if (v := training.get(k)) is not None}
+        )
+        _labelled({"recipe": shape.to_dict()}, train, test, labels_per_class, seeds, root, progress)
     try:
         run = pretrain(parts.get("pretrain", data), root=root, resume=resume, progress=progress, **training)
+        if train is None or test is None:
+            tell(f"{run.config['source']['name']} has no labels to evaluate with: name some with --train and --test")
+            report(run)
+            return run
+        evaluation = evaluate(
+            run, train=train, test=test, labels_per_class=labels_per_class, seeds=seeds, root=root, progress=progress
+        )
     except Interrupted as stopped:
         raise Interrupted(f"{str(stopped).partition(';')[0]}; to go on: {command} --resume") from None
-    train, test = (
-        given if given is not None else parts.get(role) for given, role in ((train, "train"), (test, "test"))
-    )
-    if train is None or test is None:
-        _tell(progress, f"{run.config['data']} has no labels to evaluate with: give some with --train and --test")
-        report(run)
-        return run
-    evaluation = evaluate(
-        run, train=train, test=test, labels_per_class=labels_per_class, seeds=seeds, root=root, progress=progress
-    )
-    _tell(progress, f"the page: {report(run)}")
+    except KeyboardInterrupt:
+        raise Interrupted(f"stopped after the training; to go on: {command} --resume") from None
+    tell(f"the page: {report(run)}", show=progress)
     return evaluation
 
 
@@ -322,8 +279,12 @@ def demo(*, out: str | Path = "runs/demo", seeds: int = 5, progress: bool = True
     """
     import shutil
 
-    if Path(out).exists():
-        Run.open(out)  # raises where the folder is not ours to remove
+    from likewise.pretraining import is_helper_process
+
+    if Path(out).exists() and not is_helper_process():
+        before = Run.open(out)  # raises where the folder is no run at all
+        if "--recipe digits-simclr" not in before.config["command"]:
+            raise UserError(f"{out} is another run, not a demo's: name another folder with --out")
         shutil.rmtree(out)
     return study("digits", recipe="digits-simclr", labels_per_class=(1, 5, 10), seeds=seeds, out=out, progress=progress)
 
@@ -357,17 +318,22 @@ def embed(
     import torch
 
     from likewise.data import open_source
-    from likewise.embedding import write_embeddings
+    from likewise.embedding import check_ending, write_embeddings
+    from likewise.encoders import adopt
     from likewise.evaluation import Machine
     from likewise.training.machine import device_name
 
     run = _opened(run)
-    if encoder is not None:
-        run.load_encoder(encoder)
+    views = views or run.views
+    check_ending(Path(out))
+    if batch < 1:
+        raise UserError(f"batch must be at least 1, got {batch}")
     recipe = run.config["recipe"]
     source = open_source(data, root=root, size=recipe["size"], channels=recipe["channels"], progress=progress)
+    if encoder is not None:
+        run.load_encoder(adopt(encoder, views.plain(source.read(torch.arange(2)))))
     machine = Machine(torch.device(device_name()), batch, channels_last=True)
-    rows, dim = write_embeddings(run.encoder, views or run.views, source, Path(out), machine=machine, progress=progress)
+    rows, dim = write_embeddings(run.encoder, views, source, Path(out), machine=machine, progress=progress)
     return Embedded(str(out), rows, dim)
 
 
@@ -417,6 +383,8 @@ def show_views(
     from likewise.training.recipe import Recipe
     from likewise.views import ImageViews, picture_grid
 
+    if Path(out).suffix.lower() != ".png":
+        raise UserError(f"out must end in .png, got {out}")
     recipe = Recipe(augment=augment, size=size, channels=channels)
     source = open_source(data, root=root, size=size, channels=channels)
     _, views, _ = prepare(source, recipe, accelerated=False)
@@ -475,126 +443,67 @@ def _recipe(name: str | None, changes: dict[str, Any]) -> Recipe:
     return recipe.with_(**changes)
 
 
-def _learner(source: Source, plan: Recipe, encoder: Any, views: Views | None) -> tuple[Recipe, Method]:
-    """The method around its encoder, with its views, and the recipe with what the samples decided filled in."""
-    import torch
-
-    from likewise.encoders.base import adopt
-    from likewise.methods import build_method
-    from likewise.modalities import prepare
-    from likewise.training.machine import device_name, lay_out
-
-    own = isinstance(encoder, torch.nn.Module)
-    if views is None or not own:
-        plan, usual_views, build = prepare(source, plan, accelerated=device_name() != "cpu")
-        views = views or usual_views
-        encoder = encoder if own else build()
-    learner = build_method(
-        plan.method, lay_out(adopt(encoder, views.plain(source.read(torch.arange(2))))), plan.options
-    )
-    learner.views = views
-    return plan, learner
-
-
-def _value(text: Any) -> Any:
-    """A number for text that is one: command lines have only text."""
-    if isinstance(text, str):
-        for kind in (int, float):
-            try:
-                return kind(text)
-            except ValueError:
-                continue
-    return text
-
-
 def _opened(run: Any) -> Run:
     return run if isinstance(run, Run) else Run.open(run)
 
 
-def _resumed(folder: Path, config: dict[str, Any]) -> Run | None:
-    """The run to go on with, if it was begun with the same configuration; None when nothing was begun."""
-    if not folder.exists() or not any(folder.iterdir()):
-        return None
-    run = Run.open(folder)
-    asked, begun = ({**c, **c["recipe"], **c["recipe"]["options"]} for c in (config, run.config))
-    for key in ("data", "seed", *config["recipe"], *config["recipe"]["options"]):
-        if key != "options" and asked.get(key) != begun.get(key):
-            raise UserError(
-                f"{folder} was begun with {key} {begun.get(key)!r}, not {asked.get(key)!r}: "
-                f"resume it as it was (`{run.config['command']} --resume`), or name another folder with --out"
-            )
-    return run
+def _again(data: Any) -> str | None:
+    """How to open data again from any folder: a name, a path from the root; None for what is in memory only."""
+    from likewise.data import is_name
+
+    if not isinstance(data, (str, Path)) or is_name(data):
+        return data if isinstance(data, str) else None
+    path = Path(data).expanduser()
+    if path.exists():
+        return str(path.resolve())
+    base, _, split = str(path).rpartition(":")
+    return f"{Path(base).resolve()}:{split}"
 
 
-def _labelled_splits(data: str) -> tuple[Any, Any]:
+def _labelled_splits(run: Run) -> tuple[Any, Any]:
     """The train and test parts of the data that a run learned from, if the run saw no test sample."""
-    from likewise.data import splits
+    from likewise.data import is_name, splits
 
-    parts = splits(data.rpartition(":")[0] or data)
-    if data not in (parts.get("pretrain"), parts.get("train")):
+    data, name = run.config["data"], run.config["source"]["name"]
+    if data is None:
+        raise UserError(f"{run.path} learned from data in memory: name labelled data with train and test")
+    base = data.partition(":")[0] if is_name(data) else data.rpartition(":")[0] or data
+    if not is_name(data) and not Path(base).exists():
+        raise UserError(f"the data of {run.path} is no longer at {base}: name labelled data with --train and --test")
+    parts = splits(base)
+    if data not in (parts.get("pretrain"), parts.get("train")) or not {"train", "test"} <= set(parts):
         raise UserError(
-            f"the encoder has learned from all of {data}: name labelled data that it has not seen with --train and "
-            f"--test, or let `likewise study {data}` hold some out"
+            f"the encoder has learned from all of {name}: name labelled data that it has not seen with --train and "
+            f"--test, or let `likewise study {base}` hold some out"
         )
     return parts["train"], parts["test"]
 
 
-def _save_gallery(run: Run, encoder: nn.Module, source: Source, views: Views, *, labelled: bool) -> None:
-    """Keep samples with their embeddings in the run, for its map and its neighbours."""
-    import numpy as np
-    import torch
+def _labelled(
+    config: dict[str, Any],
+    train: Any,
+    test: Any,
+    counts: Sequence[int | Literal["all"]] | None,
+    seeds: int,
+    root: Any,
+    progress: bool,
+) -> tuple[Source, Source, Sequence[int | Literal["all"]]]:
+    """The labelled sources in the shape that a run's encoder takes, and how many labels to draw, checked."""
+    from likewise.data import open_source
+    from likewise.evaluation.labels import check_label_counts, shared_labels
 
-    from likewise.atomic import write_atomically
-    from likewise.evaluation import Machine, encode
-
-    indices = torch.linspace(0, len(source) - 1, min(GALLERY, len(source))).round().long()
-    ids = source.ids
-    vectors = encode(encoder.cpu(), views, source, indices, machine=Machine(torch.device("cpu")))
-    arrays: dict[str, Any] = {"embeddings": vectors.numpy(), "ids": np.array([ids[i] for i in indices.tolist()])}
-    if picture := getattr(views, "picture", None):
-        parts = [picture(views.plain(source.read(part))) for part in indices.split(256)]
-        arrays["pictures"] = torch.cat(parts).numpy()
-    if labelled:
-        arrays |= {"labels": source.labels()[indices].numpy(), "classes": np.array(source.classes)}
-    write_atomically(run.path / "gallery.npz", lambda file: np.savez(file, **arrays))
-
-
-def _command(verb: str, what: Any, options: dict[str, Any]) -> str:
-    """The command line that asks for the same."""
-    words = ["likewise", verb, str(what) if isinstance(what, (str, Path)) else "DATA"]
-    for name, value in options.items():
-        if value is None or value is False:
-            continue
-        words.append("--" + name.replace("_", "-"))
-        if value is not True:
-            words += [str(v) for v in (value if isinstance(value, (list, tuple)) else [value])]
-    return shlex.join(words)
-
-
-def _is_helper_process() -> bool:
-    """Whether Lightning started this process to be one more rank of a training that another process began."""
-    return int(os.environ.get("LOCAL_RANK", "0")) > 0
-
-
-def _version() -> str:
-    from likewise import __version__
-
-    return __version__
-
-
-def _text(value: Any) -> str | None:
-    return None if value is None else str(value)
-
-
-def _slug(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-").lower() or "data"
-
-
-def _skipped_note(source: Source) -> str:
-    count = len(source.skipped)
-    return f", {count:,} file{'s' if count > 1 else ''} could not be read (see skipped.csv)" if count else ""
-
-
-def _tell(progress: bool, text: str) -> None:
-    if progress:
-        print(text, file=sys.stderr, flush=True)
+    if isinstance(train, (str, Path)) and isinstance(test, (str, Path)) and _again(train) == _again(test):
+        raise UserError(f"train and test are both {train}: test on samples that no label was drawn from")
+    if seeds < 1:
+        raise UserError(f"seeds must be at least 1, got {seeds}")
+    recipe = config["recipe"]
+    sources = [
+        open_source(data, root=root, size=recipe["size"], channels=recipe["channels"], progress=progress)
+        for data in (train, test)
+    ]
+    classes, labels, _ = shared_labels(*sources)
+    if counts is None:
+        fewest = int(labels.bincount(minlength=len(classes)).min())
+        counts = [*(count for count in USUAL_COUNTS if count <= fewest), "all"]
+    check_label_counts(list(counts), labels, classes, sources[0].name)
+    return sources[0], sources[1], counts

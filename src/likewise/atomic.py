@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
+
+
+def disk_trouble(error: BaseException | None) -> str | None:
+    """What a user can mend about a failed write: "the disk is full", "permission denied" …; None for other errors.
+
+    torch wraps a file's error in one of its own; what the file system said is its context.
+    """
+    while error is not None and not isinstance(error, OSError):
+        error = error.__context__
+    if error is None or error.errno is None:
+        return None
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return "the disk is full"
+    return os.strerror(error.errno).lower() if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) else None
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:

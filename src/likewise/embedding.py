@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     from likewise.data.source import Source
 
 
+def check_ending(out: Path) -> None:
+    """Raise `UserError` unless a file's ending says what to write."""
+    if out.suffix not in (".parquet", ".npy"):
+        raise UserError(f"out must end in .parquet or .npy, got {out}")
+
+
 def write_embeddings(
     encoder: nn.Module, views: EvaluationViews, source: Source, out: Path, *, machine: Machine, progress: bool
 ) -> tuple[int, int]:
@@ -26,8 +32,7 @@ def write_embeddings(
     Raises:
         UserError: for another ending.
     """
-    if out.suffix not in (".parquet", ".npy"):
-        raise UserError(f"out must end in .parquet or .npy, got {out}")
+    check_ending(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     beside = out.with_name(f".{out.name}.{os.getpid()}.part")
     try:
@@ -67,7 +72,8 @@ def _write_parquet(path: Path, parts: Iterator[Tensor], source: Source) -> int:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    labels = source.labels() if source.classes else None
+    classes = source.classes
+    labels = source.labels() if classes else None
     ids, writer, start, dim = source.ids, None, 0, 0
     try:
         for part in parts:
@@ -75,7 +81,7 @@ def _write_parquet(path: Path, parts: Iterator[Tensor], source: Source) -> int:
             vectors = pa.FixedSizeListArray.from_arrays(pa.array(part.numpy().ravel()), dim)
             columns = {"id": pa.array([ids[i] for i in rows]), "vector": vectors}
             if labels is not None:
-                columns["label"] = pa.array([source.classes[label] for label in labels[start : rows.stop].tolist()])
+                columns["label"] = pa.array([classes[label] for label in labels[start : rows.stop].tolist()])
             table = pa.table(columns)
             writer = writer or pq.ParquetWriter(path, table.schema)
             writer.write_table(table)

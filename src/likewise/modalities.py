@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from likewise.training.recipe import Recipe
 
 
+SMALL = 32  # px
+
+
 def image(source: Source, recipe: Recipe, accelerated: bool) -> tuple[Recipe, Views, Callable[[], nn.Module]]:
     """Views by size, channels and whether the pictures are drawings; ResNet-8 or ResNet-18 unless told otherwise."""
     from likewise.encoders import default_image_encoder, image_encoder
@@ -31,12 +34,15 @@ def image(source: Source, recipe: Recipe, accelerated: bool) -> tuple[Recipe, Vi
     size = recipe.size or max(height, width)
     channels = recipe.channels or channels
     name = default_image_encoder(size, accelerated=accelerated) if recipe.encoder == "auto" else recipe.encoder
-    resolved = dataclasses.replace(recipe, size=size, channels=channels, encoder=name)
     ops: Iterable[Any] = recipe.augment
     if isinstance(recipe.augment, str):
         some = source.read(torch.linspace(0, len(source) - 1, min(64, len(source))).long())
         ops = preset(recipe.augment, size=size, channels=channels, symbols=channels == 1 or drawn(some))
     views = ImageViews(ops, size=size, channels=channels)
+    augment = recipe.augment if isinstance(recipe.augment, str) else views.config()["ops"]
+    # A CPU shares its memory with everything else: half the batch keeps a training of photographs below 2 GiB.
+    batch = recipe.batch or min(256 if accelerated or size <= SMALL else 128, len(source))
+    resolved = dataclasses.replace(recipe, size=size, channels=channels, encoder=name, augment=augment, batch=batch)
     return resolved, views, lambda: image_encoder(name, channels=channels, size=size)
 
 

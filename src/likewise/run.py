@@ -94,10 +94,15 @@ class Run:
         """Keep the trained encoder: weights as safetensors, its shape as JSON."""
         from safetensors.torch import save
 
-        state = {name: tensor.detach().cpu().contiguous() for name, tensor in encoder.state_dict().items()}
-        write_json(self.path / "encoder.json", getattr(encoder, "config", None))
+        # Tied weights share memory, which safetensors refuses: each name gets its own copy.
+        state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in encoder.state_dict().items()}
+        write_json(self.path / "encoder.json", self.config["encoder"])
         data = save(state)
         write_atomically(self.path / "encoder.safetensors", lambda file: file.write(data))
+        self.keep(encoder, views)
+
+    def keep(self, encoder: nn.Module, views: Views) -> None:
+        """Use these from now on: what was trained in this process need not be read again."""
         self._encoder, self._views = encoder, views
 
     def build_encoder(self) -> nn.Module:
@@ -135,8 +140,10 @@ class Run:
         try:
             encoder.load_state_dict(load_file(self.path / "encoder.safetensors"))
         except (SafetensorError, RuntimeError) as error:
-            reason = str(error).splitlines()[0]
-            raise UserError(f"{self.path / 'encoder.safetensors'} can't be loaded: {reason}") from error
+            reason = " ".join(str(error).split())[:300]
+            raise UserError(
+                f"{self.path / 'encoder.safetensors'} can't be loaded: {reason}; was the encoder another one?"
+            ) from error
         self._encoder = encoder
         return encoder
 

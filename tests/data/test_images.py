@@ -82,13 +82,17 @@ def test_flat_and_loose_files_have_no_labels(folder: Path) -> None:
         source.labels()
 
 
-def test_size_and_channels_are_found_or_given(folder: Path) -> None:
+@pytest.mark.parametrize(("accelerated", "largest"), [(False, 64), (True, 96)])
+def test_size_and_channels_are_found_or_given(
+    accelerated: bool, largest: int, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: accelerated)
     save(folder / "large.png", size=(400, 300))
     assert open_source(folder).read(torch.arange(1)).shape == (1, 3, 12, 12)
     assert open_source(folder, size=7, channels=1).read(torch.arange(1)).shape == (1, 1, 7, 7)
     for i in range(9):
         save(folder / f"more{i}.png", size=(400, 300))
-    assert open_source(folder).read(torch.arange(1)).shape == (1, 3, 96, 96)
+    assert open_source(folder).read(torch.arange(1)).shape == (1, 3, largest, largest)
 
 
 def test_a_grey_folder_has_one_channel(tmp_path: Path) -> None:

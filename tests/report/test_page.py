@@ -144,6 +144,15 @@ def test_a_run_of_only_its_config_is_reported_on(tmp_path: Path) -> None:
     assert page.figures == {}
 
 
+def test_a_run_of_a_users_own_module_and_views(tmp_path: Path) -> None:
+    folder = fake_run(tmp_path)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"encoder": None, "views": None, "method": None}))
+    assert "An encoder, trained on digits:train without labels." in page_of(folder).text
+    (folder / "config.json").write_text(json.dumps(config | {"source": None}))
+    assert "trained by simclr on digits:train without labels." in page_of(folder).text
+
+
 def test_a_file_that_cannot_be_read_is_named_and_the_rest_is_shown(tmp_path: Path) -> None:
     folder = fake_run(tmp_path)
     (folder / "gallery.npz").write_bytes(b"PK\x03\x04 cut short")
@@ -306,6 +315,25 @@ def test_the_map_is_kept_until_the_gallery_changes(tmp_path: Path, monkeypatch: 
     (folder / "map.npz").write_bytes(b"broken")
     page_of(folder)
     assert calls == [30, 30]
+
+
+@pytest.mark.parametrize("kind", ["one zero", "all equal", "all zero"])
+def test_a_collapsed_encoder_has_a_map(tmp_path: Path, kind: str) -> None:
+    folder = fake_run(tmp_path, parts=("config", "gallery"), samples=40)
+    with np.load(folder / "gallery.npz") as arrays:
+        kept = {name: arrays[name] for name in arrays}
+    if kind == "one zero":
+        kept["embeddings"][7] = 0
+    else:
+        kept["embeddings"][:] = kept["embeddings"][0] if kind == "all equal" else 0
+    np.savez(folder / "gallery.npz", **kept)
+    page = page_of(folder)
+    points = page.figures["map"]["variants"][""]["data"]
+    places = {(x, y) for trace in points for x, y in zip(trace["x"], trace["y"], strict=True)}
+    assert sum(len(trace["x"]) for trace in points) == 40
+    assert None not in {x for place in places for x in place}
+    assert (len(places) == 1) == (kind != "one zero")
+    assert ("the encoder has collapsed" in page.text) == (kind != "one zero")
 
 
 def test_an_unlabelled_gallery_of_colour_pictures(tmp_path: Path) -> None:

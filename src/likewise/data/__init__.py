@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from likewise.data.source import Source
 
 HELD_OUT = ("train", "test")  # what `hold_out` makes of labelled data that has no parts of its own
+TESTS = ("test", "val", "valid", "validation")  # the first that there is
 
 # Asked in this order; each module has `open_source(Request) -> Source | None` and says what it ACCEPTS.
 KINDS = ("named", "images", "arrays", "datasets")
@@ -49,9 +50,11 @@ def open_source(
     if is_source(data):
         return fitted(data, size, channels)
     found, split = _resolve(data)
-    if isinstance(found, Path) and split in HELD_OUT and not _roles(_parts(found)) and split not in _parts(found):
-        whole = open_source(found, root=root, size=size, channels=channels, progress=progress)
-        return hold_out(whole)[HELD_OUT.index(split)]
+    if isinstance(found, Path) and split in HELD_OUT:
+        parts = _parts(found)
+        if split not in parts and not _roles(parts) and _can_hold_out(found):
+            whole = open_source(found, root=root, size=size, channels=channels, progress=progress)
+            return hold_out(whole)[HELD_OUT.index(split)]
     request = Request(found, split, root, size, channels, progress)
     kinds = [importlib.import_module(f"likewise.data.{kind}") for kind in KINDS]
     for kind in kinds:
@@ -61,72 +64,94 @@ def open_source(
     raise UserError(_refusal(data, found, [kind.ACCEPTS for kind in kinds]))
 
 
+def is_name(data: Any) -> bool:
+    """Whether `open_source` takes `data` as the name of a known set, with or without a split."""
+    from likewise.data.named import SETS
+
+    return isinstance(data, str) and data.lower().partition(":")[0] in SETS
+
+
 def splits(data: Any) -> dict[str, Any]:
     """Which part of `data` to pretrain on, to train on and to test on, each ready for `open_source`.
 
     `{"pretrain": "stl10:unlabeled", "train": "stl10:train", "test": "stl10:test"}`: named sets, folders with
     subfolders `train` and `test` (or `val`), an `.npz` with `x_train` and `x_test`, and a
-    `datasets.DatasetDict` have their own parts. Of other labelled data `hold_out` makes them: a fifth of each class is
-    `photos:test`, the rest `photos:train`. `{}` where there are no labels, or where `data` names a part already.
+    `datasets.DatasetDict` have their own parts; without labels there, `pretrain` is the only one. Of other
+    labelled data `hold_out` makes them: a fifth of each class is `photos:test`, the rest `photos:train`. `{}`
+    where that cannot be (no labels, one class only, no class of two samples), or where `data` names a part
+    already. Of a folder, nothing is decoded.
     """
     from likewise.data.source import hold_out
 
     found, split = _resolve(data)
     if split is not None:
         return {}
-    parts = _parts(found)
-    if roles := _roles(parts):
-        return {role: found[part] if isinstance(found, dict) else f"{found}:{part}" for role, part in roles.items()}
+    if roles := _roles(_parts(found)):
+        parts = {role: found[part] if isinstance(found, dict) else f"{found}:{part}" for role, part in roles.items()}
+        own = {role: found / part if _is_folder(found) else parts[role] for role, part in roles.items()}
+        labelled = isinstance(found, str) or (_classes(own["train"])[0] > 1 and _classes(own["test"])[0] > 0)
+        return parts if labelled else {"pretrain": parts["pretrain"]}
     if isinstance(found, Path):
         train, test = (f"{found}:{part}" for part in HELD_OUT)
-        return {"pretrain": train, "train": train, "test": test} if _is_labelled(found) else {}
+        return {"pretrain": train, "train": train, "test": test} if found.exists() and _can_hold_out(found) else {}
     source = open_source(found)
-    if not source.classes:
+    if not _can_hold_out(source):
         return {}
     held_in, held_out = hold_out(source)
     return {"pretrain": held_in, "train": held_in, "test": held_out}
 
 
 def _parts(found: Any) -> tuple[str, ...]:
-    """The parts that data has of its own."""
+    """The parts that data has of its own; of a folder, those that `_roles` knows."""
     from likewise.data import arrays, named
 
     if isinstance(found, str):
         return named.SETS[found][1]
     if isinstance(found, dict):
         return tuple(found)
-    if isinstance(found, Path) and found.is_dir():
-        return tuple(entry.name for entry in found.iterdir() if entry.is_dir())
+    if _is_folder(found):
+        return tuple(part for part in ("train", "unlabeled", *TESTS) if (found / part).is_dir())
     if isinstance(found, Path) and found.suffix.lower() == ".npz" and found.is_file():
         return tuple(arrays.splits(found))
     return ()
 
 
-def _is_labelled(path: Path) -> bool:
-    """Whether there are labels in a folder (by the names of its files: nothing is decoded) or an array file."""
-    from likewise.data import images
-
-    if path.is_dir():
-        return bool(images.classes_of(file.id for file in images.scan(path)[0]))
-    return path.is_file() and bool(open_source(path).classes)
-
-
 def _roles(parts: tuple[str, ...]) -> dict[str, str]:
-    test = next((part for part in ("test", "val", "valid", "validation") if part in parts), None)
+    test = next((part for part in TESTS if part in parts), None)
     if test is None or "train" not in parts:
         return {}
     return {"pretrain": "unlabeled" if "unlabeled" in parts else "train", "train": "train", "test": test}
 
 
+def _can_hold_out(data: Any) -> bool:
+    classes, has_two = _classes(data)
+    return classes > 1 and has_two
+
+
+def _classes(data: Any) -> tuple[int, bool]:
+    """How many classes have samples (two stands for any more), and whether one has two samples."""
+    from likewise.data import images
+
+    if _is_folder(data):
+        return images.first_classes(data)
+    source = open_source(data, progress=False)
+    if not source.classes:
+        return 0, False
+    counts = source.labels().bincount()
+    return min(int((counts > 0).sum()), 2), bool((counts > 1).any())
+
+
+def _is_folder(data: Any) -> bool:
+    return isinstance(data, Path) and data.is_dir()
+
+
 def _resolve(data: Any) -> tuple[Any, str | None]:
     """Names stay text, other text becomes a path; what follows the last colon of either is its split."""
-    from likewise.data.named import SETS
-
     if not isinstance(data, str | os.PathLike):
         return data, None
     text = os.fspath(data)
-    name, _, split = text.lower().partition(":")
-    if isinstance(data, str) and name in SETS:
+    if is_name(data):
+        name, _, split = text.lower().partition(":")
         return name, split or None
     path = Path(text).expanduser()
     base, _, split = str(path).rpartition(":")

@@ -41,7 +41,7 @@ class ArraySource:
     def __init__(
         self,
         pixels: Shaped[np.ndarray, "n c h w"],
-        labels: Integer[np.ndarray, "n"] | None = None,
+        labels: Integer[np.ndarray, " n"] | None = None,
         *,
         name: str,
         classes: Sequence[str] = (),
@@ -91,8 +91,12 @@ def open_source(request: Request) -> ArraySource | None:
 
 def splits(path: Path) -> list[str]:
     """The splits of an `.npz` that holds several, as `x_train` and `x_test`, or `train_images` and so on."""
-    with zipfile.ZipFile(path) as archive:
-        keys = [name.removesuffix(".npy") for name in archive.namelist()]
+    try:
+        with zipfile.ZipFile(path) as archive:
+            keys = [name.removesuffix(".npy") for name in archive.namelist()]
+    except (OSError, zipfile.BadZipFile):
+        # What is wrong with it is said when it is opened.
+        return []
     found = {}
     for key in keys:
         for image_key in IMAGE_KEYS:

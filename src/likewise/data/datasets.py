@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from copy import copy
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -22,7 +23,6 @@ from likewise.errors import UserError
 ACCEPTS = "a torch or Hugging Face dataset"
 IMAGE_KEYS = ("image", "img", "images", "pixel_values", "x")
 LABEL_KEYS = ("label", "labels", "fine_label", "target", "y")
-DEFAULT_SIZE = 96
 SAMPLED = 32
 
 
@@ -45,8 +45,9 @@ class DatasetSource:
 
     An image is a PIL picture, or one array or tensor with axes and values as `likewise.data.arrays` has them.
     Items are fetched one by one, when they are read. `size` and `channels` None are found from 32 items
-    spread over the dataset: the median shorter side, 96 at most; 1 channel if all of them are grey.
+    spread over the dataset: `pictures.usual_size`; 1 channel if all of them are grey.
     Labels are the dataset's `targets` or `labels`; without these, every item is fetched for its own.
+    Raises `UserError` for an item that cannot be fetched or decoded.
     """
 
     modality = "image"
@@ -63,7 +64,7 @@ class DatasetSource:
         if size is None or channels is None:
             spread = np.linspace(0, len(dataset) - 1, min(SAMPLED, len(dataset))).astype(int)
             shapes = [_shape(image) for image in self._images(spread.tolist())]
-            size = size or min(DEFAULT_SIZE, int(statistics.median(min(h, w) for _, h, w in shapes)))
+            size = size or pictures.usual_size([min(h, w) for _, h, w in shapes])
             channels = channels or max(c for c, _, _ in shapes)
         self.size = size
         self.channels = channels
@@ -73,38 +74,63 @@ class DatasetSource:
 
     def read(self, indices: Int[Tensor, " n"]) -> UInt8[Tensor, "n c h w"]:
         batch = torch.empty(len(indices), self.channels, self.size, self.size, dtype=torch.uint8)
-        for row, image in zip(batch, self._images(indices.tolist()), strict=True):
+        asked = indices.tolist()
+        for row, i, image in zip(batch, asked, self._images(asked), strict=True):
             if isinstance(image, Image.Image):
-                row.copy_(torch.from_numpy(pictures.uniform(image, self.size, self.channels)))
+                with self._reading(i):
+                    row.copy_(torch.from_numpy(pictures.uniform(image, self.size, self.channels)))
             else:
                 row.copy_(pictures.fit(image, self.size, self.channels)[0])
         return batch
 
+    def resized(self, size: int | None, channels: int | None) -> Self:
+        """The same items, made into samples of another size or with other channels (None: as they are)."""
+        other = copy(self)
+        other.size = size or self.size
+        other.channels = channels or self.channels
+        return other
+
     def labels(self) -> Int[Tensor, " len"]:
         return torch.from_numpy(self._numbered[0])
 
-    @property
+    @cached_property
     def classes(self) -> list[str]:
-        return self._numbered[1] if self._labelled() else []
+        return self._numbered[1] if self._labelled else []
 
     @cached_property
     def _numbered(self) -> tuple[Int[np.ndarray, " len"], list[str]]:
-        if not self._labelled():
+        if not self._labelled:
             raise UserError(f"{self.name} has no labels: {self._lacks()}")
         return arrays.numbered(self._values(), len(self), self.name, self._names())
 
     def _images(self, indices: list[int]) -> list[Image.Image | UInt8[Tensor, "1 c h w"]]:
-        return [_image(_part(self.dataset[i], IMAGE_KEYS, self.name), self.name) for i in indices]
+        return [_image(_part(self._item(i), IMAGE_KEYS, self._named(i)), self._named(i)) for i in indices]
 
+    def _item(self, index: int) -> Any:
+        with self._reading(index):
+            return self.dataset[index]
+
+    @contextmanager
+    def _reading(self, index: int) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            why = f"{type(error).__name__}: {pictures.reason(error)}"
+            raise UserError(f"{self._named(index)} cannot be read: {why}") from error
+
+    def _named(self, index: int) -> str:
+        return f"item {index} of {self.name}"
+
+    @cached_property
     def _labelled(self) -> bool:
-        return _listed(self.dataset) is not None or _label(self.dataset[0]) is not None
+        return _listed(self.dataset) is not None or _label(self._item(0)) is not None
 
     def _lacks(self) -> str:
         return "its items are no pairs (image, label), and it has no `targets`"
 
     def _values(self) -> Any:
         listed = _listed(self.dataset)
-        return [_label(self.dataset[i]) for i in range(len(self))] if listed is None else listed
+        return [_label(self._item(i)) for i in range(len(self))] if listed is None else listed
 
     def _names(self) -> list[str]:
         dataset = self.dataset
@@ -129,8 +155,18 @@ class HuggingFaceSource(DatasetSource):
         super().__init__(dataset.with_format(None), name=name, size=size, channels=channels)
 
     def _images(self, indices: list[int]) -> list[Image.Image | UInt8[Tensor, "1 c h w"]]:
-        return self.dataset.select_columns(self.image_column)[indices][self.image_column]
+        column = self.dataset.select_columns(self.image_column)
+        try:
+            images = column[indices][self.image_column]
+        except Exception:
+            # One by one, to say which of them it is.
+            images = []
+            for i in indices:
+                with self._reading(i):
+                    images.append(column[i][self.image_column])
+        return [_image(image, self._named(i)) for i, image in zip(indices, images, strict=True)]
 
+    @cached_property
     def _labelled(self) -> bool:
         return self.label_column is not None
 
@@ -164,7 +200,7 @@ def _part(item: Any, keys: Sequence[str], name: str) -> Any:
     if isinstance(item, Mapping):
         found = next((key for key in keys if key in item), None)
         if found is None:
-            raise UserError(f"{name}: an item has no image under {', '.join(keys)}; it has {', '.join(item)}")
+            raise UserError(f"{name} has no image under {', '.join(keys)}; it has {', '.join(map(str, item))}")
         return item[found]
     return item[0] if isinstance(item, tuple | list) and item else item
 
@@ -182,7 +218,7 @@ def _image(image: Any, name: str) -> Image.Image | UInt8[Tensor, "1 c h w"]:
     if isinstance(image, Image.Image):
         return image
     if not isinstance(image, np.ndarray | Tensor):
-        raise UserError(f"{name}: items must hold pictures, arrays or tensors, got a {type(image).__name__}")
+        raise UserError(f"{name} must hold a picture, an array or a tensor, got a {type(image).__name__}")
     rows = arrays.levels(arrays.planes(image[None], name), name)
     return torch.from_numpy(np.array(rows, order="C"))
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import statistics
 import sys
 import time
 import warnings
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -28,7 +27,6 @@ from likewise.errors import UserError, nearest
 
 ACCEPTS = "a folder of images"
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
-DEFAULT_SIZE = 96
 SAMPLED = 256
 CHUNK = 512
 # Part of every cache key: raise it when the same file would become other pixels.
@@ -37,7 +35,7 @@ DECODER = 1
 
 class File(NamedTuple):
     id: str
-    """Path relative to the folder, with "/" on every platform."""
+    """Path relative to the folder, with "/" on every platform, as it opens the file: see `printable`."""
     size: int
     modified: int
     mode: int
@@ -57,7 +55,7 @@ def open_source(request: Request) -> ImageFolder | None:
     files, unreadable = scan(folder)
     if not files:
         return None
-    name = request.data.resolve().name + (f":{request.split}" if request.split else "")
+    name = printable(request.data.resolve().name + (f":{request.split}" if request.split else ""))
     return ImageFolder(
         folder,
         files,
@@ -70,13 +68,25 @@ def open_source(request: Request) -> ImageFolder | None:
 
 
 def scan(folder: Path) -> tuple[list[File], list[tuple[str, str]]]:
-    """Every file below `folder` that is named like an image, sorted, and what could not be looked into.
-
-    Hidden files and folders are left out. Links are followed, but no folder is entered twice, so that a
-    link to a folder above ends there.
-    """
+    """Every file below `folder` that is named like an image, sorted, and what could not be looked into."""
     files: list[File] = []
     unreadable: list[tuple[str, str]] = []
+    for below, entry in walk(folder, unreadable):
+        try:
+            stat = entry.stat()
+            files.append(File(below, stat.st_size, stat.st_mtime_ns, stat.st_mode))
+        except OSError as error:
+            # A link that leads nowhere.
+            unreadable.append((below, pictures.reason(error)))
+    return sorted(files), unreadable
+
+
+def walk(folder: Path, unreadable: list[tuple[str, str]]) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """Every file below `folder` that is named like an image, by its path from there; those in no subfolder first.
+
+    Hidden files and folders are left out. Links are followed, but no folder is entered twice, so that a
+    link to a folder above ends there. What cannot be looked into is put on the list `unreadable`.
+    """
     entered: set[tuple[int, int]] = set()
     # Real folders at the left, linked ones at the right: a folder goes by its own name where it has one.
     waiting = deque([""])
@@ -102,19 +112,38 @@ def scan(folder: Path) -> tuple[list[File], list[tuple[str, str]]]:
                 elif entry.is_dir():
                     waiting.append(below + "/")
                 elif is_image:
-                    stat = entry.stat()
-                    files.append(File(below, stat.st_size, stat.st_mtime_ns, stat.st_mode))
+                    yield below, entry
             except OSError as error:
-                # A link that leads nowhere or to itself.
+                # A link that leads to itself.
                 if is_image:
                     unreadable.append((below, pictures.reason(error)))
-    return sorted(files), unreadable
+
+
+def first_classes(folder: Path) -> tuple[int, bool]:
+    """How many classes there are, counted up to two, and whether one has two files, by the names alone.
+
+    Stops as soon as that is known. (0, False) where there is no image, or one in no subfolder.
+    """
+    counts: Counter[str] = Counter()
+    for below, _ in walk(folder, []):
+        top, slash, _ = below.partition("/")
+        if not slash:
+            return 0, False
+        counts[top] += 1
+        if len(counts) > 1 and max(counts.values()) > 1:
+            break
+    return min(len(counts), 2), max(counts.values(), default=0) > 1
+
+
+def printable(name: str) -> str:
+    """A file name as text that can be written anywhere: bytes that are not UTF-8 as `\\xe9`."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 class ImageFolder:
     """The images below a folder as uint8 `(n, channels, size, size)`, read from a memory-mapped cache.
 
-    `size` None: the median shorter side of up to 256 files spread evenly over the folder, 96 at most.
+    `size` None: `pictures.usual_size` of up to 256 files spread evenly over the folder.
     `channels` None: 1 where all of those files are stored as grey (a grey palette is not), 3 otherwise.
     Labels are the first subfolder of each file.
     """
@@ -137,13 +166,14 @@ class ImageFolder:
         if size is None or channels is None:
             usual_size, usual_channels = usual(folder, files)
             size, channels = size or usual_size, channels or usual_channels
-        key = digest([DECODER, size, channels, *files])
+        # Equal names, sizes and times do not make equal pictures: each folder has a cache of its own.
+        key = digest([DECODER, folder.resolve(), size, channels, *files])
         path, said = cached(
             "images", key, lambda building: build(building, folder, files, size, channels, name, progress)
         )
-        self.skipped = sorted([*unreadable, *map(tuple, said["skipped"])])
+        self.skipped = sorted((printable(file), why) for file, why in [*unreadable, *said["skipped"]])
         left_out = {file for file, _ in said["skipped"]}
-        self.ids = [file.id for file in files if file.id not in left_out]
+        self.ids = [printable(file.id) for file in files if file.id not in left_out]
         if not self.ids:
             file, why = self.skipped[0]
             raise UserError(f"{folder}: none of its {len(files)} image files can be read ({file}: {why})")
@@ -159,9 +189,14 @@ class ImageFolder:
     @cached_property
     def classes(self) -> list[str]:
         """The subfolders in natural order; `[]` where a file lies in none."""
-        return classes_of(self.ids)
+        tops = {file.partition("/")[0] if "/" in file else "" for file in self.ids}
+        return [] if "" in tops else natural_sort(tops)
 
     def labels(self) -> Int[Tensor, " len"]:
+        return self._labels
+
+    @cached_property
+    def _labels(self) -> Int[Tensor, " len"]:
         if not self.classes:
             loose = [file for file in self.ids if "/" not in file]
             raise UserError(
@@ -170,12 +205,6 @@ class ImageFolder:
             )
         number = {name: i for i, name in enumerate(self.classes)}
         return torch.tensor([number[file.partition("/")[0]] for file in self.ids])
-
-
-def classes_of(ids: Iterable[str]) -> list[str]:
-    """The first subfolders of relative paths, in natural order; `[]` where one of them lies in no subfolder."""
-    tops = {file.partition("/")[0] if "/" in file else "" for file in ids}
-    return [] if "" in tops else natural_sort(tops)
 
 
 def usual(folder: Path, files: list[File]) -> tuple[int, int]:
@@ -188,9 +217,7 @@ def usual(folder: Path, files: list[File]) -> tuple[int, int]:
             with suppress(Exception), Image.open(path, formats=pictures.FORMATS) as picture:
                 sides.append(min(picture.size))
                 grey = grey and pictures.is_grey(picture)
-    if not sides:
-        return DEFAULT_SIZE, 3
-    return min(DEFAULT_SIZE, int(statistics.median(sides))), 1 if grey else 3
+    return pictures.usual_size(sides), 1 if grey and sides else 3
 
 
 def build(

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, Protocol, overload, runtime_checkable
 
+import numpy as np
 import torch
 from jaxtyping import Int, UInt8
 from torch import Tensor
 
 from likewise.data.pictures import fit
 from likewise.errors import UserError
+
+HELD_OUT_FRACTION = 0.2
 
 
 @runtime_checkable
@@ -84,6 +88,26 @@ class Indices(Sequence[str]):
         return str(self.range[index])
 
 
+class ChosenIds(Sequence[str]):
+    """Those of `ids` that are at `indices`, looked up when looked at."""
+
+    def __init__(self, ids: Sequence[str], indices: Int[Tensor, " n"]) -> None:
+        self.ids = ids
+        self.indices = indices.numpy()
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        if isinstance(index, slice):
+            return [self.ids[i] for i in self.indices[index].tolist()]
+        return self.ids[int(self.indices[index])]
+
+
 class Subset:
     """The samples of `source` at `indices`, in that order; ids, labels and classes stay theirs."""
 
@@ -95,9 +119,8 @@ class Subset:
         self.skipped = source.skipped
 
     @property
-    def ids(self) -> list[str]:
-        ids = self.source.ids
-        return [ids[i] for i in self.indices.tolist()]
+    def ids(self) -> Sequence[str]:
+        return ChosenIds(self.source.ids, self.indices)
 
     @property
     def classes(self) -> list[str]:
@@ -105,6 +128,9 @@ class Subset:
 
     def __len__(self) -> int:
         return len(self.indices)
+
+    def resized(self, size: int | None, channels: int | None) -> Subset:
+        return Subset(fitted(self.source, size, channels), self.indices, name=self.name)
 
     def read(self, indices: Int[Tensor, " n"]) -> UInt8[Tensor, "n c h w"]:
         return self.source.read(self.indices[indices])
@@ -153,8 +179,11 @@ class Fitted:
         self.channels = channels
         self.modality = source.modality
         self.name = source.name
-        self.ids = source.ids
         self.skipped = source.skipped
+
+    @property
+    def ids(self) -> Sequence[str]:
+        return self.source.ids
 
     @property
     def classes(self) -> list[str]:
@@ -171,52 +200,41 @@ class Fitted:
 
 
 def fitted(source: Source, size: int | None, channels: int | None) -> Source:
-    """`source` itself where its samples have that size and those channels already (None: any)."""
+    """The samples of `source` with that size and those channels (None: as they are); itself where they fit.
+
+    A source that has a method `resized(size, channels)` makes them from its originals, not from its samples.
+    """
     _, c, h, w = source.read(torch.tensor([0])).shape
-    fits = size in (None, h) and size in (None, w) and channels in (None, c)
-    return source if fits else Fitted(source, size, channels)
+    if size in (None, h) and size in (None, w) and channels in (None, c):
+        return source
+    resized = getattr(source, "resized", None)
+    return resized(size, channels) if resized else Fitted(source, size, channels)
 
 
-def labels_in(source: Source, classes: Sequence[str]) -> Int[Tensor, " len"]:
-    """The labels of `source`, numbered by the list `classes` of another source (int64).
+def hold_out(source: Source) -> tuple[Subset, Subset]:
+    """Split a labelled source into (train, test): a fifth of each class, rounded, is the test part.
 
-    Two folders may not hold the same classes, so that number 3 of one is not number 3 of the other:
-    compare by name. Raises `UserError` where `source` has a class that `classes` lacks.
+    A class of two samples or more gives at least one to each part; a class of one stays in training. Which
+    samples are the test follows from a hash of their ids: a sample more or less moves at most one other.
+    Both parts keep the order of the source. Raises `UserError` where there are no labels, or where no class
+    has two samples.
     """
-    labels = source.labels()
-    number = {name: i for i, name in enumerate(classes)}
-    unknown = [name for name in source.classes if name not in number]
-    if unknown:
-        raise UserError(
-            f"{source.name} has classes that the training labels lack: {', '.join(unknown[:5])}"
-            f"{', …' if len(unknown) > 5 else ''}"
-        )
-    return torch.tensor([number[name] for name in source.classes])[labels]
-
-
-def hold_out(source: Source, fraction: float = 0.2, seed: int = 0) -> tuple[Subset, Subset]:
-    """Split a labelled source into (train, test): `fraction` of each class, rounded, is the test part.
-
-    A class of two samples or more gives at least one to each part; a class of one stays in training.
-    The split depends on the labels, `fraction` and `seed` only; both parts keep the order of the source.
-    Raises `UserError` where there are no labels, or where no class has two samples.
-    """
-    if not 0 < fraction < 1:
-        raise UserError(f"fraction must lie between 0 and 1, got {fraction}")
-    labels = source.labels()
-    generator = torch.Generator().manual_seed(seed)
-    shuffled = torch.randperm(len(labels), generator=generator)
-    test = torch.zeros(len(labels), dtype=torch.bool)
-    for label in labels.unique():
-        members = shuffled[labels[shuffled] == label]
-        if len(members) > 1:
-            count = min(max(round(fraction * len(members)), 1), len(members) - 1)
-            test[members[:count]] = True
-    if not test.any():
+    labels = source.labels().numpy()
+    counts = np.bincount(labels)
+    wanted = np.rint(HELD_OUT_FRACTION * counts).clip(1, (counts - 1).clip(1)) * (counts > 1)
+    if not wanted.any():
         raise UserError(f"{source.name}: nothing can be held out for a test, no class has two samples")
+    lots = np.array(
+        [int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") for name in source.ids], np.uint64
+    )
+    order = np.lexsort((lots, labels))
+    grouped = labels[order]
+    rank = np.arange(len(labels)) - (counts.cumsum() - counts)[grouped]
+    test = np.zeros(len(labels), dtype=bool)
+    test[order] = rank < wanted[grouped]
     return (
-        Subset(source, (~test).nonzero()[:, 0], name=f"{source.name}:train"),
-        Subset(source, test.nonzero()[:, 0], name=f"{source.name}:test"),
+        Subset(source, torch.from_numpy(np.flatnonzero(~test)), name=f"{source.name}:train"),
+        Subset(source, torch.from_numpy(np.flatnonzero(test)), name=f"{source.name}:test"),
     )
 
 

@@ -18,10 +18,8 @@ def adopt(module: nn.Module, view: Any) -> nn.Module:
         view: one view of a few samples, to see what comes out.
 
     Raises:
-        UserError: when the output is not a matrix with a row for each sample.
+        UserError: when the output is not a matrix with a row for each sample, or not as wide as `dim` says.
     """
-    if isinstance(getattr(module, "dim", None), int):
-        return module
     training = module.training
     with torch.no_grad():
         output = module.eval()(view)
@@ -31,5 +29,7 @@ def adopt(module: nn.Module, view: Any) -> nn.Module:
         raise UserError(
             f"the encoder must return embeddings (n, dim), got {shape}: remove its classifier, flatten its output"
         )
+    if getattr(module, "dim", output.shape[1]) != output.shape[1]:
+        raise UserError(f"the encoder's dim is {module.dim}, but its embeddings have {output.shape[1]} numbers")
     module.dim = output.shape[1]  # type: ignore[assignment]
     return module

@@ -20,9 +20,9 @@ def mlp(dim: int, *widths: int, norm: bool = True) -> nn.Sequential:
     return nn.Sequential(*layers, nn.Linear(dim, widths[-1]))
 
 
-def projector(dim: int, out: int, *, hidden: int | None = None) -> nn.Sequential:
-    """SimCLR's projection head (arXiv:2002.05709, section 4.2): one hidden layer, as wide as the encoder unless said.
+def projector(dim: int, out: int) -> nn.Sequential:
+    """SimCLR's projection head (arXiv:2002.05709, section 4.2): one hidden layer, as wide as the encoder's embedding.
 
     Input `(n, dim)`, output `(n, out)`.
     """
-    return mlp(dim, hidden or dim, out)
+    return mlp(dim, dim, out)

@@ -13,7 +13,10 @@ from torch import Tensor, nn
 
 @runtime_checkable
 class Views(Protocol):
-    """How a modality makes views of a whole batch at once (see `likewise.views`)."""
+    """How a modality makes views of a whole batch at once, on the batch's device (see `likewise.views`).
+
+    Generators are on the CPU: the same seed draws the same views whatever the device.
+    """
 
     def __call__(self, batch: Any, generator: torch.Generator) -> Any:
         """One random view of the batch."""
@@ -25,10 +28,10 @@ class Views(Protocol):
         """A light random view that keeps a sample's label, for training with labels."""
 
 
-def generator_for(*key: int, device: torch.device | str = "cpu") -> torch.Generator:
+def generator_for(*key: int) -> torch.Generator:
     """A generator that is a pure function of `key`, such as (seed, step, rank)."""
     state = np.random.SeedSequence(key).generate_state(2)
-    return torch.Generator(device).manual_seed(int(state[0]) << 31 | int(state[1]) >> 1)
+    return torch.Generator().manual_seed(int(state[0]) << 31 | int(state[1]) >> 1)
 
 
 class Method(L.LightningModule):
@@ -85,7 +88,7 @@ class Method(L.LightningModule):
         torch.manual_seed(generator_for(*key).initial_seed())  # dropout and the like, inside the networks
         # Autocast is for networks: in bfloat16 a resampling matrix would move pixels.
         with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
-            views = self.make_views(batch, generator_for(*key, device=self.device))
+            views = self.make_views(batch, generator_for(*key))
         answer = self.objective(*views)
         scalars = answer if isinstance(answer, dict) else {"loss": answer}
         self.log_dict({name: value.detach() for name, value in scalars.items()})

@@ -11,11 +11,14 @@ WAY_NAMES = {
     "scratch": "trained from scratch",
     "frozen": "frozen encoder",
     "fine-tuned": "fine-tuned encoder",
+    "frozen-knn": "nearest neighbours on frozen features",
     "untrained": "untrained encoder",
     "pixels-knn": "nearest neighbours on pixels",
     "pixels-logistic": "logistic regression on pixels",
 }
 ENCODER_WAYS = ("frozen", "fine-tuned")
+"""The ways that the answer may speak of, the first that was measured."""
+PRETRAINED_WAYS = (*ENCODER_WAYS, "frozen-knn")
 
 
 def way_name(way: str) -> str:
@@ -36,8 +39,10 @@ def with_labels(count: int | str) -> str:
 
 
 def clearly_above(a: dict[str, Any], b: dict[str, Any]) -> bool:
-    """Whether the whole 95 % interval of `a` lies above that of `b`; never, when either has no interval."""
-    return a["low"] is not None and b["high"] is not None and a["low"] > b["high"]
+    """Whether the whole 95 % interval of `a` lies above that of `b`; a row without one counts as its single value."""
+    low = a["mean"] if a["low"] is None else a["low"]
+    high = b["mean"] if b["high"] is None else b["high"]
+    return low > high
 
 
 def typical_count(evaluation: Evaluation) -> int | str:
@@ -50,52 +55,55 @@ def typical_count(evaluation: Evaluation) -> int | str:
 
 
 def answer(evaluation: Evaluation) -> str | None:
-    """What pretraining was worth against training from scratch; None when neither was measured."""
-    count = typical_count(evaluation)
-    encoder = next((way for way in ENCODER_WAYS if evaluation.summary(way, count)), None)
-    if encoder is None:
+    """What pretraining was worth against training from scratch; None when no encoder was measured."""
+    ours = _headline(evaluation)
+    if ours is None:
         return None
-    ours, scratch = evaluation.summary(encoder, count), evaluation.summary("scratch", count)
-    assert ours is not None
-    start, name = with_labels(count), f"the {way_name(encoder)}"
+    count = ours["labels_per_class"]
+    scratch = evaluation.summary("scratch", count)
+    start, name = with_labels(count), f"the {way_name(ours['way'])}"
     if scratch is None:
         majority = evaluation.facts.get("majority")
         beside = "" if majority is None else f", always naming the most frequent class {percent(majority)}"
         return f"{start} {name} is right {percent(ours['mean'])} of the time{beside}."
     decimals = 0 if abs(ours["mean"] - scratch["mean"]) >= 0.02 else 1
     right, other = percent(ours["mean"], decimals), percent(scratch["mean"], decimals)
-    if ours["low"] is None or scratch["low"] is None:
-        return (
-            f"{start} {name} is right {right} of the time, training from scratch {other}: "
-            "one trial each, so the difference is a hint, not a result."
-        )
+    both = f"{name} is right {right} of the time, training from scratch {other}"
+    if ours["seeds"] == scratch["seeds"] == 1:
+        return f"{start} {both}: one trial each, so the difference is a hint, not a result."
     if clearly_above(ours, scratch):
-        return f"{start} {name} is right {right} of the time, training from scratch {other}."
+        return f"{start} {both}."
     if clearly_above(scratch, ours):
-        return f"{start} pretraining did not pay: {name} is right {right} of the time, from scratch {other}."
-    return (
-        f"{start} there is no clear difference: {name} is right {right} of the time, "
-        f"training from scratch {other}, and their 95\u00a0% intervals overlap."
-    )
+        return f"{start} pretraining did not pay: {both}."
+    if min(ours["seeds"], scratch["seeds"]) == 1:  # with all labels nothing about a frozen encoder is random
+        seeds = max(ours["seeds"], scratch["seeds"])
+        return f"{start} there is no clear difference: {both}, and the 95\u00a0% interval of its {seeds} seeds holds both."
+    return f"{start} there is no clear difference: {both}, and their 95\u00a0% intervals overlap."
 
 
 def caveat(evaluation: Evaluation) -> str | None:
-    """The best of what needs no pretraining, when the encoder is not clearly above it; else None."""
-    count = typical_count(evaluation)
-    rows = [row for way in evaluation.ways if (row := evaluation.summary(way, count))]
-    ours = [row for row in rows if row["way"] in ENCODER_WAYS]
-    others = [row for row in rows if row["way"] not in (*ENCODER_WAYS, "scratch")]
-    if not ours or not others:
+    """The best of what needs no pretraining, when the encoder of the answer is not clearly above it; else None."""
+    encoder = _headline(evaluation)
+    if encoder is None:
         return None
-    encoder, other = (max(group, key=lambda row: row["mean"]) for group in (ours, others))
-    if encoder["low"] is None or clearly_above(encoder, other):
+    ways = [way for way in evaluation.ways if way not in (*PRETRAINED_WAYS, "scratch")]
+    others = [row for way in ways if (row := evaluation.summary(way, encoder["labels_per_class"]))]
+    other = max(others, key=lambda row: row["mean"], default=None)
+    if other is None or clearly_above(encoder, other):
         return None
     if clearly_above(other, encoder):
         relation = "does better"
     else:
         relation = "is not clearly worse" if other["mean"] < encoder["mean"] else "is no worse"
     name = way_name(other["way"])
+    single = ", one trial each" if encoder["seeds"] == other["seeds"] == 1 else ""
     return (
         f"{name[0].upper()}{name[1:]} {relation}: {percent(other['mean'], 1)} "
-        f"against {percent(encoder['mean'], 1)} of the {way_name(encoder['way'])}."
+        f"against {percent(encoder['mean'], 1)} of the {way_name(encoder['way'])}{single}."
     )
+
+
+def _headline(evaluation: Evaluation) -> dict[str, Any] | None:
+    """The result that answer and caveat speak of; None when no encoder was measured at the number of labels."""
+    count = typical_count(evaluation)
+    return next((row for way in ENCODER_WAYS if (row := evaluation.summary(way, count))), None)

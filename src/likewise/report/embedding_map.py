@@ -14,22 +14,27 @@ from likewise.atomic import write_atomically
 from likewise.report.contents import Gallery
 
 FEWEST_FOR_TSNE = 20
+SMALLEST_SPREAD = 1e-5
+"""Unit embeddings that differ less are one point: what is left are rounding errors, which a map would blow up."""
 
 
 def map_coordinates(gallery: Gallery, folder: Path) -> Float[np.ndarray, "m 2"]:
     """Plane coordinates of the gallery's embeddings, read from `folder`/map.npz if they are of this gallery.
 
-    t-SNE of cosine distances (openTSNE, started from the principal components, fixed seed); the first two
-    principal components where there are fewer than 20 samples.
+    t-SNE of the unit embeddings (openTSNE, started from the principal components, fixed seed); the first two principal
+    components where there are fewer than 20 samples; zeros where all embeddings are one point (a collapsed encoder).
     """
     cache = folder / "map.npz"
-    key = hashlib.sha256(b"1" + np.ascontiguousarray(gallery.embeddings).tobytes()).hexdigest()
+    key = hashlib.sha256(b"2" + np.ascontiguousarray(gallery.embeddings).tobytes()).hexdigest()
     unreadable = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
     with contextlib.suppress(*unreadable), np.load(cache, allow_pickle=False) as arrays:
         if str(arrays["key"]) == key:
             return arrays["coordinates"]
     unit = unit_rows(gallery.embeddings)
-    coordinates = principal(unit) if len(unit) < FEWEST_FOR_TSNE else _tsne(unit)
+    if np.ptp(unit, axis=0).max() < SMALLEST_SPREAD:
+        coordinates = np.zeros((len(unit), 2), dtype=np.float32)
+    else:
+        coordinates = principal(unit) if len(unit) < FEWEST_FOR_TSNE else _tsne(unit)
     with contextlib.suppress(OSError):  # a run on a read-only disk can still be reported on
         write_atomically(cache, lambda file: np.savez(file, key=np.array(key), coordinates=coordinates))
     return coordinates
@@ -55,6 +60,7 @@ def _tsne(unit: Float[np.ndarray, "m dim"]) -> Float[np.ndarray, "m 2"]:
     from openTSNE import TSNE
 
     perplexity = min(30.0, (len(unit) - 1) / 3)
+    # Euclidean distances of unit vectors order them as cosines do, and a zero vector is no exception to them.
     # One job: on galleries of thousands, threads gain little, and on a busy machine they wait for each other.
-    tsne = TSNE(perplexity=perplexity, metric="cosine", initialization="pca", random_state=0, n_jobs=1)
+    tsne = TSNE(perplexity=perplexity, metric="euclidean", initialization="pca", random_state=0, n_jobs=1)
     return np.asarray(tsne.fit(unit), dtype=np.float32)

@@ -47,7 +47,7 @@ def page_html(contents: Contents, sections: list[Section]) -> str:
     """The whole page as text."""
     files = resources.files("likewise.report")
     sheets = {sheet.name: sheet.css() for section in sections for sheet in section.sheets}
-    name = contents.config.get("source", {}).get("name") or contents.folder.name
+    name = (contents.config.get("source") or {}).get("name") or contents.folder.name
     return Template(_text(files, "page.html")).substitute(
         title=escape(f"likewise · {name}"),
         css=_text(files, "page.css") + "".join(sheets.values()),
@@ -72,7 +72,7 @@ def _head_html(contents: Contents) -> str:
     evaluation = contents.evaluation
     said = answer(evaluation) if evaluation else None
     but = caveat(evaluation) if evaluation else None
-    name = contents.config.get("source", {}).get("name") or contents.folder.name
+    name = (contents.config.get("source") or {}).get("name") or contents.folder.name
     lines = [f"<h1>{escape(said or name)}</h1>"]
     if but:
         lines.append(f'<p class="caveat">{escape(but)}</p>')

@@ -27,7 +27,7 @@ class Section:
 
 def noun(contents: Contents, count: int) -> str:
     """What to call `count` samples."""
-    modality = contents.config.get("source", {}).get("modality", "image")
+    modality = (contents.config.get("source") or {}).get("modality", "image")
     one = "image" if modality == "image" else "sample"
     return one if count == 1 else f"{one}s"
 

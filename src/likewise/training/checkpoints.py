@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import sys
 import time
 import zipfile
@@ -13,7 +12,7 @@ import lightning as L
 import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from likewise.atomic import write_atomically
+from likewise.atomic import disk_trouble, write_atomically
 from likewise.errors import UserError
 
 KEPT = 2  # the newest, and the one before it in case the newest is corrupt
@@ -26,17 +25,13 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         try:
             write_atomically(Path(path), lambda file: torch.save(checkpoint, file))
         except (OSError, RuntimeError) as error:
-            # torch wraps the file's error in its own; what the file system said is the cause
-            cause = error if isinstance(error, OSError) else error.__context__
-            full = isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-            if not full and not isinstance(error, OSError):
+            reason = disk_trouble(error)
+            if reason is None:
                 raise
             last = newest(Path(path).parent)
             kept = f"the last good checkpoint stays: {last}" if last else "there is no earlier checkpoint"
-            reason = "the disk is full" if full else str(cause)
-            raise UserError(
-                f"could not write checkpoint {path}: {reason}; {kept}; free some space, then --resume"
-            ) from error
+            message = f"could not write checkpoint {path}: {reason}; {kept}; free some space, then --resume"
+            raise UserError(message) from error
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
         return torch.load(path, map_location="cpu", weights_only=True)

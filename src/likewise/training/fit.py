@@ -15,6 +15,7 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from likewise.data.loader import Loader, order
 from likewise.data.source import Source
@@ -64,6 +65,7 @@ def fit(
     Raises:
         UserError: batch larger than the data or too small for the method; loss NaN; disk full.
     """
+    assert recipe.batch is not None
     checkpoints = folder / "checkpoints"
     last = newest(checkpoints) if resume else None
     loader = Loader(source, batch=check_batch(recipe.batch, method, source), epochs=recipe.epochs, seed=seed)
@@ -81,11 +83,11 @@ def fit(
     fixed = source.read(order(len(source), seed=seed, epoch=recipe.epochs)[:PAIRS])
     stop = _Stop(saving)
     with _quiet():
-        trainer = L.Trainer(
+        trainer = _trainer(
             max_epochs=1,  # the loader is the whole training, one stream of steps: see Loader
             devices=devices if not devices.isdigit() else int(devices),
             strategy=strategy,
-            precision=precision,  # type: ignore[arg-type]
+            precision=precision,
             gradient_clip_val=recipe.clip,
             log_every_n_steps=every,
             logger=[history, TensorBoardLogger(folder, name="tensorboard", version="")],
@@ -107,12 +109,25 @@ def fit(
         if recipe.batch % trainer.world_size:
             raise UserError(f"batch must be divisible by the {trainer.world_size} devices, got {recipe.batch}")
         with stop.on_signals():
-            trainer.fit(method, loader, ckpt_path=last, weights_only=True)
+            try:
+                trainer.fit(method, loader, ckpt_path=last, weights_only=True)
+            except SystemExit as ended:  # what Lightning makes of a second Ctrl-C
+                raise KeyboardInterrupt from ended
     return Fitted(trainer.global_step, steps, stop.asked, line.seconds, line.images_per_second)
 
 
-def check_batch(batch: int, method: Method, source: Source) -> int:
+def _trainer(**settings: Any) -> L.Trainer:
+    """Lightning's Trainer; what it says of devices and strategies that are not here is told in one line."""
+    try:
+        return L.Trainer(**settings)
+    except (MisconfigurationException, ValueError, RuntimeError) as error:
+        asked = f"devices {settings['devices']}, strategy {settings['strategy']}"
+        raise UserError(f"this machine can't train with {asked}: {' '.join(str(error).split())}") from error
+
+
+def check_batch(batch: int | None, method: Method, source: Source) -> int:
     """The batch, if method and source allow it."""
+    assert batch is not None
     if batch > len(source):
         raise UserError(
             f"batch {batch} is larger than the data: {source.name} has {len(source)} samples; try --batch {len(source)}"

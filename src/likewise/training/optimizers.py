@@ -41,6 +41,7 @@ def optimizers(recipe: Recipe, *, steps: int, steps_per_epoch: int) -> Callable[
         elif recipe.optimizer == "lars":
             from timm.optim import Lars
 
+            groups[0]["always_adapt"] = True  # without weight decay too: timm would fall back to plain SGD
             optimizer = Lars(groups, lr=recipe.rate, momentum=recipe.momentum)
         else:
             kind = torch.optim.Adam if recipe.optimizer == "adam" else torch.optim.AdamW

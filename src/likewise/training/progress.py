@@ -24,7 +24,6 @@ class ProgressLine(L.Callback):
         self.history, self.batch, self.steps, self.show = history, batch, steps, show
         self._console = Console(stderr=True)
         self._bar: Progress | None = None
-        self._since = (time.monotonic(), 0)
         self._spoke = 0.0
         self._start = 0
         self.seconds = 0.0
@@ -37,7 +36,6 @@ class ProgressLine(L.Callback):
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._start = self._done = trainer.global_step
         self._began = time.monotonic()
-        self._since = (self._began, self._start)
         self._spoke = self._began
         if self.show and trainer.is_global_zero and sys.stderr.isatty():
             self._bar = Progress(

@@ -25,7 +25,7 @@ class Recipe:
         channels: 1 or 3; None takes the images' own.
         augment: `strong`, `mild`, `none`, or a list of operations (see `likewise.views`).
         epochs: passes over the data.
-        batch: samples a step, over all devices.
+        batch: samples a step, over all devices; None: 256, or 128 for images over 32 px on a CPU.
         optimizer: `sgd`, `adam`, `adamw` or `lars`.
         rate: learning rate at the top of its schedule.
         momentum: of SGD and LARS; Adam's first beta.
@@ -42,7 +42,7 @@ class Recipe:
     channels: int | None = None
     augment: str | list[Any] = "strong"
     epochs: int = 100
-    batch: int = 256
+    batch: int | None = None
     optimizer: str = "adamw"
     rate: float = 1e-3
     momentum: float = 0.9
@@ -58,7 +58,7 @@ class Recipe:
                 raise UserError(f"{name} must be {allowed}, got {getattr(self, name)!r}")
 
         check(self.epochs >= 1, "epochs", "at least 1")
-        check(self.batch >= 1, "batch", "at least 1")
+        check(self.batch is None or self.batch >= 1, "batch", "at least 1")
         check(self.rate > 0, "rate", "above 0")
         check(0 <= self.momentum < 1, "momentum", "from 0 to below 1")
         check(self.weight_decay >= 0, "weight_decay", "0 or more")
@@ -89,7 +89,7 @@ class Recipe:
         return Recipe.of(self.to_dict() | mine | {"options": self.options | options})
 
     def to_dict(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
 
 
 _HINTS = get_type_hints(Recipe)

@@ -16,10 +16,10 @@ OWN_SETTINGS = ("likewise", "data", "seed", "precision", "created", "seconds")
 def learned_from(contents: Contents) -> str:
     """What was learned from what, in one sentence."""
     config = contents.config
-    source = config.get("source", {})
-    method, encoder = config.get("method", {}).get("name"), config.get("encoder", {}).get("name")
-    what = f"The encoder {encoder}" if encoder else "An encoder"
-    by = f" by {method}" if method else ""
+    # An encoder of the user's own has no configuration: its entry is null.
+    method, encoder, source = (config.get(part) or {} for part in ("method", "encoder", "source"))
+    what = f"The encoder {encoder['name']}" if "name" in encoder else "An encoder"
+    by = f" by {method['name']}" if "name" in method else ""
     data = source.get("name") or config.get("data")
     on = f" on {data}" if data else ""
     return f"{what}, trained{by}{on} without labels."
@@ -27,7 +27,7 @@ def learned_from(contents: Contents) -> str:
 
 def summary_facts(contents: Contents) -> list[tuple[str, str]]:
     """(name, value) of the few numbers that the head of the page shows."""
-    config, source = contents.config, contents.config.get("source", {})
+    config, source = contents.config, contents.config.get("source") or {}
     facts: list[tuple[str, str]] = []
     if "samples" in source:
         facts.append((f"unlabelled {noun(contents, 2)}", f"{source['samples']:,}"))

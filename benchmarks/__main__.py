@@ -1,0 +1,10 @@
+"""All benchmarks, one after the other, at their quickest settings: `python -m benchmarks`, or `make bench`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+for name, options in (("startup", []), ("views", []), ("losses", ["--quick"])):
+    print(f"\n## python -m benchmarks.{name} {' '.join(options)}", flush=True)
+    subprocess.run([sys.executable, "-m", f"benchmarks.{name}", *options], check=True)

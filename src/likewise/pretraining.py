@@ -1,0 +1,211 @@
+"""A pretraining from its plan to its run: build the method, begin or resume the run, train, keep what is learned."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+
+from likewise import __version__
+from likewise.atomic import disk_trouble, write_atomically, write_json, write_text
+from likewise.encoders import adopt
+from likewise.errors import Interrupted, UserError
+from likewise.evaluation import Machine, encode
+from likewise.methods import build_method, method_options
+from likewise.modalities import prepare
+from likewise.run import Run
+from likewise.training.checkpoints import newest
+from likewise.training.fit import check_batch, fit
+from likewise.training.machine import device_name, fastest_precision, lay_out
+from likewise.training.snapshots import PAIRS
+from likewise.wording import skipped_note, tell
+
+if TYPE_CHECKING:
+    from likewise.data.source import Source
+    from likewise.methods.base import Method, Views
+    from likewise.training.recipe import Recipe
+
+GALLERY = 1000  # samples kept in a run for its map and neighbours
+
+
+class Hardware(NamedTuple):
+    """What Lightning is told about the machine; `auto` leaves the choice to measuring, or to Lightning."""
+
+    devices: str
+    precision: str
+    strategy: str
+
+
+def pretrain_encoder(
+    source: Source,
+    plan: Recipe,
+    folder: Path,
+    *,
+    data: str | None,
+    root: str | None,
+    command: str,
+    encoder: Any,
+    views: Views | None,
+    seed: int,
+    hardware: Hardware,
+    resume: bool,
+    checkpoint_minutes: float,
+    progress: bool,
+) -> Run:
+    """Train as `plan` says and leave a run in `folder`; see `likewise.pretrain`.
+
+    Args:
+        data: how to open the source again, None when it is in memory only.
+        command: the command line that asks for this, without the precision that is chosen here.
+    """
+    if len(source) < PAIRS:
+        raise UserError(f"{source.name} has {len(source)} samples: training needs at least {PAIRS}, better hundreds")
+    helper = is_helper_process()
+    progress = progress and not helper
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        plan, learner, own = _learner(source, plan, encoder, views)
+        check_batch(plan.batch, learner, source)
+        config = {
+            "likewise": __version__,
+            "data": data,
+            "source": {"name": source.name, "samples": len(source), "modality": source.modality, "root": root},
+            "recipe": plan.to_dict(),
+            "method": {"name": plan.method, "family": learner.family, "paper": learner.paper},
+            "encoder": None if own["encoder"] else getattr(learner.encoder, "config", None),
+            "views": None if own["views"] else learner.views.config(),  # type: ignore[attr-defined]
+            "seed": seed,
+        }
+        run = _resumed(folder, config, hardware) if resume or helper else None
+        begun = run is None
+        if run is None:
+            precision = hardware.precision
+            if precision == "auto":
+                precision = fastest_precision(learner, source.read(torch.arange(min(64, len(source)))))
+                command += f" --precision {precision}"
+            now = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
+            hardware = hardware._replace(precision=precision)
+            run = Run.create(folder, config | {"command": command, "created": now} | hardware._asdict())
+        elif run.finished and not helper:
+            run.load_encoder(learner.encoder)
+            run.keep(learner.encoder, learner.views)
+            return run
+        if not helper:
+            _describe(run, learner, source, plan)
+        tell(f"{source.name}: {len(source):,} samples{skipped_note(source.skipped)}", show=progress)
+        tell(f"{plan.method}, {plan.encoder}, {run.config['precision']} -> {run.path}", show=progress)
+        tell(f"views: {learner.views}", show=progress)
+        try:
+            fitted = fit(
+                learner,
+                source,
+                plan,
+                run.path,
+                seed=seed,
+                precision=run.config["precision"],
+                devices=run.config["devices"],
+                strategy=run.config["strategy"],
+                resume=resume,
+                checkpoint_minutes=checkpoint_minutes,
+                progress=progress,
+            )
+            if helper:
+                raise SystemExit(0)  # the first process has the last word
+            if fitted.interrupted:
+                where = f"stopped at step {fitted.step} of {fitted.steps}"
+                raise Interrupted(f"{where}; to go on: {run.config['command']} --resume")
+            speed = {"seconds": round(fitted.seconds, 1), "images_per_second": round(fitted.images_per_second, 1)}
+            run.config |= speed
+            run.save_config()
+            save_gallery(run, learner.encoder, source, learner.views, labelled=False)
+            run.save(learner.encoder, learner.views)
+        except UserError:
+            if begun and not run.metrics():
+                shutil.rmtree(run.path)  # nothing was trained: the corrected command shall find the place free
+            raise
+        except OSError as error:
+            if reason := disk_trouble(error):
+                last = newest(run.path / "checkpoints")
+                kept = f"the last good checkpoint stays: {last}" if last else "there is no checkpoint yet"
+                raise UserError(f"could not write into {run.path}: {reason}; {kept}; mend it, then --resume") from error
+            raise
+    return run
+
+
+def is_helper_process() -> bool:
+    """Whether Lightning started this process to be one more rank of a training that another process began."""
+    return int(os.environ.get("LOCAL_RANK", "0")) > 0
+
+
+def _learner(source: Source, plan: Recipe, encoder: Any, views: Any) -> tuple[Recipe, Method, dict[str, bool]]:
+    """The recipe with what the samples decided, the method around its encoder, and what of it is the user's own."""
+    own = {"encoder": isinstance(encoder, nn.Module), "views": views is not None}
+    if not all(own.values()):
+        plan, usual_views, build = prepare(source, plan, accelerated=device_name() != "cpu")
+        views = views if own["views"] else usual_views
+        encoder = encoder if own["encoder"] else build()
+    if own["encoder"]:
+        plan = dataclasses.replace(plan, encoder=type(encoder).__name__)
+    options = method_options(plan.method) | plan.options
+    plan = dataclasses.replace(plan, batch=plan.batch or min(256, len(source)), options=options)
+    encoder = adopt(encoder, views.plain(source.read(torch.arange(2))))
+    learner = build_method(plan.method, lay_out(encoder), plan.options)
+    learner.views = views
+    return plan, learner, own
+
+
+def _resumed(folder: Path, config: dict[str, Any], hardware: Hardware) -> Run | None:
+    """The run to go on with, if it was begun with the same configuration; None when nothing was begun."""
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return None
+    run = Run.open(folder)
+
+    def flat(config: dict[str, Any]) -> dict[str, Any]:
+        recipe = dict(config["recipe"])
+        return {"samples": config["source"]["samples"], "seed": config["seed"], **recipe.pop("options"), **recipe}
+
+    asked, begun = flat(config), flat(run.config)
+    if config["data"] and run.config["data"]:
+        asked["data"], begun["data"] = config["data"], run.config["data"]
+    if hardware.precision != "auto":
+        asked["precision"], begun["precision"] = hardware.precision, run.config["precision"]
+    for key in asked:
+        if asked[key] != begun.get(key):
+            raise UserError(
+                f"{folder} was begun with {key} {begun.get(key)!r}, not {asked[key]!r}: "
+                f"resume it as it was (`{run.config['command']} --resume`), or name another folder with --out"
+            )
+    return run
+
+
+def _describe(run: Run, learner: Method, source: Source, plan: Recipe) -> None:
+    """Keep what a person or a program may want beside the weights: chance levels, skipped files, the recipe."""
+    import yaml
+
+    write_json(run.path / "chance.json", learner.chance(plan.batch or 0))
+    write_text(run.path / "recipe.yaml", yaml.safe_dump(plan.to_dict(), sort_keys=False))
+    run.save_skipped(source.skipped)
+
+
+def save_gallery(run: Run, encoder: nn.Module, source: Source, views: Views, *, labelled: bool) -> None:
+    """Keep samples with their embeddings in the run, for its map and its neighbours."""
+    indices = torch.linspace(0, len(source) - 1, min(GALLERY, len(source))).round().long()
+    vectors = encode(encoder.cpu(), views, source, indices, machine=Machine(torch.device("cpu")))
+    ids = source.ids
+    arrays: dict[str, Any] = {
+        "embeddings": vectors.numpy(),
+        "ids": np.array([ids[i] for i in indices.tolist()]),
+    }
+    if picture := getattr(views, "picture", None):
+        parts = [picture(views.plain(source.read(part))) for part in indices.split(256)]
+        arrays["pictures"] = torch.cat(parts).numpy()
+    if labelled:
+        arrays |= {"labels": source.labels()[indices].numpy(), "classes": np.array(source.classes)}
+    write_atomically(run.path / "gallery.npz", lambda file: np.savez(file, **arrays))
