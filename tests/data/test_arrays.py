@@ -202,3 +202,5 @@ def test_damaged_and_unsafe_files(tmp_path: Path) -> None:
     np.save(tmp_path / "fine.npy", GREY)
     with pytest.raises(UserError, match="is one array and has no split 'train'"):
         open_source(f"{tmp_path / 'fine.npy'}:train")
+    with pytest.raises(UserError, match=r"text.npz cannot be read as an array: "):
+        open_source(f"{tmp_path / 'text.npz'}:train")

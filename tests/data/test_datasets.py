@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +14,8 @@ from torch.utils.data import Dataset, IterableDataset, TensorDataset
 from torch.utils.data import Subset as TorchSubset
 
 from likewise.data import open_source, splits
-from likewise.data.datasets import DatasetSource
+from likewise.data.datasets import DatasetSource, HuggingFaceSource
+from likewise.data.source import Subset
 from likewise.errors import UserError
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (5, 12, 12, 3), dtype=np.uint8)
@@ -55,13 +57,18 @@ def test_items(form: str) -> None:
     assert torch.equal(source.read(torch.tensor([4, 0, 4])), EXPECTED[[4, 0, 4]])
 
 
-def test_a_list_of_pictures_of_different_shapes() -> None:
+@pytest.mark.parametrize(("accelerated", "largest"), [(False, 64), (True, 96)])
+def test_a_list_of_pictures_of_different_shapes(
+    accelerated: bool, largest: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: accelerated)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     source = open_source([Image.new("L", (30, 20)), Image.new("RGB", (10, 20), (255, 0, 0)), Image.new("L", (40, 50))])
     batch = source.read(torch.arange(3))
     assert batch.shape == (3, 3, 20, 20)
     assert batch[:, 0].float().mean((1, 2)).tolist() == [0, 255, 0]
     grey = open_source([Image.new("L", (200, 300))])
-    assert grey.read(torch.arange(1)).shape == (1, 1, 96, 96)
+    assert grey.read(torch.arange(1)).shape == (1, 1, largest, largest)
     assert open_source(grey.dataset, size=8, channels=3).read(torch.arange(1)).shape == (1, 3, 8, 8)
 
 
@@ -94,6 +101,65 @@ def test_labels_of_items_are_read_only_when_asked_for() -> None:
     assert open_source(Items(FORMS["dict"])).classes == ["4"]
 
 
+def test_classes_fetch_no_item_twice() -> None:
+    dataset = Items(FORMS["pair"])
+    source = DatasetSource(dataset, size=12, channels=3)
+    assert [source.classes[label] for label in source.labels().tolist()] == ["1", "0", "1", "2", "1"]
+    assert dataset.fetched == [2, 1, 1, 1, 1]
+
+
+def test_part_of_a_dataset_is_decoded_at_the_size_asked_for() -> None:
+    """Not at the usual size first: what was thrown away for that does not come back."""
+    noise = np.random.default_rng(1).integers(0, 256, (4, 120, 120, 3), dtype=np.uint8)
+    source = open_source([(Image.fromarray(image), i) for i, image in enumerate(noise)])
+    assert source.size < 120
+    part = open_source(Subset(source, torch.tensor([3, 1]), name="part"), size=120, channels=3)
+    assert torch.equal(part.read(torch.arange(2)), torch.from_numpy(noise[[3, 1]]).permute(0, 3, 1, 2))
+    assert (part.name, list(part.ids), part.labels().tolist()) == ("part", ["3", "1"], [3, 1])
+    assert open_source(source, channels=1).read(torch.arange(1)).shape == (1, 1, source.size, source.size)
+    assert torch.equal(
+        open_source(source, size=120).read(torch.tensor([2]))[0], torch.tensor(noise[2]).permute(2, 0, 1)
+    )
+
+
+class Broken(Items):
+    """Item 2 cannot be fetched."""
+
+    def __getitem__(self, index: int) -> Any:
+        if index == 2:
+            raise KeyError("path")
+        return super().__getitem__(index)
+
+
+def cut() -> Image.Image:
+    file = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(file, "JPEG")
+    return Image.open(io.BytesIO(file.getvalue()[:1000]))
+
+
+@pytest.mark.parametrize(
+    ("dataset", "message"),
+    [
+        (Broken(FORMS["pil"]), "^item 2 of Broken cannot be read: KeyError: 'path'$"),
+        (Items([*FORMS["pil"][:2], cut()]), "^item 2 of Items cannot be read: OSError: image file is truncated"),
+        (
+            Items([*FORMS["pil"][:2], None]),
+            "^item 2 of Items must hold a picture, an array or a tensor, got a NoneType",
+        ),
+    ],
+)
+def test_an_item_that_cannot_be_read_is_named(dataset: Items, message: str) -> None:
+    source = DatasetSource(dataset, size=12, channels=3)
+    assert len(source.read(torch.tensor([1, 0]))) == 2
+    with pytest.raises(UserError, match=message):
+        source.read(torch.tensor([1, 2]))
+
+
+def test_an_item_without_its_label_is_named() -> None:
+    with pytest.raises(UserError, match=r"^item 2 of Broken cannot be read: KeyError: 'path'$"):
+        DatasetSource(Broken(FORMS["pair"]), size=12, channels=3).labels()
+
+
 def test_no_labels() -> None:
     source = open_source(Items(FORMS["pil"]))
     assert source.classes == []
@@ -113,7 +179,7 @@ class Stream(IterableDataset):
         (Items([]), "Items is empty"),
         ([], "list is empty"),
         (Items([{"text": "a"}]), "no image under image, img, images, pixel_values, x; it has text"),
-        (Items(["a"]), "must hold pictures, arrays or tensors, got a str"),
+        (Items(["a"]), "item 0 of Items must hold a picture, an array or a tensor, got a str"),
         (Items([np.zeros((4, 5, 6, 7))]), r"got \(1, 4, 5, 6, 7\)"),
         (Items([np.full((8, 8), 7.0)]), "must lie between 0 and 1"),
         (3.5, "cannot read samples from a float; possible are digits, mnist"),
@@ -159,6 +225,18 @@ def test_hugging_face_refusals(hugging_face: Any) -> None:
         open_source(hugging_face.to_iterable_dataset())
 
 
+def test_a_hugging_face_image_that_cannot_be_decoded_is_named(hugging_face: Any) -> None:
+    datasets = pytest.importorskip("datasets")
+    rows = {
+        "photo": [{"bytes": b"no picture", "path": None} if i == 3 else image for i, image in enumerate(FORMS["pil"])]
+    }
+    broken = datasets.Dataset.from_dict(rows, features=datasets.Features({"photo": datasets.Image()}))
+    source = HuggingFaceSource(broken, size=12, channels=3)
+    assert torch.equal(source.read(torch.tensor([4, 0])), EXPECTED[[4, 0]])
+    with pytest.raises(UserError, match=r"^item 3 of \w+ cannot be read: UnidentifiedImageError: not an image"):
+        source.read(torch.tensor([4, 3, 0]))
+
+
 def test_hugging_face_splits(hugging_face: Any) -> None:
     datasets = pytest.importorskip("datasets")
     parts = datasets.DatasetDict(train=hugging_face, validation=hugging_face.select([0]))
@@ -166,3 +244,5 @@ def test_hugging_face_splits(hugging_face: Any) -> None:
         open_source(parts)
     found = splits(parts)
     assert {role: len(part) for role, part in found.items()} == {"pretrain": 5, "train": 5, "test": 1}
+    unlabelled = datasets.DatasetDict({name: part.remove_columns("kind") for name, part in parts.items()})
+    assert set(splits(unlabelled)) == {"pretrain"}

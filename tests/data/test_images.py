@@ -74,6 +74,13 @@ def test_labels_are_the_first_subfolder_in_natural_order(folder: Path) -> None:
     assert source.labels().dtype == torch.int64
 
 
+def test_labels_are_worked_out_once(folder: Path) -> None:
+    source = open_source(folder)
+    first = source.labels()
+    source.ids = []
+    assert source.labels() is first
+
+
 def test_flat_and_loose_files_have_no_labels(folder: Path) -> None:
     save(folder / "loose.png")
     source = open_source(folder)
@@ -165,6 +172,28 @@ def test_the_cache_knows_what_has_changed(folder: Path, decodings: list[str], ch
     assert len(decodings) == len(source) == (3 if change == "removed" else 4)
     if change == "content":
         assert source.read(torch.tensor([1]))[0, 0, 0, 0] == 99
+
+
+def test_folders_alike_in_names_sizes_and_times_share_no_cache(tmp_path: Path) -> None:
+    for part, level in (("train", 10), ("test", 20)):
+        for name in ("a/0.bmp", "b/0.bmp"):
+            save(tmp_path / part / name, level=level)
+            os.utime(tmp_path / part / name, ns=(0, 0))
+    train, test = (open_source(f"{tmp_path}:{part}").read(torch.arange(2)) for part in ("train", "test"))
+    assert (train[0, 0, 0, 0], test[0, 0, 0, 0]) == (10, 20)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs file names that are no text")
+def test_file_names_that_are_not_utf8(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"f\xe9ves")
+    save(folder / os.fsdecode(b"caf\xe9") / "a.png", level=10)
+    save(folder / "thé" / os.fsdecode(b"b\xff.png"), level=20)
+    (folder / os.fsdecode(b"bad\xe9.png")).write_text("no picture")
+    for source in (open_source(folder), open_source(folder)):
+        assert source.ids == ["caf\\xe9/a.png", "thé/b\\xff.png"]
+        assert (source.name, source.classes) == ("f\\xe9ves", ["caf\\xe9", "thé"])
+        assert [file for file, _ in source.skipped] == ["bad\\xe9.png"]
+        assert source.read(torch.arange(2))[:, 0, 0, 0].tolist() == [10, 20]
 
 
 def test_bad_files_are_left_out_with_their_reasons(

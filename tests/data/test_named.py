@@ -12,7 +12,7 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from likewise.data import named, open_source, splits
+from likewise.data import is_name, named, open_source, splits
 from likewise.errors import UserError
 
 RANDOM = np.random.default_rng(0)
@@ -361,21 +361,83 @@ def test_splits(tmp_path: Path) -> None:
     assert splits("digits") == {"pretrain": "digits:train", "train": "digits:train", "test": "digits:test"}
     assert splits("stl10") == {"pretrain": "stl10:unlabeled", "train": "stl10:train", "test": "stl10:test"}
     assert splits("digits:train") == splits(tmp_path) == splits(np.zeros((2, 8, 8))) == splits("nowhere") == {}
-    for name in ("train", "val"):
-        (tmp_path / name).mkdir()
+    for name in ("train/a/0.png", "train/b/0.png", "val/b/0.png"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).touch()
     assert splits(tmp_path) == {
         "pretrain": f"{tmp_path}:train",
         "train": f"{tmp_path}:train",
         "test": f"{tmp_path}:val",
     }
     (tmp_path / "unlabeled").mkdir()
-    (tmp_path / "test").mkdir()
+    (tmp_path / "val").rename(tmp_path / "test")
+    (tmp_path / "val").mkdir()
     assert (splits(tmp_path)["pretrain"], splits(tmp_path)["test"]) == (
         f"{tmp_path}:unlabeled",
         f"{tmp_path}:test",
     )
-    np.savez(tmp_path / "a.npz", x_train=np.zeros((2, 8, 8)), x_test=np.zeros((2, 8, 8)))
+    parts = {"x_train": np.zeros((2, 8, 8)), "x_test": np.zeros((2, 8, 8))}
+    np.savez(tmp_path / "a.npz", **parts, y_train=[0, 1], y_test=[1, 1])
     assert splits(tmp_path / "a.npz")["test"] == f"{tmp_path / 'a.npz'}:test"
+    np.savez(tmp_path / "b.npz", **parts)
+    assert splits(tmp_path / "b.npz") == {"pretrain": f"{tmp_path / 'b.npz'}:train"}
+
+
+@pytest.mark.parametrize(
+    ("files", "roles"),
+    [
+        (["images/0.jpg", "images/1.jpg"], []),
+        (["0.jpg", "1.jpg"], []),
+        (["a/0.jpg", "a/1.jpg", "b/0.jpg", "loose.jpg"], []),
+        (["a/0.jpg", "b/0.jpg", "c/0.jpg"], []),
+        (["a/0.jpg", "b/0.jpg", "c/deep/0.jpg", "c/1.jpg"], ["pretrain", "train", "test"]),
+        (["a/0.jpg", "a/1.jpg", ".b/0.jpg", "c/notes.txt"], []),
+        (["train/0.png", "test/0.png"], ["pretrain"]),
+        (["train/a/0.png", "train/b/0.png", "test/0.png"], ["pretrain"]),
+        (["train/a/0.png", "train/a/1.png", "test/a/0.png"], ["pretrain"]),
+        (["train/a/0.png", "train/b/0.png", "test/a/0.png"], ["pretrain", "train", "test"]),
+    ],
+)
+def test_splits_promise_only_what_can_be_evaluated(files: list[str], roles: list[str], tmp_path: Path) -> None:
+    """Told by the names alone: the files are empty."""
+    for file in files:
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).touch()
+    found = splits(tmp_path)
+    assert list(found) == roles
+    assert set(found.values()) <= {f"{tmp_path}:train", f"{tmp_path}:test"}
+
+
+def test_splits_of_a_folder_stop_looking_when_they_know(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for i in range(20):
+        (tmp_path / f"class{i}").mkdir()
+        for j in range(2):
+            (tmp_path / f"class{i}" / f"{j}.png").touch()
+    looked = []
+    real = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: looked.append(path) or real(path))
+    assert set(splits(tmp_path)) == {"pretrain", "train", "test"}
+    assert len(looked) == 3
+
+
+@pytest.mark.parametrize("labels", [[0, 0, 0], [0, 1, 2]])
+def test_arrays_of_one_class_or_of_single_samples_have_no_splits(labels: list[int]) -> None:
+    assert splits((np.zeros((3, 8, 8), np.uint8), labels)) == {}
+
+
+def test_a_part_that_cannot_be_held_out_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "0.png").touch()
+    with pytest.raises(UserError, match="has no subfolder 'test'; it has images"):
+        open_source(f"{tmp_path}:test")
+
+
+def test_a_name_wins_over_a_folder_of_that_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "digits").mkdir()
+    assert all(is_name(data) for data in ("digits", "digits:test", "Digits", "stl10:train+unlabeled"))
+    assert not any(is_name(data) for data in ("./digits", tmp_path / "digits", Path("digits"), "minst", "", 3.5))
+    assert open_source("digits").name == "digits:train"
 
 
 def test_labelled_data_without_parts_is_held_out_by_class(tmp_path: Path) -> None:

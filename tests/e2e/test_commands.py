@@ -37,22 +37,8 @@ def shapes(tmp_path: Path) -> Path:
 
 
 def test_a_study_of_a_folder(shapes: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = [
-        "study",
-        "shapes",
-        "--labels-per-class",
-        "1",
-        "4",
-        "all",
-        "--seeds",
-        "2",
-        "--batch",
-        "16",
-        *QUICK,
-        "--out",
-        "run",
-    ]
-    assert main([*words, "--json"]) == 0
+    words = "study shapes --labels-per-class 1 4 all --seeds 2 --batch 16 --out run --json"
+    assert main([*words.split(), *QUICK]) == 0
     out, err = capsys.readouterr()
     result = json.loads(out)
     assert result["samples"] == {"train": 38, "test": 10}
@@ -61,7 +47,7 @@ def test_a_study_of_a_folder(shapes: Path, capsys: pytest.CaptureFixture[str]) -
     assert "the page: run/report.html" in err
 
     run = lw.open_run("run")
-    assert run.config["data"] == "shapes:train"
+    assert run.config["data"] == f"{shapes}:train"
     assert run.config["command"].startswith("likewise pretrain shapes:train ")
     page = Path("run/report.html").read_text()
     for name in ("bar", "block", "likewise evaluate run", "confusion"):
@@ -85,13 +71,13 @@ def test_the_commands_of_a_page_repeat_its_run(shapes: Path, capsys: pytest.Capt
     words[words.index("run")] = "again"
     assert main(words) == 0
     assert Path("again/encoder.safetensors").read_bytes() == Path("run/encoder.safetensors").read_bytes()
-    assert lw.open_run("again").config["recipe"]["options"] == {"temperature": 0.2}
+    assert lw.open_run("again").config["recipe"]["options"] == {"projection_dim": 128, "temperature": 0.2}
 
 
 def test_a_study_without_labels_is_a_training_and_a_page(shapes: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flat = shapes / "bar"
     assert main(["study", str(flat), "--batch", "8", *QUICK, "--out", "run"]) == 0
-    assert "has no labels to evaluate with: give some with --train and --test" in capsys.readouterr().err
+    assert "has no labels to evaluate with: name some with --train and --test" in capsys.readouterr().err
     assert Path("run/report.html").exists()
     assert not Path("run/evaluation.json").exists()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -22,3 +23,13 @@ def test_two_processes_train_one_encoder(likewise, tmp_path: Path) -> None:
     assert abs(metrics[0]["loss"] - run.chance["loss"]) < abs(metrics[0]["loss"] - (run.chance["loss"] - 0.69))
     assert metrics[-1]["loss"] < metrics[0]["loss"] - 0.3
     assert done.stderr.count("1,297 samples") == 1
+    assert "fault" not in done.stderr
+
+
+@pytest.mark.slow
+def test_a_study_by_two_processes_is_told_once(likewise, tmp_path: Path) -> None:
+    words = "study digits --epochs 2 --batch 128 --precision 32-true --devices 2 --labels-per-class 1 --seeds 1 --json"
+    done = likewise(*words.split())
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["test"] == "digits:test"
+    assert (tmp_path / "runs" / "digits-train-simclr" / "report.html").exists()

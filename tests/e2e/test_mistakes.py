@@ -73,7 +73,10 @@ def pictures(folder: Path, *names: str) -> Path:
         ("pretrain digits --devices many", "devices must be a whole number or auto, got 'many'"),
         ("pretrain digits --checkpoint-minutes 0", "checkpoint_minutes must be above 0, got 0"),
         ("pretrain digits:valid", "digits has no split 'valid'"),
-        ("pretrain stl10", "stl10"),
+        ("pretrain stl10", "the files of stl10 are missing: put "),
+        ("pretrain digits --seed -1", "seed must be 0 or more, got -1"),
+        ("pretrain digits --strategy foo", "this machine can't train with devices auto, strategy foo"),
+        ("views digits --out picture", "out must end in .png, got picture"),
         ("evaluate runs/none", "no run folder runs/none"),
         ("report runs/none", "no run folder runs/none"),
         ("embed runs/none digits --out x.npy", "no run folder runs/none"),
@@ -87,7 +90,7 @@ def test_mistakes_in_one_command(words: str, message: str, capsys: Text, monkeyp
 
     monkeypatch.setattr(named, "download", no_network)
     assert message in refused(capsys, *words.split())
-    assert not Path("runs").exists()
+    assert list(Path().glob("runs/*")) == []
 
 
 def test_missing_files_of_a_named_set_are_named(capsys: Text, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,15 +125,32 @@ def test_folders_that_hold_too_little(capsys: Text, tmp_path: Path) -> None:
 
 
 def test_labels_in_one_class_only(capsys: Text, tmp_path: Path, finished: Path) -> None:
-    folder = pictures(tmp_path / "one", *(f"cat/{i}.png" for i in range(9)))
-    line = refused(capsys, "evaluate", finished, "--train", folder, "--test", folder)
+    train, test = (pictures(tmp_path / part, *(f"cat/{i}.png" for i in range(9))) for part in ("a", "b"))
+    line = refused(capsys, "evaluate", finished, "--train", train, "--test", test)
     assert "cat" in line
     assert "one class" in line
 
 
 def test_data_without_labels(capsys: Text, tmp_path: Path, finished: Path) -> None:
-    folder = pictures(tmp_path / "flat", *(f"{i}.png" for i in range(9)))
-    assert "gives no labels" in refused(capsys, "evaluate", finished, "--train", folder, "--test", folder)
+    train, test = (pictures(tmp_path / part, *(f"{i}.png" for i in range(9))) for part in ("a", "b"))
+    assert "gives no labels" in refused(capsys, "evaluate", finished, "--train", train, "--test", test)
+
+
+def test_testing_on_the_labels_that_were_trained_on(capsys: Text, finished: Path) -> None:
+    line = refused(capsys, "evaluate", finished, "--train", "digits:test", "--test", "digits:test")
+    assert line == "train and test are both digits:test: test on samples that no label was drawn from"
+
+
+def test_a_study_is_told_its_mistakes_before_it_trains(capsys: Text) -> None:
+    for words in ("--labels-per-class 1 1000", "--seeds 0", "--train labeld --test digits:test"):
+        refused(capsys, "study", "digits", "--epochs", "100", *words.split())
+        assert not Path("runs").exists()
+
+
+def test_a_demo_removes_only_a_demo(capsys: Text, finished: Path) -> None:
+    line = refused(capsys, "demo", "--out", finished)
+    assert line == f"{finished} is another run, not a demo's: name another folder with --out"
+    assert finished.exists()
 
 
 def test_more_labels_than_there_are(capsys: Text, finished: Path) -> None:
@@ -153,6 +173,11 @@ def test_resuming_something_else(capsys: Text, finished: Path) -> None:
     line = refused(capsys, "pretrain", "digits", "--epochs", "1", "--rate", "0.5", "--out", finished, "--resume")
     assert f"{finished} was begun with rate 0.001, not 0.5" in line
     assert "--out" in line
+    for word, value, begun in (("temperature", "0.2", "0.5"), ("precision", "bf16-mixed", "'32-true'")):
+        line = refused(capsys, "pretrain", "digits", "--epochs", "1", f"--{word}", value, "--out", finished, "--resume")
+        assert f"was begun with {word} {begun}, not" in line
+    line = refused(capsys, "pretrain", "digits:test", "--epochs", "1", "--out", finished, "--resume")
+    assert "was begun with samples 1297, not 500" in line
 
 
 def test_a_run_that_is_incomplete_or_not_ours(capsys: Text, tmp_path: Path, finished: Path) -> None:
@@ -179,8 +204,10 @@ def test_an_evaluation_that_would_test_on_what_was_learned_from(capsys: Text, tm
     folder = pictures(tmp_path / "photos", *(f"{c}/{i}.png" for c in ("cat", "dog") for i in range(9)))
     api.pretrain(folder, epochs=1, batch=8, precision="32-true", out="run", encoder="resnet8", progress=False)
     line = refused(capsys, "evaluate", "run")
-    assert f"the encoder has learned from all of {folder}" in line
-    assert "likewise study" in line
+    assert "the encoder has learned from all of photos: name labelled data that it has not seen with --train" in line
+    assert f"likewise study {folder}" in line
+    shutil.rmtree(folder)
+    assert f"the data of run is no longer at {folder}" in refused(capsys, "evaluate", "run")
 
 
 def test_embeddings_into_an_unknown_kind_of_file(capsys: Text, finished: Path) -> None:
@@ -227,6 +254,19 @@ def test_a_full_disk(capsys: Text, monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     )
     assert "the disk is full; the last good checkpoint stays: r/checkpoints/step-00000001.ckpt" in line
     assert [path.name for path in Path("r/checkpoints").iterdir()] == ["step-00000001.ckpt"]
+
+
+def test_a_place_that_may_not_be_written_to(capsys: Text, monkeypatch: pytest.MonkeyPatch) -> None:
+    import errno
+
+    from likewise.training.history import History
+
+    def denied(self: History, *_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(History, "log_metrics", denied)
+    line = refused(capsys, "pretrain", "digits", "--epochs", "1", "--precision", "32-true", "--out", "r")
+    assert line == "could not write into r: the disk is full; there is no checkpoint yet; mend it, then --resume"
 
 
 def test_debug_shows_the_traceback(capsys: Text) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -85,6 +86,14 @@ def telltale(count: int, seed: int, name: str, classes: int = 4) -> Labelled:
     labels = np.arange(count) % classes
     batch[:, 0, 0, 0] = 20 * labels
     return Labelled(torch.from_numpy(batch), labels.tolist(), [f"c{i}" for i in range(classes)], name)
+
+
+def dense(trial: dict[str, Any], classes: int) -> np.ndarray:
+    """A trial's confusion matrix."""
+    matrix = np.zeros((classes, classes), dtype=int)
+    for true, predicted, count in trial["confusion"]:
+        matrix[true, predicted] = count
+    return matrix
 
 
 def noise(count: int, seed: int, name: str, classes: int = 4) -> Labelled:

@@ -37,9 +37,7 @@ def test_stream_reads_one_batch_at_a_time():
     assert [len(part) for part in parts] == [4, 2]
 
 
-@pytest.mark.parametrize(
-    ("shape", "dim"), [((3, 8, 8), 192), ((3, 96, 96), 972), ((1, 50, 50), 1024), ((80, 300), 960)]
-)
+@pytest.mark.parametrize(("shape", "dim"), [((3, 8, 8), 192), ((3, 96, 96), 972), ((1, 50, 50), 1024)])
 def test_large_raw_views_are_pooled(shape, dim):
     batch = torch.randint(0, 256, (2, *shape), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     features = raw_features(PixelViews(), CPU)(batch)

@@ -22,6 +22,16 @@ def test_the_optimum_is_scikit_learns(variance):
     torch.testing.assert_close(head(features).softmax(1).detach(), expected, atol=2e-3, rtol=0)
 
 
+def test_the_solvers_memory_does_not_grow_with_its_iterations(monkeypatch):
+    solvers, solver = [], torch.optim.LBFGS
+    monkeypatch.setattr(torch.optim, "LBFGS", lambda *a, **k: solvers.append(solver(*a, **k)) or solvers[0])
+    features, labels = samples(120, 12, 4, seed=0, signal=0.5)
+    fit_linear(features, labels, 4, variance=100.0)
+    (state,) = solvers[0].state.values()
+    assert state["n_iter"] > 20
+    assert len(state["old_dirs"]) == len(state["old_stps"]) == 10
+
+
 def test_separable_features_are_separated():
     features, labels = samples(200, 20, 5, seed=0, signal=4.0)
     held_out, truth = samples(100, 20, 5, seed=1, signal=4.0)

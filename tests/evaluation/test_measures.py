@@ -4,7 +4,7 @@ import torch
 from scipy import stats
 from sklearn.metrics import confusion_matrix as sklearn_confusion
 
-from likewise.evaluation.measures import class_accuracies, confusion_matrix, interval, summarise
+from likewise.evaluation.measures import class_accuracies, confusion_matrix, entries, interval, summarise
 
 
 @pytest.mark.parametrize("values", [[0.6, 0.7, 0.65], [0.1, 0.9], [0.5] * 4 + [0.52]])
@@ -27,6 +27,11 @@ def test_confusion_is_scikit_learns_and_gives_class_accuracies():
     *accuracies, absent = class_accuracies(confusion)
     assert accuracies == pytest.approx([float((predicted[truth == c] == c).float().mean()) for c in range(3)])
     assert absent is None
+
+
+def test_entries_are_those_that_are_not_zero():
+    assert entries(torch.tensor([[2, 0, 1], [0, 0, 0], [0, 5, 0]])) == [[0, 0, 2], [0, 2, 1], [2, 1, 5]]
+    assert entries(torch.zeros(2, 2, dtype=torch.int64)) == []
 
 
 def test_summary_groups_by_way_and_label_count():

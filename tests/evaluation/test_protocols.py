@@ -4,10 +4,10 @@ import json
 import numpy as np
 import pytest
 import torch
-from evaluation_inputs import Labelled, PixelViews, SmallCNN, Telltale, digits, noise, telltale
+from evaluation_inputs import Labelled, PixelViews, SmallCNN, Telltale, dense, digits, noise, telltale
 
 from likewise.errors import UserError
-from likewise.evaluation import DEFAULT_WAYS, WAYS, evaluate_encoder
+from likewise.evaluation import DEFAULT_WAYS, WAYS, bench, evaluate_encoder
 
 
 def evaluate(encoder=None, train=None, test=None, **options):
@@ -55,7 +55,8 @@ def test_the_result_is_complete_and_json(result):
 
 def test_confusions_give_the_accuracies(result):
     for trial in result["trials"]:
-        confusion = np.array(trial["confusion"])
+        confusion = dense(trial, 4)
+        assert len(trial["confusion"]) == (confusion > 0).sum()
         assert confusion.sum(1).tolist() == [15] * 4
         assert trial["accuracy"] == pytest.approx(np.trace(confusion) / 60)
         assert trial["per_class"] == pytest.approx((np.diag(confusion) / 15).tolist())
@@ -123,7 +124,7 @@ def test_test_labels_choose_nothing():
     honest, shuffled = evaluate(test=test, **options), evaluate(test=mixed, **options)
     for one, other in zip(honest["trials"], shuffled["trials"], strict=True):
         # Column sums: how often each class was answered.
-        assert np.sum(one["confusion"], 0).tolist() == np.sum(other["confusion"], 0).tolist()
+        assert dense(one, 4).sum(0).tolist() == dense(other, 4).sum(0).tolist()
         for a, b in zip(one["curve"] or [], other["curve"] or [], strict=True):
             assert (a["train_loss"], a["train_accuracy"]) == (b["train_loss"], b["train_accuracy"])
     assert [t["confusion"] for t in honest["trials"]] != [t["confusion"] for t in shuffled["trials"]]
@@ -139,6 +140,13 @@ def test_frozen_features_are_computed_once():
 
     evaluate(Counting(), ways=("frozen", "frozen-knn"), labels_per_class=(1, 3, 5), seeds=4)
     assert Counting.seen == 80 + 60
+
+
+def test_the_head_on_all_labels_is_fitted_once(monkeypatch):
+    fits = []
+    monkeypatch.setattr(bench, "choose_variance", lambda features, *_: fits.append(len(features)) or 1.0)
+    evaluate(ways=("frozen", "fine-tuned"), labels_per_class=(1, "all"), seeds=3)
+    assert sorted(fits) == [4, 4, 4, 80]
 
 
 def test_raw_features_can_be_given():

@@ -182,7 +182,7 @@ def _evaluation(
         "trials": trials,
         "summary": summary,
         "command": "likewise evaluate runs/digits --train digits:train --test digits:test",
-        "settings": {"epochs": epochs},
+        "settings": {"epochs": epochs, "curve_samples": 256},
     }
 
 
@@ -219,6 +219,6 @@ def _trial(
         "accuracy": accuracy,
         "loss": None if curve is None else curve[-1]["test_loss"],
         "per_class": per_class.tolist(),
-        "confusion": confusion.tolist(),
+        "confusion": [[*place, int(confusion[*place])] for place in np.argwhere(confusion).tolist()],
         "curve": curve,
     }

@@ -98,7 +98,8 @@ def test_means_are_compared_where_there_is_no_interval() -> None:
     assert caveat(evaluation(exact, row("pixels-knn", 0.94, None, "all"))) is None
     said = caveat(evaluation(exact, row("pixels-knn", 0.96, None, "all")))
     assert said == (
-        "Nearest neighbours on pixels does better: 96.0\u00a0% against 95.0\u00a0% of the frozen encoder, one trial each."
+        "Nearest neighbours on pixels does better: "
+        "96.0\u00a0% against 95.0\u00a0% of the frozen encoder, one trial each."
     )
     said = caveat(evaluation(exact, row("untrained", 0.945, 0.01, "all")))
     assert said == "Untrained encoder is not clearly worse: 94.5\u00a0% against 95.0\u00a0% of the frozen encoder."

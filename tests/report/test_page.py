@@ -212,7 +212,9 @@ def test_the_chart_by_labels_shows_the_means_and_intervals(run: Path, page: Page
 def test_the_confusion_matrix_is_that_of_the_chosen_way_and_labels(run: Path, page: Page) -> None:
     facts = json.loads((run / "evaluation.json").read_text())
     trials = [t for t in facts["trials"] if t["way"] == "fine-tuned" and t["labels_per_class"] == 5]
-    counts = np.sum([trial["confusion"] for trial in trials], axis=0)
+    counts = np.zeros((10, 10))
+    for true, predicted, count in (entry for trial in trials for entry in trial["confusion"]):
+        counts[true, predicted] += count
     shown = page.figures["confusion"]["variants"]["fine-tuned|5"]["data"][0]["z"]
     assert np.asarray(shown) == pytest.approx(counts / counts.sum(axis=1, keepdims=True), rel=1e-3)
     bars = page.figures["per-class"]["variants"]["fine-tuned|5"]["data"][0]
@@ -228,6 +230,46 @@ def test_the_learning_curves_are_means_over_seeds(run: Path, page: Page) -> None
     traces = page.figures["curves-loss"]["variants"]["10"]["data"]
     shown = next(trace for trace in traces if trace.get("name") == "trained from scratch, test")
     assert shown["y"] == pytest.approx(means, rel=1e-4)
+
+
+def test_curves_of_epochs_and_of_iterations_share_one_axis(tmp_path: Path) -> None:
+    folder = fake_run(tmp_path, seeds=2)
+    facts = json.loads((folder / "evaluation.json").read_text())
+    for trial in facts["trials"]:
+        if trial["way"] == "frozen":
+            for point in trial["curve"]:
+                point["epoch"] = 10 * (point["epoch"] - 1)
+    (folder / "evaluation.json").write_text(json.dumps(facts))
+    page = page_of(folder)
+    plot = page.figures["curves-accuracy"]["variants"]["10"]
+    ends = {trace["name"]: (trace["x"][0], trace["x"][-1]) for trace in plot["data"] if "name" in trace}
+    assert ends["frozen encoder, test"] == (0, 1)
+    assert ends["trained from scratch, test"] == (pytest.approx(1 / 12), 1)
+    assert plot["layout"]["xaxis"]["title"]["text"] == "share of the training"
+    assert "their steps are iterations of the solver" in page.text
+    assert "measured on at most 256 samples" in page.text
+
+
+def test_classes_without_test_samples_have_no_bar(tmp_path: Path) -> None:
+    folder = fake_run(tmp_path)
+    facts = json.loads((folder / "evaluation.json").read_text())
+    for trial in facts["trials"]:
+        trial["confusion"] = [entry for entry in trial["confusion"] if entry[0] not in (2, 5)]
+    (folder / "evaluation.json").write_text(json.dumps(facts))
+    page = page_of(folder)
+    bars = page.figures["per-class"]["variants"]["frozen|all"]["data"][0]
+    assert sorted(bars["y"]) == list("01346789")
+    assert "Without test samples, and left out: 2 classes." in page.text
+
+
+def test_all_labels_are_counted_not_read_off_the_axis(tmp_path: Path) -> None:
+    folder = fake_run(tmp_path)
+    facts = json.loads((folder / "evaluation.json").read_text())
+    facts["samples"]["train"] = 80
+    (folder / "evaluation.json").write_text(json.dumps(facts))
+    page = page_of(folder)
+    assert page.figures["labels"]["variants"][""]["layout"]["xaxis"]["tickvals"][-1] == 20
+    assert "“all” is about 8 per class" in page.text
 
 
 def test_the_metrics_are_shown_raw_and_smoothed_beside_chance(run: Path, page: Page) -> None:

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_run import fake_run
+from fake_run import FINAL, fake_run
 from PIL import Image
 
 from likewise.errors import UserError
 from likewise.report import story_png
+from likewise.report.figures import moved_apart
 from likewise.report.sections.training import partners_and_others, stage_indices
-from likewise.report.story import similarity_colours
+from likewise.report.story import CHART_HEIGHT, MARGIN, TITLE_HEIGHT, similarity_colours
 
 
 def picture(path: Path) -> np.ndarray:
@@ -35,6 +36,21 @@ def test_the_story_is_1600_wide_and_shows_what_there_is(tmp_path: Path) -> None:
 def test_a_run_with_nothing_to_draw_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"nothing to draw yet: it lacks pairs\.npz"):
         story_png(fake_run(tmp_path, parts=("config", "metrics")), tmp_path / "story.png")
+
+
+def test_names_of_lines_near_the_ground_stay_on_the_picture(tmp_path: Path) -> None:
+    final = dict.fromkeys(FINAL, (0.01,) * 4)
+    folder = fake_run(tmp_path, parts=("config", "evaluation"), final=final)
+    story = picture(story_png(folder, tmp_path / "story.png"))
+    green = (np.abs(story[:, 1300:] - (0, 128, 92)).max(axis=-1) < 60).any(axis=1)
+    rows = np.flatnonzero((story[:, 1300:].min(axis=-1) < 200).any(axis=1))
+    assert green.any()
+    assert rows.max() < MARGIN + TITLE_HEIGHT + CHART_HEIGHT + 30
+
+
+def test_names_are_moved_apart_within_the_chart() -> None:
+    assert moved_apart([1.0, 5.0, 9.0], gap=2.0, most=10.0) == [1, 5, 9]
+    assert moved_apart([8.0, 8.0, 9.5], gap=2.0, most=10.0) == [6, 8, 10]
 
 
 def test_similarities_have_their_colours() -> None:

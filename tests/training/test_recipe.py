@@ -47,7 +47,7 @@ def test_changes_go_to_the_recipe_or_to_the_method() -> None:
         ("epochs: [", "is not YAML"),
         ("epochs: 0", "epochs must be at least 1, got 0"),
         ("epochs: many", "epochs must be a whole number, got 'many'"),
-        ("batch: 1.5", "batch must be a whole number, got 1.5"),
+        ("batch: 1.5", "batch must be a whole number or none, got 1.5"),
         ("rate: 0", "rate must be above 0, got 0"),
         ("rate: fast", "rate must be a number, got 'fast'"),
         ("momentum: 1.0", "momentum must be from 0 to below 1, got 1.0"),

@@ -133,7 +133,7 @@ def _classes(data: Any) -> tuple[int, bool]:
     from likewise.data import images
 
     if _is_folder(data):
-        return images.first_classes(data)
+        return images.count_classes(data)
     source = open_source(data, progress=False)
     if not source.classes:
         return 0, False

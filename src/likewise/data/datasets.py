@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from functools import cached_property
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
@@ -83,7 +83,7 @@ class DatasetSource:
                 row.copy_(pictures.fit(image, self.size, self.channels)[0])
         return batch
 
-    def resized(self, size: int | None, channels: int | None) -> Self:
+    def resized(self, size: int | None, channels: int | None) -> DatasetSource:
         """The same items, made into samples of another size or with other channels (None: as they are)."""
         other = copy(self)
         other.size = size or self.size

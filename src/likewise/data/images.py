@@ -6,7 +6,7 @@ import os
 import sys
 import time
 import warnings
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -119,20 +119,22 @@ def walk(folder: Path, unreadable: list[tuple[str, str]]) -> Iterator[tuple[str,
                     unreadable.append((below, pictures.reason(error)))
 
 
-def first_classes(folder: Path) -> tuple[int, bool]:
+def count_classes(folder: Path) -> tuple[int, bool]:
     """How many classes there are, counted up to two, and whether one has two files, by the names alone.
 
     Stops as soon as that is known. (0, False) where there is no image, or one in no subfolder.
     """
-    counts: Counter[str] = Counter()
+    tops: set[str] = set()
+    has_two = False
     for below, _ in walk(folder, []):
         top, slash, _ = below.partition("/")
         if not slash:
             return 0, False
-        counts[top] += 1
-        if len(counts) > 1 and max(counts.values()) > 1:
+        has_two = has_two or top in tops
+        tops.add(top)
+        if len(tops) > 1 and has_two:
             break
-    return min(len(counts), 2), max(counts.values(), default=0) > 1
+    return min(len(tops), 2), has_two
 
 
 def printable(name: str) -> str:

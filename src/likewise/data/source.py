@@ -204,6 +204,8 @@ def fitted(source: Source, size: int | None, channels: int | None) -> Source:
 
     A source that has a method `resized(size, channels)` makes them from its originals, not from its samples.
     """
+    if size is None and channels is None:
+        return source  # of whatever kind its samples are
     _, c, h, w = source.read(torch.tensor([0])).shape
     if size in (None, h) and size in (None, w) and channels in (None, c):
         return source

@@ -1,4 +1,4 @@
-"""What an encoder is worth: few-label protocols, nearest neighbours, the geometry of embeddings."""
+"""What an encoder is worth: few-label protocols, beside what it should be compared with."""
 
 from likewise.evaluation.bench import DEFAULT_WAYS, WAYS
 from likewise.evaluation.features import encode, stream

@@ -22,7 +22,7 @@ from likewise.evaluation.features import FeatureTable, Featuriser, encoder_featu
 from likewise.evaluation.inputs import EvaluationViews, LabelCount, Machine, Progress
 from likewise.evaluation.knn import choose_k, knn_classify
 from likewise.evaluation.linear import ITERATIONS, choose_variance, fit_linear
-from likewise.evaluation.measures import class_accuracies, confusion_matrix
+from likewise.evaluation.measures import class_accuracies, confusion_matrix, entries
 from likewise.evaluation.supervised import (
     FINE_TUNED_PART,
     SCRATCH,
@@ -78,7 +78,7 @@ class Bench:
 
     def __post_init__(self) -> None:
         self.curve_test = spaced(len(self.test), CURVE_SAMPLES)
-        self.frozen = lru_cache(self._frozen)
+        self.fitted = lru_cache(lambda seed, count: self.regression(self.frozen_table, seed, count))
         self.untrained_table = lru_cache(1)(self._untrained_table)
         self.ways: dict[str, Callable[[int, LabelCount], Outcome]] = {
             "scratch": self.scratch,
@@ -107,7 +107,7 @@ class Bench:
                 "accuracy": int(confusion.diagonal().sum()) / len(self.test),
                 "loss": outcome.loss,
                 "per_class": class_accuracies(confusion),
-                "confusion": confusion.tolist(),
+                "confusion": entries(confusion),
                 "curve": outcome.curve,
                 "seconds": time.perf_counter() - started,
             }
@@ -182,8 +182,9 @@ class Bench:
         )
         return self.outcome(logits(self.test_samples), curve)
 
-    def _frozen(self, seed: int, count: LabelCount) -> tuple[nn.Linear, Outcome]:
-        return self.regression(self.frozen_table, seed, count)
+    def frozen(self, seed: int, count: LabelCount) -> tuple[nn.Linear, Outcome]:
+        """The head on frozen features, from which fine-tuning starts; with all labels one serves every seed."""
+        return self.fitted(0 if count == "all" else seed, count)
 
     def regression(self, table: FeatureTable, seed: int, count: LabelCount) -> tuple[nn.Linear, Outcome]:
         """Logistic regression on features, its regularisation cross-validated on the drawn labels."""

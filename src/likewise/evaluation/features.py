@@ -33,18 +33,12 @@ def encoder_features(encoder: nn.Module, views: EvaluationViews, machine: Machin
 
 
 def raw_features(views: EvaluationViews, machine: Machine) -> Featuriser:
-    """batch -> its plain view, flattened; average-pooled when it has more than `RAW_DIM` numbers."""
+    """batch -> its plain view, flattened; an image's average-pooled when it has more than `RAW_DIM` numbers."""
 
     def featurise(batch: Any) -> Float[Tensor, "n dim"]:
         view = views.plain(batch.to(machine.device)).float()
         if view[0].numel() > RAW_DIM:
-            if view.ndim == 4:
-                view = F.adaptive_avg_pool2d(view, isqrt(RAW_DIM // view.shape[1]) or 1)
-            else:
-                channels = view[0, ..., 0].numel()
-                view = F.adaptive_avg_pool1d(
-                    view.flatten(1, -2) if view.ndim > 2 else view[:, None], max(1, RAW_DIM // channels)
-                )
+            view = F.adaptive_avg_pool2d(view, isqrt(RAW_DIM // view.shape[1]) or 1)
         return view.flatten(1)
 
     return featurise

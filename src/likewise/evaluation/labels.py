@@ -22,12 +22,11 @@ def shared_labels(train: Source, test: Source) -> tuple[list[str], Int[Tensor, "
     for role, source in (("train", train), ("test", test)):
         if not len(source):
             raise UserError(f"{role}: {source.name} holds no sample; give labelled samples")
-    train_names, test_names = _class_names(train), _class_names(test)
-    present = set(train_names)
-    classes = [name for name in train.classes if name in present]
+    train_labels, test_labels = train.labels(), test.labels()
+    classes = [train.classes[label] for label in train_labels.unique().tolist()]
     if len(classes) < 2:
         raise UserError(f"train: all labels of {train.name} are of one class ('{classes[0]}'); two or more are needed")
-    unknown = sorted(set(test_names) - present)
+    unknown = sorted({test.classes[label] for label in test_labels.unique().tolist()} - set(classes))
     if unknown:
         more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
         raise UserError(
@@ -35,16 +34,11 @@ def shared_labels(train: Source, test: Source) -> tuple[list[str], Int[Tensor, "
             f"its classes are {', '.join(classes[:10])}{', …' if len(classes) > 10 else ''}"
         )
     number = {name: position for position, name in enumerate(classes)}
-    return (
-        classes,
-        torch.tensor([number[name] for name in train_names]),
-        torch.tensor([number[name] for name in test_names]),
-    )
 
+    def renumbered(source: Source, labels: Int[Tensor, " n"]) -> Int[Tensor, " n"]:
+        return torch.tensor([number.get(name, -1) for name in source.classes])[labels]
 
-def _class_names(source: Source) -> list[str]:
-    classes = source.classes
-    return [classes[label] for label in source.labels().tolist()]
+    return classes, renumbered(train, train_labels), renumbered(test, test_labels)
 
 
 def check_label_counts(counts: list[LabelCount], labels: Int[Tensor, " train"], classes: list[str], name: str) -> None:
@@ -71,19 +65,18 @@ def draw_labels(labels: Int[Tensor, " train"], per_class: LabelCount, seed: int)
     The same seed gives nested draws: the indices for k labels per class are the first of those for any more.
     The indices go round the classes (one of each, then a second of each, …), so every prefix is stratified.
     """
-    numbers = labels.numpy()
-    chosen = []
-    for label in np.unique(numbers):
-        indices = np.random.default_rng((seed, label)).permutation(np.flatnonzero(numbers == label))
-        chosen.append(indices if per_class == "all" else indices[:per_class])
-    rank = np.concatenate([np.arange(len(indices)) for indices in chosen])
-    return torch.from_numpy(np.concatenate(chosen)[np.argsort(rank, kind="stable")])
+    shuffled = torch.from_numpy(np.random.default_rng(seed).permutation(len(labels)))
+    shuffled_labels = labels[shuffled]
+    rank = rank_in_class(shuffled_labels)
+    order = np.lexsort((shuffled_labels, rank))
+    return shuffled[order if per_class == "all" else order[rank[order] < per_class]]
 
 
 def rank_in_class(labels: Int[Tensor, " n"]) -> Int[Tensor, " n"]:
-    """How many earlier entries have the same label: the basis of stratified folds."""
+    """How many earlier entries have the same label: the basis of stratified draws and folds."""
+    by_class = labels.argsort(stable=True)
+    held = torch.bincount(labels)
+    first = held.cumsum(0) - held
     ranks = torch.empty_like(labels)
-    for label in labels.unique():
-        where = labels == label
-        ranks[where] = torch.arange(int(where.sum()))
+    ranks[by_class] = torch.arange(len(labels)) - first[labels[by_class]]
     return ranks

@@ -21,6 +21,8 @@ FOLDS = 3
 CHOICE_SAMPLES = 3000
 CHOICE_ITERATIONS = 50
 ITERATIONS = 100
+HISTORY = 10
+"""Steps that L-BFGS remembers, each as two vectors as long as the weights."""
 
 
 def fit_linear(
@@ -45,7 +47,11 @@ def fit_linear(
     nn.init.zeros_(head.bias)
     penalty = dim / (2 * variance * len(features))
     optimiser = torch.optim.LBFGS(
-        head.parameters(), tolerance_grad=1e-5, tolerance_change=1e-7, line_search_fn="strong_wolfe"
+        head.parameters(),
+        tolerance_grad=1e-5,
+        tolerance_change=1e-7,
+        history_size=HISTORY,
+        line_search_fn="strong_wolfe",
     )
 
     def closure() -> Tensor:

@@ -21,6 +21,12 @@ def confusion_matrix(
     return torch.bincount(truth * classes + predicted, minlength=classes**2).view(classes, classes)
 
 
+def entries(confusion: Int[Tensor, "classes classes"]) -> list[list[int]]:
+    """The non-zero entries of a confusion matrix, each [true, predicted, count]: few where classes are many."""
+    where = confusion.nonzero()
+    return torch.cat([where, confusion[*where.T][:, None]], dim=1).tolist()
+
+
 def class_accuracies(confusion: Int[Tensor, "classes classes"]) -> list[float | None]:
     """The part of each class's samples that was given the right class; None for a class without samples."""
     samples, right = confusion.sum(1).tolist(), confusion.diagonal().tolist()

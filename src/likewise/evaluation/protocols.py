@@ -67,9 +67,10 @@ def evaluate_encoder(
         progress: called with (samples worked through, of how many, what is being done).
 
     Returns:
-        The contents of `evaluation.json` but for "command". Accuracies are in [0, 1]. A way that
-        would give the same result for every seed (all labels, nothing random) has one trial. Reproducible to
-        the bit on a CPU, but for the seconds.
+        The contents of `evaluation.json` but for "command". Accuracies are in [0, 1]. A way that would give the same
+        result for every seed (all labels, nothing random) has one trial. A trial's "confusion" holds the non-zero
+        entries of its matrix, each [true, predicted, count]; the "epoch" of its "curve" is, for the ways that fit a
+        linear model, an iteration of the solver. Reproducible to the bit on a CPU, but for the seconds.
 
     Raises:
         UserError: for an argument or data that cannot be evaluated.

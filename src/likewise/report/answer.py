@@ -76,9 +76,10 @@ def answer(evaluation: Evaluation) -> str | None:
     if clearly_above(scratch, ours):
         return f"{start} pretraining did not pay: {both}."
     if min(ours["seeds"], scratch["seeds"]) == 1:  # with all labels nothing about a frozen encoder is random
-        seeds = max(ours["seeds"], scratch["seeds"])
-        return f"{start} there is no clear difference: {both}, and the 95\u00a0% interval of its {seeds} seeds holds both."
-    return f"{start} there is no clear difference: {both}, and their 95\u00a0% intervals overlap."
+        intervals = f"the 95\u00a0% interval of its {max(ours['seeds'], scratch['seeds'])} seeds holds both"
+    else:
+        intervals = "their 95\u00a0% intervals overlap"
+    return f"{start} there is no clear difference: {both}, and {intervals}."
 
 
 def caveat(evaluation: Evaluation) -> str | None:

@@ -87,13 +87,24 @@ class Evaluation:
         return [r for r in rows if r["way"] == way and r["labels_per_class"] == count]
 
     def curves(self, way: str, count: int | str) -> list[list[dict[str, Any]]]:
-        """Learning curves, one per seed that has one; each is a list of epochs."""
+        """Learning curves, one per seed that has one; each is a list of points."""
         return [trial["curve"] for trial in self.trials(way, count) if trial.get("curve")]
+
+    @property
+    def samples_per_class(self) -> float | None:
+        """Training samples per class on average: what "all" labels are; None where the counts are not known."""
+        samples, classes = self.facts.get("samples", {}).get("train"), self.facts.get("classes")
+        return samples / len(classes) if samples and classes else None
 
     def confusion(self, way: str, count: int | str) -> Float[np.ndarray, "k k"] | None:
         """Counts summed over seeds: rows are true classes, columns the predicted ones."""
-        matrices = [t["confusion"] for t in self.trials(way, count) if t.get("confusion")]
-        return np.sum(matrices, axis=0).astype(np.float64) if matrices else None
+        entries = [entry for trial in self.trials(way, count) for entry in trial.get("confusion") or []]
+        if not entries:
+            return None
+        true, predicted, counts = np.array(entries).T
+        matrix = np.zeros((len(self.facts["classes"]),) * 2)
+        np.add.at(matrix, (true, predicted), counts)
+        return matrix
 
 
 @dataclass

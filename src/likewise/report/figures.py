@@ -150,26 +150,31 @@ def similarity(matrix: Float[np.ndarray, "views views"]) -> Plot:
 
 
 def learning_curves(evaluation: Evaluation, ways: Sequence[str], count: int | str, metric: str) -> Plot:
-    """`metric` ("loss" or "accuracy") per epoch: test solid with the range over seeds, training dotted."""
+    """`metric` ("loss" or "accuracy") by share of the training: test solid with the range over seeds, training dotted.
+
+    A share, because the ways count differently: those that train an encoder epochs, the linear ones iterations.
+    """
     data: list[dict[str, Any]] = []
     for way in ways:
         curves = evaluation.curves(way, count)
         if not curves:
             continue
         colour, name = way_style(way)[0], escape(way_name(way))
-        epochs = np.array([row["epoch"] for row in min(curves, key=len)])
+        epochs = np.array([row["epoch"] for row in min(curves, key=len)], dtype=np.float64)
+        shares = epochs / (epochs.max() or 1.0)
         for part in ("test", "train"):
             rows = [[row[f"{part}_{metric}"] for row in curve[: len(epochs)]] for curve in curves]
             values = np.array(rows, dtype=np.float64)
             mean = values.mean(axis=0)
             if part == "test" and len(values) > 1:
-                data.append(_band(epochs, values.min(axis=0), values.max(axis=0), colour))
+                data.append(_band(shares, values.min(axis=0), values.max(axis=0), colour))
             dash, width = ("solid", 2.5) if part == "test" else ("dot", 1.5)
-            trace = _line(epochs, mean, f"{name}, {part}", colour, dash=dash, width=width)
+            trace = _line(shares, mean, f"{name}, {part}", colour, dash=dash, width=width)
             trace["hovertemplate"] = "%{y:.1%}" if metric == "accuracy" else "%{y:.3g}"
             data.append(trace)
     share = {"tickformat": ".0%", "range": [0, 1.03]} if metric == "accuracy" else {"rangemode": "tozero"}
-    layout = _layout(xaxis=_axis(title="epoch"), yaxis=_axis(**share), hovermode="x unified")
+    done = _axis(title="share of the training", tickformat=".0%", range=[0, 1])
+    layout = _layout(xaxis=done, yaxis=_axis(**share), hovermode="x unified")
     return {"data": data, "layout": layout}
 
 
@@ -217,15 +222,13 @@ def accuracy_by_labels(evaluation: Evaluation) -> Plot:
 
 
 def label_positions(evaluation: Evaluation) -> dict[int | str, float]:
-    """Where numbers of labels per class lie on the axis: "all" at the training set's mean per class."""
+    """Where numbers of labels per class lie on the axis: "all" at the training set's mean, right of the others."""
     numbers = [float(n) for n in evaluation.counts if n != "all"]
     positions: dict[int | str, float] = {n: float(n) for n in evaluation.counts if n != "all"}
     if "all" in evaluation.counts:
         last = max(numbers, default=1.0)
-        samples = evaluation.facts.get("samples", {}).get("train")
-        classes = len(evaluation.facts.get("classes", []))
-        mean = samples / classes if samples and classes else 0.0
-        positions["all"] = mean if mean > last else 2 * last
+        mean = evaluation.samples_per_class
+        positions["all"] = mean if mean is not None and mean > last else 2 * last
     return positions
 
 
@@ -433,15 +436,8 @@ def _end_labels(marks: list[tuple[str, float, str]], *, span: float, height: int
 
     `span` is the axis' range and `height` the plot's in pixels. page.js drops them where the page is narrow.
     """
-    gap = 15 * span / height
     ordered = sorted(marks, key=lambda mark: mark[1])
-    places: list[float] = []
-    for _, value, _ in ordered:
-        places.append(max(value, places[-1] + gap) if places else value)
-    ceiling = span
-    for index in reversed(range(len(places))):
-        places[index] = min(places[index], ceiling)
-        ceiling = places[index] - gap
+    places = moved_apart([value for _, value, _ in ordered], gap=15 * span / height, most=span)
     return [
         {
             "name": "end label",
@@ -457,6 +453,17 @@ def _end_labels(marks: list[tuple[str, float, str]], *, span: float, height: int
         }
         for (text, _, colour), place in zip(ordered, places, strict=True)
     ]
+
+
+def moved_apart(values: Sequence[float], *, gap: float, most: float) -> list[float]:
+    """Ascending values, moved as little upwards as leaves `gap` between them, and down again where above `most`."""
+    places: list[float] = []
+    for value in values:
+        places.append(max(value, places[-1] + gap) if places else value)
+    for index in reversed(range(len(places))):
+        places[index] = min(places[index], most)
+        most = places[index] - gap
+    return places
 
 
 def _thin(length: int) -> Int[np.ndarray, " kept"]:

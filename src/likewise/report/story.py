@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from likewise.errors import UserError
 from likewise.report.answer import answer, way_name
 from likewise.report.contents import Contents, read_contents
-from likewise.report.figures import label_positions
+from likewise.report.figures import label_positions, moved_apart
 from likewise.report.pictures import picture_image
 from likewise.report.sections.training import stage_indices
 
@@ -151,11 +151,9 @@ def _worth(contents: Contents) -> _Band | None:
         for start in range(left, right, 18):
             band.line([(start, y(majority)), (start + 9, y(majority))], MUTED, 2)
         ends.append((y(majority), "most frequent class", MUTED))
-    free = 0.0
-    for level, name, colour in sorted(ends):
-        free = max(level, free)
-        band.text(right + 14, free, name, colour, 21, anchor="lm")
-        free += 26
+    ends.sort()
+    for place, (_, name, colour) in zip(moved_apart([end[0] for end in ends], gap=26.0, most=y(0)), ends, strict=True):
+        band.text(right + 14, place, name, colour, 21, anchor="lm")
     return band
 
 

@@ -113,6 +113,10 @@ def drawn(images: UInt8[Tensor, "n c h w"]) -> bool:
 
 
 def light(operations: Iterable[Operation]) -> tuple[Operation, ...]:
-    """What keeps every label, for training with few of them: a slight crop, and the flips in `operations`."""
+    """What keeps every label, for supervised training with few of them, fitting what `operations` allow.
+
+    Where they mirror, the pictures are photographs: a slight crop and the same mirroring. Others may be symbols: the
+    mild operations of these, which make training from scratch on digits better than the crop alone.
+    """
     flips = [operation for operation in operations if isinstance(operation, HorizontalFlip)]
-    return (RandomResizedCrop(scale=(0.7, 1.0)), *flips)
+    return (RandomResizedCrop(scale=(0.7, 1.0)), *flips) if flips else SYMBOLS["mild", 0]

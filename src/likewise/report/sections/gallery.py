@@ -29,7 +29,8 @@ def embedding_map(contents: Contents) -> Section | None:
     coordinates = map_coordinates(gallery, contents.folder)
     pictures = gallery.sheet
     how = "t-SNE" if len(gallery.ids) >= FEWEST_FOR_TSNE else "principal components"
-    collapsed = " They are all one point: the encoder has collapsed." if not np.ptp(coordinates, axis=0).any() else ""
+    one_point = not np.ptp(coordinates, axis=0).any()
+    collapsed = " They are all one point: the encoder has collapsed." if one_point else ""
     coloured = " Colours are the true classes, shown only to judge the groups by." if gallery.classes else ""
     plot = Figure(
         "map",
@@ -43,7 +44,8 @@ def embedding_map(contents: Contents) -> Section | None:
             "captions": [gallery.caption(index) for index in range(len(gallery.ids))],
         },
     )
-    body = f"<p>Samples that the encoder takes for alike lie together.{collapsed}{coloured}</p>{_class_key(gallery)}{plot.html()}"
+    words = f"Samples that the encoder takes for alike lie together.{collapsed}{coloured}"
+    body = f"<p>{words}</p>{_class_key(gallery)}{plot.html()}"
     return Section("A map of the embeddings", body, [plot], [pictures] if pictures else [])
 
 

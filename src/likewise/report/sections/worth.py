@@ -18,7 +18,7 @@ MOST_CLASSES_IN_MATRIX = 100
 
 
 def curves(contents: Contents) -> Section | None:
-    """How the ways that train learn, epoch by epoch."""
+    """How the ways that train learn, from start to end."""
     evaluation = contents.evaluation
     if evaluation is None:
         return None
@@ -43,8 +43,13 @@ def curves(contents: Contents) -> Section | None:
             ("loss", "A test loss that rises while the training loss falls says the same."),
         )
     ]
+    most = evaluation.facts.get("settings", {}).get("curve_samples")
+    measured = (
+        f" Curves are measured on at most {most:,} samples, so their ends may differ from the table." if most else ""
+    )
     body = (
-        "<p>Mean over seeds, by epoch of the supervised training; the band spans the seeds.</p>"
+        "<p>Mean over seeds, by share of the supervised training; the band spans the seeds. The ways that fit a linear "
+        f"model to fixed features do not count epochs: their steps are iterations of the solver.{measured}</p>"
         f"{buttons(choice)}{key(ways)}{grid(plots, 'two')}"
     )
     return Section("How each way learns", body, plots)
@@ -72,8 +77,8 @@ def results(contents: Contents) -> Section | None:
         "Accuracy by labels per class on a logarithmic axis, with 95 % intervals: the steeper a line, the "
         "more labels its way of learning needs. Points are set a little apart sideways."
     )
-    if "all" in evaluation.counts:
-        caption += f" “all” is about {figures.label_positions(evaluation)['all']:,.0f} per class."
+    if "all" in evaluation.counts and evaluation.samples_per_class:
+        caption += f" “all” is about {evaluation.samples_per_class:,.0f} per class."
     chart = Figure("labels", caption, {"": figures.accuracy_by_labels(evaluation)}, height=400)
     return Section(TITLE, f"{body}{key(evaluation.ways, narrow=True)}{chart.html()}", [chart])
 
@@ -133,14 +138,17 @@ def mistakes(contents: Contents) -> Section | None:
     measured = [count for count in counts if any((way, count) in matrices for way, _ in options)]
     by_way = Choice("mistakes-way", "Way", options, options[0][0])
     by_labels = labels_choice("mistakes-labels", measured, measured[-1])
+    tested = np.flatnonzero(next(iter(matrices.values())).sum(axis=1))
+    names = [classes[index] for index in tested]
     bars, heats = {}, {}
     for (way, count), matrix in matrices.items():
-        totals = matrix.sum(axis=1)
-        right = np.divide(matrix.diagonal(), totals, out=np.zeros(len(totals)), where=totals > 0)
-        bars[f"{way}|{count}"] = figures.per_class(right, classes)
+        right = matrix.diagonal()[tested] / matrix.sum(axis=1)[tested]
+        bars[f"{way}|{count}"] = figures.per_class(right, names)
         heats[f"{way}|{count}"] = figures.confusion(matrix, classes)
-    shown = min(len(classes), figures.MOST_BARS)
-    many = f" The weakest and the strongest of {len(classes)}." if len(classes) > shown else ""
+    shown = min(len(tested), figures.MOST_BARS)
+    many = f" The weakest and the strongest of {len(tested)}." if len(tested) > shown else ""
+    absent = len(classes) - len(tested)
+    untested = f" Without test samples, and left out: {absent} class{'es' * (absent > 1)}." if absent else ""
     choices = [by_way, by_labels]
     plots = [
         Figure(
@@ -153,7 +161,7 @@ def mistakes(contents: Contents) -> Section | None:
         ),
         Figure(
             "per-class",
-            f"Share of each class's test samples that were named right, in %, over all seeds.{many}",
+            f"Share of each class's test samples that were named right, in %, over all seeds.{many}{untested}",
             bars,
             choices,
             height=max(240, 22 * shown + 60),

@@ -1,0 +1,121 @@
+"""The package from Python: one's own arrays, networks, views, and samples of a kind that likewise has never seen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+import likewise as lw
+
+
+@pytest.fixture(autouse=True)
+def working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIKEWISE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+
+
+QUICK: dict[str, Any] = {"epochs": 1, "batch": 16, "precision": "32-true", "progress": False}
+
+
+def network() -> nn.Module:
+    return nn.Sequential(nn.Conv2d(1, 6, 3, 2), nn.ReLU(), nn.Flatten(), nn.Linear(6 * 9, 12))
+
+
+def labelled_images() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    labels = np.arange(64) % 2
+    images = rng.integers(0, 60, (64, 8, 8)).astype(np.uint8)
+    images[labels == 1, 2:6] += 150
+    return images, labels
+
+
+def test_ones_own_network_from_array_to_page() -> None:
+    images, labels = labelled_images()
+    result = lw.study(
+        (images, labels), encoder=network(), out="run", labels_per_class=(1, "all"), seeds=2, augment="mild", **QUICK
+    )
+    assert isinstance(result, dict)
+    assert result["samples"] == {"train": 52, "test": 12}
+    assert Path("run/report.html").exists()
+    run = lw.open_run("run")
+    assert run.config["encoder"] is None
+    with pytest.raises(lw.UserError, match="weights of your own module: build it and pass it as encoder="):
+        _ = run.encoder
+    assert lw.embed(run, images, out="x.npy", encoder=network(), progress=False) == ("x.npy", 64, 12)
+    with pytest.raises(lw.UserError, match="can't be loaded"):
+        lw.embed(run, images, out="x.npy", encoder=nn.Sequential(nn.Flatten(), nn.Linear(64, 3)), progress=False)
+
+
+def test_operations_from_python_are_in_the_runs_recipe() -> None:
+    from likewise.views.spatial import HorizontalFlip, RandomResizedCrop
+
+    images, _ = labelled_images()
+    ops = [RandomResizedCrop(scale=(0.6, 1.0)), HorizontalFlip()]
+    run = lw.pretrain(images, augment=ops, out="run", **QUICK)
+    names = [next(iter(op)) for op in run.config["recipe"]["augment"]]
+    assert names == ["crop", "horizontal-flip"]
+    again = lw.pretrain(images, recipe="run/recipe.yaml", out="again", precision="32-true", progress=False)
+    assert (
+        again.path.joinpath("encoder.safetensors").read_bytes() == run.path.joinpath("encoder.safetensors").read_bytes()
+    )
+
+
+def test_a_finished_run_is_resumed_to_itself() -> None:
+    images, _ = labelled_images()
+    first = lw.pretrain(images, encoder=network(), out="run", **QUICK)
+    weights = first.path.joinpath("encoder.safetensors").read_bytes()
+    again = lw.pretrain(images, encoder=network(), out="run", resume=True, **QUICK)
+    assert again.path.joinpath("encoder.safetensors").read_bytes() == weights
+    assert torch.equal(again.encoder[0].weight, first.encoder[0].weight)
+
+
+class Vectors:
+    """A fifth modality: rows of numbers. A source, views and an encoder are all it takes."""
+
+    modality = "vector"
+    name = "vectors"
+    skipped: tuple[()] = ()
+
+    def __init__(self, samples: int, seed: int) -> None:
+        generator = torch.Generator().manual_seed(seed)
+        self.targets = torch.arange(samples) % 3
+        centres = torch.eye(3).repeat_interleave(4, 1) * 4
+        self.rows = centres[self.targets] + torch.randn(samples, 12, generator=generator)
+        self.ids = [str(i) for i in range(samples)]
+        self.classes = ["one", "two", "three"]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def read(self, indices: Tensor) -> Tensor:
+        return self.rows[indices]
+
+    def labels(self) -> Tensor:
+        return self.targets
+
+
+class Jitter:
+    def __call__(self, batch: Tensor, generator: torch.Generator) -> Tensor:
+        return batch + torch.randn(batch.shape, generator=generator)
+
+    def plain(self, batch: Tensor) -> Tensor:
+        return batch
+
+    gentle = __call__
+
+
+def test_a_modality_that_likewise_has_never_seen() -> None:
+    encoder = nn.Sequential(nn.Linear(12, 32), nn.ReLU(), nn.Linear(32, 16))
+    train, test = Vectors(120, 0), Vectors(60, 1)
+    run = lw.pretrain(train, encoder=encoder, views=Jitter(), out="run", temperature=0.2, **(QUICK | {"epochs": 20}))
+    table = lw.evaluate(run, train=train, test=test, labels_per_class=(1, 5), seeds=2, steps=20, progress=False)
+    frozen = {row["labels_per_class"]: row["mean"] for row in table["summary"] if row["way"] == "frozen"}
+    assert frozen[5] > 0.9
+    assert "frozen" in str(table)
+    assert lw.embed(run, test, out="x.parquet", progress=False).rows == 60
+    assert lw.report(run).exists()

@@ -1,0 +1,19 @@
+"""What supervised training sees: as much change as keeps a label, and no mirrored digits."""
+
+import pytest
+
+from likewise.views import ImageViews
+from likewise.views.presets import preset
+from likewise.views.spatial import HorizontalFlip, RandomResizedCrop
+
+
+@pytest.mark.parametrize("strength", ["strong", "mild", "none"])
+def test_symbols_are_trained_on_as_their_mild_preset_changes_them(strength: str) -> None:
+    views = ImageViews(preset(strength, size=8, channels=1), size=8, channels=1)
+    assert views.gentle_ops == preset("mild", size=8, channels=1)
+    assert not any(isinstance(op, HorizontalFlip) for op in views.gentle_ops)
+
+
+def test_photographs_are_trained_on_cropped_a_little_and_mirrored() -> None:
+    views = ImageViews(preset("strong", size=32, channels=3), size=32, channels=3)
+    assert views.gentle_ops == (RandomResizedCrop(scale=(0.7, 1.0)), HorizontalFlip())
