@@ -79,7 +79,6 @@ class Vectors:
 
     modality = "vector"
     name = "vectors"
-    skipped: tuple[()] = ()
 
     def __init__(self, samples: int, seed: int) -> None:
         generator = torch.Generator().manual_seed(seed)
@@ -88,6 +87,7 @@ class Vectors:
         self.rows = centres[self.targets] + torch.randn(samples, 12, generator=generator)
         self.ids = [str(i) for i in range(samples)]
         self.classes = ["one", "two", "three"]
+        self.skipped: list[tuple[str, str]] = []
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -32,7 +32,8 @@ class ImageViews:
     becomes three by repetition. A view is a pure function of the batch and the generator's state; a
     generator on the CPU serves every device.
 
-    `gentle`: the operations of the `gentle` view; by default a slight crop and the mirrorings among `ops`.
+    `gentle`: the operations of the `gentle` view; by default a slight crop and the mirrorings among `ops`, or all of
+    `ops` where none of them mirrors (see `presets.light`).
     `mean`, `std`: of the normalisation, per channel, in [0, 1]; by default ImageNet's for three channels.
     Raises `UserError` for impossible values.
     """
@@ -65,7 +66,7 @@ class ImageViews:
         return self._view(batch, self.ops, generator)
 
     def gentle(self, batch: UInt8[Tensor, "n _ _ _"], generator: torch.Generator) -> Float[Tensor, "n c s s"]:
-        """One light random view of every image that keeps its label: for supervised training."""
+        """One random view of every image that keeps its label: for supervised training."""
         return self._view(batch, self.gentle_ops, generator)
 
     def plain(self, batch: UInt8[Tensor, "n _ _ _"]) -> Float[Tensor, "n c s s"]:
