@@ -9,6 +9,8 @@ import sys
 import tomllib
 from pathlib import Path
 
+import pytest
+
 import likewise
 
 ROOT = Path(__file__).parents[1]
@@ -94,9 +96,12 @@ def test_every_public_name_is_there_and_documented() -> None:
 
 def test_packages_that_are_functions_too() -> None:
     import likewise.methods.simclr
+    import likewise.report.page
 
     assert likewise.methods()[0]["name"] == "simclr"
     assert likewise.methods.simclr.SimCLR.paper == "2002.05709"
+    with pytest.raises(likewise.UserError, match="no run folder nowhere"):
+        likewise.report("nowhere")
 
 
 def test_every_dependency_is_used_and_has_a_tested_pin() -> None:
