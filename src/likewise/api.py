@@ -269,7 +269,7 @@ def study(
     return evaluation
 
 
-def demo(*, out: str | Path = "runs/demo", seeds: int = 8, progress: bool = True) -> Evaluation | Run:
+def demo(*, out: str | Path = "runs/demo", seeds: int = 6, progress: bool = True) -> Evaluation | Run:
     """The whole story on real data that comes with the installation, in under three minutes on two cores.
 
     Args:
