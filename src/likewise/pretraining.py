@@ -23,7 +23,7 @@ from likewise.modalities import prepare
 from likewise.run import Run
 from likewise.training.checkpoints import newest
 from likewise.training.fit import check_batch, fit
-from likewise.training.machine import device_name, fastest_precision, lay_out
+from likewise.training.machine import SAMPLES, device_name, fastest_precision, lay_out
 from likewise.training.snapshots import PAIRS
 from likewise.wording import skipped_note, tell
 
@@ -88,7 +88,7 @@ def pretrain_encoder(
         if run is None:
             precision = hardware.precision
             if precision == "auto":
-                precision = fastest_precision(learner, source.read(torch.arange(min(64, len(source)))))
+                precision = fastest_precision(learner, source.read(torch.arange(min(SAMPLES, len(source)))))
                 command += f" --precision {precision}"
             now = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
             hardware = hardware._replace(precision=precision)

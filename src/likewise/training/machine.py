@@ -21,7 +21,7 @@ from likewise.data.cache import cache_folder
 from likewise.methods.base import Method, generator_for
 
 WORTH = 1.15  # bfloat16 must be this much faster: it costs three digits of the mantissa
-SAMPLES = 64  # enough to be representative, few enough to be quick
+SAMPLES = 64  # to measure with: enough to be representative, few enough to be quick
 REPEATS = 3
 
 
