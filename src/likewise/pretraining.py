@@ -22,8 +22,8 @@ from likewise.methods import build_method, method_options
 from likewise.modalities import prepare
 from likewise.run import Run
 from likewise.training.checkpoints import newest
-from likewise.training.fit import check_batch, fit
-from likewise.training.machine import SAMPLES, device_name, fastest_precision, lay_out
+from likewise.training.fit import course_of, fit
+from likewise.training.machine import device_name, fastest_precision, lay_out
 from likewise.training.snapshots import PAIRS
 from likewise.wording import skipped_note, tell
 
@@ -72,7 +72,7 @@ def pretrain_encoder(
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         plan, learner, own = _learner(source, plan, encoder, views)
-        check_batch(plan.batch, learner, source)
+        course = course_of(learner, source, plan, seed=seed)
         config = {
             "likewise": __version__,
             "data": data,
@@ -88,7 +88,7 @@ def pretrain_encoder(
         if run is None:
             precision = hardware.precision
             if precision == "auto":
-                precision = fastest_precision(learner, source.read(torch.arange(min(SAMPLES, len(source)))))
+                precision = fastest_precision(learner, course)
                 command += f" --precision {precision}"
             now = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
             hardware = hardware._replace(precision=precision)

@@ -17,7 +17,7 @@ def source() -> Source:
 
 
 def seen(loader: Loader) -> list[list[int]]:
-    return [batch[:, 0, 0, 0].tolist() for batch in loader]
+    return [batch.samples[:, 0, 0, 0].tolist() for batch in loader]
 
 
 def test_every_epoch_is_another_permutation_of_the_seed(source: Source) -> None:

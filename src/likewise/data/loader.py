@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -23,6 +23,17 @@ def order(samples: int, *, seed: int, epoch: int) -> Int[Tensor, " samples"]:
     return torch.from_numpy(np.random.default_rng((seed, epoch)).permutation(samples))
 
 
+class Batch(NamedTuple):
+    """What a training step gets."""
+
+    samples: Any
+    """Raw samples, before any randomness."""
+    indices: Int[Tensor, " n"]
+    """Where they are in the source."""
+    labels: Int[Tensor, " n"] | None = None
+    """Their classes, for a method that asks for them."""
+
+
 class Loader:
     """All batches of a training, one after the other, from any step on.
 
@@ -35,10 +46,12 @@ class Loader:
         batch: samples a step, over all processes.
         epochs: passes over the source.
         seed: of the order.
+        labelled: whether batches bring their labels; raises `UserError` where the source has none.
     """
 
-    def __init__(self, source: Source, *, batch: int, epochs: int, seed: int) -> None:
+    def __init__(self, source: Source, *, batch: int, epochs: int, seed: int, labelled: bool = False) -> None:
         self.source, self.batch, self.epochs, self.seed = source, batch, epochs, seed
+        self.labels = source.labels() if labelled else None
         self.steps_per_epoch = len(source) // batch
         self.start = 0
         self.given = 0
@@ -63,7 +76,7 @@ class Loader:
             first = within * self.batch + rank * part
             yield permutation[first : first + part]
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[Batch]:
         self.given = self.start
         ready: queue.Queue[Any] = queue.Queue(maxsize=AHEAD)
         stop = threading.Event()
@@ -80,7 +93,8 @@ class Loader:
         def read() -> None:
             try:
                 for indices in self._indices():
-                    if not put(self.source.read(indices)):
+                    labels = None if self.labels is None else self.labels[indices]
+                    if not put(Batch(self.source.read(indices), indices, labels)):
                         return
                 put(None)
             except BaseException as error:  # handed to the training, which raises it

@@ -111,7 +111,14 @@ def _vit(name: str) -> Callable[[int, int], tuple[nn.Module, int]]:
                 "use a multiple of 4 from 28, of 8 from 56 or of 16 from 112"
             )
         body: Any = timm.create_model(
-            f"{name}_patch16_224", pretrained=False, num_classes=0, in_chans=channels, img_size=size, patch_size=patch
+            f"{name}_patch16_224",
+            pretrained=False,
+            num_classes=0,
+            in_chans=channels,
+            img_size=size,
+            patch_size=patch,
+            dynamic_img_size=True,  # views of parts are smaller than those of the whole
+            dynamic_img_pad=True,
         )
         return body, body.num_features
 

@@ -9,16 +9,19 @@ from .clustering import sinkhorn, swapped_prediction
 from .contrastive import dcl, dcl_w, hcl, info_nce, nce, nt_xent, nt_xent_hardest, pair_matching, sup_con
 from .distillation import dino, dino_center, negative_cosine
 from .distributed import gather
+from .geometry import alignment, effective_rank, spread, uniformity
 from .gradient_cache import encode_cached
 from .metric import margin_contrastive, mined_triplet, triplet
 from .redundancy import barlow_twins, vicreg
 
 __all__ = [
+    "alignment",
     "barlow_twins",
     "dcl",
     "dcl_w",
     "dino",
     "dino_center",
+    "effective_rank",
     "encode_cached",
     "gather",
     "hcl",
@@ -31,8 +34,10 @@ __all__ = [
     "nt_xent_hardest",
     "pair_matching",
     "sinkhorn",
+    "spread",
     "sup_con",
     "swapped_prediction",
     "triplet",
+    "uniformity",
     "vicreg",
 ]

@@ -1,14 +1,17 @@
-"""What all methods share: make views, ask the objective, log what it says."""
+"""What all methods share: make views, encode them, ask the objective, log what it says."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import lightning as L
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+from likewise.data.loader import Batch
+from likewise.losses import encode_cached
 
 
 @runtime_checkable
@@ -19,13 +22,29 @@ class Views(Protocol):
     """
 
     def __call__(self, batch: Any, generator: torch.Generator) -> Any:
-        """One random view of the batch."""
+        """One random view of the samples."""
 
     def plain(self, batch: Any) -> Any:
         """The view without randomness, for evaluation and use."""
 
     def gentle(self, batch: Any, generator: torch.Generator) -> Any:
         """A light random view that keeps a sample's label, for training with labels."""
+
+
+class Course(NamedTuple):
+    """What a training tells its method before it begins."""
+
+    samples: int
+    """How many there are to learn from."""
+    batch: int
+    """Samples a step, over all processes."""
+    steps: int
+    steps_per_epoch: int
+    seed: int = 0
+    micro_batch: int | None = None
+    """Views that are encoded at once, with the gradients of the whole batch; None encodes them all."""
+    read: Callable[[Tensor], Any] | None = None
+    """The samples at some indices, for methods that pass over them between epochs."""
 
 
 def generator_for(*key: int) -> torch.Generator:
@@ -38,6 +57,7 @@ class Method(L.LightningModule):
     """An encoder, its heads, and what is asked of views. Subclasses write `objective`; few need more.
 
     `objective(*views)` returns the loss as a scalar, or a dict of scalars with `"loss"`; the other entries are logged.
+    It encodes with `encode`, so that a training can choose how much is encoded at once.
     """
 
     family: ClassVar[str]
@@ -51,49 +71,89 @@ class Method(L.LightningModule):
     views: Views
     """Set by whoever builds the method: it comes with the data, not with the objective."""
     smallest_batch: ClassVar[int] = 1
+    supervised: bool = False
+    """Whether batches must bring labels."""
 
     def __init__(self, encoder: nn.Module) -> None:
         super().__init__()
         self.encoder = encoder
         self.dim: int = encoder.dim  # type: ignore[assignment]
-        self.seed = 0
+        self.course = Course(samples=0, batch=0, steps=0, steps_per_epoch=0)
         self.observed: tuple[Tensor, Tensor] | None = None
         self._optimizers: Callable[[Method], Any] | None = None
 
-    def prepare(self, *, seed: int, optimizers: Callable[[Method], Any]) -> None:
-        """What training adds: the seed of all randomness, and the optimizers."""
-        self.seed, self._optimizers = seed, optimizers
+    def prepare(self, course: Course, optimizers: Callable[[Method], Any] | None = None) -> None:
+        """What a training adds before it begins. Methods that keep something for each sample make room for it here.
 
-    def make_views(self, batch: Any, generator: torch.Generator) -> tuple[Any, ...]:
-        """The views that the objective takes: two independent augmentations, unless the method says otherwise."""
-        return self.views(batch, generator), self.views(batch, generator)
+        Raises:
+            UserError: when the course does not fit the method's options.
+        """
+        self.course, self._optimizers = course, optimizers
+
+    def make_views(self, batch: Batch, generator: torch.Generator) -> tuple[Any, ...]:
+        """What the objective takes: two independent augmentations, unless the method says otherwise.
+
+        Called outside autocast and without gradients. `batch.indices` and `batch.labels` can be passed on from here.
+        """
+        return self.views(batch.samples, generator), self.views(batch.samples, generator)
 
     def objective(self, *views: Any) -> Tensor | dict[str, Tensor]:
         raise NotImplementedError
 
+    def encode(self, view: Any) -> Tensor:
+        """The encoder's embeddings `(n, dim)`, a micro-batch at a time where the training asks for it.
+
+        The gradients are those of the whole batch (see `likewise.losses.gradient_cache`, also on BatchNorm).
+        """
+        if self.course.micro_batch is None or not torch.is_grad_enabled():
+            return self.encoder(view)
+        return encode_cached(self.encoder, view, micro_batch=self.course.micro_batch)
+
     def embed(self, view: Any) -> Tensor:
         """The embeddings `(n, d)` that the objective compares: those of the head, where there is one."""
-        return self.encoder(view)
+        return self.encode(view)
 
     def observe(self, first: Tensor, second: Tensor) -> None:
         """Show matched embeddings `(n, d)` to the diagnostics, which say whether the method learns."""
         self.observed = first.detach(), second.detach()
 
     def chance(self, batch: int) -> dict[str, float]:
-        """What the logged figures would be if nothing was learned, for a batch of so many samples."""
+        """What the figures of this objective would be if nothing was learned, for a batch of so many samples.
+
+        That of the pair-matching task, which the diagnostics set every method, is known without it.
+        """
         return {}
 
-    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
-        key = (self.seed, self.global_step, self.global_rank)
+    def begin_epoch(self, epoch: int) -> None:
+        """Called before the first step of every epoch, counted from 0, in training mode and without gradients."""
+
+    def held(self, step: int) -> Iterable[nn.Parameter]:
+        """Parameters that this step, counted from 0, must leave as they are."""
+        return ()
+
+    @property
+    def progress(self) -> float:
+        """The share of the training that is done, in [0, 1]."""
+        return self.global_step / max(1, self.course.steps)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        key = (self.course.seed, self.global_step, self.global_rank)
         torch.manual_seed(generator_for(*key).initial_seed())  # dropout and the like, inside the networks
-        # Autocast is for networks: in bfloat16 a resampling matrix would move pixels.
-        with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
-            views = self.make_views(batch, generator_for(*key))
+        with torch.no_grad():
+            if self.course.steps_per_epoch and self.global_step % self.course.steps_per_epoch == 0:
+                self.begin_epoch(self.global_step // self.course.steps_per_epoch)
+            # Autocast is for networks: in bfloat16 a resampling matrix would move pixels.
+            with torch.autocast(self.device.type, enabled=False):
+                views = self.make_views(batch, generator_for(*key))
         answer = self.objective(*views)
         scalars = answer if isinstance(answer, dict) else {"loss": answer}
         self.log_dict({name: value.detach() for name, value in scalars.items()})
         return scalars["loss"]
 
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        for parameter in self.held(self.global_step):
+            parameter.grad = None
+
     def configure_optimizers(self) -> Any:
-        assert self._optimizers is not None, "call prepare() before training"
+        assert self._optimizers is not None, "call prepare() with optimizers before training"
         return self._optimizers(self)

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from likewise.data.loader import Batch
 from likewise.encoders.heads import projector
-from likewise.errors import UserError
-from likewise.losses import gather, nt_xent
-from likewise.methods.base import Method
+from likewise.errors import UserError, nearest
+from likewise.losses import dcl, dcl_w, gather, hcl, nt_xent, nt_xent_hardest, sup_con
+from likewise.methods.base import Course, Method
+from likewise.methods.parts import Temperature, check_whole
+
+LOSSES = ("nt-xent", "dcl", "dcl-w", "hcl", "hardest", "sup-con")
 
 
 class SimCLR(Method):
@@ -20,10 +26,15 @@ class SimCLR(Method):
     Args:
         encoder: view -> `(n, encoder.dim)`.
         projection_dim: length of the embeddings that are compared.
-        temperature: divides the cosine similarities; above 0.
+        temperature: divides the cosine similarities: see `likewise.methods.parts.Temperature`.
+        loss: `nt-xent`, the paper's; `dcl` or `dcl-w`, without the positive below (arXiv:2110.06848); `hcl`, hard
+            negatives weighted up (arXiv:2010.04592); `hardest`, only the hardest negatives; `sup-con`, all samples of
+            a class are positives, with the labels of the data (arXiv:2004.11362).
+        beta, tau_plus: of `hcl`: the concentration on hard negatives, and the probability of a positive among them.
+        negatives: of `hardest`: how many each view meets.
 
     Raises:
-        UserError: for a projection_dim or temperature that is not positive.
+        UserError: for an unknown loss, or a number out of its range.
     """
 
     family = "contrastive"
@@ -31,24 +42,55 @@ class SimCLR(Method):
     choose = "the place to start: simple, strong, wants batches of 256 and more"
     smallest_batch = 2
 
-    def __init__(self, encoder: nn.Module, *, projection_dim: int = 128, temperature: float = 0.5) -> None:
+    def __init__(
+        self,
+        encoder: nn.Module,
+        *,
+        projection_dim: int = 128,
+        temperature: float | str = 0.5,
+        loss: str = "nt-xent",
+        beta: float = 1.0,
+        tau_plus: float = 0.1,
+        negatives: int = 64,
+    ) -> None:
         super().__init__(encoder)
-        if not temperature > 0:
-            raise UserError(f"temperature must be above 0, got {temperature}: 0.1 to 0.5 is usual")
-        if projection_dim < 1:
-            raise UserError(f"projection_dim must be at least 1, got {projection_dim}: 128 is usual")
+        check_whole(projection_dim=projection_dim, negatives=negatives)
+        if loss not in LOSSES:
+            raise UserError(f"loss must be one of {', '.join(LOSSES)}, got {loss!r}{nearest(loss, LOSSES)}")
+        if beta < 0 or not 0 <= tau_plus < 1:
+            raise UserError(f"beta must be 0 or more and tau_plus from 0 to below 1, got {beta} and {tau_plus}")
         self.projector = projector(self.dim, projection_dim)
-        self.temperature = temperature
+        self.temperature = Temperature(temperature)
+        self.negatives = negatives if loss == "hardest" else None
+        self.supervised = loss == "sup-con"
+        self.positive_below = loss not in ("dcl", "dcl-w")
+        self.compare: Any = {
+            "nt-xent": nt_xent,
+            "dcl": dcl,
+            "dcl-w": dcl_w,
+            "hcl": partial(hcl, beta=beta, tau_plus=tau_plus),
+            "hardest": partial(nt_xent_hardest, k=negatives),
+            "sup-con": sup_con,
+        }[loss]
 
-    def objective(self, first: Any, second: Any) -> Tensor:
+    def prepare(self, course: Course, optimizers: Callable[[Method], Any] | None = None) -> None:
+        super().prepare(course, optimizers)
+        if self.negatives is not None and self.negatives > 2 * course.batch - 2:
+            raise UserError(f"negatives must be at most 2 batch - 2 = {2 * course.batch - 2}, got {self.negatives}")
+
+    def make_views(self, batch: Batch, generator: torch.Generator) -> tuple[Any, ...]:
+        views = super().make_views(batch, generator)
+        return (*views, batch.labels) if self.supervised else views
+
+    def objective(self, first: Any, second: Any, labels: Tensor | None = None) -> Tensor:
         z1, z2 = map(gather, self.embed(torch.cat([first, second])).chunk(2))
         self.observe(z1, z2)
-        return nt_xent(z1, z2, temperature=self.temperature)
+        known = {} if labels is None else {"labels": gather(labels)}
+        return self.compare(z1, z2, temperature=self.temperature(self.progress), **known)
 
     def embed(self, view: Any) -> Tensor:
-        return self.projector(self.encoder(view))
+        return self.projector(self.encode(view))
 
     def chance(self, batch: int) -> dict[str, float]:
-        candidates = 2 * batch - 1
-        guess = math.log(candidates)
-        return {"loss": guess, "cross_entropy": guess, "top1": 1 / candidates, "top5": min(1.0, 5 / candidates)}
+        others = 2 * batch - 2 + self.positive_below if self.negatives is None else self.negatives + 1
+        return {"loss": math.log(others)}

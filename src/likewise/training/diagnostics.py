@@ -23,8 +23,8 @@ class Diagnostics(L.Callback):
         assert isinstance(pl_module, Method)
         pl_module.log("rate", trainer.optimizers[0].param_groups[0]["lr"])
         if pl_module.observed is not None and trainer.global_step % self.every == 0:
-            temperature = getattr(pl_module, "temperature", 1.0)
-            pl_module.log_dict(pair_matching(*pl_module.observed, temperature=temperature))
+            matching = pair_matching(*pl_module.observed)
+            pl_module.log_dict({name: matching[name] for name in ("top1", "top5")})
 
 
 class StopAtNaN(L.Callback):

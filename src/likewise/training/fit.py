@@ -20,7 +20,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from likewise.data.loader import Loader, order
 from likewise.data.source import Source
 from likewise.errors import UserError
-from likewise.methods.base import Method
+from likewise.methods.base import Course, Method
 from likewise.training.checkpoints import AtomicCheckpointIO, Checkpoints, newest, step_of
 from likewise.training.diagnostics import Diagnostics, StopAtNaN
 from likewise.training.history import History
@@ -65,20 +65,20 @@ def fit(
     Raises:
         UserError: batch larger than the data or too small for the method; loss NaN; disk full.
     """
-    assert recipe.batch is not None
     checkpoints = folder / "checkpoints"
     last = newest(checkpoints) if resume else None
-    loader = Loader(source, batch=check_batch(recipe.batch, method, source), epochs=recipe.epochs, seed=seed)
-    steps = len(loader)
+    course = course_of(method, source, recipe, seed=seed)
+    steps, batch = course.steps, course.batch
+    loader = Loader(source, batch=batch, epochs=recipe.epochs, seed=seed, labelled=method.supervised)
+    method.prepare(course, optimizers(recipe, steps=steps, steps_per_epoch=course.steps_per_epoch))
     if last is not None and step_of(last) == steps:
         state = torch.load(last, map_location="cpu", weights_only=True)["state_dict"]
         method.load_state_dict(state)
         return Fitted(steps, steps, interrupted=False, seconds=0.0, images_per_second=0.0)
 
-    method.prepare(seed=seed, optimizers=optimizers(recipe, steps=steps, steps_per_epoch=loader.steps_per_epoch))
     every = max(1, steps // LOGGED_STEPS)
-    history = History(folder / "metrics.csv", steps_per_epoch=loader.steps_per_epoch, step=step_of(last) if last else 0)
-    line = ProgressLine(history, batch=recipe.batch, steps=steps, show=progress)
+    history = History(folder / "metrics.csv", steps_per_epoch=course.steps_per_epoch, step=step_of(last) if last else 0)
+    line = ProgressLine(history, batch=batch, steps=steps, show=progress)
     saving = Checkpoints(checkpoints, minutes=checkpoint_minutes)
     fixed = source.read(order(len(source), seed=seed, epoch=recipe.epochs)[:PAIRS])
     stop = _Stop(saving)
@@ -95,7 +95,7 @@ def fit(
                 StopAtNaN(every),
                 Diagnostics(every),
                 line,
-                Snapshots(folder, fixed, steps=steps, steps_per_epoch=loader.steps_per_epoch),
+                Snapshots(folder, fixed, steps=steps, steps_per_epoch=course.steps_per_epoch),
                 stop,
                 saving,
             ],
@@ -106,8 +106,8 @@ def fit(
             use_distributed_sampler=False,
             default_root_dir=folder,
         )
-        if recipe.batch % trainer.world_size:
-            raise UserError(f"batch must be divisible by the {trainer.world_size} devices, got {recipe.batch}")
+        if batch % trainer.world_size:
+            raise UserError(f"batch must be divisible by the {trainer.world_size} devices, got {batch}")
         with stop.on_signals():
             try:
                 trainer.fit(method, loader, ckpt_path=last, weights_only=True)
@@ -125,8 +125,13 @@ def _trainer(**settings: Any) -> L.Trainer:
         raise UserError(f"this machine can't train with {asked}: {' '.join(str(error).split())}") from error
 
 
-def check_batch(batch: int | None, method: Method, source: Source) -> int:
-    """The batch, if method and source allow it."""
+def course_of(method: Method, source: Source, recipe: Recipe, *, seed: int) -> Course:
+    """What the method is told of its training.
+
+    Raises:
+        UserError: for a batch, or a micro-batch, that method and source do not allow.
+    """
+    batch, micro = recipe.batch, recipe.micro_batch
     assert batch is not None
     if batch > len(source):
         raise UserError(
@@ -137,7 +142,10 @@ def check_batch(batch: int | None, method: Method, source: Source) -> int:
             f"batch must be at least {method.smallest_batch} for {type(method).__name__}, got {batch}: "
             "a contrastive loss needs other samples to compare with"
         )
-    return batch
+    if micro is not None and (micro > batch or batch % micro):
+        raise UserError(f"micro_batch must divide the batch, {batch}, got {micro}")
+    steps = len(source) // batch
+    return Course(len(source), batch, steps * recipe.epochs, steps, seed, micro, source.read)
 
 
 class _Stop(L.Callback):

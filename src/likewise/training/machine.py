@@ -10,7 +10,6 @@ import platform
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import torch
 from lightning.fabric.utilities import move_data_to_device
@@ -18,10 +17,11 @@ from torch import nn
 
 from likewise.atomic import write_json
 from likewise.data.cache import cache_folder
-from likewise.methods.base import Method, generator_for
+from likewise.data.loader import Batch
+from likewise.methods.base import Course, Method, generator_for
 
 WORTH = 1.15  # bfloat16 must be this much faster: it costs three digits of the mantissa
-SAMPLES = 64  # to measure with: enough to be representative, few enough to be quick
+SAMPLES = 64  # at most, to measure with: enough to be representative, few enough to be quick
 REPEATS = 3
 
 
@@ -40,7 +40,7 @@ def lay_out(module: nn.Module) -> nn.Module:
     return module
 
 
-def fastest_precision(method: Method, batch: Any) -> str:
+def fastest_precision(method: Method, course: Course) -> str:
     """`bf16-mixed` where it is clearly faster than `32-true` for a step of this method here.
 
     Measured once for each machine, method and architecture, then remembered in the cache: repeating a training repeats
@@ -55,7 +55,7 @@ def fastest_precision(method: Method, batch: Any) -> str:
     memory = cache_folder() / "precision" / f"{hashlib.sha256(name.encode()).hexdigest()[:16]}.json"
     with suppress(OSError, ValueError, KeyError):
         return json.loads(memory.read_text())["precision"]
-    seconds = {precision: _step_seconds(method, batch, device, precision) for precision in ("32-true", "bf16-mixed")}
+    seconds = {precision: _step_seconds(method, course, device, precision) for precision in ("32-true", "bf16-mixed")}
     precision = "bf16-mixed" if seconds["32-true"] > WORTH * seconds["bf16-mixed"] else "32-true"
     with suppress(OSError):  # it is measured again next time
         memory.parent.mkdir(parents=True, exist_ok=True)
@@ -63,9 +63,15 @@ def fastest_precision(method: Method, batch: Any) -> str:
     return precision
 
 
-def _step_seconds(method: Method, batch: Any, device: str, precision: str) -> float:
-    trial = copy.deepcopy(method).to(device).train()
-    batch = move_data_to_device(batch, device)
+def _step_seconds(method: Method, course: Course, device: str, precision: str) -> float:
+    assert course.read is not None
+    # A divisor of the batch: what a method keeps in memory is sized for whole batches.
+    some = next((n for n in range(SAMPLES, 7, -1) if course.batch % n == 0), course.batch)
+    trial = copy.deepcopy(method)
+    trial.prepare(course._replace(batch=some, micro_batch=None))
+    trial = trial.to(device).train()
+    indices = torch.arange(some)
+    batch = move_data_to_device(Batch(course.read(indices), indices, indices // 2), device)
     views = trial.make_views(batch, generator_for(0))
     times = []
     for _ in range(REPEATS + 1):

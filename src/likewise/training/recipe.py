@@ -26,6 +26,8 @@ class Recipe:
         augment: `strong`, `mild`, `none`, or a list of operations (see `likewise.views`).
         epochs: passes over the data.
         batch: samples a step, over all devices; None: 256, or 128 for images over 32 px on a CPU.
+        micro_batch: views that are encoded at once, for the gradients of a large batch at the memory of a small one
+            (see `likewise.losses.encode_cached`); None encodes all at once.
         optimizer: `sgd`, `adam`, `adamw` or `lars`.
         rate: learning rate at the top of its schedule.
         momentum: of SGD and LARS; Adam's first beta.
@@ -43,6 +45,7 @@ class Recipe:
     augment: str | list[Any] = "strong"
     epochs: int = 100
     batch: int | None = None
+    micro_batch: int | None = None
     optimizer: str = "adamw"
     rate: float = 1e-3
     momentum: float = 0.9
@@ -59,6 +62,7 @@ class Recipe:
 
         check(self.epochs >= 1, "epochs", "at least 1")
         check(self.batch is None or self.batch >= 1, "batch", "at least 1")
+        check(self.micro_batch is None or self.micro_batch >= 1, "micro_batch", "at least 1")
         check(self.rate > 0, "rate", "above 0")
         check(0 <= self.momentum < 1, "momentum", "from 0 to below 1")
         check(self.weight_decay >= 0, "weight_decay", "0 or more")

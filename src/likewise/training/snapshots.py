@@ -71,7 +71,7 @@ class Snapshots(L.Callback):
     def _take(self, trainer: L.Trainer, method: L.LightningModule) -> None:
         assert isinstance(method, Method)
         batch = method.transfer_batch_to_device(self.batch, method.device, 0)
-        generator = generator_for(method.seed, 1 << 40)  # no training step's key
+        generator = generator_for(method.course.seed, 1 << 40)  # no training step's key
         first, second = method.views(batch, generator), method.views(batch, generator)
         self.taken[trainer.global_step] = similarity(method, first, second).numpy()
         if not trainer.is_global_zero:

@@ -13,7 +13,7 @@ from likewise.errors import UserError
 from likewise.views.colour import Colour, ColourMap, luma
 from likewise.views.filters import Filter
 from likewise.views.operation import Number, Operation
-from likewise.views.presets import light
+from likewise.views.presets import light, parts
 from likewise.views.resample import crop_resize, resize, warp
 from likewise.views.spatial import RandomResizedCrop, Spatial, identity
 from likewise.views.specification import operations, spell
@@ -34,6 +34,7 @@ class ImageViews:
 
     `gentle`: the operations of the `gentle` view; by default a slight crop and the mirrorings among `ops`, or all of
     `ops` where none of them mirrors (see `presets.light`).
+    `local`: the operations of the `local` view; by default `ops` with smaller crops (see `presets.parts`).
     `mean`, `std`: of the normalisation, per channel, in [0, 1]; by default ImageNet's for three channels.
     Raises `UserError` for impossible values.
     """
@@ -45,6 +46,7 @@ class ImageViews:
         size: int,
         channels: int,
         gentle: Iterable[Any] | None = None,
+        local: Iterable[Any] | None = None,
         mean: Sequence[Number] | None = None,
         std: Sequence[Number] | None = None,
     ) -> None:
@@ -56,6 +58,7 @@ class ImageViews:
         self.channels = channels
         self.ops = operations(ops)
         self.gentle_ops = light(self.ops) if gentle is None else operations(gentle)
+        self.local_ops = parts(self.ops) if local is None else operations(local)
         self.mean = _per_channel("mean", MEANS[channels] if mean is None else mean, channels)
         self.std = _per_channel("std", DEVIATIONS[channels] if std is None else std, channels)
         if min(self.std) <= 0:
@@ -68,6 +71,10 @@ class ImageViews:
     def gentle(self, batch: UInt8[Tensor, "n _ _ _"], generator: torch.Generator) -> Float[Tensor, "n c s s"]:
         """One random view of every image that keeps its label: for supervised training."""
         return self._view(batch, self.gentle_ops, generator)
+
+    def local(self, batch: UInt8[Tensor, "n _ _ _"], generator: torch.Generator) -> Float[Tensor, "n c t t"]:
+        """One random view of a small part of every image, 3/7 as high and wide as a whole one (96 px beside 224)."""
+        return self._view(batch, self.local_ops, generator, max(4, round(self.size * 3 / 28) * 4))
 
     def plain(self, batch: UInt8[Tensor, "n _ _ _"]) -> Float[Tensor, "n c s s"]:
         """The images themselves, resized (antialiased) and normalised: for evaluation."""
@@ -85,6 +92,7 @@ class ImageViews:
             "channels": self.channels,
             "ops": spell(self.ops),
             "gentle": spell(self.gentle_ops),
+            "local": spell(self.local_ops),
             "mean": list(self.mean),
             "std": list(self.std),
         }
@@ -103,14 +111,19 @@ class ImageViews:
 
     @torch.no_grad()
     def _view(
-        self, batch: UInt8[Tensor, "n _ _ _"], ops: tuple[Operation, ...], generator: torch.Generator
+        self,
+        batch: UInt8[Tensor, "n _ _ _"],
+        ops: tuple[Operation, ...],
+        generator: torch.Generator,
+        size: int | None = None,
     ) -> Float[Tensor, "n c s s"]:
+        size = size or self.size
         # Half-precision products, which autocast would choose, blur positions and colours.
         with torch.autocast(batch.device.type, enabled=False):
-            images = self._resampled(batch, [op for op in ops if isinstance(op, Spatial)], generator)
+            images = self._resampled(batch, [op for op in ops if isinstance(op, Spatial)], generator, size)
             if images.shape[1] < self.channels:
                 images = images.expand(-1, self.channels, -1, -1).contiguous()
-            shape = (len(images), (self.size, self.size), generator)
+            shape = (len(images), (size, size), generator)
             if colour := [op for op in ops if isinstance(op, Colour)]:
                 colours = ColourMap.of(images)
                 for op in colour:
@@ -122,21 +135,21 @@ class ImageViews:
             return images.sub_(mean).div_(std)
 
     def _resampled(
-        self, batch: UInt8[Tensor, "n _ _ _"], spatial: list[Spatial], generator: torch.Generator
+        self, batch: UInt8[Tensor, "n _ _ _"], spatial: list[Spatial], generator: torch.Generator, size: int
     ) -> Float[Tensor, "n _ s s"]:
         """Floats in [0, 1] of the right size, with the fewest channels."""
         images = luma(batch).mul_(1 / 255) if batch.shape[1] > self.channels else batch
         if not spatial:
-            return resize(images, self.size)
+            return resize(images, size)
         height, width = images.shape[-2:]
         frame = (height, width)
         matrix = identity(len(images), generator.device)
         for op in spatial:
             matrix = matrix @ op.matrix(op.sample(len(images), frame, generator), frame)
             # A crop's outcome is square, and so is what follows it.
-            frame = (self.size, self.size) if isinstance(op, RandomResizedCrop) else frame
+            frame = (size, size) if isinstance(op, RandomResizedCrop) else frame
         resample = crop_resize if all(op.straight for op in spatial) else warp
-        return resample(images, matrix, self.size)
+        return resample(images, matrix, size)
 
 
 def _per_channel(name: str, values: Sequence[Number], channels: int) -> tuple[float, ...]:

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from likewise.evaluation.geometry import alignment, effective_rank, spread, uniformity
+from likewise.losses import alignment, effective_rank, spread, uniformity
 
 
 def cloud(n, dim, seed=0):

@@ -1,0 +1,226 @@
+"""What methods are made of besides encoder and projector: slow copies, memories, prototypes, temperatures, crops.
+
+Memories are buffers: a checkpoint holds them to the bit, and a resumed training goes on with the same ones.
+With several processes every memory holds what all of them brought.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from likewise.errors import UserError
+from likewise.losses import gather
+from likewise.methods.base import generator_for
+
+
+class MomentumCopy(nn.Module):
+    """A copy of modules, applied one after the other, that follows them slowly: a key encoder, target or teacher.
+
+    Its weights get no gradient; its BatchNorms see the batches that pass through it. Call `follow` at the beginning of
+    a step: what the last step changed is then followed, and a checkpoint between the two loses nothing.
+    """
+
+    def __init__(self, *modules: nn.Module) -> None:
+        super().__init__()
+        self.copies = nn.ModuleList(copy.deepcopy(modules)).requires_grad_(False)
+
+    @torch.no_grad()
+    def follow(self, *modules: nn.Module, momentum: float) -> None:
+        """Each weight becomes `momentum` times itself plus the rest of the module's that it is a copy of."""
+        mine: list[Tensor] = list(self.copies.parameters())
+        theirs: list[Tensor] = [p for module in modules for p in module.parameters()]
+        torch._foreach_lerp_(mine, theirs, 1 - momentum)
+
+    @torch.no_grad()
+    def forward(self, view: Any) -> Tensor:
+        for module in self.copies:
+            view = module(view)
+        return view
+
+
+def rising(start: float, progress: float) -> float:
+    """A momentum that rises from `start` to 1 by half a cosine while `progress` goes from 0 to 1 (arXiv:2006.07733)."""
+    return 1 - (1 - start) * (math.cos(math.pi * progress) + 1) / 2
+
+
+class Queue(nn.Module):
+    """The last `size` embeddings, unit rows `(size, dim)`; at first random directions (MoCo, arXiv:1911.05722).
+
+    Args:
+        size: rows; a multiple of what is pushed at once.
+        dim: their length.
+        seed: of the random directions.
+    """
+
+    keys: Tensor
+    pushed: Tensor
+
+    def __init__(self, size: int, dim: int, *, seed: int = 0) -> None:
+        super().__init__()
+        random = torch.randn(size, dim, generator=generator_for(seed, size, dim))
+        self.register_buffer("keys", F.normalize(random, dim=1))
+        self.register_buffer("pushed", torch.zeros((), dtype=torch.long))
+
+    @torch.no_grad()
+    def push(self, keys: Float[Tensor, "n dim"]) -> None:
+        """Put the keys of all processes where the oldest rows are."""
+        keys = F.normalize(gather(keys).to(self.keys.dtype), dim=1)
+        size = len(self.keys)
+        if size % len(keys):
+            raise UserError(f"queue must be a multiple of the {len(keys)} keys of a step, got {size}")
+        rows = (self.pushed + torch.arange(len(keys), device=keys.device)) % size
+        self.keys[rows] = keys
+        self.pushed += len(keys)
+
+    @property
+    def filled(self) -> Float[Tensor, ""]:
+        """The share of the rows that are embeddings, not random directions any more."""
+        return (self.pushed / len(self.keys)).clamp(max=1.0)
+
+
+class Bank(nn.Module):
+    """One embedding for every sample, unit rows `(samples, dim)`, at first random (InstDisc, arXiv:1805.01978).
+
+    Args:
+        samples: rows.
+        dim: their length.
+        seed: of the random directions.
+    """
+
+    vectors: Tensor
+
+    def __init__(self, samples: int, dim: int, *, seed: int = 0) -> None:
+        super().__init__()
+        random = torch.randn(samples, dim, generator=generator_for(seed, samples, dim))
+        self.register_buffer("vectors", F.normalize(random, dim=1))
+
+    @torch.no_grad()
+    def update(self, indices: Int[Tensor, " n"], embeddings: Float[Tensor, "n dim"], *, momentum: float) -> Tensor:
+        """Move the rows of these samples to `momentum` times themselves plus the rest of the embeddings.
+
+        Returns:
+            How fresh they were: the mean cosine between the rows and the embeddings that came now, a scalar.
+        """
+        indices, embeddings = gather(indices), F.normalize(gather(embeddings).to(self.vectors.dtype), dim=1)
+        stored = self.vectors[indices]
+        self.vectors[indices] = F.normalize(torch.lerp(embeddings, stored, momentum), dim=1)
+        return (stored * embeddings).sum(1).mean()
+
+
+class Prototypes(nn.Module):
+    """Directions that stand for clusters; scores `(n, count)` are cosines with them (SwAV, arXiv:2006.09882)."""
+
+    def __init__(self, dim: int, count: int) -> None:
+        super().__init__()
+        check_prototypes(count)
+        self.weight = nn.Parameter(F.normalize(torch.randn(count, dim), dim=1))
+
+    @torch.no_grad()
+    def normalise(self) -> None:
+        """Bring every prototype back to length 1; at the beginning of a step."""
+        self.weight.copy_(F.normalize(self.weight, dim=1))
+
+    def forward(self, z: Float[Tensor, "n dim"]) -> Float[Tensor, "n count"]:
+        return F.normalize(z, dim=1) @ self.weight.T
+
+
+class Temperature(nn.Module):
+    """What similarities are divided by: fixed, learned, or following a schedule.
+
+    Args:
+        value: a number above 0; `"learned"` or `"learned:START"`, a parameter that begins at 0.07 or START and never
+            falls below 0.01 (as in CLIP, arXiv:2103.00020); or `"FIRST:LAST"`, from the one to the other by half a
+            cosine over the training.
+
+    Raises:
+        UserError: for anything else.
+    """
+
+    def __init__(self, value: float | str) -> None:
+        super().__init__()
+        words = str(value).split(":")
+        learned = words[0] == "learned"
+        try:
+            ends = [float(word) for word in words[learned:]] or [0.07]
+        except ValueError:
+            ends = []
+        if len(ends) not in (1, 2 - learned) or not all(0 < end < math.inf for end in ends):
+            raise UserError(
+                f"temperature must be a number above 0, FIRST:LAST, learned or learned:START, got {value!r}"
+            )
+        self.ends = ends
+        self.log: nn.Parameter | None = nn.Parameter(torch.tensor(math.log(ends[0]))) if learned else None
+
+    def forward(self, progress: float) -> float | Tensor:
+        """The temperature when `progress` of the training is done: a number, or a scalar that is learned."""
+        if self.log is not None:
+            return self.log.exp().clamp(min=0.01)
+        first, last = self.ends[0], self.ends[-1]
+        return last + (first - last) * (1 + math.cos(math.pi * progress)) / 2
+
+
+def in_shuffled_parts(encode: Callable[[Any], Tensor], view: Tensor, generator: torch.Generator) -> Tensor:
+    """`encode(view)`, every process encoding samples of all: no BatchNorm tells which keys are its own queries'.
+
+    Shuffling BN of MoCo (arXiv:1911.05722, section 3.3), without gradients; a single process has nothing to shuffle.
+
+    Args:
+        generator: in the same state in every process.
+    """
+    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
+        return encode(view)
+    part = slice(dist.get_rank() * len(view), (dist.get_rank() + 1) * len(view))
+    mixed = torch.randperm(len(view) * dist.get_world_size(), generator=generator).to(view.device)
+    return gather(encode(gather(view)[mixed[part]]))[mixed.argsort()[part]]
+
+
+def multi_crop(views: Any, samples: Any, generator: torch.Generator, *, local: int) -> tuple[Any, ...]:
+    """Two views of everything and `local` views of small parts (SwAV, arXiv:2006.09882).
+
+    Raises:
+        UserError: where the modality has no views of parts.
+    """
+    if local < 0:
+        raise UserError(f"local must be 0 or more, got {local}")
+    if local and not hasattr(views, "local"):
+        raise UserError(f"local is {local}, but {type(views).__name__} makes no views of parts: use local 0")
+    whole = [views(samples, generator) for _ in range(2)]
+    return *whole, *(views.local(samples, generator) for _ in range(local))
+
+
+def encode_crops(encode: Callable[[Any], Tensor], crops: Sequence[Tensor]) -> list[Tensor]:
+    """The embeddings of each crop; neighbours of one size are encoded together."""
+    embeddings: list[Tensor] = []
+    for _, group in groupby(crops, key=lambda crop: crop.shape):
+        alike = list(group)
+        embeddings += encode(torch.cat(alike)).chunk(len(alike))
+    return embeddings
+
+
+def check_momentum(**momentum: float) -> None:
+    """Raises `UserError` unless each lies in [0, 1]."""
+    for name, value in momentum.items():
+        if not 0 <= value <= 1:
+            raise UserError(f"{name} must be from 0 to 1, got {value}")
+
+
+def check_whole(least: int = 1, **numbers: int) -> None:
+    """Raises `UserError` unless each is at least `least`."""
+    for name, value in numbers.items():
+        if value < least:
+            raise UserError(f"{name} must be at least {least}, got {value}")
+
+
+def check_prototypes(count: int) -> None:
+    """Raises `UserError` for fewer than 2 prototypes."""
+    check_whole(2, prototypes=count)
