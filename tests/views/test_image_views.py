@@ -119,8 +119,8 @@ def test_config_round_trip() -> None:
 
 def test_gentle_mirrors_only_what_the_strong_view_mirrors() -> None:
     assert HorizontalFlip() in ImageViews(preset("strong", size=32, channels=3), size=32, channels=3).gentle_ops
-    digits = ImageViews(preset("strong", size=28, channels=1), size=28, channels=1).gentle_ops
-    assert digits == preset("strong", size=28, channels=1)
+    symbols = ImageViews(preset("strong", size=28, channels=1), size=28, channels=1).gentle_ops
+    assert not any(isinstance(op, HorizontalFlip) for op in symbols)
 
 
 @pytest.mark.parametrize("size", [8, 16, 28, 32, 64, 96, 224])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import lightning as L
 import numpy as np
 import torch
+from jaxtyping import UInt8
 from torch import Tensor, nn
 
 from likewise.data.loader import Batch
@@ -29,6 +30,22 @@ class Views(Protocol):
 
     def gentle(self, batch: Any, generator: torch.Generator) -> Any:
         """A light random view that keeps a sample's label, for training with labels."""
+
+
+class Row(NamedTuple):
+    """Pictures side by side: what they are called, bytes `(n, c, h, w)`, and a word below each where it helps."""
+
+    name: str
+    pictures: UInt8[Tensor, "n c h w"]
+    words: list[str] | None = None
+
+
+class Sheet(NamedTuple):
+    """Rows of pictures that show what a method does, one column a sample."""
+
+    title: str
+    caption: str
+    rows: list[Row]
 
 
 class Course(NamedTuple):
@@ -123,6 +140,14 @@ class Method(L.LightningModule):
         That of the pair-matching task, which the diagnostics set every method, is known without it.
         """
         return {}
+
+    def pictures(self, samples: Any, generator: torch.Generator) -> list[Sheet]:
+        """What a person can look at to see what the method does with a few samples; called when training is done."""
+        return []
+
+    def caution(self, figures: Mapping[str, float]) -> str | None:
+        """A trivial solution, known of this objective, that the logged figures of an epoch's end show, in one line."""
+        return None
 
     def begin_epoch(self, epoch: int) -> None:
         """Called before the first step of every epoch, counted from 0, in training mode and without gradients."""

@@ -32,8 +32,8 @@ class ImageViews:
     becomes three by repetition. A view is a pure function of the batch and the generator's state; a
     generator on the CPU serves every device.
 
-    `gentle`: the operations of the `gentle` view; by default a slight crop and the mirrorings among `ops`, or all of
-    `ops` where none of them mirrors (see `presets.light`).
+    `gentle`: the operations of the `gentle` view; by default a slight crop and the mirrorings among `ops` (see
+    `presets.light`).
     `local`: the operations of the `local` view; by default `ops` with smaller crops (see `presets.parts`).
     `mean`, `std`: of the normalisation, per channel, in [0, 1]; by default ImageNet's for three channels.
     Raises `UserError` for impossible values.
@@ -57,7 +57,7 @@ class ImageViews:
         self.size = size
         self.channels = channels
         self.ops = operations(ops)
-        self.gentle_ops = light(self.ops) if gentle is None else operations(gentle)
+        self.gentle_ops = light(self.ops, size) if gentle is None else operations(gentle)
         self.local_ops = parts(self.ops) if local is None else operations(local)
         self.mean = _per_channel("mean", MEANS[channels] if mean is None else mean, channels)
         self.std = _per_channel("std", DEVIATIONS[channels] if std is None else std, channels)

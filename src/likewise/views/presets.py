@@ -53,10 +53,12 @@ PHOTOS: dict[tuple[str, int], tuple[Operation, ...]] = {
     ),
 }
 
+SMALL_SYMBOL = 20  # px; below, a symbol is a few strokes of single pixels
+
 # Digits, logos, letters, clothes: a mirrored or recoloured one is another one. What may change is where it
 # lies, how it leans, how strong the ink is, and that a part of it is missing.
 SYMBOLS: dict[tuple[str, int], tuple[Operation, ...]] = {
-    ("strong", 20): (
+    ("strong", SMALL_SYMBOL): (
         RandomResizedCrop(scale=(0.4, 1.0)),
         Rotation(degrees=15),
         Shear(degrees=10),
@@ -112,16 +114,18 @@ def drawn(images: UInt8[Tensor, "n c h w"]) -> bool:
     return bool(equal.float().mean(dim=(1, 2)).median() > 0.5)
 
 
-def light(operations: Iterable[Operation]) -> tuple[Operation, ...]:
+def light(operations: Iterable[Operation], size: int) -> tuple[Operation, ...]:
     """What keeps every label, for supervised training with few of them, fitting what `operations` allow.
 
-    Where they mirror, the pictures are photographs: a slight crop and the same mirroring. Others may be symbols, whose
-    own operations keep what they mean: all of them. On digits, training from scratch gains more from these than from
-    milder ones, and it is to be compared at its best.
+    A slight crop, and the mirroring where there is any. Symbols of a few pixels get all of their own operations, which
+    keep what they mean: from scratch 8 px digits gain more from these, 28 px clothes more from the slight crop, and
+    training from scratch is to be compared at its best.
     """
     operations = tuple(operations)
     flips = [operation for operation in operations if isinstance(operation, HorizontalFlip)]
-    return (RandomResizedCrop(scale=(0.7, 1.0)), *flips) if flips else operations
+    if size < SMALL_SYMBOL and not flips:
+        return operations
+    return (RandomResizedCrop(scale=(0.7, 1.0)), *flips) if operations else ()
 
 
 def parts(operations: Iterable[Operation]) -> tuple[Operation, ...]:

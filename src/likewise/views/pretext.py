@@ -1,0 +1,193 @@
+"""Pretext views: known changes of a whole batch, for an encoder to name or to see through.
+
+They take and give float views, a few operations for the whole batch; draws come from a generator on the CPU. An image
+`(n, c, h, w)` is cut into k patches `(n, k, c, p, p)`, in the order in which one reads.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor
+
+from likewise.errors import UserError
+
+SMALLEST_PATCH = 2  # px: a single one has no edge, texture or direction
+SMALLEST_SEEN = 8  # px: encoders halve what they see several times; smaller patches are enlarged to this
+MOST_PERMUTED = 9  # patches: there are 9! = 362,880 orders to choose from, 16! can't be listed
+
+
+def rotations(images: Float[Tensor, "n c s s"]) -> Float[Tensor, "m c s s"]:
+    """The batch turned counter-clockwise by 0, 90, 180 and 270 degrees, one after the other: m = 4 n."""
+    return torch.cat([images.rot90(quarters, (2, 3)) for quarters in range(4)])
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Square patches of an image, in `cells` rows and columns: the largest that fit, the grid at a random place.
+
+    Edges that go on from one patch to the next, and lines of colour that a lens bends, tell where a patch lies without
+    anything being understood (arXiv:1505.05192, section 3.1). Hence a gap between patches, and a jitter of each. Both
+    are rounded to pixels, the jitter downwards: patches never overlap, and small images have little of either.
+
+    Args:
+        cells: rows, and columns; at least 2.
+        gap: between neighbouring patches, in widths of a patch; 0 or more.
+        jitter: how far a patch is moved at most, in x and in y, in widths of a patch; at most half the gap.
+
+    Raises:
+        UserError: for a number out of its range.
+    """
+
+    cells: int
+    gap: float
+    jitter: float
+
+    def __post_init__(self) -> None:
+        if self.cells < 2:
+            raise UserError(f"grid must be at least 2, got {self.cells}")
+        if not 0 <= self.gap < math.inf:
+            raise UserError(f"gap must be 0 or more, in widths of a patch, got {self.gap}")
+        if not 0 <= self.jitter <= self.gap / 2:
+            raise UserError(
+                f"jitter must be from 0 to half the gap, {self.gap / 2:g}, or patches would overlap, got {self.jitter}"
+            )
+
+    @property
+    def patches(self) -> int:
+        """How many an image is cut into."""
+        return self.cells**2
+
+    @property
+    def touching(self) -> bool:
+        """Whether edges go on from patch to patch always at the same place, as a trivial solution needs it."""
+        return self.gap == self.jitter == 0
+
+    def pixels(self, height: int, width: int) -> tuple[int, int, int]:
+        """Width of a patch, gap and largest jitter for images of this size.
+
+        Raises:
+            UserError: for an image that is too small.
+        """
+        side = min(height, width)
+        for patch in range(side // self.cells, SMALLEST_PATCH - 1, -1):
+            if self._span(*(sizes := self._sizes(patch))) <= side:
+                return sizes
+        least = self._span(*self._sizes(SMALLEST_PATCH))
+        raise UserError(
+            f"images of {height}x{width} px are too small for {self.cells}x{self.cells} patches: "
+            f"{least} px are the least; a smaller grid or gap needs less"
+        )
+
+    def _sizes(self, patch: int) -> tuple[int, int, int]:
+        return patch, int(self.gap * patch + 0.5), int(self.jitter * patch)
+
+    def _span(self, patch: int, gap: int, jitter: int) -> int:
+        return self.cells * (patch + gap) - gap + 2 * jitter
+
+    def corners(self, n: int, height: int, width: int, generator: torch.Generator) -> Int[Tensor, "n k 2"]:
+        """Top and left pixel of every patch of `n` images of this size, on the CPU."""
+        patch, gap, jitter = self.pixels(height, width)
+        places = torch.cartesian_prod(*[torch.arange(self.cells) * (patch + gap)] * 2)
+        moved = torch.randint(2 * jitter + 1, (n, self.patches, 2), generator=generator)
+        spare = torch.tensor([height, width]) - self._span(patch, gap, jitter)
+        origin = (torch.rand(n, 1, 2, generator=generator) * (spare + 1)).long()
+        return origin + places + moved
+
+    def cut(self, images: Float[Tensor, "n c h w"], generator: torch.Generator) -> Float[Tensor, "n k c p p"]:
+        """The patches of every image; those that are too small for an encoder, enlarged.
+
+        Raises:
+            UserError: for images that are too small.
+        """
+        n, _, height, width = images.shape
+        patch, *_ = self.pixels(height, width)
+        top, left = self.corners(n, height, width, generator).to(images.device).unbind(2)
+        windows = images.unfold(2, patch, 1).unfold(3, patch, 1)
+        patches = windows[torch.arange(n, device=images.device)[:, None], :, top, left]
+        if patch >= SMALLEST_SEEN:
+            return patches
+        larger = F.interpolate(patches.flatten(0, 1), (SMALLEST_SEEN, SMALLEST_SEEN), mode="bilinear")
+        return larger.unflatten(0, (n, self.patches))
+
+
+def shuffled(patches: Float[Tensor, "n k *shape"], orders: Int[Tensor, "n k"]) -> Float[Tensor, "n k *shape"]:
+    """Patch `orders[i, j]` of image i comes to place j; `orders.argsort(1)` puts them back."""
+    return patches[torch.arange(len(patches), device=patches.device)[:, None], orders]
+
+
+def random_orders(n: int, patches: int, generator: torch.Generator) -> Int[Tensor, "n k"]:
+    """A random order of the patches for each of `n` images, on the CPU."""
+    return torch.rand(n, patches, generator=generator).argsort(1)
+
+
+@cache
+def permutation_set(patches: int, count: int) -> Int[Tensor, "count k"]:
+    """Permutations that differ in as many places as possible: any two of them, and on average (arXiv:1603.09246).
+
+    Chosen one by one, as in the paper's algorithm 1, each as far as possible from those already chosen: by its smallest
+    Hamming distance to them, then by its mean one, which is all the paper asks for; two permutations that differ in two
+    patches only are hardly two classes. The same arguments always give the same set. The tensor is shared: do not write
+    into it.
+
+    Raises:
+        UserError: for more than 9 patches, or more permutations than there are.
+    """
+    if patches > MOST_PERMUTED:
+        raise UserError(f"grid must be 2 or 3: the permutations of {patches} patches are too many to choose from")
+    if not 2 <= count <= math.factorial(patches):
+        raise UserError(
+            f"permutations must be from 2 to {patches}! = {math.factorial(patches):,} for {patches} patches, got {count}"
+        )
+    every = torch.tensor(list(itertools.permutations(range(patches))), dtype=torch.uint8)
+    # Mixed, so that among equally distant ones it is not always the first tiles that stay.
+    every = every[torch.randperm(len(every), generator=torch.Generator().manual_seed(patches))].T.contiguous()
+    nearest = torch.full(every.shape[1:], patches, dtype=torch.int32)
+    total = torch.zeros_like(nearest)
+    chosen = [0]
+    while len(chosen) < count:
+        distance = (every != every[:, chosen[-1], None]).sum(0, dtype=torch.int32)
+        torch.minimum(nearest, distance, out=nearest)
+        total += distance
+        chosen.append(int((nearest * (count * patches + 1) + total).argmax()))
+    return every[:, chosen].T.long()
+
+
+def without_colours(patches: Float[Tensor, "n k c p p"], generator: torch.Generator) -> Float[Tensor, "n k c p p"]:
+    """Of every patch one channel, drawn at random; the others become noise, 1/100 as strong as it varies.
+
+    Lenses focus colours differently, and more so towards the edge of the picture: between its channels a patch shows
+    where it was (chromatic aberration; arXiv:1505.05192, section 3.1). Patches of one channel stay as they are.
+    """
+    n, k, channels = patches.shape[:3]
+    if channels == 1:
+        return patches
+    kept = torch.randint(channels, (n, k, 1, 1, 1), generator=generator)
+    kept_ones = (torch.arange(channels)[:, None, None] == kept).to(patches.device)
+    noise = torch.randn(patches.shape, generator=generator).to(patches.device)
+    spread = (patches * kept_ones).sum(2, keepdim=True).std((3, 4), correction=0, keepdim=True)
+    return torch.where(kept_ones, patches, noise * spread / 100)
+
+
+def standardised(patches: Float[Tensor, "n k c p p"], *, least: float = 0.02) -> Float[Tensor, "n k c p p"]:
+    """Every channel of every patch with mean 0 and deviation 1, so that brightness and colours don't tell neighbours.
+
+    `least`: deviation below which a patch is flat, and is not magnified; a byte is about that in normalised views.
+    """
+    deviation, mean = torch.std_mean(patches, (3, 4), correction=0, keepdim=True)
+    return (patches - mean) / deviation.clamp(min=least)
+
+
+def mosaic(patches: UInt8[Tensor, "n k c p p"], *, gap: int = 1) -> UInt8[Tensor, "n c s s"]:
+    """The patches laid in a square, `gap` white pixels apart: something to look at."""
+    n, k, c, p, _ = patches.shape
+    cells = math.isqrt(k)
+    tiles = F.pad(patches, (0, gap, 0, gap), value=255).unflatten(1, (cells, cells))
+    side = cells * (p + gap)
+    return tiles.permute(0, 3, 1, 4, 2, 5).reshape(n, c, side, side)[..., :-gap, :-gap]
