@@ -42,6 +42,7 @@ def pretrain(
     precision: str = "auto",
     strategy: str = "auto",
     checkpoint_minutes: float = 5.0,
+    probe: Any = None,
     progress: bool = True,
     **hyperparameters: Any,
 ) -> Run:
@@ -68,6 +69,8 @@ def pretrain(
         precision: 32-true, bf16-mixed …, or auto: what is faster here, by measuring.
         strategy: ddp, fsdp … (passed to Lightning).
         checkpoint_minutes: time between checkpoints.
+        probe: labelled data, named as `data` is, on which the encoder is asked for classes each epoch: the accuracy
+            of its nearest neighbours is shown, and never touches the training.
         progress: show progress on stderr.
         hyperparameters: any other value of the recipe or the method, such as --rate 0.001 --temperature 0.2.
 
@@ -100,6 +103,7 @@ def pretrain(
     source = open_source(part, root=root, size=plan.size, channels=plan.channels, progress=progress)
     folder = Path(out) if out is not None else Path("runs") / f"{slug(source.name)}-{plan.method}"
     options: dict[str, Any] = {"recipe": recipe, **asked, "seed": seed, "root": root}
+    options |= {"probe": probe if isinstance(probe, (str, Path)) else None}
     options |= {"devices": hardware.devices, "strategy": strategy, "precision": precision, "out": folder}
     usual = {"devices": "auto", "strategy": "auto", "precision": "auto", "seed": 0}
     if isinstance(plan.augment, list) and recipe is None:
@@ -117,6 +121,8 @@ def pretrain(
         hardware=hardware,
         resume=resume,
         checkpoint_minutes=checkpoint_minutes,
+        probe=probe,
+        probe_again=None if probe is None else _again(probe),
         progress=progress,
     )
 

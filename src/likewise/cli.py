@@ -97,7 +97,7 @@ def as_object(result: Any) -> dict[str, Any]:
         return {"out": str(result)}
     if isinstance(result, api.Embedded):
         return result._asdict()
-    return {"run": str(result.path), **result.config}
+    return {"run": str(result.path), **result.config, "verdict": result.verdict}
 
 
 def as_text(result: Any) -> str:

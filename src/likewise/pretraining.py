@@ -15,24 +15,32 @@ from torch import nn
 
 from likewise import __version__
 from likewise.atomic import disk_trouble, write_atomically, write_json, write_text
+from likewise.data import open_source
+from likewise.data.loader import order
 from likewise.encoders import adopt
 from likewise.errors import Interrupted, UserError
 from likewise.evaluation import Machine, encode
+from likewise.evaluation.knn import NEIGHBOURS, nearest_neighbours, vote
 from likewise.methods import build_method, method_options
 from likewise.modalities import prepare
 from likewise.run import Run
 from likewise.training.checkpoints import newest
+from likewise.training.diagnostics import matching_chance
 from likewise.training.fit import course_of, fit
 from likewise.training.machine import device_name, fastest_precision, lay_out
+from likewise.training.sheets import save_pictures
 from likewise.training.snapshots import PAIRS
 from likewise.wording import skipped_note, tell
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from likewise.data.source import Source
     from likewise.methods.base import Method, Views
     from likewise.training.recipe import Recipe
 
 GALLERY = 1000  # samples kept in a run for its map and neighbours
+PROBED = 2000  # labelled samples that are asked each epoch
 
 
 class Hardware(NamedTuple):
@@ -57,6 +65,8 @@ def pretrain_encoder(
     hardware: Hardware,
     resume: bool,
     checkpoint_minutes: float,
+    probe: Any,
+    probe_again: str | None,
     progress: bool,
 ) -> Run:
     """Train as `plan` says and leave a run in `folder`; see `likewise.pretrain`.
@@ -64,6 +74,8 @@ def pretrain_encoder(
     Args:
         data: how to open the source again, None when it is in memory only.
         command: the command line that asks for this, without the precision that is chosen here.
+        probe: labelled data that the encoder is asked about each epoch.
+        probe_again: how to open it again, None when it is in memory only.
     """
     if len(source) < PAIRS:
         raise UserError(f"{source.name} has {len(source)} samples: training needs at least {PAIRS}, better hundreds")
@@ -78,11 +90,23 @@ def pretrain_encoder(
             "data": data,
             "source": {"name": source.name, "samples": len(source), "modality": source.modality, "root": root},
             "recipe": plan.to_dict(),
-            "method": {"name": plan.method, "family": learner.family, "paper": learner.paper},
+            "probe": probe_again,
+            "method": {
+                "name": plan.method,
+                "family": learner.family,
+                "paper": learner.paper,
+                "supervised": learner.supervised,
+            },
             "encoder": None if own["encoder"] else getattr(learner.encoder, "config", None),
             "views": None if own["views"] else learner.views.config(),  # type: ignore[attr-defined]
             "seed": seed,
         }
+        learner.prepare(course)  # a queue's length, and so its chance level, depends on how many samples there are
+        chance = matching_chance(course.batch) | learner.chance(course.batch)
+        accuracy = None
+        if probe is not None:
+            labelled = open_source(probe, root=root, size=plan.size, channels=plan.channels, progress=progress)
+            accuracy, chance["probe"] = neighbours_probe(labelled, learner.views)
         run = _resumed(folder, config, hardware) if resume or helper else None
         begun = run is None
         if run is None:
@@ -98,7 +122,7 @@ def pretrain_encoder(
             run.keep(learner.encoder, learner.views)
             return run
         if not helper:
-            _describe(run, learner, source, plan)
+            _describe(run, chance, source, plan)
         tell(f"{source.name}: {len(source):,} samples{skipped_note(source.skipped)}", show=progress)
         tell(f"{plan.method}, {plan.encoder}, {run.config['precision']} -> {run.path}", show=progress)
         tell(f"views: {learner.views}", show=progress)
@@ -114,6 +138,8 @@ def pretrain_encoder(
                 strategy=run.config["strategy"],
                 resume=resume,
                 checkpoint_minutes=checkpoint_minutes,
+                chance=chance,
+                probe=accuracy,
                 progress=progress,
             )
             if helper:
@@ -125,6 +151,7 @@ def pretrain_encoder(
             run.config |= speed
             run.save_config()
             save_gallery(run, learner.encoder, source, learner.views, labelled=False)
+            save_pictures(run.path, learner, source.read(order(len(source), seed=seed, epoch=plan.epochs)[:PAIRS]))
             run.save(learner.encoder, learner.views)
         except UserError:
             if begun and not run.metrics():
@@ -185,11 +212,34 @@ def _resumed(folder: Path, config: dict[str, Any], hardware: Hardware) -> Run | 
     return run
 
 
-def _describe(run: Run, learner: Method, source: Source, plan: Recipe) -> None:
+def neighbours_probe(source: Source, views: Views) -> tuple[Callable[[Method], float], float]:
+    """Leave-one-out accuracy of 20 nearest neighbours, weighted, on at most 2,000 samples; and its chance level.
+
+    Chance is the share of the most frequent class.
+
+    Raises:
+        UserError: for data without labels.
+    """
+    labels = source.labels()
+    chosen = order(len(source), seed=0, epoch=0)[:PROBED]
+    some, classes = labels[chosen], len(source.classes)
+    if len(chosen) < 2:
+        raise UserError(f"probe needs at least 2 samples, {source.name} has {len(source)}")
+    neighbours = min(NEIGHBOURS[-1], len(chosen) - 1)
+
+    def accuracy(method: Method) -> float:
+        features = encode(method.encoder, views, source, chosen, machine=Machine(method.device, 256))
+        similarities, positions = nearest_neighbours(features, features, neighbours, without_self=True)
+        return float((vote(similarities, some[positions], classes) == some).float().mean())
+
+    return accuracy, float(some.bincount().max()) / len(some)
+
+
+def _describe(run: Run, chance: dict[str, float], source: Source, plan: Recipe) -> None:
     """Keep what a person or a program may want beside the weights: chance levels, skipped files, the recipe."""
     import yaml
 
-    write_json(run.path / "chance.json", learner.chance(plan.batch or 0))
+    write_json(run.path / "chance.json", chance)
     write_text(run.path / "recipe.yaml", yaml.safe_dump(plan.to_dict(), sort_keys=False))
     run.save_skipped(source.skipped)
 

@@ -180,6 +180,12 @@ class Run:
         """What the metrics would be if nothing was learned."""
         return json.loads((self.path / "chance.json").read_text(encoding="utf-8"))
 
+    @property
+    def verdict(self) -> dict[str, Any] | None:
+        """Whether it learned: kind, words, causes, remedy, step, epoch; None before the first epoch's end."""
+        path = self.path / "verdict.json"
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
     def save_skipped(self, skipped: list[tuple[str, str]]) -> None:
         """List what could not be read, with the reasons."""
         text = io.StringIO()

@@ -153,6 +153,29 @@ def test_a_run_of_a_users_own_module_and_views(tmp_path: Path) -> None:
     assert "trained by simclr on digits:train without labels." in page_of(folder).text
 
 
+def test_a_training_with_labels_is_not_said_to_be_without(tmp_path: Path) -> None:
+    folder = fake_run(tmp_path)
+    config = json.loads((folder / "config.json").read_text())
+    config["method"]["supervised"] = True
+    (folder / "config.json").write_text(json.dumps(config))
+    page = page_of(folder)
+    assert "on digits:train with labels." in page.text
+    assert "unlabelled" not in page.text
+
+
+def test_the_verdict_is_on_top_with_causes_and_remedy(tmp_path: Path) -> None:
+    folder = fake_run(tmp_path)
+    verdict = {"kind": "stuck", "words": "It is <stuck> at 5.54.", "causes": ["one & only"], "remedy": "--rate 0.1"}
+    (folder / "verdict.json").write_text(json.dumps(verdict))
+    text = page_of(folder).text
+    assert text.index("It is <stuck> at 5.54.") < text.index("one & only") < text.index("Try --rate 0.1.")
+    assert text.index("Try --rate 0.1.") < text.index("the loss is")
+    (folder / "verdict.json").write_text(json.dumps(verdict | {"words": "It is learning.", "causes": []}))
+    assert "Likely causes" not in page_of(folder).text
+    (folder / "verdict.json").write_text('{"kind": "stuck"}')
+    assert "verdict.json: ValueError: lacks causes, remedy, words" in page_of(folder).text
+
+
 def test_a_file_that_cannot_be_read_is_named_and_the_rest_is_shown(tmp_path: Path) -> None:
     folder = fake_run(tmp_path)
     (folder / "gallery.npz").write_bytes(b"PK\x03\x04 cut short")
@@ -281,11 +304,8 @@ def test_the_metrics_are_shown_raw_and_smoothed_beside_chance(run: Path, page: P
     assert np.abs(np.diff(smooth)).mean() < 0.5 * np.abs(np.diff(raw)).mean()
     assert plot["layout"]["shapes"][0]["y0"] == 6.236
     assert "below the 6.24 of guessing" in page.text
-    assert {
-        "measured-0",
-        "measured-1",
-    } <= page.figures.keys()  # the rate and the rank; blank columns are left out
-    assert "measured-2" not in page.figures
+    shown = {name for name in page.figures if name.startswith("measured-")}
+    assert shown == {"measured-rate", "measured-effective-rank"}  # blank columns are left out
 
 
 def test_values_that_are_not_finite_do_not_reach_the_script(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from .distributed import gather
 from .geometry import alignment, effective_rank, spread, uniformity
 from .gradient_cache import encode_cached
 from .metric import margin_contrastive, mined_triplet, triplet
+from .mutual_information import info_nce_parts, jsd
 from .redundancy import barlow_twins, vicreg
 
 __all__ = [
@@ -26,6 +27,8 @@ __all__ = [
     "gather",
     "hcl",
     "info_nce",
+    "info_nce_parts",
+    "jsd",
     "margin_contrastive",
     "mined_triplet",
     "nce",

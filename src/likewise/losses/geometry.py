@@ -7,7 +7,10 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from .checks import full_precision
 
+
+@full_precision
 def alignment(first: Float[Tensor, "n dim"], second: Float[Tensor, "n dim"]) -> Float[Tensor, ""]:
     """Mean squared distance of the two views of each sample on the unit sphere: 0 (equal) to 4 (opposite).
 
@@ -16,6 +19,7 @@ def alignment(first: Float[Tensor, "n dim"], second: Float[Tensor, "n dim"]) -> 
     return (F.normalize(first, dim=1) - F.normalize(second, dim=1)).square().sum(1).mean()
 
 
+@full_precision
 def uniformity(embeddings: Float[Tensor, "n dim"], *, temperature: float = 2.0) -> Float[Tensor, ""]:
     """Log of the mean Gaussian potential of all pairs on the unit sphere: 0 (collapsed) and below.
 
@@ -26,6 +30,7 @@ def uniformity(embeddings: Float[Tensor, "n dim"], *, temperature: float = 2.0) 
     return (-temperature * squared).exp().mean().log()
 
 
+@full_precision
 def effective_rank(embeddings: Float[Tensor, "n dim"]) -> Float[Tensor, ""]:
     """RankMe: exp of the entropy of the normalised singular values, from 1 to min(n, dim).
 
@@ -35,6 +40,7 @@ def effective_rank(embeddings: Float[Tensor, "n dim"]) -> Float[Tensor, ""]:
     return torch.special.entr(values / values.sum()).sum().exp().to(embeddings.dtype)
 
 
+@full_precision
 def spread(embeddings: Float[Tensor, "n dim"]) -> Float[Tensor, " dim"]:
     """Standard deviation of each dimension on the unit sphere; near 1/√dim where none has collapsed."""
     return F.normalize(embeddings, dim=1).std(0)

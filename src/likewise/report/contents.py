@@ -60,6 +60,24 @@ class Gallery:
 
 
 @dataclass(frozen=True)
+class ShownRow:
+    """Pictures side by side, what they are called, and a word for each where there is one to say."""
+
+    name: str
+    pictures: UInt8[np.ndarray, "n c h w"]
+    words: list[str] | None
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Rows of pictures that the method made to be looked at."""
+
+    title: str
+    caption: str
+    rows: list[ShownRow]
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """evaluation.json: accuracies in [0, 1] of several ways of learning from few labels."""
 
@@ -115,8 +133,10 @@ class Contents:
     config: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Float[np.ndarray, " rows"]] = field(default_factory=dict)
     chance: dict[str, float] = field(default_factory=dict)
+    verdict: dict[str, Any] | None = None
     pairs: tuple[UInt8[np.ndarray, "n c h w"], UInt8[np.ndarray, "n c h w"]] | None = None
     snapshots: Snapshots | None = None
+    shown: list[Shown] = field(default_factory=list)
     gallery: Gallery | None = None
     evaluation: Evaluation | None = None
     skipped: list[tuple[str, str]] = field(default_factory=list)
@@ -150,8 +170,10 @@ def read_contents(folder: Path) -> Contents:
     contents.config = part("config.json", _json_object, {})
     contents.metrics = part("metrics.csv", _metrics, {})
     contents.chance = part("chance.json", _chance, {})
+    contents.verdict = part("verdict.json", _verdict, None)
     contents.pairs = part("pairs.npz", _pairs, None)
     contents.snapshots = part("snapshots.npz", _snapshots, None)
+    contents.shown = part("pictures.npz", _shown, [])
     contents.gallery = part("gallery.npz", _gallery, None)
     contents.evaluation = part("evaluation.json", _evaluation, None)
     contents.skipped = part("skipped.csv", _skipped, [])
@@ -169,6 +191,13 @@ def _json_object(path: Path) -> dict[str, Any]:
 
 def _chance(path: Path) -> dict[str, float]:
     return {name: float(level) for name, level in _json_object(path).items()}
+
+
+def _verdict(path: Path) -> dict[str, Any]:
+    verdict = _json_object(path)
+    if missing := {"kind", "words", "causes", "remedy"} - verdict.keys():
+        raise ValueError(f"lacks {', '.join(sorted(missing))}")
+    return verdict
 
 
 def _metrics(path: Path) -> dict[str, Float[np.ndarray, " rows"]]:
@@ -195,6 +224,18 @@ def _pairs(path: Path) -> tuple[UInt8[np.ndarray, "n c h w"], UInt8[np.ndarray, 
 def _snapshots(path: Path) -> Snapshots:
     with np.load(path, allow_pickle=False) as arrays:
         return Snapshots(arrays["steps"], arrays["epochs"], arrays["similarity"])
+
+
+def _shown(path: Path) -> list[Shown]:
+    with np.load(path, allow_pickle=False) as arrays:
+        return [
+            Shown(
+                str(sheet["title"]),
+                str(sheet["caption"]),
+                [ShownRow(row["name"], arrays[f"{i}-{j}"], row["words"]) for j, row in enumerate(sheet["rows"])],
+            )
+            for i, sheet in enumerate(json.loads(str(arrays["words"])))
+        ]
 
 
 def _gallery(path: Path) -> Gallery:

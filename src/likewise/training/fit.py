@@ -6,7 +6,7 @@ import logging
 import signal
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,9 @@ from likewise.methods.base import Course, Method
 from likewise.training.checkpoints import AtomicCheckpointIO, Checkpoints, newest, step_of
 from likewise.training.diagnostics import Diagnostics, StopAtNaN
 from likewise.training.history import History
+from likewise.training.judge import Judge
 from likewise.training.optimizers import optimizers
+from likewise.training.probe import Probe
 from likewise.training.progress import ProgressLine
 from likewise.training.recipe import Recipe
 from likewise.training.snapshots import PAIRS, Snapshots
@@ -34,7 +36,10 @@ LOGGED_STEPS = 500  # rows of a training's history: enough for any curve, small 
 
 @dataclass(frozen=True)
 class Fitted:
-    """How a training went. `interrupted`: it was asked to stop at `step`, and can be resumed."""
+    """How a training went. `interrupted`: it was asked to stop at `step`, and can be resumed.
+
+    `seconds` and `images_per_second` are those of all processes that had a part in it, one resuming the other.
+    """
 
     step: int
     steps: int
@@ -55,12 +60,18 @@ def fit(
     strategy: str = "auto",
     resume: bool = False,
     checkpoint_minutes: float = 5.0,
+    chance: dict[str, float] | None = None,
+    probe: Callable[[Method], float] | None = None,
     progress: bool = True,
 ) -> Fitted:
-    """Train `method`, which has its `views`, on `source` and leave metrics, snapshots and checkpoints in `folder`.
+    """Train `method`, which has its `views`, on `source`; `folder` gets metrics, verdict, snapshots and checkpoints.
 
     The same arguments give the same weights on the same kind of CPU, whether the training was interrupted and
     resumed (`resume`, from the newest sound checkpoint in `folder`) or not.
+
+    Args:
+        chance: what the figures would be if nothing was learned.
+        probe: an accuracy of the method's encoder, asked each epoch: see `likewise.training.probe`.
 
     Raises:
         UserError: batch larger than the data or too small for the method; loss NaN; disk full.
@@ -72,13 +83,15 @@ def fit(
     loader = Loader(source, batch=batch, epochs=recipe.epochs, seed=seed, labelled=method.supervised)
     method.prepare(course, optimizers(recipe, steps=steps, steps_per_epoch=course.steps_per_epoch))
     if last is not None and step_of(last) == steps:
-        state = torch.load(last, map_location="cpu", weights_only=True)["state_dict"]
-        method.load_state_dict(state)
-        return Fitted(steps, steps, interrupted=False, seconds=0.0, images_per_second=0.0)
+        checkpoint = torch.load(last, map_location="cpu", weights_only=True)
+        method.load_state_dict(checkpoint["state_dict"])
+        seconds = checkpoint["callbacks"]["ProgressLine"]["seconds"]
+        return Fitted(steps, steps, interrupted=False, seconds=seconds, images_per_second=steps * batch / seconds)
 
     every = max(1, steps // LOGGED_STEPS)
     history = History(folder / "metrics.csv", steps_per_epoch=course.steps_per_epoch, step=step_of(last) if last else 0)
-    line = ProgressLine(history, batch=batch, steps=steps, show=progress)
+    judge = Judge(history, folder / "verdict.json", chance=chance or {}, course=course, show=progress)
+    line = ProgressLine(history, judge, batch=batch, steps=steps, show=progress)
     saving = Checkpoints(checkpoints, minutes=checkpoint_minutes)
     fixed = source.read(order(len(source), seed=seed, epoch=recipe.epochs)[:PAIRS])
     stop = _Stop(saving)
@@ -94,6 +107,8 @@ def fit(
             callbacks=[
                 StopAtNaN(every),
                 Diagnostics(every),
+                *([Probe(probe)] if probe else []),
+                judge,
                 line,
                 Snapshots(folder, fixed, steps=steps, steps_per_epoch=course.steps_per_epoch),
                 stop,

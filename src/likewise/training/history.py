@@ -14,7 +14,9 @@ from likewise.atomic import write_text
 
 
 class History(Logger):
-    """Lightning's metrics as rows of a CSV file that grows by appending and goes on after a resume.
+    """Metrics as rows of a CSV file that grows by appending and goes on after a resume.
+
+    What is logged of the last step again joins its row.
 
     Args:
         path: the file.
@@ -28,10 +30,10 @@ class History(Logger):
         self.steps_per_epoch = steps_per_epoch
         self.columns = ["step", "epoch"]
         self.latest: dict[str, float] = {}
-        self._rows: list[dict[str, Any]] = []
+        self.rows: list[dict[str, Any]] = []
         if path.exists():
-            self._rows = [row for row in read_history(path) if row["step"] < step]
-            for row in self._rows:
+            self.rows = [row for row in read_history(path) if row["step"] < step]
+            for row in self.rows:
                 self.columns += [name for name in row if name not in self.columns]
         self._rewrite()
 
@@ -50,18 +52,17 @@ class History(Logger):
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         values = {name: float(value) for name, value in metrics.items() if name != "epoch"}
         self.latest |= values
-        if self._rows and self._rows[-1]["step"] == step:
-            self._rows[-1] |= values
-            self._extend(values)
-            self._rewrite()
-            return
-        row = {"step": step, "epoch": round(((step or 0) + 1) / self.steps_per_epoch, 4)} | values
-        self._rows.append(row)
+        if not (self.rows and self.rows[-1]["step"] == step):
+            self.rows.append({"step": step, "epoch": round(((step or 0) + 1) / self.steps_per_epoch, 4)})
+            self._last_row = self.path.stat().st_size
+        self.rows[-1] |= values
         if self._extend(values):
             self._rewrite()
         else:
-            with self.path.open("a", newline="", encoding="utf-8") as file:
-                csv.DictWriter(file, self.columns, lineterminator="\n").writerow(row)
+            with self.path.open("r+", newline="", encoding="utf-8") as file:
+                file.seek(self._last_row)
+                csv.DictWriter(file, self.columns, lineterminator="\n").writerow(self.rows[-1])
+                file.truncate()
 
     def _extend(self, values: dict[str, float]) -> bool:
         new = [name for name in values if name not in self.columns]
@@ -73,7 +74,9 @@ class History(Logger):
         text = io.StringIO()
         writer = csv.DictWriter(text, self.columns, lineterminator="\n")
         writer.writeheader()
-        writer.writerows(self._rows)
+        writer.writerows(self.rows[:-1])
+        self._last_row = len(text.getvalue())  # characters are bytes: names and numbers
+        writer.writerows(self.rows[-1:])
         write_text(self.path, text.getvalue())
 
 

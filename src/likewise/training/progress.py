@@ -13,25 +13,37 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from likewise.training.history import History
+from likewise.training.judge import Judge
 
 LINE_EVERY = 15.0  # seconds between the lines of a log
+SHOWN = (("loss", "loss", ".3f"), ("top1", "top-1", ".1%"), ("probe", "probe", ".1%"))
 
 
 class ProgressLine(L.Callback):
-    """Loss, contrastive accuracy, images a second and the time left; also logs `images_per_second`."""
+    """The loss beside chance, how well pairs and classes are found, images a second, the time left.
 
-    def __init__(self, history: History, *, batch: int, steps: int, show: bool) -> None:
-        self.history, self.batch, self.steps, self.show = history, batch, steps, show
+    Also logs `images_per_second`, and counts `seconds` from the first process of a training to the last.
+    """
+
+    def __init__(self, history: History, judge: Judge, *, batch: int, steps: int, show: bool) -> None:
+        self.history, self.judge, self.batch, self.steps, self.show = history, judge, batch, steps, show
         self._console = Console(stderr=True)
         self._bar: Progress | None = None
         self._spoke = 0.0
-        self._start = 0
+        self._start = self._done = 0
+        self._before = 0.0
         self.seconds = 0.0
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"seconds": self.seconds}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._before = self.seconds = state_dict["seconds"]
 
     @property
     def images_per_second(self) -> float:
-        """Over the whole of this process's training, starting costs left out."""
-        return (self._done - self._start) * self.batch / max(self.seconds, 1e-9)
+        """Over the whole training, starting costs left out."""
+        return self._done * self.batch / max(self.seconds, 1e-9)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._start = self._done = trainer.global_step
@@ -52,7 +64,7 @@ class ProgressLine(L.Callback):
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
         step, now = trainer.global_step, time.monotonic()
-        self._done, self.seconds = step, now - self._began
+        self._done, self.seconds = step, self._before + now - self._began
         pl_module.log("images_per_second", self.images_per_second)
         if not (self.show and trainer.is_global_zero):
             return
@@ -60,16 +72,20 @@ class ProgressLine(L.Callback):
             self._bar.update(self._task, completed=step, figures=self._figures())
         elif now - self._spoke >= LINE_EVERY or step == self.steps:
             self._spoke = now
-            left = (self.steps - step) * self.seconds / max(1, step - self._start)
+            left = (self.steps - step) * (now - self._began) / max(1, step - self._start)
             self._console.print(
                 f"step {step}/{self.steps}  {self._figures()}  {_clock(left)} left", highlight=False, soft_wrap=True
             )
 
     def _figures(self) -> str:
-        latest = self.history.latest
-        shown = [f"loss {latest['loss']:.3f}"] if "loss" in latest else []
-        shown += [f"top-1 {latest['top1']:.1%}"] if "top1" in latest else []
-        return "  ".join([*shown, f"{self.images_per_second:,.0f} images/s"])
+        latest, chance, verdict = self.history.latest, self.judge.chance, self.judge.verdict
+        words = [f"{name} {latest[key]:{form}}" for key, name, form in SHOWN if key in latest]
+        if "loss" in latest and "loss" in chance:
+            words[0] += f" (chance {chance['loss']:.3f})"
+        if verdict is not None and verdict.alarm:
+            words += [f"spread {latest['spread']:.2f}"] if "spread" in latest else []
+            words.append(verdict.kind)
+        return "  ".join([*words, f"{self.images_per_second:,.0f} images/s"])
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         if self._bar:

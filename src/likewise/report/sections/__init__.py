@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from likewise.report.contents import Contents
 from likewise.report.pieces import Section
 from likewise.report.sections.gallery import embedding_map, neighbours
+from likewise.report.sections.pictures import pictures
 from likewise.report.sections.run import repeat
 from likewise.report.sections.training import stages, training, views
 from likewise.report.sections.worth import curves, mistakes, results
@@ -18,6 +19,7 @@ SECTIONS: Sequence[Callable[[Contents], Section | None]] = (
     views,
     training,
     stages,
+    pictures,
     curves,
     results,
     mistakes,

@@ -22,7 +22,7 @@ def learned_from(contents: Contents) -> str:
     by = f" by {method['name']}" if "name" in method else ""
     data = source.get("name") or config.get("data")
     on = f" on {data}" if data else ""
-    return f"{what}, trained{by}{on} without labels."
+    return f"{what}, trained{by}{on} with{'' if _supervised(contents) else 'out'} labels."
 
 
 def summary_facts(contents: Contents) -> list[tuple[str, str]]:
@@ -30,7 +30,8 @@ def summary_facts(contents: Contents) -> list[tuple[str, str]]:
     config, source = contents.config, contents.config.get("source") or {}
     facts: list[tuple[str, str]] = []
     if "samples" in source:
-        facts.append((f"unlabelled {noun(contents, 2)}", f"{source['samples']:,}"))
+        labelled = "labelled" if _supervised(contents) else "unlabelled"
+        facts.append((f"{labelled} {noun(contents, 2)}", f"{source['samples']:,}"))
     if "seconds" in config:
         facts.append(("pretraining", _duration(float(config["seconds"]))))
     elif len(contents.metrics.get("step", [])):
@@ -66,6 +67,11 @@ def repeat(contents: Contents) -> Section | None:
         items = "".join(f"<li><code>{escape(line)}</code></li>" for line in contents.unreadable)
         parts.append(f"<h3>Parts of the run that could not be read</h3><ul>{items}</ul>")
     return Section("Repeat it", "".join(parts))
+
+
+def _supervised(contents: Contents) -> bool:
+    """Whether the training itself was given labels."""
+    return bool((contents.config.get("method") or {}).get("supervised"))
 
 
 def _duration(seconds: float) -> str:

@@ -15,6 +15,57 @@ from likewise.report.pieces import Section, grid, noun
 
 MOST_STAGES = 8
 
+MEASURED = {  # what training logs beside loss and accuracy: heading, and how to read it
+    "probe": (
+        "Probe",
+        "How often its nearest neighbours name a labelled sample's class, asked after each epoch; training never sees "
+        "these labels. Dashed: always naming the most frequent class.",
+    ),
+    "spread": (
+        "Spread of the embeddings",
+        "Standard deviation per dimension of unit embeddings, times √dimensions: 1 is as spread as can be, 0 is one "
+        "point for all samples (collapsed).",
+    ),
+    "effective_rank": (
+        "Effective rank",
+        "About how many dimensions the embeddings of a batch use (RankMe): some fall is usual, 1 or 2 means collapsed "
+        "to a line or a plane.",
+    ),
+    "alignment": (
+        "Alignment",
+        "Mean squared distance of the two views of a sample on the unit sphere, from 0 (the same) to 4 (opposite): it "
+        "should fall, while the spread stays.",
+    ),
+    "pair_distance": (
+        "Distance within pairs",
+        "Squared distance of two views of a sample as a share of that of any two samples: it should fall from near 1.",
+    ),
+    "uniformity": (
+        "Uniformity",
+        "How evenly samples cover the sphere: 0 when all lie in one point; the lower, the more even.",
+    ),
+    "gradient_norm": (
+        "Gradient norm",
+        "Length of the whole gradient before clipping: 0 means that nothing is learned, jumps that the rate is high.",
+    ),
+    "weight_norm": (
+        "Weight norm",
+        "Length of all weights of the encoder: where it grows many times over, training is diverging.",
+    ),
+    "queue_filled": ("Queue filled", "The share of the queue that holds embeddings and not random directions."),
+    "queue_age": ("Queue age", "How many steps ago the queue's embeddings were made."),
+    "bank_freshness": (
+        "Bank freshness",
+        "Cosine of the stored embeddings of this batch with the new ones: near 1, the memory keeps up.",
+    ),
+    "code_entropy": (
+        "Code entropy",
+        "How evenly prototypes are used: 1 all alike, 0 one for all samples (collapsed).",
+    ),
+    "rate": ("Learning rate", ""),
+    "images_per_second": ("Samples a second", "Over the whole training so far."),
+}
+
 
 def views(contents: Contents) -> Section | None:
     """The pairs of views that training brings together."""
@@ -36,7 +87,7 @@ def views(contents: Contents) -> Section | None:
 
 
 def training(contents: Contents) -> Section | None:
-    """Every measurement of metrics.csv by step, beside its chance level."""
+    """The verdict, and every measurement of metrics.csv by step, beside its chance level."""
     if "step" not in contents.metrics or not len(contents.metrics["step"]):
         return Section("Is it learning?", "<p>No step has been logged yet.</p>") if contents.config else None
     step, chance = contents.metrics["step"], contents.chance
@@ -45,7 +96,7 @@ def training(contents: Contents) -> Section | None:
         for name, values in contents.metrics.items()
         if name not in ("step", "epoch") and np.isfinite(values).any()
     }
-    accuracies: figures.Columns = {n: measured.pop(n) for n in ("top1", "top5") if n in measured}
+    accuracies: figures.Columns = {n: measured.pop(n) for n in ("top1", "top5", "accuracy") if n in measured}
     main: list[Figure] = []
     if "loss" in measured:
         plot = figures.measurement(step, {"loss": measured.pop("loss")}, chance)
@@ -60,20 +111,44 @@ def training(contents: Contents) -> Section | None:
             "where views are matched, it is the partner among all candidates of the batch."
         )
         main.append(Figure("task-accuracy", caption, {"": plot}, heading="Accuracy at the training task"))
-    others = [
-        Figure(
-            f"measured-{index}",
-            "",
-            {"": figures.measurement(step, {name: values}, chance)},
-            heading=name.replace("_", " "),
-            height=200,
-        )
-        for index, (name, values) in enumerate(measured.items())
-    ]
-    body = f"<p>{escape(_progress(contents))}</p>{grid(main, 'two')}"
+    if "probe" in measured:
+        main.append(_measured("probe", step, measured.pop("probe"), chance, share=True))
+    known = [name for name in MEASURED if name in measured]
+    names = [*known, *(name for name in measured if name not in MEASURED)]
+    others = [_measured(name, step, measured[name], chance, height=200) for name in names]
+    body = f"{_verdict(contents)}<p>{escape(_progress(contents))}</p>{grid(main, 'two')}"
     if others:
         body += f"<h3>Also measured</h3>{grid(others, 'three')}"
     return Section("Is it learning?", body, [*main, *others])
+
+
+def _measured(
+    name: str,
+    step: Float[np.ndarray, " n"],
+    values: Float[np.ndarray, " n"],
+    chance: dict[str, float],
+    *,
+    share: bool = False,
+    height: int = 320,
+) -> Figure:
+    heading, caption = MEASURED.get(name, (name.replace("_", " ").capitalize(), ""))
+    plot = figures.measurement(step, {name: values}, chance, share=share)
+    return Figure(f"measured-{name.replace('_', '-')}", caption, {"": plot}, heading=heading, height=height)
+
+
+def _verdict(contents: Contents) -> str:
+    """What the training said of itself, and what to do about it."""
+    verdict = contents.verdict
+    if verdict is None:
+        return ""
+    words = f"<strong>{escape(str(verdict['words']))}</strong>"
+    if not verdict["causes"]:
+        return f'<p class="verdict">{words}</p>'
+    causes = "".join(f"<li>{escape(str(cause))}</li>" for cause in verdict["causes"])
+    return (
+        f'<div class="caveat"><p>{words}</p><p>Likely causes:</p><ul>{causes}</ul>'
+        f"<p>Try {escape(str(verdict['remedy']))}.</p></div>"
+    )
 
 
 def _progress(contents: Contents) -> str:

@@ -1,0 +1,43 @@
+"""No healthy training is said to be broken, at the end of any of its epochs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import likewise as lw
+from likewise.methods import METHODS
+from likewise.training.verdict import judge
+
+EPOCHS = 12
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIKEWISE_CACHE", str(tmp_path / "cache"))
+
+
+def alarms(run: lw.Run, samples: int) -> list[str]:
+    """What was wrong at the end of each epoch."""
+    rows, steps = run.metrics(), samples // run.config["recipe"]["batch"]
+    ends = range(steps, steps * run.config["recipe"]["epochs"] + 1, steps)
+    verdicts = [judge([row for row in rows if row["step"] < end], run.chance, steps) for end in ends]
+    return [str(verdict) for verdict in verdicts if verdict.alarm]
+
+
+def test_the_demo_recipe_and_the_defaults_of_simclr(tmp_path: Path) -> None:
+    for recipe in ("digits-simclr", None):
+        run = lw.pretrain("digits", recipe=recipe, epochs=EPOCHS, out=tmp_path / str(recipe), progress=False)
+        assert alarms(run, 1297) == []
+        assert run.verdict is not None
+        assert run.verdict["kind"] == "learning"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", METHODS)
+def test_the_recipe_of_every_method(method: str, tmp_path: Path) -> None:
+    run = lw.pretrain("digits", method=method, epochs=EPOCHS, out=tmp_path / "run", progress=False)
+    assert alarms(run, 1297) == []
+    assert run.verdict is not None
+    assert run.verdict["kind"] == "learning"
