@@ -90,3 +90,20 @@ def test_heads() -> None:
 
 def test_every_architecture_is_tested_above() -> None:
     assert set(ARCHITECTURES) == {"resnet8", "resnet18", "resnet34", "resnet50", "vit_tiny", "vit_small"}
+
+
+@pytest.mark.parametrize(("name", "size", "part"), [("resnet8", 28, 8), ("resnet18", 64, 16)])
+def test_gradients_of_views_that_shrink_to_a_pixel_are_right_in_bfloat16(name: str, size: int, part: int) -> None:
+    torch.manual_seed(0)
+    encoder = image_encoder(name, channels=1, size=size)
+    view = torch.randn(32, 1, part, part)
+
+    def gradients(enabled: bool) -> torch.Tensor:
+        encoder.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            encoder(view).float().square().sum().backward()
+        return torch.cat([p.grad.flatten() for p in encoder.parameters() if p.grad is not None])
+
+    exact = gradients(False)
+    for _ in range(5):
+        assert torch.nn.functional.cosine_similarity(gradients(True), exact, dim=0) > 0.9

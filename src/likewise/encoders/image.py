@@ -20,20 +20,76 @@ SMALL_STEM_UP_TO = 40  # px: ImageNet's stem would leave a 32 px image 8x8 posit
 RESNET8_UP_TO = 32  # px
 
 
+class StridedConv(nn.Conv2d):
+    """A convolution that takes no strides over a single pixel: small parts of an image become that small on the way.
+
+    What comes out is the same, but for torch 2.14 on a CPU, which leaves the bfloat16 gradient of the weights of such
+    strides uninitialised: NaN, or worse, not NaN.
+    """
+
+    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        if input.shape[-2:] == (1, 1) and isinstance(self.padding, tuple):
+            return nn.functional.conv2d(input, weight, bias, 1, self.padding, self.dilation, self.groups)
+        return super()._conv_forward(input, weight, bias)
+
+
 class ImageEncoder(nn.Module):
     """A network without its classifier, that knows what it takes and what it gives.
 
-    Attributes: `dim`, the embedding's length; `config`, what `image_encoder(**config)` needs to build it again.
+    Attributes: `dim`, the embedding's length; `map_dim`, the feature map's channels; `config`, what
+    `image_encoder(**config)` needs to build it again.
     """
 
     def __init__(self, body: nn.Module, dim: int, config: dict[str, Any]) -> None:
         super().__init__()
+        for layer in body.modules():
+            if type(layer) is nn.Conv2d and max(layer.stride) > 1:
+                layer.__class__ = StridedConv
         self.body = body
         self.dim = dim
+        self.map_dim: int = getattr(body, "num_features", dim)
         self.config = config
 
     def forward(self, view: Float[Tensor, "n c h w"]) -> Float[Tensor, "n dim"]:
         return self.body(view)
+
+    def feature_map(self, view: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d i j"]:
+        """The last features that still know where they are: before the pooling, or a ViT's patch tokens as a grid.
+
+        Raises:
+            UserError: for an architecture without such features.
+        """
+        return self.with_map(view)[1]
+
+    def with_map(self, view: Float[Tensor, "n c h w"]) -> tuple[Float[Tensor, "n dim"], Float[Tensor, "n d i j"]]:
+        """The embedding, to the bit as `forward` gives it, and the feature map, in one pass."""
+        body: Any = self.body
+        if hasattr(body, "forward_features"):  # timm's
+            features = body.forward_features(view)
+            return body.forward_head(features), self._as_map(features, view)
+        for layer in body.children():  # our ResNet and torchvision's are layers in a row
+            if isinstance(layer, nn.AdaptiveAvgPool2d):
+                break
+            view = layer(view)
+        return layer(view).flatten(1), view
+
+    @torch.no_grad()
+    def places(self) -> int:
+        """How many places the feature map has, of a view of the size that the encoder was built for."""
+        channels, side, training = self.config["channels"], self.config["size"], self.training
+        features = self.eval().feature_map(next(self.parameters()).new_zeros(1, channels, side, side))
+        self.train(training)
+        return features[0, 0].numel()
+
+    def _as_map(self, features: Tensor, view: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d i j"]:
+        if features.ndim == 4:
+            return features.permute(0, 3, 1, 2) if getattr(self.body, "output_fmt", "NCHW") == "NHWC" else features
+        if features.ndim == 3:
+            tokens = features[:, getattr(self.body, "num_prefix_tokens", 0) :].transpose(1, 2)
+            rows = round((tokens.shape[2] * view.shape[2] / view.shape[3]) ** 0.5)
+            if tokens.shape[2] % rows == 0:
+                return tokens.unflatten(2, (rows, -1))
+        raise UserError(f"encoder '{self.config['name']}' has no feature map: its features are {tuple(features.shape)}")
 
 
 class BasicBlock(nn.Module):
@@ -149,7 +205,7 @@ def _timm(name: str, channels: int, size: int) -> tuple[nn.Module, int]:
             body = timm.create_model(name, **plain)
     except (TypeError, ValueError, AssertionError) as error:
         raise UserError(f"encoder 'timm:{name}' can't be built for {size} px, {channels} channels: {error}") from error
-    return body, body.num_features
+    return body, getattr(body, "head_hidden_size", body.num_features)
 
 
 def image_encoder(name: str, *, channels: int, size: int) -> ImageEncoder:

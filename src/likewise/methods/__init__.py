@@ -19,6 +19,29 @@ sys.modules[__name__].__class__ = CallableModule
 
 METHODS = {
     "simclr": "likewise.methods.simclr:SimCLR",
+    "siamese": "likewise.methods.siamese:Siamese",
+    "nnclr": "likewise.methods.nnclr:NNCLR",
+    "instdisc": "likewise.methods.instdisc:InstDisc",
+    "pirl": "likewise.methods.pirl:PIRL",
+    "moco-v1": "likewise.methods.moco:MoCoV1",
+    "moco-v2": "likewise.methods.moco:MoCoV2",
+    "moco-v3": "likewise.methods.moco_v3:MoCoV3",
+    "swav": "likewise.methods.swav:SwAV",
+    "deepcluster": "likewise.methods.deepcluster:DeepCluster",
+    "byol": "likewise.methods.byol:BYOL",
+    "simsiam": "likewise.methods.simsiam:SimSiam",
+    "dino": "likewise.methods.dino:DINO",
+    "barlow-twins": "likewise.methods.barlow_twins:BarlowTwins",
+    "vicreg": "likewise.methods.vicreg:VICReg",
+    "autoencoder": "likewise.methods.autoencoder:Autoencoder",
+    "denoising-autoencoder": "likewise.methods.denoising_autoencoder:DenoisingAutoencoder",
+    "vae": "likewise.methods.vae:VAE",
+    "mae": "likewise.methods.mae:MAE",
+    "rotnet": "likewise.methods.rotnet:RotNet",
+    "relative-position": "likewise.methods.relative_position:RelativePosition",
+    "jigsaw": "likewise.methods.jigsaw:Jigsaw",
+    "dim": "likewise.methods.deep_infomax:DeepInfoMax",
+    "cpc": "likewise.methods.cpc:CPC",
 }
 
 

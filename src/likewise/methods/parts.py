@@ -14,13 +14,14 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
+from lightning.fabric.utilities import move_data_to_device
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from likewise.errors import UserError
 from likewise.losses import gather
-from likewise.methods.base import generator_for
+from likewise.methods.base import Course, Method, generator_for
 
 
 class MomentumCopy(nn.Module):
@@ -87,6 +88,32 @@ class Queue(nn.Module):
         """The share of the rows that are embeddings, not random directions any more."""
         return (self.pushed / len(self.keys)).clamp(max=1.0)
 
+    def age(self, each: int) -> Float[Tensor, ""]:
+        """Mean number of steps since the embeddings in it were pushed, `each` at a time; 0 while there are none."""
+        oldest = self.pushed.clamp(max=len(self.keys)) / each
+        return torch.where(oldest > 0, (oldest + 1) / 2, 0.0)
+
+    @torch.no_grad()
+    def nearest(self, z: Float[Tensor, "n dim"]) -> Float[Tensor, "n dim"]:
+        """The row with the largest cosine for each embedding."""
+        with torch.autocast(z.device.type, enabled=False):
+            parts = z.to(self.keys.dtype).split(256)
+            return self.keys[torch.cat([(part @ self.keys.T).argmax(1) for part in parts])]
+
+
+def queue_size(asked: int | None, course: Course, *, most: int, share: float) -> int:
+    """Rows of a queue: what is asked for, or `most`, but about a `share` of the samples at most and in whole batches.
+
+    Raises:
+        UserError: when what is asked for is not a multiple of the batch.
+    """
+    batch = course.batch
+    if asked is None:
+        return max(1, min(most, round(course.samples * share)) // batch) * batch
+    if asked < batch or asked % batch:
+        raise UserError(f"queue must be a multiple of the batch, {batch}, got {asked}")
+    return asked
+
 
 class Bank(nn.Module):
     """One embedding for every sample, unit rows `(samples, dim)`, at first random (InstDisc, arXiv:1805.01978).
@@ -117,6 +144,16 @@ class Bank(nn.Module):
         return (stored * embeddings).sum(1).mean()
 
 
+def remember_all(method: Method, bank: Bank) -> None:
+    """Fill a bank with the embeddings of all samples as they are, from one pass over them."""
+    samples, batch, read = method.course.samples, method.course.batch, method.course.read
+    assert read is not None
+    for start in range(0, samples, batch):
+        rows = own_rows(min(start, samples - batch) + torch.arange(batch))  # the last batch is a whole one too
+        view = method.views.plain(move_data_to_device(read(rows), method.device))
+        bank.update(rows.to(method.device), method.embed(view), momentum=0.0)
+
+
 class Prototypes(nn.Module):
     """Directions that stand for clusters; scores `(n, count)` are cosines with them (SwAV, arXiv:2006.09882)."""
 
@@ -132,6 +169,13 @@ class Prototypes(nn.Module):
 
     def forward(self, z: Float[Tensor, "n dim"]) -> Float[Tensor, "n count"]:
         return F.normalize(z, dim=1) @ self.weight.T
+
+
+class WeightNormPrototypes(Prototypes):
+    """Prototypes that are normalised where they are used, in the gradient too (DINO's last layer, arXiv:2104.14294)."""
+
+    def forward(self, z: Float[Tensor, "n dim"]) -> Float[Tensor, "n count"]:
+        return F.normalize(z, dim=1) @ F.normalize(self.weight, dim=1).T
 
 
 class Temperature(nn.Module):
@@ -207,6 +251,28 @@ def encode_crops(encode: Callable[[Any], Tensor], crops: Sequence[Tensor]) -> li
     return embeddings
 
 
+def own_rows(x: Shaped[Tensor, " m *rest"]) -> Shaped[Tensor, " n *rest"]:
+    """This process's part of the rows that `gather` joined, or that all processes hold alike."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return x
+    return x.chunk(dist.get_world_size())[dist.get_rank()]
+
+
+def usage_entropy(usage: Float[Tensor, " k"]) -> Float[Tensor, ""]:
+    """How evenly k prototypes are used, from the share of each: 1 all alike, 0 one for everything (a collapse)."""
+    return torch.special.entr(usage.float()).sum() / math.log(len(usage))
+
+
+def named(scores: Float[Tensor, "n k"], truth: Int[Tensor, " n"]) -> dict[str, Tensor]:
+    """What an objective answers that asks which of k changes was made: cross-entropy, and the share named right."""
+    return {"loss": F.cross_entropy(scores, truth), "accuracy": (scores.detach().argmax(1) == truth).float().mean()}
+
+
+def named_by_chance(candidates: int) -> dict[str, float]:
+    """What `named` is where nothing is known and all changes are as frequent."""
+    return {"loss": math.log(candidates), "accuracy": 1 / candidates}
+
+
 def check_momentum(**momentum: float) -> None:
     """Raises `UserError` unless each lies in [0, 1]."""
     for name, value in momentum.items():
@@ -219,6 +285,20 @@ def check_whole(least: int = 1, **numbers: int) -> None:
     for name, value in numbers.items():
         if value < least:
             raise UserError(f"{name} must be at least {least}, got {value}")
+
+
+def check_not_negative(**numbers: float) -> None:
+    """Raises `UserError` unless each is a finite number of at least 0."""
+    for name, value in numbers.items():
+        if not 0 <= value < math.inf:
+            raise UserError(f"{name} must be 0 or more, got {value}")
+
+
+def check_positive(**numbers: float) -> None:
+    """Raises `UserError` unless each is a finite number above 0."""
+    for name, value in numbers.items():
+        if not 0 < value < math.inf:
+            raise UserError(f"{name} must be above 0, got {value}")
 
 
 def check_prototypes(count: int) -> None:

@@ -55,7 +55,8 @@ def fastest_precision(method: Method, course: Course) -> str:
     memory = cache_folder() / "precision" / f"{hashlib.sha256(name.encode()).hexdigest()[:16]}.json"
     with suppress(OSError, ValueError, KeyError):
         return json.loads(memory.read_text())["precision"]
-    seconds = {precision: _step_seconds(method, course, device, precision) for precision in ("32-true", "bf16-mixed")}
+    with torch.random.fork_rng():  # whether it is measured or remembered must not change what is drawn afterwards
+        seconds = {name: _step_seconds(method, course, device, name) for name in ("32-true", "bf16-mixed")}
     precision = "bf16-mixed" if seconds["32-true"] > WORTH * seconds["bf16-mixed"] else "32-true"
     with suppress(OSError):  # it is measured again next time
         memory.parent.mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 
 from jaxtyping import UInt8
@@ -135,6 +136,8 @@ def parts(operations: Iterable[Operation]) -> tuple[Operation, ...]:
     (arXiv:2006.09882). Where nothing crops, a tenth to three tenths of the picture.
     """
     operations = tuple(operations)
-    smallest = min((op.scale[0] for op in operations if isinstance(op, RandomResizedCrop)), default=0.3)
+    crops = [op for op in operations if isinstance(op, RandomResizedCrop)] or [RandomResizedCrop(scale=(0.3, 1.0))]
+    least = min(crops, key=lambda crop: crop.scale[0])
+    smallest = least.scale[0]
     others = [op for op in operations if not isinstance(op, RandomResizedCrop)]
-    return (RandomResizedCrop(scale=(smallest / 3, smallest)), *others)
+    return (dataclasses.replace(least, scale=(smallest / 3, smallest)), *others)

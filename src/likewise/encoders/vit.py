@@ -1,0 +1,68 @@
+"""Vision Transformers patch by patch: encode only some of them, cut a view into its patches and put it together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from likewise.errors import UserError
+
+
+def vision_transformer(encoder: nn.Module) -> Any:
+    """timm's VisionTransformer that an encoder is, or is made of.
+
+    Raises:
+        UserError: for an encoder of another kind.
+    """
+    from timm.models.vision_transformer import VisionTransformer
+
+    body = getattr(encoder, "body", encoder)
+    if not isinstance(body, VisionTransformer):
+        name = getattr(encoder, "config", {}).get("name", type(encoder).__name__)
+        raise UserError(
+            f"encoder must be a Vision Transformer, to leave out patches, got {name}: try --encoder vit_tiny"
+        )
+    return body
+
+
+def encode_visible(vit: Any, view: Float[Tensor, "n c h w"], visible: Int[Tensor, "n v"]) -> Float[Tensor, "n t d"]:
+    """The tokens of some patches that see nothing of the others, after those of the prefix (the class token).
+
+    Args:
+        vit: a `VisionTransformer` of timm.
+        view: what is cut into patches.
+        visible: ids of the patches, of each sample its own.
+    """
+    prefix, patches = vit._pos_embed(vit.patch_embed(view)).tensor_split([vit.num_prefix_tokens], dim=1)
+    tokens = torch.cat([prefix, take(patches, visible)], dim=1)
+    return vit.norm(vit.blocks(vit.norm_pre(tokens)))
+
+
+def take(rows: Float[Tensor, "n p d"], ids: Int[Tensor, "n v"]) -> Float[Tensor, "n v d"]:
+    """Of each sample the rows with these ids."""
+    return rows.gather(1, ids[..., None].expand(-1, -1, rows.shape[-1]))
+
+
+def to_patches(view: Float[Tensor, "n c h w"], height: int, width: int) -> Float[Tensor, "n p d"]:
+    """The view cut into patches of so many pixels, row by row; `d` counts rows, columns, channels."""
+    cut = view.unfold(2, height, height).unfold(3, width, width)  # n c i j height width
+    return cut.permute(0, 2, 3, 4, 5, 1).flatten(3).flatten(1, 2)
+
+
+def from_patches(
+    patches: Float[Tensor, "n p d"], grid: tuple[int, int], height: int, width: int
+) -> Float[Tensor, "n c h w"]:
+    """The view whose patches these are, in `grid` rows and columns: `to_patches` undone."""
+    cut = patches.unflatten(2, (height, width, -1)).unflatten(1, grid)  # n i j height width c
+    return cut.permute(0, 5, 1, 3, 2, 4).flatten(4, 5).flatten(2, 3)
+
+
+def grid_positions(rows: int, columns: int, dim: int) -> Float[Tensor, "p dim"]:
+    """Sines and cosines of the places in a grid, row by row: half of `dim`, a multiple of 4, for each direction."""
+    rates = 10000.0 ** -(torch.arange(dim // 4) / (dim // 4))
+    down, right = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
+    angles = [place.reshape(-1, 1) * rates for place in (right, down)]
+    return torch.cat([wave(angle) for angle in angles for wave in (torch.sin, torch.cos)], dim=1)

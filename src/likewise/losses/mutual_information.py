@@ -1,0 +1,88 @@
+"""Estimators of the mutual information between the parts of a sample and its whole (arXiv:1808.06670).
+
+A part and a whole are scored by their product. Parts come as `(n, m, d)`, m places of each of n samples, wholes as
+`(n, d)`: a whole belongs to the parts of its own sample, and those of every other sample are negatives. The losses are
+bounds turned around: the lower, the more the whole is known to say about its parts. As in `contrastive`, they raise
+ValueError for tensors that do not match and compute half precision in float32.
+
+The scores of all wholes with all parts are n · n · m numbers. They are computed a stripe of wholes at a time, and
+computed again for the gradient: memory is linear in the number of parts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import softplus
+from torch.utils.checkpoint import checkpoint
+
+from . import tiles
+from .checks import check_alike, full_precision
+
+
+@full_precision
+def jsd(parts: Float[Tensor, "n m d"], wholes: Float[Tensor, "n d"]) -> Float[Tensor, ""]:
+    """The Jensen-Shannon estimator, in its softplus form (Hjelm et al. 2018, arXiv:1808.06670).
+
+    Mean over samples i and places p of `sp(-x_ip · y_i)` plus mean over i, j ≠ i and p of `sp(x_jp · y_i)`, with
+    `sp(s) = log(1 + e^s)`. It is 2 ln 2 where scores tell nothing, and bounded by 0 below, whatever n.
+
+    Args:
+        parts, wholes: of the same n >= 2 samples.
+    """
+    _check(parts, wholes)
+    positive = _own_scores(parts, wholes)
+    others = (len(parts) - 1) * parts.shape[1]
+    negative = _over_others(lambda scores: softplus(scores).sum(1), parts, wholes)
+    return softplus(-positive).mean() + negative.mean() / others
+
+
+@full_precision
+def info_nce_parts(parts: Float[Tensor, "n m d"], wholes: Float[Tensor, "n d"]) -> Float[Tensor, ""]:
+    """InfoNCE of parts and wholes (Hjelm et al. 2018, arXiv:1808.06670).
+
+    Mean over samples i and places p of `-log( e^(x_ip · y_i) / (e^(x_ip · y_i) + Σ_{j≠i} Σ_q e^(x_jq · y_i)) )`: each
+    part is to be told from all parts of the other samples. Chance is `ln(1 + (n - 1) m)`.
+
+    Args:
+        parts, wholes: of the same n >= 2 samples.
+    """
+    _check(parts, wholes)
+    negative = _over_others(lambda scores: scores.logsumexp(1), parts, wholes)
+    return softplus(negative[:, None] - _own_scores(parts, wholes)).mean()
+
+
+def _own_scores(parts: Float[Tensor, "n m d"], wholes: Float[Tensor, "n d"]) -> Float[Tensor, "n m"]:
+    return (parts @ wholes[:, :, None]).squeeze(2)
+
+
+def _over_others(
+    reduce: Callable[[Tensor], Tensor], parts: Float[Tensor, "n m d"], wholes: Float[Tensor, "n d"]
+) -> Float[Tensor, " n"]:
+    """`reduce` of each whole's scores with all parts, a row `(n m)` that is -inf at the parts of its own sample."""
+    n, m, _ = parts.shape
+    keys = parts.flatten(0, 1)
+
+    def stripe(rows: Tensor, wholes: Tensor, keys: Tensor) -> Tensor:
+        scores = wholes @ keys.T
+        scores.view(-1, n, m)[torch.arange(len(rows), device=rows.device), rows] = -math.inf
+        return reduce(scores)
+
+    rows = torch.arange(n, device=parts.device).split(max(1, tiles.STRIPE_ELEMENTS // (n * m)))
+    return torch.cat([checkpoint(stripe, some, wholes[some], keys, use_reentrant=False) for some in rows])
+
+
+def _check(parts: Tensor, wholes: Tensor) -> None:
+    if parts.ndim != 3 or not parts.is_floating_point():
+        kind = str(parts.dtype).removeprefix("torch.")
+        raise ValueError(f"parts: floating-point (n, m, d) is needed, got {kind} of shape {tuple(parts.shape)}")
+    n, m, d = parts.shape
+    if wholes.shape != (n, d):
+        raise ValueError(f"wholes: shape {tuple(wholes.shape)} must be ({n}, {d}), that of parts without its places")
+    check_alike("parts", parts, wholes=wholes)
+    if n < 2 or not m:
+        raise ValueError(f"parts: shape {tuple(parts.shape)}, at least 2 samples and 1 place are needed")

@@ -1,0 +1,45 @@
+"""Barlow Twins: each dimension agrees between the views and says what no other dimension says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from likewise.encoders.heads import mlp
+from likewise.losses import barlow_twins, gather
+from likewise.methods.base import Method
+from likewise.methods.parts import check_not_negative, check_whole
+
+
+class BarlowTwins(Method):
+    """Zbontar et al. 2021, Self-Supervised Learning via Redundancy Reduction, arXiv:2103.03230.
+
+    Args:
+        encoder: view -> `(n, encoder.dim)`.
+        projection_dim: width of the projector's three layers, and length of the embeddings; more is better.
+        redundancy: weight λ of the correlations between different dimensions, 0 or more.
+
+    Raises:
+        UserError: for a number out of its range.
+    """
+
+    family = "redundancy reduction"
+    paper = "2103.03230"
+    choose = "no negatives, no second network, no predictor: one equation, content with batches of 128"
+    smallest_batch = 2
+
+    def __init__(self, encoder: nn.Module, *, projection_dim: int = 8192, redundancy: float = 0.005) -> None:
+        super().__init__(encoder)
+        check_whole(2, projection_dim=projection_dim)
+        check_not_negative(redundancy=redundancy)
+        self.projector = mlp(self.dim, projection_dim, projection_dim, projection_dim)
+        self.redundancy = redundancy
+
+    def objective(self, first: Any, second: Any) -> Tensor:
+        z1, z2 = gather(self.embed(first)), gather(self.embed(second))
+        self.observe(z1, z2)
+        return barlow_twins(z1, z2, redundancy=self.redundancy)
+
+    def embed(self, view: Any) -> Tensor:
+        return self.projector(self.encode(view))

@@ -1,0 +1,57 @@
+"""BYOL: predict what a slowly following copy of the network says of the other view."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from likewise.encoders.heads import mlp
+from likewise.losses import negative_cosine
+from likewise.methods.base import Method
+from likewise.methods.parts import MomentumCopy, check_momentum, check_whole, rising
+
+
+class BYOL(Method):
+    """Grill et al. 2020, Bootstrap Your Own Latent, arXiv:2006.07733.
+
+    Args:
+        encoder: view -> `(n, encoder.dim)`.
+        projection_dim: length of the embeddings that are predicted.
+        hidden_dim: width of the hidden layers of projector and predictor.
+        target_momentum: how much of itself the target network keeps at each step, in [0, 1]; it rises to 1 by half
+            a cosine.
+
+    Raises:
+        UserError: for a number out of its range.
+    """
+
+    family = "distillation"
+    paper = "2006.07733"
+    choose = "no negatives: strong with smaller batches too, for one more network in memory"
+    smallest_batch = 2
+
+    def __init__(
+        self, encoder: nn.Module, *, projection_dim: int = 256, hidden_dim: int = 4096, target_momentum: float = 0.996
+    ) -> None:
+        super().__init__(encoder)
+        check_whole(projection_dim=projection_dim, hidden_dim=hidden_dim)
+        check_momentum(target_momentum=target_momentum)
+        self.projector = mlp(self.dim, hidden_dim, projection_dim)
+        self.predictor: nn.Module = mlp(projection_dim, hidden_dim, projection_dim)
+        self.target = MomentumCopy(self.encoder, self.projector)
+        self.target_momentum = target_momentum
+
+    def objective(self, first: Any, second: Any) -> Tensor:
+        momentum = rising(self.target_momentum, self.progress)
+        self.target.follow(self.encoder, self.projector, momentum=momentum)
+        z1, z2 = self.embed(first), self.embed(second)
+        self.observe(z1, z2)
+        return self.distance(z1, self.target(second)) + self.distance(z2, self.target(first))
+
+    def distance(self, z: Tensor, target: Tensor) -> Tensor:
+        """Mean squared distance of prediction and target on the unit sphere, from 0 to 4 (equation 2)."""
+        return 2 + 2 * negative_cosine(self.predictor(z), target)
+
+    def embed(self, view: Any) -> Tensor:
+        return self.projector(self.encode(view))

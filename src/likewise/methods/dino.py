@@ -1,0 +1,125 @@
+"""DINO: a student predicts, from any crop, what a slowly following teacher says of the whole views."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from likewise.data.loader import Batch
+from likewise.losses import dino, dino_center, gather
+from likewise.methods.base import Method
+from likewise.methods.parts import (
+    MomentumCopy,
+    WeightNormPrototypes,
+    check_momentum,
+    check_not_negative,
+    check_positive,
+    check_prototypes,
+    check_whole,
+    encode_crops,
+    multi_crop,
+    rising,
+    usage_entropy,
+)
+
+
+class DINO(Method):
+    """Caron et al. 2021, Emerging Properties in Self-Supervised Vision Transformers, arXiv:2104.14294.
+
+    Centring keeps the teacher from saying one thing of everything, its low temperature from saying all things alike.
+
+    Args:
+        encoder: view -> `(n, encoder.dim)`.
+        hidden_dim: width of the head's two hidden layers.
+        norm: whether these have BatchNorm: small networks, whose embeddings differ little at first, need it.
+        projection_dim: length of the embeddings, the bottleneck before the prototypes.
+        prototypes: what student and teacher give probabilities to.
+        local: views of small parts beside the two whole ones; the teacher does not see them.
+        teacher_momentum: of its weights at first, in [0, 1]; it rises to 1 by half a cosine.
+        temperature: divides the student's scores.
+        teacher_start, teacher_temperature, teacher_warmup: what divides the teacher's goes in a line from the first to
+            the second in so many epochs.
+        freeze: epochs in which the student's prototypes stay as they are.
+
+    Raises:
+        UserError: for a number out of its range.
+    """
+
+    family = "distillation"
+    paper = "2104.14294"
+    choose = "vision transformers: no negatives, features that serve nearest neighbours and segmentation"
+    center: Tensor
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        *,
+        hidden_dim: int = 2048,
+        norm: bool = False,
+        projection_dim: int = 256,
+        prototypes: int = 65536,
+        local: int = 8,
+        teacher_momentum: float = 0.996,
+        temperature: float = 0.1,
+        teacher_start: float = 0.04,
+        teacher_temperature: float = 0.07,
+        teacher_warmup: float = 30.0,
+        freeze: float = 1.0,
+    ) -> None:
+        super().__init__(encoder)
+        check_whole(hidden_dim=hidden_dim, projection_dim=projection_dim)
+        check_whole(0, local=local)
+        check_prototypes(prototypes)
+        check_momentum(teacher_momentum=teacher_momentum)
+        check_positive(temperature=temperature, teacher_start=teacher_start, teacher_temperature=teacher_temperature)
+        check_not_negative(teacher_warmup=teacher_warmup, freeze=freeze)
+        hidden: list[nn.Module] = []
+        for width in (self.dim, hidden_dim):
+            hidden += [nn.Linear(width, hidden_dim), nn.BatchNorm1d(hidden_dim) if norm else nn.Identity(), nn.GELU()]
+        self.projector = nn.Sequential(*hidden, nn.Linear(hidden_dim, projection_dim))
+        self.prototypes = WeightNormPrototypes(projection_dim, prototypes)
+        self.teacher = MomentumCopy(self.encoder, self.projector, self.prototypes)
+        self.register_buffer("center", torch.zeros(prototypes))
+        self.local, self.momentum, self.temperature = local, teacher_momentum, temperature
+        self.teacher_ends, self.teacher_warmup = (teacher_start, teacher_temperature), teacher_warmup
+        self.freeze_epochs = freeze
+
+    def make_views(self, batch: Batch, generator: torch.Generator) -> tuple[Any, ...]:
+        return multi_crop(self.views, batch.samples, generator, local=self.local)
+
+    def objective(self, *crops: Any) -> dict[str, Tensor]:
+        momentum = rising(self.momentum, self.progress)
+        self.teacher.follow(self.encoder, self.projector, self.prototypes, momentum=momentum)
+        z = self.projector(torch.cat(encode_crops(self.encode, crops)))
+        self.observe(*z.chunk(len(crops))[:2])
+        teachers = self.teacher(torch.cat(crops[:2])).chunk(2)
+        temperature = self.teacher_temperature()
+        loss = dino(
+            self.prototypes(z).chunk(len(crops)),
+            teachers,
+            center=self.center,
+            student_temperature=self.temperature,
+            teacher_temperature=temperature,
+        )
+        everyone = [gather(scores) for scores in teachers]
+        targets = ((torch.cat(everyone).float() - self.center) / temperature).softmax(1)
+        self.center.copy_(dino_center(self.center, everyone))
+        return {"loss": loss, "code_entropy": usage_entropy(targets.mean(0))}
+
+    def teacher_temperature(self) -> float:
+        start, end = self.teacher_ends
+        steps = self.teacher_warmup * self.course.steps_per_epoch
+        return end if self.global_step >= steps else start + (end - start) * self.global_step / steps
+
+    def held(self, step: int) -> Iterable[nn.Parameter]:
+        return [self.prototypes.weight] if step < self.freeze_epochs * self.course.steps_per_epoch else []
+
+    def embed(self, view: Any) -> Tensor:
+        return self.projector(self.encode(view))
+
+    def chance(self, batch: int) -> dict[str, float]:
+        return {"loss": math.log(len(self.center))}

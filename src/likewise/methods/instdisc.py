@@ -1,0 +1,123 @@
+"""Instance discrimination: each sample is a class of its own, whose weight is its embedding an epoch ago."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from likewise.data.loader import Batch
+from likewise.errors import UserError, nearest
+from likewise.losses import gather, info_nce, nce
+from likewise.methods.base import Course, Method, generator_for
+from likewise.methods.parts import (
+    Bank,
+    Temperature,
+    check_momentum,
+    check_not_negative,
+    check_whole,
+    remember_all,
+)
+
+LOSSES = ("nce", "softmax")
+
+
+class InstDisc(Method):
+    """Wu et al. 2018, Unsupervised Feature Learning via Non-Parametric Instance Discrimination, arXiv:1805.01978.
+
+    Args:
+        encoder: view -> `(n, encoder.dim)`.
+        projection_dim: length of the embeddings that the bank keeps.
+        temperature: divides the cosine similarities: see `likewise.methods.parts.Temperature`.
+        bank_momentum: of a sample's row in the bank, in [0, 1].
+        loss: `nce`, tell the sample from noise; `softmax`, name it among all samples: exact, for up to some 100,000.
+        noise: of `nce`: samples of noise a step, drawn from the whole bank, the same for all samples of the batch.
+        fill: begin with what the untrained encoder says of the samples, instead of random rows: of few epochs none is
+            lost on learning these.
+        proximal: weight λ of the squared distance from the sample's row, which steadies training; 0 or more.
+
+    Raises:
+        UserError: for an unknown loss, or a number out of its range.
+    """
+
+    family = "contrastive"
+    paper = "1805.01978"
+    choose = "one view a sample and no second network: the cheapest step, for many epochs on little data"
+
+    bank: Bank
+    log_normaliser: Tensor
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        *,
+        projection_dim: int = 128,
+        temperature: float | str = 0.07,
+        bank_momentum: float = 0.5,
+        loss: str = "nce",
+        noise: int = 4096,
+        fill: bool = False,
+        proximal: float = 0.0,
+    ) -> None:
+        super().__init__(encoder)
+        check_whole(projection_dim=projection_dim, noise=noise)
+        check_momentum(bank_momentum=bank_momentum)
+        check_not_negative(proximal=proximal)
+        if loss not in LOSSES:
+            raise UserError(f"loss must be one of {', '.join(LOSSES)}, got {loss!r}{nearest(loss, LOSSES)}")
+        self.projector = nn.Linear(self.dim, projection_dim)
+        self.temperature = Temperature(temperature)
+        self.loss, self.noise, self.fill, self.proximal = loss, noise, fill, proximal
+        self.bank_momentum, self.projection_dim = bank_momentum, projection_dim
+        if loss == "nce":
+            self.register_buffer("log_normaliser", torch.tensor(math.nan))  # until there is a batch
+
+    def prepare(self, course: Course, optimizers: Callable[[Method], Any] | None = None) -> None:
+        super().prepare(course, optimizers)
+        self.bank = Bank(course.samples, self.projection_dim, seed=course.seed)
+
+    def begin_epoch(self, epoch: int) -> None:
+        if epoch == 0 and self.fill:
+            remember_all(self, self.bank)
+
+    def make_views(self, batch: Batch, generator: torch.Generator) -> tuple[Any, ...]:
+        return self.views(batch.samples, generator), batch.indices
+
+    def objective(self, view: Any, indices: Tensor) -> dict[str, Tensor]:
+        z = F.normalize(self.embed(view).to(self.bank.vectors.dtype), dim=1)
+        row = self.bank.vectors[indices]
+        self.observe(z, row)
+        told = self.nce(z, row) if self.loss == "nce" else self.softmax(z, row, indices)
+        loss = told + self.proximal * (z - row).square().sum(1).mean()
+        return {"loss": loss, "bank_freshness": self.bank.update(indices, z, momentum=self.bank_momentum)}
+
+    def nce(self, z: Tensor, row: Tensor) -> Tensor:
+        """Against uniform noise; the normaliser Z of the softmax is estimated once, from the first batch."""
+        log_samples, temperature = math.log(self.course.samples), self.temperature(self.progress)
+        generator = generator_for(self.course.seed, self.global_step)
+        noise = torch.randint(self.course.samples, (self.noise,), generator=generator).to(z.device)
+        with torch.autocast(z.device.type, enabled=False):
+            positive = (z * row).sum(1) / temperature
+            negatives = z @ self.bank.vectors[noise].T / temperature
+        of_rows = gather(negatives.detach().logsumexp(1))
+        estimate = of_rows.logsumexp(0) - math.log(len(of_rows) * self.noise) + log_samples
+        self.log_normaliser.copy_(torch.where(self.log_normaliser.isnan(), estimate, self.log_normaliser))
+        return nce(positive - self.log_normaliser, negatives - self.log_normaliser, log_noise=-log_samples)
+
+    def softmax(self, z: Tensor, row: Tensor, indices: Tensor) -> Tensor:
+        """Exact: the batch's rows and all others are the whole bank, each row once."""
+        others = torch.ones(len(self.bank.vectors), dtype=torch.bool, device=z.device).index_fill(0, indices, False)
+        rest = self.bank.vectors[others]
+        return info_nce(z, row, rest if len(rest) else None, temperature=self.temperature(self.progress))
+
+    def embed(self, view: Any) -> Tensor:
+        return self.projector(self.encode(view))
+
+    def chance(self, batch: int) -> dict[str, float]:
+        if self.loss == "nce":  # the model's density is the noise's
+            return {"loss": math.log1p(self.noise) + self.noise * math.log1p(1 / self.noise)}
+        return {"loss": math.log(self.course.samples)} if self.course.samples else {}

@@ -1,0 +1,111 @@
+"""MoCo: a queue of keys from a slowly following encoder makes many negatives cheap."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor, nn
+
+from likewise.encoders.heads import mlp
+from likewise.losses import gather, info_nce
+from likewise.methods.base import Course, Method, generator_for
+from likewise.methods.parts import (
+    MomentumCopy,
+    Queue,
+    Temperature,
+    check_momentum,
+    check_whole,
+    in_shuffled_parts,
+    queue_size,
+)
+
+
+class MoCoV1(Method):
+    """He et al. 2019, Momentum Contrast for Unsupervised Visual Representation Learning, arXiv:1911.05722.
+
+    Args:
+        encoder: view -> `(n, encoder.dim)`.
+        projection_dim: length of queries and keys.
+        temperature: divides the cosine similarities: see `likewise.methods.parts.Temperature`; None is the paper's.
+        key_momentum: of the key encoder, in [0, 1].
+        queue: keys to contrast with, a multiple of the batch; None is the paper's 65,536, but the part of the samples
+            that these are of ImageNet's at most: one in twenty.
+        in_batch: whether the keys of the batch's other samples are negatives too. An encoder with BatchNorm in a single
+            process needs it: with none to shuffle with, the batch's statistics would give away the one key that is new.
+
+    Raises:
+        UserError: for a number out of its range.
+    """
+
+    family = "contrastive"
+    paper = "1911.05722"
+    choose = "many negatives with small batches; MoCo v2 is the same with a better head"
+    own_temperature = 0.07
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        *,
+        projection_dim: int = 128,
+        temperature: float | str | None = None,
+        key_momentum: float = 0.999,
+        queue: int | None = None,
+        in_batch: bool = False,
+    ) -> None:
+        super().__init__(encoder)
+        check_whole(projection_dim=projection_dim)
+        check_momentum(key_momentum=key_momentum)
+        self.projector = self.head(projection_dim)
+        self.keys = MomentumCopy(self.encoder, self.projector)
+        self.temperature = Temperature(self.own_temperature if temperature is None else temperature)
+        self.key_momentum, self.in_batch = key_momentum, in_batch
+        self.projection_dim, self.queue_size = projection_dim, queue
+        self.queue: Queue | None = None
+
+    def head(self, out: int) -> nn.Module:
+        return nn.Linear(self.dim, out)
+
+    def prepare(self, course: Course, optimizers: Callable[[Method], Any] | None = None) -> None:
+        super().prepare(course, optimizers)
+        self.queue = Queue(
+            queue_size(self.queue_size, course, most=65536, share=0.05), self.projection_dim, seed=course.seed
+        )
+
+    def objective(self, first: Any, second: Any) -> dict[str, Tensor]:
+        assert self.queue is not None, "call prepare() before training"
+        self.keys.follow(self.encoder, self.projector, momentum=self.key_momentum)
+        k = in_shuffled_parts(self.keys, second, generator_for(self.course.seed, self.global_step))
+        q, keys = gather(self.embed(first)), gather(k)
+        self.observe(q, keys)
+        temperature = self.temperature(self.progress)
+        scalars = {
+            "loss": info_nce(q, keys, self.queue.keys, temperature=temperature, in_batch=self.in_batch),
+            "queue_filled": self.queue.filled,
+            "queue_age": self.queue.age(self.course.batch),
+        }
+        self.queue.push(k)
+        return scalars
+
+    def embed(self, view: Any) -> Tensor:
+        return self.projector(self.encode(view))
+
+    def chance(self, batch: int) -> dict[str, float]:
+        keys = batch if self.in_batch else 1
+        return {} if self.queue is None else {"loss": math.log(keys + len(self.queue.keys))}
+
+
+class MoCoV2(MoCoV1):
+    """Chen et al. 2020, Improved Baselines with Momentum Contrastive Learning, arXiv:2003.04297.
+
+    MoCo v1 with a hidden layer in its head, a higher temperature and, in the recipe, stronger augmentations. Arguments
+    as in `MoCoV1`.
+    """
+
+    paper = "2003.04297"
+    choose = "many negatives with small batches: strong on one GPU"
+    own_temperature = 0.2
+
+    def head(self, out: int) -> nn.Module:
+        return mlp(self.dim, self.dim, out, norm=False)

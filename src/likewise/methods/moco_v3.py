@@ -1,0 +1,80 @@
+"""MoCo v3: a predictor names the other view's key, which a slowly following network gives, among those of the batch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from likewise.encoders.heads import mlp
+from likewise.losses import gather, info_nce
+from likewise.methods.base import Method
+from likewise.methods.parts import MomentumCopy, Temperature, check_momentum, check_whole, rising
+
+
+class MoCoV3(Method):
+    """Chen, Xie & He 2021, An Empirical Study of Training Self-Supervised Vision Transformers, arXiv:2104.02057.
+
+    The patch projection of a vision transformer stays random, as in the paper (section 4.2): that steadies training.
+
+    Args:
+        encoder: view -> `(n, encoder.dim)`.
+        projection_dim: length of queries and keys.
+        hidden_dim: width of the hidden layers of projector and predictor.
+        temperature: divides the cosine similarities: see `likewise.methods.parts.Temperature`.
+        key_momentum: of the key encoder at first, in [0, 1]; it rises to 1 by half a cosine.
+
+    Raises:
+        UserError: for a number out of its range.
+    """
+
+    family = "contrastive"
+    paper = "2104.02057"
+    choose = "vision transformers and large batches; symmetric, no queue"
+    smallest_batch = 2
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        *,
+        projection_dim: int = 256,
+        hidden_dim: int = 4096,
+        temperature: float | str = 0.2,
+        key_momentum: float = 0.99,
+    ) -> None:
+        super().__init__(encoder)
+        check_whole(projection_dim=projection_dim, hidden_dim=hidden_dim)
+        check_momentum(key_momentum=key_momentum)
+
+        def head(*widths: int) -> nn.Sequential:
+            return nn.Sequential(mlp(*widths, projection_dim), nn.BatchNorm1d(projection_dim, affine=False))
+
+        self.projector = head(self.dim, hidden_dim, hidden_dim)
+        self.predictor = head(projection_dim, hidden_dim)
+        self.keys = MomentumCopy(self.encoder, self.projector)
+        self.temperature = Temperature(temperature)
+        self.key_momentum = key_momentum
+
+    def objective(self, first: Any, second: Any) -> Tensor:
+        self.keys.follow(self.encoder, self.projector, momentum=rising(self.key_momentum, self.progress))
+        q1, q2 = gather(self.embed(first)), gather(self.embed(second))
+        k1, k2 = gather(self.keys(first)), gather(self.keys(second))
+        self.observe(q1, q2)
+        return self.contrast(q1, k2) + self.contrast(q2, k1)
+
+    def contrast(self, q: Tensor, k: Tensor) -> Tensor:
+        """InfoNCE, whose gradients 2 T keeps at one scale for all temperatures (algorithm 1)."""
+        temperature = self.temperature(self.progress)
+        return 2 * temperature * info_nce(q, k, temperature=temperature)
+
+    def embed(self, view: Any) -> Tensor:
+        return self.predictor(self.projector(self.encode(view)))
+
+    def held(self, step: int) -> Iterable[nn.Parameter]:
+        return [weight for name, weight in self.encoder.named_parameters() if "patch_embed." in name]
+
+    def chance(self, batch: int) -> dict[str, float]:
+        return {"loss": 4 * torch.as_tensor(self.temperature(0.0)).item() * math.log(batch)}

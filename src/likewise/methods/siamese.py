@@ -1,0 +1,102 @@
+"""Siamese networks: near for what belongs together, apart by a margin for what does not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from jaxtyping import Int
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from likewise.data.loader import Batch
+from likewise.encoders.heads import projector
+from likewise.errors import UserError, nearest
+from likewise.losses import gather, margin_contrastive, mined_triplet
+from likewise.methods.base import Method
+from likewise.methods.parts import check_whole
+
+CHOICES = {"loss": ("triplet", "margin"), "mining": ("semi-hard", "batch-hard"), "pairs": ("generated", "labelled")}
+
+
+class Siamese(Method):
+    """Pairs and triplets: Hadsell, Chopra & LeCun 2006; FaceNet, Schroff et al. 2015, arXiv:1503.03832.
+
+    Views belong together when they are of one sample or, with labels, of one class.
+
+    Args:
+        encoder: view -> `(n, encoder.dim)`.
+        projection_dim: length of the embeddings whose distances count.
+        loss: `triplet`; or `margin`, Hadsell et al.'s: each view with one that belongs to it and one of another sample.
+        margin: the distance, above 0, by which (`triplet`) or beyond which (`margin`) what differs lies apart.
+        mining: of triplets: `semi-hard`, FaceNet's, between unit vectors; or `batch-hard` (Hermans et al. 2017,
+            arXiv:1703.07737), between embeddings as they are.
+        pairs: `generated`, two augmentations of a sample; or `labelled`, samples of a class, with the data's labels.
+
+    Raises:
+        UserError: for an unknown choice, or a number out of its range.
+    """
+
+    family = "contrastive"
+    paper = "1503.03832"
+    choose = "distances to verify or search with; learns from your own labels of what is alike, or without any"
+    smallest_batch = 2
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        *,
+        projection_dim: int = 128,
+        loss: str = "triplet",
+        margin: float = 0.2,
+        mining: str = "semi-hard",
+        pairs: str = "generated",
+    ) -> None:
+        super().__init__(encoder)
+        check_whole(projection_dim=projection_dim)
+        for name, value in {"loss": loss, "mining": mining, "pairs": pairs}.items():
+            if value not in CHOICES[name]:
+                allowed = " or ".join(CHOICES[name])
+                raise UserError(f"{name} must be {allowed}, got {value!r}{nearest(value, CHOICES[name])}")
+        if not 0 < margin < float("inf"):
+            raise UserError(f"margin must be above 0, got {margin}")
+        self.projector = projector(self.dim, projection_dim)
+        self.loss, self.margin = loss, margin
+        self.mining: Any = mining
+        self.supervised = pairs == "labelled"
+
+    def make_views(self, batch: Batch, generator: torch.Generator) -> tuple[Any, ...]:
+        views = super().make_views(batch, generator)
+        return (*views, batch.labels) if self.supervised else views
+
+    def objective(self, first: Any, second: Any, labels: Tensor | None = None) -> Tensor:
+        z1, z2 = map(gather, self.embed(torch.cat([first, second])).chunk(2))
+        self.observe(z1, z2)
+        same = torch.arange(len(z1), device=z1.device) if labels is None else gather(labels)
+        z, same = torch.cat([z1, z2]), same.repeat(2)
+        if self.loss == "margin":
+            left, right = pairs_of(same)
+            return margin_contrastive(z[left], z[right], same[left] != same[right], margin=self.margin)
+        if self.mining == "semi-hard":
+            z = F.normalize(z, dim=1)
+        return mined_triplet(z, same, margin=self.margin, mining=self.mining)
+
+    def embed(self, view: Any) -> Tensor:
+        return self.projector(self.encode(view))
+
+    def chance(self, batch: int) -> dict[str, float]:
+        """The loss of embeddings that are all equal; with labelled pairs, their margin loss depends on the labels."""
+        if self.loss == "triplet":
+            return {"loss": self.margin}
+        return {} if self.supervised else {"loss": self.margin**2 / 4}
+
+
+def pairs_of(same: Int[Tensor, " m"]) -> Int[Tensor, "2 m"]:
+    """Rows to compare: pairs that belong together, then each first view with the second view of another sample.
+
+    Args:
+        same: of the first views and then of the second ones; equal where views belong together.
+    """
+    together = same.argsort(stable=True).view(-1, 2).T  # both views of a sample are there: no pair spans two classes
+    first, second = torch.arange(len(same), device=same.device).chunk(2)
+    return torch.cat([together, torch.stack([first, second.roll(1)])], dim=1)

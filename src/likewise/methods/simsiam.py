@@ -1,0 +1,46 @@
+"""SimSiam: predict the other view's embedding, through which no gradient flows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from likewise.encoders.heads import mlp
+from likewise.losses import negative_cosine
+from likewise.methods.base import Method
+from likewise.methods.parts import check_whole
+
+
+class SimSiam(Method):
+    """Chen & He 2020, Exploring Simple Siamese Representation Learning, arXiv:2011.10566.
+
+    Args:
+        encoder: view -> `(n, encoder.dim)`.
+        projection_dim: width of the projector's three layers, and length of the embeddings.
+        prediction_dim: width of the predictor's hidden layer: a bottleneck, a quarter in the paper.
+
+    Raises:
+        UserError: for a number out of its range.
+    """
+
+    family = "distillation"
+    paper = "2011.10566"
+    choose = "no negatives and no second network: the least memory, at the least batch"
+    smallest_batch = 2
+
+    def __init__(self, encoder: nn.Module, *, projection_dim: int = 2048, prediction_dim: int = 512) -> None:
+        super().__init__(encoder)
+        check_whole(projection_dim=projection_dim, prediction_dim=prediction_dim)
+        layers = mlp(self.dim, projection_dim, projection_dim, projection_dim)
+        self.projector = nn.Sequential(*layers, nn.BatchNorm1d(projection_dim, affine=False))
+        self.predictor: nn.Module = mlp(projection_dim, prediction_dim, projection_dim)
+
+    def objective(self, first: Any, second: Any) -> Tensor:
+        z1, z2 = self.embed(first), self.embed(second)
+        self.observe(z1, z2)
+        p1, p2 = self.predictor(z1), self.predictor(z2)
+        return (negative_cosine(p1, z2) + negative_cosine(p2, z1)) / 2
+
+    def embed(self, view: Any) -> Tensor:
+        return self.projector(self.encode(view))

@@ -1,0 +1,120 @@
+"""SwAV: from each view of a sample, predict to which prototypes another view was assigned."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from likewise.data.loader import Batch
+from likewise.encoders.heads import projector
+from likewise.errors import UserError
+from likewise.losses import gather, sinkhorn, swapped_prediction
+from likewise.methods.base import Course, Method
+from likewise.methods.parts import (
+    Prototypes,
+    Queue,
+    check_not_negative,
+    check_positive,
+    check_whole,
+    encode_crops,
+    multi_crop,
+    own_rows,
+    usage_entropy,
+)
+
+
+class SwAV(Method):
+    """Caron et al. 2020, Unsupervised Learning of Visual Features by Contrasting Cluster Assignments, arXiv:2006.09882.
+
+    Codes, the soft assignments that are to be predicted, are made of the two whole views only.
+
+    Args:
+        encoder: view -> `(n, encoder.dim)`.
+        projection_dim: length of the embeddings that are assigned.
+        prototypes: how many there are.
+        local: views of small parts beside the two whole ones.
+        temperature: divides the scores of the predictions.
+        epsilon: of Sinkhorn-Knopp, which makes the codes; smaller is nearer to a hard assignment.
+        queue: past embeddings that codes are balanced over besides the batch, a multiple of it; 0 for large batches
+            (the paper's for batches of 256: 3840).
+        queue_from: epochs after which the queue serves; never before it is filled.
+        freeze: epochs in which the prototypes stay as they are.
+
+    Raises:
+        UserError: for a number out of its range.
+    """
+
+    family = "clustering"
+    paper = "2006.09882"
+    choose = "clusters instead of negatives: small batches too, and cheap views of parts"
+    smallest_batch = 2
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        *,
+        projection_dim: int = 128,
+        prototypes: int = 3000,
+        local: int = 6,
+        temperature: float = 0.1,
+        epsilon: float = 0.05,
+        queue: int = 0,
+        queue_from: float = 15.0,
+        freeze: float = 1.0,
+    ) -> None:
+        super().__init__(encoder)
+        check_whole(projection_dim=projection_dim)
+        check_whole(0, local=local, queue=queue)
+        check_positive(temperature=temperature, epsilon=epsilon)
+        check_not_negative(queue_from=queue_from, freeze=freeze)
+        self.projector = projector(self.dim, projection_dim)
+        self.prototypes = Prototypes(projection_dim, prototypes)
+        self.queues = nn.ModuleList(Queue(queue, projection_dim, seed=view) for view in range(2) if queue)
+        self.local, self.temperature, self.epsilon = local, temperature, epsilon
+        self.queue, self.queue_from, self.freeze_epochs = queue, queue_from, freeze
+
+    def prepare(self, course: Course, optimizers: Callable[[Method], Any] | None = None) -> None:
+        super().prepare(course, optimizers)
+        if self.queue % course.batch:
+            raise UserError(f"queue must be a multiple of the batch, {course.batch}, got {self.queue}")
+
+    def make_views(self, batch: Batch, generator: torch.Generator) -> tuple[Any, ...]:
+        return multi_crop(self.views, batch.samples, generator, local=self.local)
+
+    def objective(self, *crops: Any) -> dict[str, Tensor]:
+        self.prototypes.normalise()
+        z = self.projector(torch.cat(encode_crops(self.encode, crops)))
+        scores = self.prototypes(z).chunk(len(crops))
+        whole = z.detach().chunk(len(crops))[:2]
+        self.observe(*whole)
+        codes = [self.codes(view, each) for view, each in enumerate(whole)]
+        return {
+            "loss": swapped_prediction(scores, codes, temperature=self.temperature),
+            "code_entropy": usage_entropy(torch.cat(codes).mean(0)),
+        }
+
+    @torch.no_grad()
+    def codes(self, view: int, z: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
+        """To which prototypes the whole views belong, balanced over the samples of all processes and the queue."""
+        rows = everyone = gather(z)
+        if self.queues:
+            queue: Any = self.queues[view]
+            if queue.filled == 1 and self.global_step >= self.queue_from * self.course.steps_per_epoch:
+                rows = torch.cat([everyone, queue.keys])
+            queue.push(z)
+        codes = sinkhorn(self.prototypes(rows), epsilon=self.epsilon)
+        return own_rows(codes[: len(everyone)])
+
+    def held(self, step: int) -> Iterable[nn.Parameter]:
+        return [self.prototypes.weight] if step < self.freeze_epochs * self.course.steps_per_epoch else []
+
+    def embed(self, view: Any) -> Tensor:
+        return self.projector(self.encode(view))
+
+    def chance(self, batch: int) -> dict[str, float]:
+        return {"loss": math.log(len(self.prototypes.weight))}

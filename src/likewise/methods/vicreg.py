@@ -1,0 +1,53 @@
+"""VICReg: the views agree, every dimension varies, no two dimensions vary together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from likewise.encoders.heads import mlp
+from likewise.losses import gather, vicreg
+from likewise.methods.base import Method
+from likewise.methods.parts import check_not_negative, check_whole
+
+
+class VICReg(Method):
+    """Bardes et al. 2021, Variance-Invariance-Covariance Regularization, arXiv:2105.04906.
+
+    Args:
+        encoder: view -> `(n, encoder.dim)`.
+        projection_dim: width of the projector's three layers, and length of the embeddings; more is better.
+        invariance, variance, covariance: weights λ, μ and ν of the three terms, 0 or more.
+
+    Raises:
+        UserError: for a number out of its range.
+    """
+
+    family = "redundancy reduction"
+    paper = "2105.04906"
+    choose = "as Barlow Twins, with each term in sight: for views of different kinds, and to see what collapses"
+    smallest_batch = 2
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        *,
+        projection_dim: int = 8192,
+        invariance: float = 25.0,
+        variance: float = 25.0,
+        covariance: float = 1.0,
+    ) -> None:
+        super().__init__(encoder)
+        check_whole(2, projection_dim=projection_dim)
+        self.weights = {"invariance": invariance, "variance": variance, "covariance": covariance}
+        check_not_negative(**self.weights)
+        self.projector = mlp(self.dim, projection_dim, projection_dim, projection_dim)
+
+    def objective(self, first: Any, second: Any) -> Tensor:
+        z1, z2 = gather(self.embed(first)), gather(self.embed(second))
+        self.observe(z1, z2)
+        return vicreg(z1, z2, **self.weights)
+
+    def embed(self, view: Any) -> Tensor:
+        return self.projector(self.encode(view))

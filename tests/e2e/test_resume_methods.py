@@ -1,0 +1,95 @@
+"""For every method: a training that was interrupted and resumed ends with the bits of one that was not.
+
+Of the encoder, and of all that a method keeps besides: heads, queues, banks, prototypes, centres, slow copies.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import likewise as lw
+from likewise.errors import Interrupted
+from likewise.methods import METHODS, method_options
+from likewise.methods.base import Method
+from likewise.training.checkpoints import newest, step_of
+
+TRAINING: dict[str, Any] = {"epochs": 2, "batch": 64, "precision": "32-true", "devices": 1, "progress": False}
+STEPS_PER_EPOCH = 1297 // 64
+WITHIN, BETWEEN = STEPS_PER_EPOCH // 2, STEPS_PER_EPOCH  # epochs
+OPTIONS = {"queue": 128, "prototypes": 16, "hidden_dim": 32, "projection_dim": 16, "permutations": 10, "local": 1}
+FAST = [("simclr", WITHIN), ("moco-v2", WITHIN)]
+ALL = [(name, instant) for name in METHODS for instant in (WITHIN, BETWEEN)]
+INSTANTS = [*FAST, *(pytest.param(*case, marks=pytest.mark.slow) for case in ALL if case not in FAST)]
+
+
+@pytest.fixture(autouse=True)
+def one_thread(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("LIKEWISE_CACHE", str(cache))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def train(name: str, out: Path, **more: Any) -> lw.Run:
+    small = {key: value for key, value in OPTIONS.items() if key in method_options(name)}
+    return lw.pretrain("digits", method=name, out=out, **TRAINING, **small, **more)
+
+
+def final(run: Path) -> dict[str, Any]:
+    """The newest checkpoint, which is of the last step."""
+    path = newest(run / "checkpoints")
+    assert path is not None
+    assert step_of(path) == TRAINING["epochs"] * STEPS_PER_EPOCH
+    return torch.load(path, weights_only=True)
+
+
+def history(run: Path) -> list[list[str]]:
+    """The rows of metrics.csv, less how fast it went."""
+    header, *rows = (line.split(",") for line in (run / "metrics.csv").read_text().splitlines())
+    assert len(rows) == TRAINING["epochs"] * STEPS_PER_EPOCH
+    return [[value for name, value in zip(header, row, strict=True) if name != "images_per_second"] for row in rows]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Runs by method, trained when they are first needed."""
+    folder = tmp_path_factory.mktemp("whole")
+    return {name: folder / name for name in METHODS}
+
+
+@pytest.mark.parametrize(("name", "instant"), INSTANTS)
+def test_interrupted_and_resumed_is_the_same(
+    name: str, instant: int, uninterrupted: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, parts = uninterrupted[name], tmp_path / "run"
+    if not whole.exists():
+        train(name, whole)
+
+    training_step = Method.training_step
+
+    def interrupted_step(self: Method, *arguments: Any) -> Any:
+        if self.global_step == instant - 1:
+            signal.raise_signal(signal.SIGINT)
+        return training_step(self, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Method, "training_step", interrupted_step)
+        with pytest.raises(Interrupted, match=f"stopped at step {instant} of"):
+            train(name, parts)
+    train(name, parts, resume=True)
+
+    assert (parts / "encoder.safetensors").read_bytes() == (whole / "encoder.safetensors").read_bytes()
+    got, exact = final(parts)["state_dict"], final(whole)["state_dict"]
+    assert got.keys() == exact.keys()
+    assert [key for key, value in exact.items() if not torch.equal(got[key], value)] == []
+    assert history(parts) == history(whole)
+    if name == "moco-v2":
+        assert got["queue.keys"].shape == (OPTIONS["queue"], OPTIONS["projection_dim"])
+        assert got["queue.pushed"] == TRAINING["epochs"] * STEPS_PER_EPOCH * TRAINING["batch"]

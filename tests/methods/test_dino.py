@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import copy
+import math
+
+import pytest
+import torch
+from tiny import Tiny, built, two_views
+from torch import Tensor
+from torch.nn import functional as F
+
+from likewise.encoders import image_encoder
+from likewise.errors import UserError
+from likewise.methods.base import Course, generator_for
+from likewise.methods.dino import DINO
+from likewise.methods.parts import rising
+
+SMALL = {"hidden_dim": 7, "projection_dim": 4, "prototypes": 5, "local": 2}
+COURSE = Course(samples=50, batch=5, steps=100, steps_per_epoch=10)
+
+
+def crops(samples: int = 5, local: int = 2) -> list[Tensor]:
+    parts = torch.randn(local, samples, 1, 4, 4, generator=generator_for(4), dtype=torch.float64)
+    return [*two_views(samples), *parts]
+
+
+def unlike_its_teacher(**options: float) -> DINO:
+    """A student that has moved away from its teacher, and a centre, as after some steps."""
+    dino = built(DINO, teacher_momentum=1.0, **SMALL | options)
+    with torch.no_grad():
+        for seed, parameter in enumerate(dino.teacher.parameters()):
+            parameter += 0.3 * torch.randn(parameter.shape, generator=generator_for(seed))
+        dino.center += torch.linspace(-0.1, 0.1, 5)
+    return dino
+
+
+def scores(encoder: object, projector: object, weight: Tensor, view: Tensor) -> Tensor:
+    z = projector(encoder(view))  # type: ignore[operator]
+    return torch.stack([torch.stack([F.cosine_similarity(row, w, dim=0) for w in weight]) for row in z])
+
+
+def student_and_teacher(dino: DINO, views: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    encoder, projector, prototypes = dino.teacher.copies
+    students = [scores(dino.encoder, dino.projector, dino.prototypes.weight, view) for view in views]
+    return students, [scores(encoder, projector, prototypes.weight, view) for view in views[:2]]
+
+
+def test_the_loss_is_the_papers_cross_entropy_over_all_crops() -> None:
+    dino = unlike_its_teacher(temperature=0.2, teacher_start=0.05)
+    dino.prepare(COURSE)
+    students, teachers = student_and_teacher(dino, crops())
+    center = dino.center.clone()
+    pairs = []
+    for i, teacher in enumerate(teachers):
+        target = ((teacher - center) / 0.05).softmax(1)
+        pairs += [-(target * (s / 0.2).log_softmax(1)).sum(1).mean() for j, s in enumerate(students) if j != i]
+    assert len(pairs) == 6
+    answer = dino.objective(*crops())
+    assert answer["loss"].item() == pytest.approx(torch.stack(pairs).mean().item(), rel=1e-10)
+
+
+def test_the_centre_follows_the_teachers_mean_after_the_loss() -> None:
+    dino = unlike_its_teacher()
+    _, teachers = student_and_teacher(dino, crops())
+    expected = 0.9 * dino.center + 0.1 * torch.cat(teachers).mean(0)
+    dino.objective(*crops())
+    torch.testing.assert_close(dino.center, expected, rtol=0, atol=1e-12)
+
+
+def test_the_teacher_gets_no_gradient_and_all_of_the_student_does() -> None:
+    dino = unlike_its_teacher()
+    dino.objective(*crops())["loss"].backward()
+    for name, parameter in dino.named_parameters():
+        assert (parameter.grad is None) == name.startswith("teacher."), name
+
+
+@pytest.mark.parametrize("progress", [0.0, 0.5, 1.0])
+def test_the_teacher_follows_with_a_momentum_that_rises_to_1(progress: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    dino = unlike_its_teacher()
+    dino.momentum = 0.9
+    monkeypatch.setattr(DINO, "progress", progress)
+    before = copy.deepcopy(list(dino.teacher.parameters()))
+    dino.objective(*crops())
+    student = [*dino.encoder.parameters(), *dino.projector.parameters(), *dino.prototypes.parameters()]
+    momentum = rising(0.9, progress)
+    for was, now, follows in zip(before, dino.teacher.parameters(), student, strict=True):
+        torch.testing.assert_close(now, momentum * was + (1 - momentum) * follows, rtol=0, atol=1e-12)
+
+
+def test_the_teachers_temperature_goes_in_a_line_and_the_prototypes_are_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    dino = built(DINO, teacher_warmup=2.0, freeze=1.0, **SMALL)
+    dino.prepare(COURSE)
+    for step, temperature in [(0, 0.04), (10, 0.055), (20, 0.07), (99, 0.07)]:
+        monkeypatch.setattr(DINO, "global_step", step)
+        assert dino.teacher_temperature() == pytest.approx(temperature)
+    assert [parameter is dino.prototypes.weight for parameter in dino.held(9)] == [True]
+    assert list(dino.held(10)) == []
+    dino.teacher_warmup = 0.0
+    assert dino.teacher_temperature() == 0.07
+
+
+def test_a_checkpoint_holds_teacher_and_centre() -> None:
+    dino, other = unlike_its_teacher(), built(DINO, **SMALL)
+    other.load_state_dict(dino.state_dict())
+    dino.momentum = other.momentum = 0.9
+    assert torch.equal(dino.objective(*crops())["loss"], other.objective(*crops())["loss"])
+    assert torch.equal(dino.center, other.center)
+
+
+def test_code_entropy_shows_a_collapse_to_one_prototype() -> None:
+    dino = unlike_its_teacher()
+    assert dino.objective(*crops())["code_entropy"].item() > 0.3
+    dino.center[:] = torch.tensor([-9.0, 9, 9, 9, 9])
+    assert dino.objective(*crops())["code_entropy"].item() < 1e-6
+
+
+def test_chance_is_what_equal_scores_give() -> None:
+    dino = built(DINO, **SMALL)
+    assert dino.chance(8) == {"loss": math.log(5)}
+    with torch.no_grad():
+        dino.prototypes.weight[:] = dino.prototypes.weight[0]
+    assert dino.objective(*crops())["loss"].item() == pytest.approx(math.log(5))
+
+
+def test_a_vision_transformer_takes_views_of_parts() -> None:
+    torch.manual_seed(0)
+    dino = DINO(image_encoder("vit_tiny", channels=1, size=28), hidden_dim=16, projection_dim=8, prototypes=6, local=1)
+    views = [torch.randn(2, 1, size, size, generator=generator_for(size)) for size in (28, 28, 12)]
+    dino.objective(*views)["loss"].backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in dino.encoder.parameters())
+    assert not any(isinstance(module, torch.nn.BatchNorm1d) for module in dino.modules())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"prototypes": 1}, "prototypes must be at least 2, got 1"),
+        ({"teacher_momentum": 1.5}, "teacher_momentum must be from 0 to 1, got 1.5"),
+        ({"teacher_start": 0.0}, "teacher_start must be above 0, got 0.0"),
+        ({"teacher_warmup": -1.0}, "teacher_warmup must be 0 or more, got -1.0"),
+        ({"hidden_dim": 0}, "hidden_dim must be at least 1, got 0"),
+    ],
+)
+def test_impossible_options(options: dict[str, float], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        DINO(Tiny(), **{"prototypes": 5, "hidden_dim": 4} | options)

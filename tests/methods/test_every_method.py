@@ -1,0 +1,171 @@
+"""What holds for every method, whatever it asks of its views."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from small_methods import CASES, Encoder, Views, encoder, gradients, images, loss_of, ready, views_of
+
+from likewise import api
+from likewise.cli import main
+from likewise.errors import UserError
+from likewise.methods import METHODS, build_method, method_class, method_options
+from likewise.methods.base import Course, Method
+from likewise.training.recipe import Recipe, load_recipe, recipe_names
+
+ROOT = Path(__file__).parents[2]
+LONGEST = 125  # lines of a method's file
+COMPARING = [case for case, (name, _) in CASES.items() if method_class(name).family not in ("generative", "predictive")]
+ONE_IS_THE_KEY = {"moco-v1", "moco-v2"}
+
+
+def takes_two_alike(case: str) -> bool:
+    """Whether the objective begins with two views that play the same part."""
+    taken = list(inspect.signature(method_class(CASES[case][0]).objective).parameters)[1:]
+    return case not in ONE_IS_THE_KEY and (taken[:2] == ["first", "second"] or taken[0].startswith("crops"))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_it_says_what_it_is(name: str) -> None:
+    method = method_class(name)
+    assert issubclass(method, Method)
+    assert method.family
+    assert method.choose
+    assert "\n" not in method.choose
+    assert f"arXiv:{method.paper}" in (method.__doc__ or "")
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_its_options_can_be_told_from_the_recipes_own(name: str) -> None:
+    assert not set(method_options(name)) & {field.name for field in dataclasses.fields(Recipe)}
+
+
+def test_no_file_is_long() -> None:
+    lengths = {}
+    for place in METHODS.values():
+        path = ROOT / "src" / Path(*place.partition(":")[0].split(".")).with_suffix(".py")
+        lengths[path.name] = len(path.read_text(encoding="utf-8").splitlines())
+    assert {name: lines for name, lines in lengths.items() if lines > LONGEST} == {}
+
+
+def test_they_are_listed_by_command_and_readme(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["methods", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)["methods"]
+    assert listed == api.methods()
+    assert [row["name"] for row in listed] == list(METHODS)
+    assert all(all(row.values()) for row in listed)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    rows = {name: [line for line in readme if line.startswith(f"| `{name}` |")] for name in METHODS}
+    assert [name for name, found in rows.items() if len(found) != 1] == []
+    assert [name for name, (row,) in rows.items() if method_class(name).paper not in row] == []
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_its_recipe_builds_it(name: str) -> None:
+    recipe = load_recipe(name)
+    assert recipe.method == name
+    assert recipe.size is None
+    assert recipe.channels is None
+    method = build_method(name, encoder(name), recipe.options)
+    method.views = Views()
+    batch = recipe.batch or 256
+    assert batch >= method.smallest_batch
+    read = images(torch.float32).__getitem__
+    for samples in (1297, 60_000):  # digits and Fashion-MNIST
+        method.prepare(Course(samples, batch, steps=20, steps_per_epoch=samples // batch, read=read))
+
+
+def test_every_recipe_of_a_method_is_named_after_it() -> None:
+    assert set(METHODS) <= set(recipe_names())
+    papers = {name.removeprefix("imagenet-") for name in recipe_names() if name.startswith("imagenet-")}
+    assert papers <= set(METHODS)
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if f"imagenet-{name}" in recipe_names()])
+def test_its_papers_recipe_builds_it(name: str) -> None:
+    recipe = load_recipe(f"imagenet-{name}")
+    assert recipe.method == name
+    assert recipe.size == 224
+    with torch.device("meta"):  # heads of the papers' width take gigabytes
+        method = build_method(name, encoder(name), recipe.options)
+    assert recipe.batch is not None
+    assert recipe.batch >= method.smallest_batch
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_an_unknown_option_is_refused_by_name(name: str) -> None:
+    with pytest.raises(UserError, match=f"{name} has no option 'temprature'"):
+        build_method(name, Encoder(), {"temprature": 1.0})
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_everything_that_is_trained_gets_a_gradient(case: str) -> None:
+    """Otherwise training over several processes would wait for it (DistributedDataParallel)."""
+    method = ready(case)
+    loss_of(method.objective(*views_of(method))).backward()
+    assert gradients(method).keys() == {name for name, p in method.named_parameters() if p.requires_grad}
+    assert any(gradient.any() for name, gradient in gradients(method).items() if name.startswith("encoder."))
+
+
+@pytest.mark.parametrize("case", COMPARING)
+def test_it_shows_matched_embeddings_to_the_diagnostics(case: str) -> None:
+    method = ready(case)
+    views = views_of(method)
+    method.objective(*views)
+    assert method.observed is not None
+    first, second = method.observed
+    assert first.shape == second.shape
+    assert first.ndim == 2
+    assert len(first) == len(views[0])
+    assert not first.requires_grad
+    assert not second.requires_grad
+    assert not torch.equal(first, second)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_smallest_batch_has_a_loss(case: str) -> None:
+    least = max(method_class(CASES[case][0]).smallest_batch, 1)
+    method = ready(case, size=least)
+    loss = loss_of(method.objective(*views_of(method, size=least)))
+    loss.backward()
+    assert loss.isfinite()
+    assert all(gradient.isfinite().all() for gradient in gradients(method).values())
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_bfloat16_has_the_loss_of_float32(case: str) -> None:
+    losses = []
+    for half in (False, True):
+        method = ready(case, dtype=torch.float32)
+        views = views_of(method, dtype=torch.float32)
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            loss = loss_of(method.objective(*views))
+        loss.backward()
+        assert loss.dtype == torch.float32
+        assert all(gradient.isfinite().all() for gradient in gradients(method).values())
+        losses.append(loss.item())
+    assert losses[1] == pytest.approx(losses[0], rel=0.1, abs=0.1)
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if takes_two_alike(case)])
+def test_the_order_of_the_two_views_does_not_matter(case: str) -> None:
+    losses = []
+    for swap in (False, True):
+        method = ready(case)
+        first, second, *others = views_of(method)
+        views = (second, first) if swap else (first, second)
+        losses.append(loss_of(method.objective(*views, *others)).item())
+    assert losses[1] == pytest.approx(losses[0], rel=1e-9)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_objective_leaves_the_encoders_weights_alone(case: str) -> None:
+    method = ready(case)
+    before = {name: p.detach().clone() for name, p in method.encoder.named_parameters()}
+    loss_of(method.objective(*views_of(method))).backward()
+    assert all(torch.equal(p, before[name]) for name, p in method.encoder.named_parameters())
