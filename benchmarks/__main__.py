@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
-for name, options in (("startup", []), ("views", []), ("losses", ["--quick"])):
+QUICK = {"startup": [], "views": [], "losses": ["--quick"], "mae": ["--rounds", "3"], "methods": ["--quick"]}
+
+for name, options in QUICK.items():
     print(f"\n## python -m benchmarks.{name} {' '.join(options)}", flush=True)
     subprocess.run([sys.executable, "-m", f"benchmarks.{name}", *options], check=True)

@@ -1,0 +1,89 @@
+"""Autoencoder: press a view through a short code and ask for it back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from likewise.data.loader import Batch
+from likewise.encoders.decoders import ImageDecoder
+from likewise.errors import UserError
+from likewise.methods.base import Course, Method, Row, Sheet, generator_for
+from likewise.methods.parts import check_whole
+
+TRIVIAL = 0.02  # share of the variance that a decoder explains which has learned little more than the mean
+EARLY = 0.2  # share of the training that may pass before that is worth a word
+
+
+class Autoencoder(Method):
+    """Bengio, Courville & Vincent 2012, Representation Learning: A Review, section 7, arXiv:1206.5538.
+
+    The loss is the mean squared error of the normalised pixels; `explained` is the share of their variance around the
+    batch's mean image that the decoder gives back.
+
+    Args:
+        encoder: view -> `(n, encoder.dim)`.
+        code_dim: length of the code, a linear map of the embedding, that the view is rebuilt from (30 in Hinton &
+            Salakhutdinov 2006); None rebuilds it from the whole embedding.
+
+    Raises:
+        UserError: for an empty code; when the views are not square images.
+    """
+
+    family = "generative"
+    modality = "image"
+    paper = "1206.5538"
+    choose = "the plainest baseline: what compression alone teaches"
+
+    def __init__(self, encoder: nn.Module, *, code_dim: int | None = 30) -> None:
+        super().__init__(encoder)
+        self.code_dim = self.dim if code_dim is None else code_dim
+        check_whole(code_dim=self.code_dim)
+        self.code = nn.Identity() if code_dim is None else nn.Linear(self.dim, code_dim)
+
+    def prepare(self, course: Course, optimizers: Callable[[Method], Any] | None = None) -> None:
+        super().prepare(course, optimizers)
+        assert course.read is not None
+        shape = tuple(self.views.plain(course.read(torch.arange(1))).shape[1:])
+        if len(shape) != 3 or shape[1] != shape[2]:
+            raise UserError(f"views must be square images (channels, size, size) to be rebuilt, got {shape}")
+        with torch.random.fork_rng(devices=[]):  # the same weights however often it is prepared
+            torch.manual_seed(generator_for(course.seed, self.code_dim).initial_seed())
+            self.decoder = ImageDecoder(self.code_dim, channels=shape[0], size=shape[1])
+
+    def make_views(self, batch: Batch, generator: torch.Generator) -> tuple[Any, ...]:
+        view = self.views(batch.samples, generator)
+        return view, view
+
+    def objective(self, view: Tensor, target: Tensor) -> dict[str, Tensor]:
+        rebuilt = self.rebuild(view)
+        return {"loss": F.mse_loss(rebuilt, target), "explained": explained(rebuilt, target)}
+
+    def rebuild(self, view: Float[Tensor, "n c s s"]) -> Float[Tensor, "n c s s"]:
+        return self.decoder(self.code(self.encode(view))).float()
+
+    def chance(self, batch: int) -> dict[str, float]:
+        return {"explained": 0.0}
+
+    def caution(self, figures: Mapping[str, float]) -> str | None:
+        if self.progress < EARLY or figures.get("explained", 1.0) > TRIVIAL:
+            return None
+        return "every image is rebuilt as the mean image: try another --rate, a longer code or more --epochs"
+
+    def pictures(self, samples: Any, generator: torch.Generator) -> list[Sheet]:
+        if not hasattr(self.views, "picture"):
+            return []
+        view = self.views.plain(samples)
+        rows = [Row("original", self.views.picture(view)), Row("rebuilt", self.views.picture(self.rebuild(view)))]
+        return [Sheet("Rebuilt", f"Each image, and what is left of it after a code of {self.code_dim} numbers.", rows)]
+
+
+def explained(rebuilt: Float[Tensor, "n ..."], target: Float[Tensor, "n ..."]) -> Float[Tensor, ""]:
+    """The share of the targets' variance, around their mean over the batch, that is rebuilt: at most 1."""
+    around = (target - target.mean(0)).square().mean()
+    return 1 - F.mse_loss(rebuilt.detach(), target) / around.clamp_min(1e-12)

@@ -1,0 +1,125 @@
+"""Deep InfoMax: an embedding says as much as it can about every place of the feature map that it is made from."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from likewise.data.loader import Batch
+from likewise.errors import UserError, nearest
+from likewise.losses import encode_cached, gather, info_nce_parts, jsd
+from likewise.methods.base import Method
+from likewise.methods.critics import Critic, Discriminator
+from likewise.methods.parts import check_not_negative, check_whole
+
+ESTIMATORS = {"jsd": jsd, "infonce": info_nce_parts}
+
+
+class DeepInfoMax(Method):
+    """Hjelm et al. 2018, Learning Deep Representations by Mutual Information Estimation, arXiv:1808.06670.
+
+    The summary y is a linear layer after the embedding. The loss is `alpha` times the estimate of what y says about the
+    feature map as a whole (its places encoded, then averaged: maps may have any size), plus `beta` times that of what y
+    says about each place, plus `gamma` times how far sigmoid(y) is from uniform noise for a discriminator, which learns
+    in the same step: see `likewise.methods.critics`.
+
+    Args:
+        encoder: knows `map_dim` and `with_map(view) -> (embedding, feature map)`, as `likewise.encoders`' do.
+        alpha, beta, gamma: of the global, the local and the prior term: the paper's DIM(L); DIM(G) is 1, 0, 1.
+        estimator: `jsd`, for which few negatives are enough, or `infonce`, which gains from more.
+        two_views: compares y with the places of another view of its sample, not with those of its own view as the paper
+            does: it then says what a change of view leaves (AMDIM, arXiv:1906.00910).
+        summary_dim: length of y.
+        score_dim: width in which y and places are compared.
+
+    Raises:
+        UserError: for a number out of its range, or an encoder without a feature map.
+    """
+
+    family = "mutual information"
+    paper = "1808.06670"
+    choose = "when no change is known to keep the meaning: the parts of one view are compared with its whole"
+    smallest_batch = 2
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        *,
+        alpha: float = 0.0,
+        beta: float = 1.0,
+        gamma: float = 0.1,
+        estimator: str = "jsd",
+        two_views: bool = False,
+        summary_dim: int = 64,
+        score_dim: int = 2048,
+    ) -> None:
+        super().__init__(encoder)
+        check_not_negative(alpha=alpha, beta=beta, gamma=gamma)
+        check_whole(summary_dim=summary_dim, score_dim=score_dim)
+        if not alpha + beta:
+            raise UserError("alpha and beta are both 0, and nothing would tell samples apart: give one of them weight")
+        if estimator not in ESTIMATORS:
+            raise UserError(f"estimator must be jsd or infonce, got {estimator!r}{nearest(estimator, ESTIMATORS)}")
+        if not (hasattr(encoder, "with_map") and hasattr(encoder, "map_dim")):
+            how = "`map_dim` and `with_map(view) -> (embedding (n, dim), map (n, map_dim, i, j))`"
+            raise UserError(f"dim needs a feature map, and {type(encoder).__name__} shows none: give it {how}")
+        self.map_dim: int = encoder.map_dim  # type: ignore[assignment]
+        self.estimator, self.each = estimator, 1 + two_views
+        self.weights = {"global": alpha, "local": beta, "prior": gamma}
+        self.summary = nn.Linear(self.dim, summary_dim)
+        compared = [term for term in ("global", "local") if self.weights[term]]
+        self.critics = nn.ModuleDict({term: Critic(self.map_dim, summary_dim, score_dim) for term in compared})
+        self.discriminator = Discriminator(summary_dim) if gamma else None
+
+    def make_views(self, batch: Batch, generator: torch.Generator) -> tuple[Any, ...]:
+        views = [self.views(batch.samples, generator) for _ in range(self.each)]
+        shape = len(batch.indices), self.each, self.summary.out_features
+        return torch.rand(shape, generator=generator).to(views[0]), *views
+
+    def objective(self, noise: Float[Tensor, "n v y"], *views: Any) -> dict[str, Tensor]:
+        embedding, places = self.encode_with_places(torch.cat(views))
+        y = self.summary(embedding)
+        terms = {}
+        for term, critic in self.critics.items():
+            parts, wholes = critic(places, y)
+            parts = parts.mean(1, keepdim=True) if term == "global" else parts
+            theirs, ours = [*map(gather, parts.chunk(self.each))][::-1], [*map(gather, wholes.chunk(self.each))]
+            terms[term] = torch.stack([*map(ESTIMATORS[self.estimator], theirs, ours)]).mean()
+            shown = ours if self.each == 2 else [ours[0], theirs[0].mean(1)]
+            self.observe(*(z - z.mean(0) for z in shown))  # what all share ranks nothing
+        if self.discriminator is not None:
+            terms["prior"], terms["discriminator"] = self.discriminator(y, noise.flatten(0, 1))
+        return {"loss": self._total(terms), **terms}
+
+    def encode_with_places(self, view: Any) -> tuple[Float[Tensor, "n dim"], Float[Tensor, "n m k"]]:
+        """The embeddings, and the feature map as a list of places; in micro-batches as `encode`."""
+
+        def rows(view: Any) -> Float[Tensor, "n d"]:
+            embedding, places = self.encoder.with_map(view)  # type: ignore[operator]
+            return torch.cat([embedding, places.flatten(1)], 1)
+
+        micro = self.course.micro_batch
+        joined = rows(view) if micro is None else encode_cached(rows, view, micro_batch=micro)
+        embedding, places = joined.tensor_split([self.dim], dim=1)
+        return embedding, places.unflatten(1, (self.map_dim, -1)).transpose(1, 2)
+
+    def embed(self, view: Any) -> Tensor:
+        return self.summary(self.encode(view))
+
+    def chance(self, batch: int) -> dict[str, float]:
+        terms = dict.fromkeys(self.critics, 2 * math.log(2))
+        if self.estimator == "infonce":
+            if not hasattr(self.encoder, "places"):
+                return {}
+            places = {"global": 1, "local": self.encoder.places()}  # type: ignore[operator]
+            terms = {term: math.log(1 + (batch - 1) * places[term]) for term in self.critics}
+        if self.discriminator is not None:
+            terms |= {"prior": math.log(2), "discriminator": 2 * math.log(2)}
+        return {"loss": self._total(terms), **terms}
+
+    def _total(self, terms: dict[str, Any]) -> Any:
+        return sum(self.weights.get(term, 1.0) * value for term, value in terms.items())

@@ -1,0 +1,106 @@
+"""Jigsaw: name the permutation in which the tiles of a picture were shuffled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from likewise.data.loader import Batch
+from likewise.encoders.heads import mlp
+from likewise.methods.base import Method, Row, Sheet
+from likewise.methods.parts import check_whole, named, named_by_chance
+from likewise.views.pretext import Grid, mosaic, permutation_set, shuffled, standardised
+
+
+class Jigsaw(Method):
+    """Noroozi & Favaro 2016, Unsupervised Learning of … Representations by Solving Jigsaw Puzzles, arXiv:1603.09246.
+
+    Each tile is encoded alone; only the head, which sees their embeddings side by side, can compare them.
+
+    Args:
+        encoder: tile of any size -> `(n, encoder.dim)`.
+        permutations: how many there are to choose from: see `likewise.views.pretext.permutation_set`.
+        hidden_dim: width of the layer that sees all tiles.
+        grid: rows, and columns, of tiles: 2 or 3.
+        gap, jitter: between tiles, and of each, in widths of a tile: see `likewise.views.pretext.Grid`. The paper's
+            are tiles of 64 px anywhere in cells of 75.
+
+    Raises:
+        UserError: for a number out of its range; while training, for images too small for the tiles.
+    """
+
+    family = "predictive"
+    modality = "image"
+    paper = "1603.09246"
+    choose = "photographs of objects with parts; more permutations make it harder"
+    smallest_batch = 2
+
+    permutations: Tensor
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        *,
+        permutations: int = 1000,
+        hidden_dim: int = 4096,
+        grid: int = 3,
+        gap: float = 11 / 64,
+        jitter: float = 5.5 / 64,
+    ) -> None:
+        super().__init__(encoder)
+        check_whole(hidden_dim=hidden_dim)
+        self.grid = Grid(grid, gap, jitter)
+        # A copy in every checkpoint: they are what the head's answers mean.
+        self.register_buffer("permutations", permutation_set(self.grid.patches, permutations).clone())
+        self.head = mlp(self.grid.patches * self.dim, hidden_dim, permutations)
+
+    def make_views(self, batch: Batch, generator: torch.Generator) -> tuple[Any, ...]:
+        # Light views: the tiles of a strong one would be parts of a part.
+        tiles = self.grid.cut(self.views.gentle(batch.samples, generator), generator)
+        return self.shuffle(tiles, generator)
+
+    def shuffle(self, tiles: Float[Tensor, "n k c p p"], generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Tiles in the order of a random permutation, and which one it is."""
+        drawn = torch.randint(len(self.permutations), (len(tiles),), generator=generator).to(tiles.device)
+        return shuffled(tiles, self.permutations[drawn]), drawn
+
+    def objective(self, tiles: Any, drawn: Tensor) -> dict[str, Tensor]:
+        return named(self.scores(tiles), drawn)
+
+    def scores(self, tiles: Float[Tensor, "n k c p p"]) -> Float[Tensor, "n permutations"]:
+        """Scores of the permutations."""
+        z = self.encode(standardised(tiles).flatten(0, 1))
+        return self.head(z.reshape(len(tiles), -1))
+
+    def chance(self, batch: int) -> dict[str, float]:
+        return named_by_chance(len(self.permutations))
+
+    def caution(self, figures: Mapping[str, float]) -> str | None:
+        if not self.grid.touching or figures.get("accuracy", 0.0) < 2 / len(self.permutations):
+            return None
+        return "tiles touch, so that edges that go on solve the puzzle: set --gap 0.17 and --jitter 0.085"
+
+    def pictures(self, samples: Any, generator: torch.Generator) -> list[Sheet]:
+        if not hasattr(self.views, "picture"):
+            return []
+        view = self.views.plain(samples)
+        tiles, drawn = self.shuffle(self.grid.cut(view, generator), generator)
+        answers = self.scores(tiles).argmax(1)
+        shown = self.views.picture(tiles.flatten(0, 1)).unflatten(0, tiles.shape[:2])
+        verdicts = ["✓" if right else "✗" for right in (answers == drawn).tolist()]
+        caption = f"Tiles in one of {len(self.permutations)} orders, and put back as if it were the one that was named."
+        return [
+            Sheet(
+                "Which order are the tiles in?",
+                caption,
+                [
+                    Row("picture", self.views.picture(view)),
+                    Row("shuffled", mosaic(shown)),
+                    Row("put back", mosaic(shuffled(shown, self.permutations[answers].argsort(1))), verdicts),
+                ],
+            )
+        ]

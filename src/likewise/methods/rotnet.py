@@ -1,0 +1,60 @@
+"""RotNet: to say how far a picture is turned, one must know what it shows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from likewise.data.loader import Batch
+from likewise.methods.base import Method, Row, Sheet
+from likewise.methods.parts import named, named_by_chance
+from likewise.views.pretext import rotations
+
+
+class RotNet(Method):
+    """Gidaris et al. 2018, Unsupervised Representation Learning by Predicting Image Rotations, arXiv:1803.07728.
+
+    All four rotations of an image are in the batch, which the paper found better than one at random.
+
+    Args:
+        encoder: view -> `(n, encoder.dim)`.
+    """
+
+    family = "predictive"
+    modality = "image"
+    paper = "1803.07728"
+    choose = "pictures with an up and a down; no pairs, no batch size to think of"
+
+    def __init__(self, encoder: nn.Module) -> None:
+        super().__init__(encoder)
+        self.classifier = nn.Linear(self.dim, 4)
+
+    def make_views(self, batch: Batch, generator: torch.Generator) -> tuple[Any, ...]:
+        # Light views, as the paper's crops and mirrorings: a tenth of a photograph, blurred, has no up any more, and
+        # views that turn far themselves would make the answer wrong.
+        return (rotations(self.views.gentle(batch.samples, generator)),)
+
+    def objective(self, turned: Any) -> dict[str, Tensor]:
+        quarters = torch.arange(4, device=turned.device).repeat_interleave(len(turned) // 4)
+        return named(self.classifier(self.encode(turned)), quarters)
+
+    def chance(self, batch: int) -> dict[str, float]:
+        return named_by_chance(4)
+
+    def pictures(self, samples: Any, generator: torch.Generator) -> list[Sheet]:
+        if not hasattr(self.views, "picture"):
+            return []
+        turned = rotations(self.views.plain(samples))
+        answers = self.classifier(self.encode(turned)).argmax(1).chunk(4)
+        rows = [
+            Row(
+                f"turned by {90 * quarters}°",
+                self.views.picture(view),
+                [f"{90 * answer}° {'✓' if answer == quarters else '✗'}" for answer in given.tolist()],
+            )
+            for quarters, (view, given) in enumerate(zip(turned.chunk(4), answers, strict=True))
+        ]
+        caption = "Each picture is turned counter-clockwise by four angles; below each, the angle that was named."
+        return [Sheet("How far is it turned?", caption, rows)]

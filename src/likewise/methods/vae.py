@@ -1,0 +1,110 @@
+"""Variational autoencoder: a code that is a distribution, near a known one that can be sampled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from likewise.data.loader import Batch
+from likewise.errors import UserError
+from likewise.methods.autoencoder import EARLY, Autoencoder, explained
+from likewise.methods.base import Row, Sheet
+from likewise.methods.parts import check_whole
+
+COLLAPSED = 0.1  # nats: a code that tells two equally likely images apart carries 0.69
+SAMPLED = 2  # rows of samples from the prior
+TRAVERSED = 6  # latents that are shown
+REACH = 3.0  # standard deviations of the prior to both sides
+
+
+class VAE(Autoencoder):
+    """Kingma & Welling 2013, Auto-Encoding Variational Bayes, arXiv:1312.6114.
+
+    The posterior is a Gaussian with a diagonal covariance, its mean and log-variance linear in the encoder's embedding;
+    the prior is N(0, I); the pixels, normalised, are Gaussian with variance 1 around the decoder's. The loss is the
+    negative ELBO in nats an image, without its constant; `beta` weighs the KL divergence in it.
+
+    Args:
+        encoder: view -> `(n, encoder.dim)`.
+        latent_dim: length of the code.
+        beta: 1 is the ELBO; more asks for simpler codes (beta-VAE, Higgins et al. 2017), less for sharper images.
+
+    Raises:
+        UserError: for an empty code, or a negative `beta`.
+    """
+
+    paper = "1312.6114"
+    choose = "when new samples and a smooth latent space are wanted beside the embedding"
+
+    def __init__(self, encoder: nn.Module, *, latent_dim: int = 20, beta: float = 1.0) -> None:
+        check_whole(latent_dim=latent_dim)
+        super().__init__(encoder, code_dim=latent_dim)
+        if beta < 0:
+            raise UserError(f"beta must be 0 or more, got {beta}")
+        self.beta = beta
+        self.log_variance = nn.Linear(self.dim, latent_dim)
+
+    def make_views(self, batch: Batch, generator: torch.Generator) -> tuple[Any, ...]:
+        view = self.views(batch.samples, generator)
+        return view, torch.randn(len(view), self.code_dim, generator=generator).to(view.device)
+
+    def objective(self, view: Tensor, noise: Tensor) -> dict[str, Tensor]:
+        mean, log_variance = self.posterior(view)
+        rebuilt = self.decoder(mean + noise * (log_variance / 2).exp()).to(view.dtype)
+        reconstruction = (rebuilt - view).square().sum() / (2 * len(view))
+        kl = kl_from_prior(mean, log_variance).mean()
+        loss = reconstruction + self.beta * kl
+        return {"loss": loss, "reconstruction": reconstruction, "kl": kl, "explained": explained(rebuilt, view)}
+
+    def posterior(self, view: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log-variance of the codes, `(n, latent_dim)` each."""
+        embedding = self.encode(view)
+        return self.code(embedding).to(view.dtype), self.log_variance(embedding).to(view.dtype)
+
+    def chance(self, batch: int) -> dict[str, float]:
+        return {"kl": 0.0, "explained": 0.0}
+
+    def caution(self, figures: Mapping[str, float]) -> str | None:
+        if self.progress < EARLY or figures.get("kl", 1.0) > COLLAPSED:
+            return super().caution(figures)
+        kl = figures["kl"]
+        return f"the posterior equals the prior (kl {kl:.2g} nats): codes say nothing; try --beta {self.beta / 4:g}"
+
+    def pictures(self, samples: Any, generator: torch.Generator) -> list[Sheet]:
+        sheets = super().pictures(samples, generator)
+        return [*sheets, self._sampled(generator), self._traversals(samples)] if sheets else []
+
+    def _sampled(self, generator: torch.Generator) -> Sheet:
+        rows = [self._row("", torch.randn(8, self.code_dim, generator=generator)) for _ in range(SAMPLED)]
+        return Sheet("Samples from the prior", "Codes drawn from N(0, I), decoded: images that nobody took.", rows)
+
+    def _traversals(self, samples: Any) -> Sheet:
+        """The code of the first sample with one of its numbers moved, for the latents that say most."""
+        mean, log_variance = self.posterior(self.views.plain(samples))
+        informative = latent_kl(mean, log_variance).mean(0).argsort(descending=True)[:TRAVERSED]
+        values = torch.linspace(-REACH, REACH, 8)
+        rows = []
+        for latent in informative.tolist():
+            codes = mean[:1].repeat(len(values), 1)
+            codes[:, latent] = values.to(codes.device)
+            rows.append(self._row(f"latent {latent}", codes))
+        rows[-1] = rows[-1]._replace(words=[f"{value:+.1f}".replace("-", "−") for value in values.tolist()])
+        caption = "The first image's code with one latent moved from end to end of the prior; the most telling latents."
+        return Sheet("Latent traversals", caption, rows)
+
+    def _row(self, name: str, codes: Float[Tensor, "n d"]) -> Row:
+        return Row(name, self.views.picture(self.decoder(codes.to(self.device))))  # type: ignore[attr-defined]
+
+
+def latent_kl(mean: Float[Tensor, "n d"], log_variance: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
+    """KL(N(mean, exp(log_variance)) || N(0, 1)) of every latent, in nats."""
+    return (mean.square() + log_variance.exp() - 1 - log_variance) / 2
+
+
+def kl_from_prior(mean: Float[Tensor, "n d"], log_variance: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
+    """KL divergence of the posteriors from the prior N(0, I), in nats (arXiv:1312.6114, appendix B)."""
+    return latent_kl(mean, log_variance).sum(1)

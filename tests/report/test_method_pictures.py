@@ -1,0 +1,124 @@
+"""What a method shows of itself: kept in the run, read from it, laid out on the page."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from fake_run import fake_run
+from torch import Tensor, nn
+
+from likewise.methods.base import Course, Method, Row, Sheet
+from likewise.report import write_report
+from likewise.report.contents import read_contents
+from likewise.training.sheets import save_pictures, save_sheets
+
+
+def pictures(n: int, channels: int, size: int, seed: int = 0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 256, (n, channels, size, size), dtype=torch.uint8, generator=generator)
+
+
+SHEETS = [
+    Sheet(
+        "How far is it <turned>?",
+        "Below each, the angle that was named.",
+        [
+            Row("turned by 0°", pictures(3, 1, 8), ["0° ✓", "90° ✗", "0° ✓"]),
+            Row("turned by 90°", pictures(3, 1, 8, seed=1)),
+        ],
+    ),
+    Sheet("Rebuilt", "Each image & what is left of it.", [Row("", pictures(2, 3, 40))]),
+]
+
+
+class Showing(Method):
+    """Shows what it was given, how it was set, and what it drew."""
+
+    def __init__(self, sheets: bool) -> None:
+        encoder = nn.Linear(2, 2)
+        encoder.dim = 2  # type: ignore[assignment]
+        super().__init__(encoder)
+        self.sheets = sheets
+        self.dropout = nn.Dropout()
+
+    def pictures(self, samples: Any, generator: torch.Generator) -> list[Sheet]:
+        drawn = torch.randint(0, 256, samples.shape, dtype=torch.uint8, generator=generator)
+        word = f"{self.dropout.training} {torch.is_grad_enabled()}"
+        return [Sheet("t", word, [Row("given", samples), Row("drawn", drawn)])] if self.sheets else []
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = fake_run(tmp_path / "run", parts=("config",))
+    save_sheets(folder / "pictures.npz", SHEETS)
+    return folder
+
+
+def test_what_is_saved_is_read_again(folder: Path) -> None:
+    shown = read_contents(folder).shown
+    assert [(sheet.title, sheet.caption) for sheet in shown] == [(sheet.title, sheet.caption) for sheet in SHEETS]
+    for sheet, saved in zip(shown, SHEETS, strict=True):
+        for row, original in zip(sheet.rows, saved.rows, strict=True):
+            assert (row.name, row.words) == (original.name, original.words)
+            assert np.array_equal(row.pictures, original.pictures.numpy())
+
+
+def test_the_page_shows_every_row_and_marks_what_was_right_and_wrong(folder: Path) -> None:
+    html = write_report(folder).read_text(encoding="utf-8").split("<script")[0]
+    section = html.split("<h2>What the method did</h2>")[1].split("</section>")[0]
+    assert re.findall(r"<h3>(.*?)</h3><p>(.*?)</p>", section) == [
+        ("How far is it &lt;turned&gt;?", "Below each, the angle that was named."),
+        ("Rebuilt", "Each image &amp; what is left of it."),
+    ]
+    assert re.findall(r'<p class="name">(.*?)</p>', section) == ["turned by 0°", "turned by 90°", ""]
+    assert re.findall(r'<div class="(right|wrong)">.*?<p>(.*?)</p>', section) == [
+        ("right", "0° ✓"),
+        ("wrong", "90° ✗"),
+        ("right", "0° ✓"),
+    ]
+    used = re.findall(r'class="sample (sheet-shown-\d-\d)"', section)
+    assert used == ["sheet-shown-0-0"] * 3 + ["sheet-shown-0-1"] * 3 + ["sheet-shown-1-0"] * 2
+    for name in set(used):
+        assert f".{name}{{background-image:url(data:image/" in html
+    assert re.findall(r"--columns:(\d)", section) == ["3", "2"]
+
+
+def test_a_run_without_pictures_has_no_such_section(tmp_path: Path) -> None:
+    page = write_report(fake_run(tmp_path / "run")).read_text(encoding="utf-8")
+    assert "What the method did" not in page
+
+
+def test_pictures_that_cannot_be_read_are_named(folder: Path) -> None:
+    (folder / "pictures.npz").write_bytes(b"PK\x03\x04 cut short")
+    contents = read_contents(folder)
+    assert contents.shown == []
+    assert contents.unreadable[0].startswith("pictures.npz: ")
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_method_is_asked_at_rest_with_draws_of_its_seed_and_left_as_it_was(tmp_path: Path, training: bool) -> None:
+    method = Showing(sheets=True).train(training)
+    (tmp_path / "again").mkdir()
+    (tmp_path / "other").mkdir()
+    samples = pictures(4, 1, 8)
+    for folder, seed in ((tmp_path, 3), (tmp_path / "again", 3), (tmp_path / "other", 4)):
+        method.course = Course(samples=8, batch=4, steps=2, steps_per_epoch=2, seed=seed)
+        save_pictures(folder, method, samples)
+    ((sheet,), (again,), (other,)) = (
+        read_contents(folder).shown for folder in (tmp_path, tmp_path / "again", tmp_path / "other")
+    )
+    assert sheet.caption == "False False"
+    assert method.training == method.dropout.training == training
+    assert np.array_equal(sheet.rows[0].pictures, samples.numpy())
+    assert np.array_equal(sheet.rows[1].pictures, again.rows[1].pictures)
+    assert not np.array_equal(sheet.rows[1].pictures, other.rows[1].pictures)
+
+
+def test_a_method_that_shows_nothing_leaves_no_file(tmp_path: Path) -> None:
+    save_pictures(tmp_path, Showing(sheets=False), pictures(4, 1, 8))
+    assert list(tmp_path.iterdir()) == []
