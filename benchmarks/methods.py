@@ -1,6 +1,9 @@
 """Every method on the same data with the same budget of images: what its features are worth, and how fast it is.
 
-    python -m benchmarks.methods [--data fashion-mnist] [--epochs 2] [--methods simclr byol ...] [--json FILE] [--quick]
+    python -m benchmarks.methods [--data fashion-mnist] [--epochs 2] [--families contrastive ...] [--methods simclr ...]
+                                 [--json FILE] [--quick]
+
+Without `--families` and `--methods`: those that compare embeddings.
 
 Each method trains with its own recipe, as `likewise pretrain DATA --method NAME` does, in the precision that is faster
 here; all have the encoder that likewise chooses for the data, but for those whose recipe must name another (MAE: a
@@ -39,7 +42,7 @@ from likewise.data.loader import order
 from likewise.data.source import Source, Subset
 from likewise.encoders import image_encoder
 from likewise.evaluation import evaluate_encoder
-from likewise.methods import METHODS
+from likewise.methods import METHODS, method_class
 from likewise.modalities import prepare
 from likewise.training.machine import device_name
 from likewise.training.recipe import Recipe
@@ -48,6 +51,7 @@ IMAGES = 10_000  # at most, of each split, whose features are taken
 DRAWS = 5  # of labels, and of untrained weights
 FEW = 10  # labels a class; the other accuracies take half of the smallest class, so that the draws differ
 FIGURES = ("knn", "linear", "few")
+COMPARING = ("contrastive", "clustering", "distillation", "redundancy reduction")
 PEER = "lightly's SimCLR"
 PEER_BATCH, PEER_RATE = 256, 0.06
 
@@ -98,11 +102,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Every method beside pixels, an untrained encoder and lightly.")
     parser.add_argument("--data", help="labelled data with a test split (fashion-mnist)")
     parser.add_argument("--epochs", type=int, help="passes over the train split (2)")
-    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS), metavar="NAME")
+    families = {name: method_class(name).family for name in METHODS}
+    parser.add_argument("--families", nargs="+", choices=sorted(set(families.values())), metavar="NAME")
+    parser.add_argument("--methods", nargs="+", choices=METHODS, metavar="NAME")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also keep the results there, as they come")
     parser.add_argument("--quick", action="store_true", help="digits, one epoch: only whether everything runs")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
+    chosen = arguments.methods or [n for n, family in families.items() if family in (arguments.families or COMPARING)]
     data = arguments.data or ("digits" if arguments.quick else "fashion-mnist")
     epochs = arguments.epochs or (1 if arguments.quick else 2)
 
@@ -146,7 +153,7 @@ def main() -> None:
     base(usual)
     figures = attempt(lambda: peer(train, views, build, epochs, arguments.seed), judge)
     add(PEER, figures, base(usual))
-    for method in arguments.methods:
+    for method in chosen:
         with tempfile.TemporaryDirectory() as folder:
             run = Path(folder) / "run"
             figures = attempt(lambda: ours(data, method, epochs, arguments.seed, run), judge)  # noqa: B023

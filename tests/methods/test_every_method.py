@@ -90,7 +90,7 @@ def test_every_recipe_of_a_method_is_named_after_it() -> None:
 def test_its_papers_recipe_builds_it(name: str) -> None:
     recipe = load_recipe(f"imagenet-{name}")
     assert recipe.method == name
-    assert recipe.size == 224
+    assert recipe.size in (224, 256)
     with torch.device("meta"):  # heads of the papers' width take gigabytes
         method = build_method(name, encoder(name), recipe.options)
     assert recipe.batch is not None

@@ -20,7 +20,7 @@ def test_the_objective_is_the_papers_equation() -> None:
     pirl = built(PIRL, balance=0.3, **SMALL)
     image, patches, indices = pirl.make_views(batch(), generator_for(0))
     bank = pirl.bank.vectors.clone()
-    others = pirl.others(indices)
+    others = pirl.bank.others(indices, pirl.negatives, generator_for(pirl.course.seed, pirl.global_step))
 
     def nce(v: Tensor, row: Tensor) -> Tensor:
         h = torch.exp(F.cosine_similarity(row, v, dim=0) / 0.3)
@@ -48,10 +48,14 @@ def test_the_bank_follows_the_image_not_its_patches() -> None:
 def test_negatives_are_rows_of_other_images_drawn_for_each_step() -> None:
     pirl = built(PIRL, **{**SMALL, "negatives": 400})
     own = torch.tensor([3, 0, 19, 7])
-    rows = (pirl.others(own)[:, None] == pirl.bank.vectors).all(2).nonzero()[:, 1]
+    rows = (
+        (pirl.bank.others(own, pirl.negatives, generator_for(0))[:, None] == pirl.bank.vectors).all(2).nonzero()[:, 1]
+    )
     assert len(rows) == 400
     assert set(rows.tolist()) == set(range(20)) - set(own.tolist())
-    assert torch.equal(pirl.others(own), pirl.others(own))
+    assert torch.equal(
+        pirl.bank.others(own, pirl.negatives, generator_for(0)), pirl.bank.others(own, pirl.negatives, generator_for(0))
+    )
 
 
 def test_views_are_the_image_and_its_shuffled_patches() -> None:
@@ -107,7 +111,7 @@ def test_pictures_show_whose_patches_they_were_taken_for() -> None:
 
 
 def test_mistakes_are_told() -> None:
-    with pytest.raises(UserError, match=r"batch must be below the 20 samples, got 20: the others are negatives"):
+    with pytest.raises(UserError, match=r"batch must be below the 20 samples, for negatives, got 20"):
         built(PIRL, batch=20, **SMALL)
     with pytest.raises(UserError, match=r"balance must be from 0 to 1, got 1\.5"):
         built(PIRL, balance=1.5)

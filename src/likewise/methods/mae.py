@@ -89,11 +89,11 @@ class MAE(Method):
         if self.course.micro_batch is None or not torch.is_grad_enabled():
             return encode_visible(vit, view, ids)
         rows = torch.arange(len(view), device=view.device)
-        flat = encode_cached(
-            lambda some: encode_visible(vit, view[some], ids[some]).flatten(1),
-            rows,
-            micro_batch=self.course.micro_batch,
-        )
+
+        def encode(some: Tensor) -> Tensor:
+            return encode_visible(vit, view[some], ids[some]).flatten(1)
+
+        flat = encode_cached(encode, rows, micro_batch=self.course.micro_batch)
         return flat.unflatten(1, (-1, vit.embed_dim))
 
     def chance(self, batch: int) -> dict[str, float]:
@@ -117,8 +117,7 @@ class MAE(Method):
             "masked": patches.masked_fill(hidden, 0.0),
             "rebuilt": torch.where(hidden, self.rebuild(view, shuffle) * deviation + mean, patches),
         }
-        whole = {name: from_patches(pixels, self.grid, *self.patch) for name, pixels in shown.items()}
-        rows = [Row(name, self.views.picture(image)) for name, image in whole.items()]
+        rows = [Row(name, self.views.picture(from_patches(p, self.grid, *self.patch))) for name, p in shown.items()]
         caption = (
             f"Of {self.patches} patches the encoder saw {self.visible}; the grey ones were rebuilt. Their mean and "
             "contrast, which the objective leaves out, are the original's."

@@ -143,6 +143,13 @@ class Bank(nn.Module):
         self.vectors[indices] = F.normalize(torch.lerp(embeddings, stored, momentum), dim=1)
         return (stored * embeddings).sum(1).mean()
 
+    def others(self, indices: Int[Tensor, " n"], count: int, generator: torch.Generator) -> Float[Tensor, "m dim"]:
+        """`count` rows of samples that are not at `indices`, drawn with repetition."""
+        free = torch.ones(len(self.vectors), dtype=torch.bool, device=indices.device).index_fill(0, indices, False)
+        candidates = free.nonzero().flatten()
+        drawn = torch.randint(len(candidates), (count,), generator=generator)
+        return self.vectors[candidates[drawn.to(candidates.device)]]
+
 
 def remember_all(method: Method, bank: Bank) -> None:
     """Fill a bank with the embeddings of all samples as they are, from one pass over them."""

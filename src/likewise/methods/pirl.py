@@ -7,14 +7,14 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from likewise.data.loader import Batch
 from likewise.errors import UserError
 from likewise.losses import gather, info_nce
 from likewise.methods.base import Course, Method, Row, Sheet, generator_for
-from likewise.methods.parts import Bank, check_momentum, check_positive, check_whole
+from likewise.methods.parts import Bank, check_momentum, check_positive, check_whole, remember_all
 from likewise.views.pretext import Grid, mosaic, random_orders, shuffled
 
 
@@ -31,6 +31,7 @@ class PIRL(Method):
         bank_momentum: of an image's row in the bank, in [0, 1].
         negatives: rows of other images, drawn anew for each step.
         balance: the paper's lambda: weight of the patches' term; that of the image's is the rest.
+        fill: begin with what the untrained encoder says of the images, instead of random rows.
         grid, gap, jitter: of the patches: see `likewise.views.pretext.Grid`. The paper's are patches of 64 px anywhere
             in 3x3 cells of 85.
 
@@ -54,6 +55,7 @@ class PIRL(Method):
         bank_momentum: float = 0.5,
         negatives: int = 32000,
         balance: float = 0.5,
+        fill: bool = False,
         grid: int = 3,
         gap: float = 21 / 64,
         jitter: float = 10.5 / 64,
@@ -67,15 +69,17 @@ class PIRL(Method):
         self.each_patch = nn.Linear(self.dim, projection_dim)
         self.all_patches = nn.Linear(self.grid.patches * projection_dim, projection_dim)
         self.projection_dim, self.temperature, self.momentum = projection_dim, temperature, bank_momentum
-        self.negatives, self.balance = negatives, balance
+        self.negatives, self.balance, self.fill = negatives, balance, fill
 
     def prepare(self, course: Course, optimizers: Callable[[Method], Any] | None = None) -> None:
         super().prepare(course, optimizers)
         if course.batch >= course.samples:
-            raise UserError(
-                f"batch must be below the {course.samples} samples, got {course.batch}: the others are negatives"
-            )
+            raise UserError(f"batch must be below the {course.samples} samples, for negatives, got {course.batch}")
         self.bank = Bank(course.samples, self.projection_dim, seed=course.seed)
+
+    def begin_epoch(self, epoch: int) -> None:
+        if epoch == 0 and self.fill:
+            remember_all(self, self.bank)
 
     def make_views(self, batch: Batch, generator: torch.Generator) -> tuple[Any, ...]:
         # Both strong, as in the paper: colours that both had would tell that they are the same.
@@ -85,7 +89,8 @@ class PIRL(Method):
 
     def objective(self, image: Any, patches: Any, indices: Tensor) -> dict[str, Tensor]:
         f, g = self.embed(image), self.g(patches)
-        row, others = self.bank.vectors[indices], self.others(gather(indices))
+        generator = generator_for(self.course.seed, self.global_step)  # the same in every process
+        row, others = self.bank.vectors[indices], self.bank.others(gather(indices), self.negatives, generator)
         self.observe(f, row)  # not g: patches find their image, but lie nearest to other patches
         of_patches, of_image = (info_nce(z, row, others, temperature=self.temperature, in_batch=False) for z in (g, f))
         loss = self.balance * of_patches + (1 - self.balance) * of_image
@@ -97,15 +102,6 @@ class PIRL(Method):
     def g(self, patches: Float[Tensor, "n k c p p"]) -> Float[Tensor, "n d"]:
         """The embedding of patches in the order in which they come."""
         return self.all_patches(self.each_patch(self.encode(patches.flatten(0, 1))).reshape(len(patches), -1))
-
-    def others(self, indices: Int[Tensor, " n"]) -> Float[Tensor, "m d"]:
-        """Rows of images that are not in the batch, the same in every process."""
-        rows = self.bank.vectors
-        free = torch.ones(len(rows), dtype=torch.bool, device=rows.device).index_fill(0, indices, False)
-        candidates = free.nonzero().flatten()
-        generator = generator_for(self.course.seed, self.global_step)
-        drawn = torch.randint(len(candidates), (self.negatives,), generator=generator)
-        return rows[candidates[drawn.to(rows.device)]]
 
     def chance(self, batch: int) -> dict[str, float]:
         return {"loss": math.log(1 + self.negatives)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import lightning as L
 from rich.console import Console
 
 from likewise.atomic import write_json
-from likewise.methods.base import Course
+from likewise.methods.base import Course, Method
 from likewise.training.diagnostics import Diverged
 from likewise.training.history import History
 from likewise.training.verdict import Verdict, diverged, judge
@@ -38,15 +39,22 @@ class Judge(L.Callback):
 
     def on_train_batch_start(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
         if trainer.global_step and trainer.global_step % self.every == 0 and trainer.is_global_zero:
-            self._settle(judge(self.history.rows, self.chance, self.steps_per_epoch), last=False)
+            self._settle(self._judged(pl_module), last=False)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.is_global_zero:
-            self._settle(judge(self.history.rows, self.chance, self.steps_per_epoch), last=True)
+            self._settle(self._judged(pl_module), last=True)
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
         if isinstance(exception, Diverged) and trainer.is_global_zero:
             self._settle(diverged(trainer.global_step, self.steps_per_epoch), last=True)
+
+    def _judged(self, method: L.LightningModule) -> Verdict:
+        """What the figures say of any method or, where they raise no alarm, what the method itself says of them."""
+        assert isinstance(method, Method)
+        verdict = judge(self.history.rows, self.chance, self.steps_per_epoch)
+        caution = None if verdict.alarm else method.caution(self.history.latest)
+        return verdict if caution is None else replace(verdict, kind="trivial", words=caution)
 
     def _settle(self, verdict: Verdict, *, last: bool) -> None:
         self.verdict = verdict

@@ -49,7 +49,8 @@ class Verdict:
     """What the figures say.
 
     Attributes:
-        kind: learning, too-early, stuck, collapsed-to-a-point, collapsed-to-few-dimensions or diverging.
+        kind: learning, too-early, stuck, collapsed-to-a-point, collapsed-to-few-dimensions, diverging, or trivial: what
+            the method itself knows of as a solution that teaches nothing.
         words: one or two sentences, with the figures.
         causes: likely ones, when something is wrong.
         remedy: what to try then.
@@ -70,7 +71,7 @@ class Verdict:
         return self.kind not in ("learning", "too-early")
 
     def __str__(self) -> str:
-        if not self.alarm:
+        if not self.causes:
             return self.words
         return f"{self.words} Likely: {'; or '.join(self.causes)}. Try: {self.remedy}."
 

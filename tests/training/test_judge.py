@@ -1,0 +1,46 @@
+"""What is said of a training while it runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from torch import nn
+
+from likewise.methods.base import Course, Method
+from likewise.training.history import History
+from likewise.training.judge import Judge
+
+
+class Network(nn.Module):
+    dim = 3
+
+
+class Known(Method):
+    """A method that knows a trivial solution of its own."""
+
+    def caution(self, figures: Mapping[str, float]) -> str | None:
+        return "codes say nothing: try --beta 0.1" if figures.get("kl", 1.0) < 0.01 else None
+
+
+@pytest.mark.parametrize(("kl", "kind"), [(0.001, "trivial"), (1.0, "learning")])
+def test_a_trivial_solution_that_the_method_knows_of_is_named(
+    kl: float, kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    history = History(tmp_path / "metrics.csv", steps_per_epoch=10, step=0)
+    for step in range(60):
+        history.log_metrics({"loss": 5.0 - step / 20, "kl": kl}, step=step)
+    course = Course(samples=100, batch=10, steps=60, steps_per_epoch=10)
+    judge = Judge(history, tmp_path / "verdict.json", chance={}, course=course, show=True)
+    trainer: Any = SimpleNamespace(is_global_zero=True)
+
+    judge.on_train_end(trainer, Known(Network()))
+
+    assert judge.verdict is not None
+    assert judge.verdict.kind == json.loads((tmp_path / "verdict.json").read_text())["kind"] == kind
+    assert judge.verdict.alarm == (kind == "trivial")
+    assert ("--beta 0.1" in capsys.readouterr().err) == (kind == "trivial")
