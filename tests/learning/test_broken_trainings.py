@@ -16,11 +16,6 @@ from likewise.methods import byol, simclr, swav
 from likewise.training.verdict import judge
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LIKEWISE_CACHE", str(tmp_path / "cache"))
-
-
 def train(folder: Path, **options: Any) -> lw.Run:
     usual: dict[str, Any] = {"epochs": 5, "batch": 128, "encoder": "resnet8", "precision": "32-true"}
     return lw.pretrain("digits", out=folder / "run", progress=False, **(usual | options))

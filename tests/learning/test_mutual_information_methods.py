@@ -5,20 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from few_labels import accuracy
 
 import likewise as lw
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LIKEWISE_CACHE", str(tmp_path / "cache"))
-
-
-def accuracy(run: lw.Run, way: str) -> float:
-    result = lw.evaluate(run, labels_per_class=(5,), seeds=3, ways=(way,), progress=False)
-    return result["summary"][0]["mean"]
-
-
+@pytest.mark.slow
 def test_deep_infomax_learns_what_an_untrained_encoder_does_not_know(tmp_path: Path) -> None:
     run = lw.pretrain(
         "digits", method="dim", recipe="dim", epochs=8, precision="32-true", out=tmp_path / "run", progress=False
@@ -28,6 +20,7 @@ def test_deep_infomax_learns_what_an_untrained_encoder_does_not_know(tmp_path: P
     assert run.metrics()[-1]["local"] < run.chance["local"] - 0.5
 
 
+@pytest.mark.slow
 def test_cpc_learns_what_an_untrained_encoder_does_not_know(tmp_path: Path) -> None:
     run = lw.pretrain(
         "digits", method="cpc", recipe="cpc", epochs=8, precision="32-true", out=tmp_path / "run", progress=False

@@ -13,11 +13,6 @@ from likewise.training.verdict import judge
 EPOCHS = 12
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LIKEWISE_CACHE", str(tmp_path / "cache"))
-
-
 def alarms(run: lw.Run, samples: int) -> list[str]:
     """What was wrong at the end of each epoch."""
     rows, steps = run.metrics(), samples // run.config["recipe"]["batch"]
@@ -26,6 +21,7 @@ def alarms(run: lw.Run, samples: int) -> list[str]:
     return [str(verdict) for verdict in verdicts if verdict.alarm]
 
 
+@pytest.mark.slow
 def test_the_demo_recipe_and_the_defaults_of_simclr(tmp_path: Path) -> None:
     for recipe in ("digits-simclr", None):
         run = lw.pretrain("digits", recipe=recipe, epochs=EPOCHS, out=tmp_path / str(recipe), progress=False)

@@ -9,11 +9,6 @@ import pytest
 import likewise as lw
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LIKEWISE_CACHE", str(tmp_path / "cache"))
-
-
 def trained(method: str, epochs: int, folder: Path) -> lw.Run:
     return lw.pretrain("digits", method=method, epochs=epochs, precision="32-true", out=folder / "run", progress=False)
 
@@ -30,6 +25,7 @@ def test_the_change_is_named(method: str, epochs: int, least: float, tmp_path: P
     assert last["loss"] < run.chance["loss"] - 0.2
 
 
+@pytest.mark.slow
 def test_pirl_learns_what_an_untrained_encoder_does_not_know(tmp_path: Path) -> None:
     run = trained("pirl", 8, tmp_path)
     result = lw.evaluate(run, labels_per_class=(5,), seeds=3, ways=("frozen", "untrained"), progress=False)

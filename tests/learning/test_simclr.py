@@ -4,19 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
+from few_labels import accuracy
 
 import likewise as lw
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LIKEWISE_CACHE", str(tmp_path / "cache"))
-
-
-def accuracy(run: lw.Run, way: str) -> float:
-    result = lw.evaluate(run, labels_per_class=(5,), seeds=3, ways=(way,), progress=False)
-    return result["summary"][0]["mean"]
 
 
 def test_simclr_learns_what_an_untrained_encoder_does_not_know(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ class PIRL(Method):
         UserError: for a number out of its range; while training, for images too small for the patches.
     """
 
-    family = "contrastive"
+    family = "pretext-invariant"
     modality = "image"
     paper = "1912.01991"
     choose = "contrast on what a jigsaw keeps: parts, not their places; no large batch, a row for every image"
