@@ -51,7 +51,7 @@ IMAGES = 10_000  # at most, of each split, whose features are taken
 DRAWS = 5  # of labels, and of untrained weights
 FEW = 10  # labels a class; the other accuracies take half of the smallest class, so that the draws differ
 FIGURES = ("knn", "linear", "few")
-COMPARING = ("contrastive", "clustering", "distillation", "redundancy reduction")
+COMPARING = ("contrastive", "pretext-invariant", "clustering", "distillation", "redundancy reduction")
 PEER = "lightly's SimCLR"
 PEER_BATCH, PEER_RATE = 256, 0.06
 
