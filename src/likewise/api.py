@@ -438,7 +438,8 @@ def _recipe(name: str | None, changes: dict[str, Any]) -> Recipe:
     from likewise.methods import method_options
     from likewise.training.recipe import Recipe, load_recipe, recipe_names
 
-    name = name or (method if (method := changes.get("method")) in recipe_names() else None)
+    asked = changes.get("method", Recipe().method)
+    name = name or (asked if asked in recipe_names() else None)
     recipe = load_recipe(name) if name else Recipe()
     method = changes.get("method", recipe.method)
     known = [f.name for f in dataclasses.fields(Recipe) if f.name != "options"] + list(method_options(method))

@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from likewise.training.recipe import Recipe
 
 
-SMALL = 32  # px
-
-
 def image(source: Source, recipe: Recipe, accelerated: bool) -> tuple[Recipe, Views, Callable[[], nn.Module]]:
     """Views by size, channels and whether the pictures are drawings; ResNet-8 or ResNet-18 unless told otherwise."""
     from likewise.encoders import default_image_encoder, image_encoder
@@ -40,8 +37,8 @@ def image(source: Source, recipe: Recipe, accelerated: bool) -> tuple[Recipe, Vi
         ops = preset(recipe.augment, size=size, channels=channels, symbols=channels == 1 or drawn(some))
     views = ImageViews(ops, size=size, channels=channels)
     augment = recipe.augment if isinstance(recipe.augment, str) else views.config()["ops"]
-    # A CPU shares its memory with everything else: half the batch keeps a training of photographs below 2 GiB.
-    batch = recipe.batch or min(256 if accelerated or size <= SMALL else 128, len(source))
+    # On a CPU twice the steps are worth more than twice the negatives, and photographs stay below 2 GiB of memory.
+    batch = recipe.batch or min(256 if accelerated else 128, len(source))
     resolved = dataclasses.replace(recipe, size=size, channels=channels, encoder=name, augment=augment, batch=batch)
     return resolved, views, lambda: image_encoder(name, channels=channels, size=size)
 

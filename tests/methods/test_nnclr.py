@@ -34,7 +34,7 @@ def test_the_objective_names_the_prediction_of_the_neighbours_sample() -> None:
     expected = torch.zeros((), dtype=torch.float64)
     for a, b in ((0, 1), (1, 0)):
         for i in range(BATCH):
-            neighbour = max(nnclr.queue.keys, key=lambda row: float(cosine(row, z[a][i])))
+            neighbour = max(nnclr.queue.keys, key=lambda row: cosine(row, z[a][i]).item())
             exponentials = [torch.exp(cosine(neighbour, p[b][j]) / 0.3) for j in range(BATCH)]
             expected -= torch.log(exponentials[i] / sum(exponentials)) / (2 * BATCH)
     assert nnclr.objective(*views)["loss"].item() == pytest.approx(expected.item(), rel=1e-10)

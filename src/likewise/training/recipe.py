@@ -25,7 +25,7 @@ class Recipe:
         channels: 1 or 3; None takes the images' own.
         augment: `strong`, `mild`, `none`, or a list of operations (see `likewise.views`).
         epochs: passes over the data.
-        batch: samples a step, over all devices; None: 256, or 128 for images over 32 px on a CPU.
+        batch: samples a step, over all devices; None: 256, or 128 on a CPU; never more than there are.
         micro_batch: views that are encoded at once, for the gradients of a large batch at the memory of a small one
             (see `likewise.losses.encode_cached`); None encodes all at once.
         optimizer: `sgd`, `adam`, `adamw` or `lars`.
