@@ -183,7 +183,7 @@ def test_resuming_something_else(capsys: Text, finished: Path) -> None:
     line = refused(capsys, "pretrain", "digits", "--epochs", "1", "--rate", "0.5", "--out", finished, "--resume")
     assert f"{finished} was begun with rate 0.002, not 0.5" in line
     assert "--out" in line
-    for word, value, begun in (("temperature", "0.2", "0.5"), ("precision", "bf16-mixed", "'32-true'")):
+    for word, value, begun in (("temperature", "0.5", "0.2"), ("precision", "bf16-mixed", "'32-true'")):
         line = refused(capsys, "pretrain", "digits", "--epochs", "1", f"--{word}", value, "--out", finished, "--resume")
         assert f"was begun with {word} {begun}, not" in line
     line = refused(capsys, "pretrain", "digits:test", "--epochs", "1", "--out", finished, "--resume")
