@@ -117,14 +117,16 @@ class Method(L.LightningModule):
     def objective(self, *views: Any) -> Tensor | dict[str, Tensor]:
         raise NotImplementedError
 
-    def encode(self, view: Any) -> Tensor:
+    def encode(self, view: Any, encoder: Callable[[Any], Tensor] | None = None) -> Tensor:
         """The encoder's embeddings `(n, dim)`, a micro-batch at a time where the training asks for it.
 
-        The gradients are those of the whole batch (see `likewise.losses.gradient_cache`, also on BatchNorm).
+        The gradients are those of the whole batch (see `likewise.losses.gradient_cache`, also on BatchNorm). `encoder`:
+        what to call instead of the encoder itself, for methods that take more from it than the embedding.
         """
+        encoder = encoder or self.encoder
         if self.course.micro_batch is None or not torch.is_grad_enabled():
-            return self.encoder(view)
-        return encode_cached(self.encoder, view, micro_batch=self.course.micro_batch)
+            return encoder(view)
+        return encode_cached(encoder, view, micro_batch=self.course.micro_batch)
 
     def embed(self, view: Any) -> Tensor:
         """The embeddings `(n, d)` that the objective compares: those of the head, where there is one."""

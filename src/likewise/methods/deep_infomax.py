@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from likewise.data.loader import Batch
 from likewise.errors import UserError, nearest
-from likewise.losses import encode_cached, gather, info_nce_parts, jsd
+from likewise.losses import gather, info_nce_parts, jsd
 from likewise.methods.base import Method
 from likewise.methods.critics import Critic, Discriminator
 from likewise.methods.parts import check_not_negative, check_whole
@@ -102,9 +102,7 @@ class DeepInfoMax(Method):
             embedding, places = self.encoder.with_map(view)  # type: ignore[operator]
             return torch.cat([embedding, places.flatten(1)], 1)
 
-        micro = self.course.micro_batch
-        joined = rows(view) if micro is None else encode_cached(rows, view, micro_batch=micro)
-        embedding, places = joined.tensor_split([self.dim], dim=1)
+        embedding, places = self.encode(view, rows).tensor_split([self.dim], dim=1)
         return embedding, places.unflatten(1, (self.map_dim, -1)).transpose(1, 2)
 
     def embed(self, view: Any) -> Tensor:

@@ -13,7 +13,6 @@ from likewise.data.loader import Batch
 from likewise.encoders.decoders import PatchDecoder
 from likewise.encoders.vit import encode_visible, from_patches, take, to_patches, vision_transformer
 from likewise.errors import UserError
-from likewise.losses import encode_cached
 from likewise.methods.autoencoder import EARLY, TRIVIAL
 from likewise.methods.base import Method, Row, Sheet
 from likewise.methods.parts import check_whole
@@ -86,15 +85,12 @@ class MAE(Method):
 
     def encode_visible(self, view: Float[Tensor, "n c h w"], ids: Int[Tensor, "n v"]) -> Float[Tensor, "n t d"]:
         vit = vision_transformer(self.encoder)
-        if self.course.micro_batch is None or not torch.is_grad_enabled():
-            return encode_visible(vit, view, ids)
-        rows = torch.arange(len(view), device=view.device)
 
         def encode(some: Tensor) -> Tensor:
             return encode_visible(vit, view[some], ids[some]).flatten(1)
 
-        flat = encode_cached(encode, rows, micro_batch=self.course.micro_batch)
-        return flat.unflatten(1, (-1, vit.embed_dim))
+        rows = torch.arange(len(view), device=view.device)
+        return self.encode(rows, encode).unflatten(1, (-1, vit.embed_dim))
 
     def chance(self, batch: int) -> dict[str, float]:
         return {"explained": 0.0}

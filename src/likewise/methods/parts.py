@@ -230,9 +230,8 @@ def in_shuffled_parts(encode: Callable[[Any], Tensor], view: Tensor, generator: 
     """
     if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
         return encode(view)
-    part = slice(dist.get_rank() * len(view), (dist.get_rank() + 1) * len(view))
     mixed = torch.randperm(len(view) * dist.get_world_size(), generator=generator).to(view.device)
-    return gather(encode(gather(view)[mixed[part]]))[mixed.argsort()[part]]
+    return gather(encode(gather(view)[own_rows(mixed)]))[own_rows(mixed.argsort())]
 
 
 def multi_crop(views: Any, samples: Any, generator: torch.Generator, *, local: int) -> tuple[Any, ...]:
