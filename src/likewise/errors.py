@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import importlib
 from collections.abc import Iterable, Mapping
 from types import UnionType
 from typing import Any, get_args, get_origin
@@ -19,6 +20,19 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """ ", did you mean 'resnet18'?" for the known name closest to `name`, or "" when none is close."""
     close = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.5)
     return f", did you mean '{close[0]}'?" if close else ""
+
+
+def needs(module: str, extra: str) -> Any:
+    """A module that not everyone has installed.
+
+    Raises:
+        UserError: when it is not there, with the extra that brings it.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        package = module.partition(".")[0]
+        raise UserError(f"this needs {package}, which is not installed: pip install 'likewise[{extra}]'") from error
 
 
 _WORDS = {

@@ -216,7 +216,8 @@ def test_hugging_face(hugging_face: Any) -> None:
 
 def test_hugging_face_refusals(hugging_face: Any) -> None:
     with pytest.raises(UserError, match="one column of type Image, this has 0; it has name"):
-        open_source(hugging_face.remove_columns("photo"))
+        open_source(hugging_face.remove_columns("photo"), modality="image")
+    assert open_source(hugging_face.remove_columns("photo")).modality == "text"
     unlabelled = open_source(hugging_face.remove_columns("kind"))
     assert unlabelled.classes == []
     with pytest.raises(UserError, match=r"no column of type ClassLabel; it has name \(Value\), photo \(Image\)"):

@@ -16,7 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
-from likewise.data import images, open_source, pictures
+from likewise.data import audio, images, open_source, pictures, text
 from likewise.errors import UserError
 
 
@@ -112,7 +112,7 @@ def test_a_grey_folder_has_one_channel(tmp_path: Path) -> None:
 def test_what_is_hidden_or_no_image_is_ignored(folder: Path) -> None:
     save(folder / ".hidden.png")
     save(folder / ".trash" / "a.png")
-    (folder / "notes.txt").write_text("notes")
+    (folder / "notes.pdf").write_text("notes")
     source = open_source(folder)
     assert len(source) == 4
     assert source.skipped == []
@@ -267,12 +267,12 @@ def test_subfolder_as_split(folder: Path) -> None:
 
 
 def test_no_image(tmp_path: Path) -> None:
-    (tmp_path / "notes.txt").write_text("notes")
+    (tmp_path / "notes.pdf").write_text("notes")
     with pytest.raises(UserError) as failure:
         open_source(tmp_path)
     assert str(failure.value) == (
-        f"{tmp_path} holds no image: it has 1 other files, and the types read are "
-        ".jpg .jpeg .png .webp .bmp .tif .tiff .gif"
+        f"{tmp_path} holds no image or audio or text: it has 1 other files, and the types read are "
+        f"{' '.join((*images.SUFFIXES, *audio.SUFFIXES, *text.SUFFIXES))}"
     )
 
 

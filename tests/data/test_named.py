@@ -340,9 +340,9 @@ def test_unknown(data: str, message: str) -> None:
 
 
 def test_unknown_file(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").touch()
-    with pytest.raises(UserError, match=r"cannot read samples from the file .*a.txt; possible are"):
-        open_source(tmp_path / "a.txt")
+    (tmp_path / "a.pdf").touch()
+    with pytest.raises(UserError, match=r"cannot read samples from the file .*a.pdf; possible are"):
+        open_source(tmp_path / "a.pdf")
 
 
 @pytest.mark.parametrize(

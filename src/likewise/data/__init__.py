@@ -10,58 +10,65 @@ from typing import TYPE_CHECKING, Any
 from likewise.errors import UserError, nearest
 
 if TYPE_CHECKING:
+    from likewise.data.reading import Reading
     from likewise.data.source import Source
 
 HELD_OUT = ("train", "test")  # what `hold_out` makes of labelled data that has no parts of its own
 TESTS = ("test", "val", "valid", "validation")  # the first that there is
 
 # Asked in this order; each module has `open_source(Request) -> Source | None` and says what it ACCEPTS.
-KINDS = ("named", "images", "arrays", "datasets")
+KINDS = ("named", "images", "arrays", "audio", "pairs", "text", "datasets")
+KINDS_OF = {
+    "image": ("named", "images", "arrays", "datasets"),
+    "audio": ("audio",),
+    "pair": ("pairs",),
+    "text": ("text",),
+}
 
 
 def open_source(
     data: Any,
     *,
     root: str | os.PathLike[str] | None = None,
-    size: int | None = None,
-    channels: int | None = None,
+    reading: Reading | None = None,
     progress: bool = True,
+    **how: Any,
 ) -> Source:
     """Anything that holds samples, as a `Source`.
 
     `data` is one of: a `Source`; a name (`digits`, `mnist`, `fashion-mnist`, `cifar10`, `cifar100`, `stl10`);
-    the path of a folder of images or of an `.npy` or `.npz` file; a NumPy array or torch tensor, or a pair
-    (images, labels) of them; a `torch.utils.data.Dataset` or Hugging Face `datasets.Dataset`. A name or path
-    may end in `:split`: `stl10:unlabeled`, `photos:train` (the subfolder `train`). A name wins over a folder
-    of that name, which is written `./digits`.
+    the path of a folder of images, recordings or text files, of an `.npy` or `.npz` file, of a `.txt` file, or of a
+    table (`.csv`, `.tsv`, `.jsonl`, `.parquet`); a NumPy array or torch tensor, or a pair (images, labels) of them;
+    a list of texts; a `torch.utils.data.Dataset` or Hugging Face `datasets.Dataset`. A name or path may end in
+    `:split`: `stl10:unlabeled`, `photos:train` (the subfolder `train`). A name wins over a folder of that name, which
+    is written `./digits`.
 
-    `root` is where the files of a named set lie or go: `$LIKEWISE_DATA` if None, or else `data/`. Samples
-    are resized and centre-cropped to `size` x `size` pixels and given `channels` (1 or 3); None keeps the
-    shape that arrays and named sets have, and takes the usual one of a folder (`ImageFolder`) or a dataset.
-    `progress` reports on stderr.
+    `root` is where the files of a named set lie or go: `$LIKEWISE_DATA` if None, or else `data/`. `reading`, or its
+    fields one by one (`size=32`), is how files become samples: see `Reading`. Images are resized and centre-cropped
+    to `size` x `size` pixels and given `channels` (1 or 3); None keeps the shape that arrays and named sets have, and
+    takes the usual one of a folder (`ImageFolder`) or a dataset. `progress` reports on stderr.
     Raises `UserError` for what is unknown, missing or unreadable.
     """
+    from likewise.data.reading import Reading
     from likewise.data.source import Request, fitted, hold_out, is_source
 
-    if size is not None and size < 1:
-        raise UserError(f"size must be 1 or more pixels, got {size}")
-    if channels not in (None, 1, 3):
-        raise UserError(f"channels must be 1 (grey) or 3 (RGB), got {channels}")
+    reading = (reading or Reading()).with_(**how)
     if is_source(data):
-        return fitted(data, size, channels)
+        return fitted(data, reading)
     found, split = _resolve(data)
     if isinstance(found, Path) and split in HELD_OUT:
         parts = _parts(found)
-        if split not in parts and not _roles(parts) and _can_hold_out(found):
-            whole = open_source(found, root=root, size=size, channels=channels, progress=progress)
+        if split not in parts and not _roles(parts) and _can_hold_out(found, reading):
+            whole = open_source(found, root=root, reading=reading, progress=progress)
             return hold_out(whole)[HELD_OUT.index(split)]
-    request = Request(found, split, root, size, channels, progress)
-    kinds = [importlib.import_module(f"likewise.data.{kind}") for kind in KINDS]
+    request = Request(found, split, root, reading, progress)
+    asked = KINDS if reading.modality is None else KINDS_OF[reading.modality]
+    kinds = [importlib.import_module(f"likewise.data.{kind}") for kind in asked]
     for kind in kinds:
         source = kind.open_source(request)
         if source is not None:
-            return fitted(source, size, channels)
-    raise UserError(_refusal(data, found, [kind.ACCEPTS for kind in kinds]))
+            return fitted(source, reading)
+    raise UserError(_refusal(data, found, [kind.ACCEPTS for kind in kinds], reading))
 
 
 def is_name(data: Any) -> bool:
@@ -71,7 +78,12 @@ def is_name(data: Any) -> bool:
     return isinstance(data, str) and data.lower().partition(":")[0] in SETS
 
 
-def splits(data: Any) -> dict[str, Any]:
+def is_folder(data: Any) -> bool:
+    """Whether `data`, with or without a split, is the path of a folder."""
+    return _is_folder(_resolve(data)[0])
+
+
+def splits(data: Any, reading: Reading | None = None) -> dict[str, Any]:
     """Which part of `data` to pretrain on, to train on and to test on, each ready for `open_source`.
 
     `{"pretrain": "stl10:unlabeled", "train": "stl10:train", "test": "stl10:test"}`: named sets, folders with
@@ -81,21 +93,29 @@ def splits(data: Any) -> dict[str, Any]:
     where that cannot be (no labels, one class only, no class of two samples), or where `data` names a part
     already. Of a folder, nothing is decoded.
     """
+    from likewise.data.reading import Reading
     from likewise.data.source import hold_out
 
+    reading = reading or Reading()
     found, split = _resolve(data)
     if split is not None:
         return {}
     if roles := _roles(_parts(found)):
         parts = {role: found[part] if isinstance(found, dict) else f"{found}:{part}" for role, part in roles.items()}
         own = {role: found / part if _is_folder(found) else parts[role] for role, part in roles.items()}
-        labelled = isinstance(found, str) or (_classes(own["train"])[0] > 1 and _classes(own["test"])[0] > 0)
+        labelled = isinstance(found, str) or (
+            _classes(own["train"], reading)[0] > 1 and _classes(own["test"], reading)[0] > 0
+        )
         return parts if labelled else {"pretrain": parts["pretrain"]}
     if isinstance(found, Path):
         train, test = (f"{found}:{part}" for part in HELD_OUT)
-        return {"pretrain": train, "train": train, "test": test} if found.exists() and _can_hold_out(found) else {}
-    source = open_source(found)
-    if not _can_hold_out(source):
+        return (
+            {"pretrain": train, "train": train, "test": test}
+            if found.exists() and _can_hold_out(found, reading)
+            else {}
+        )
+    source = open_source(found, reading=reading)
+    if not _can_hold_out(source, reading):
         return {}
     held_in, held_out = hold_out(source)
     return {"pretrain": held_in, "train": held_in, "test": held_out}
@@ -123,22 +143,38 @@ def _roles(parts: tuple[str, ...]) -> dict[str, str]:
     return {"pretrain": "unlabeled" if "unlabeled" in parts else "train", "train": "train", "test": test}
 
 
-def _can_hold_out(data: Any) -> bool:
-    classes, has_two = _classes(data)
+def _can_hold_out(data: Any, reading: Reading) -> bool:
+    """Whether a test part makes sense: of samples in classes, and of those that can be tested without."""
+    classes, has_two = _classes(data, reading)
     return classes > 1 and has_two
 
 
-def _classes(data: Any) -> tuple[int, bool]:
-    """How many classes have samples (two stands for any more), and whether one has two samples."""
-    from likewise.data import images
+def _classes(data: Any, reading: Reading) -> tuple[int, bool]:
+    """How many classes have samples (two stands for any more), and whether one has two samples.
 
-    if _is_folder(data):
-        return images.count_classes(data)
-    source = open_source(data, progress=False)
+    Samples that are tested without labels (`tests_itself`) count as having all that is needed.
+    """
+    from likewise.data.files import count_subfolders
+    from likewise.data.source import tests_itself
+
+    if _is_folder(data) and reading.modality != "pair":
+        counted = (count_subfolders(data, suffixes) for suffixes in _suffixes(reading).values())
+        return next((found for found in counted if found is not None), (0, False))
+    source = open_source(data, reading=reading, progress=False)
+    if tests_itself(source):
+        return 2, len(source) > 1
     if not source.classes:
         return 0, False
     counts = source.labels().bincount()
     return min(int((counts > 0).sum()), 2), bool((counts > 1).any())
+
+
+def _suffixes(reading: Reading) -> dict[str, tuple[str, ...]]:
+    """Of the files that a folder may hold, by modality, in the order in which they are looked for."""
+    from likewise.data import audio, images, text
+
+    known = {"image": images.SUFFIXES, "audio": audio.SUFFIXES, "text": text.SUFFIXES}
+    return {kind: suffixes for kind, suffixes in known.items() if reading.modality in (None, "pair", kind)}
 
 
 def _is_folder(data: Any) -> bool:
@@ -160,8 +196,8 @@ def _resolve(data: Any) -> tuple[Any, str | None]:
     return path, None
 
 
-def _refusal(data: Any, found: Any, accepted: list[str]) -> str:
-    from likewise.data import images, named
+def _refusal(data: Any, found: Any, accepted: list[str], reading: Reading) -> str:
+    from likewise.data import named
 
     possible = f"possible are {'; '.join(accepted)}"
     if not isinstance(found, Path):
@@ -171,6 +207,7 @@ def _refusal(data: Any, found: Any, accepted: list[str]) -> str:
         return f"{str(data)!r} is neither a known name nor an existing path{close}; {possible}"
     if found.is_dir():
         count = sum(len(files) for _, _, files in os.walk(found))
-        types = " ".join(images.SUFFIXES)
-        return f"{data} holds no image: it has {count:,} other files, and the types read are {types}"
+        wanted = _suffixes(reading)
+        types = " ".join(suffix for suffixes in wanted.values() for suffix in suffixes)
+        return f"{data} holds no {' or '.join(wanted)}: it has {count:,} other files, and the types read are {types}"
     return f"cannot read samples from the file {data}; {possible}"

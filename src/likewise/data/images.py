@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 import warnings
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -22,124 +18,44 @@ from torch import Tensor
 
 from likewise.data import pictures
 from likewise.data.cache import cached, digest
-from likewise.data.source import Request, natural_sort
-from likewise.errors import UserError, nearest
+from likewise.data.files import (
+    File,
+    by_subfolder,
+    folder_of,
+    in_threads,
+    printable,
+    progress_bar,
+    scan,
+)
+from likewise.data.source import Request
+from likewise.errors import UserError
 
 ACCEPTS = "a folder of images"
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 SAMPLED = 256
-CHUNK = 512
+AHEAD = 512  # decoded files that may wait for an earlier one
 # Part of every cache key: raise it when the same file would become other pixels.
 DECODER = 1
 
 
-class File(NamedTuple):
-    id: str
-    """Path relative to the folder, with "/" on every platform, as it opens the file: see `printable`."""
-    size: int
-    modified: int
-    mode: int
-
-
 def open_source(request: Request) -> ImageFolder | None:
     """The source of a folder with images in it, None for anything else."""
-    if not isinstance(request.data, Path) or not request.data.is_dir():
+    asked = folder_of(request)
+    if asked is None:
         return None
-    folder = request.data if request.split is None else request.data / request.split
-    if not folder.is_dir():
-        known = sorted(entry.name for entry in request.data.iterdir() if entry.is_dir())
-        raise UserError(
-            f"{request.data} has no subfolder {request.split!r}{nearest(str(request.split), known)}; "
-            f"it has {', '.join(known) or 'none'}"
-        )
-    files, unreadable = scan(folder)
-    if not files:
+    folder, name = asked
+    found, unreadable = scan(folder, SUFFIXES)
+    if not found:
         return None
-    name = printable(request.data.resolve().name + (f":{request.split}" if request.split else ""))
     return ImageFolder(
         folder,
-        files,
+        found,
         unreadable,
         name=name,
-        size=request.size,
-        channels=request.channels,
+        size=request.reading.size,
+        channels=request.reading.channels,
         progress=request.progress,
     )
-
-
-def scan(folder: Path) -> tuple[list[File], list[tuple[str, str]]]:
-    """Every file below `folder` that is named like an image, sorted, and what could not be looked into."""
-    files: list[File] = []
-    unreadable: list[tuple[str, str]] = []
-    for below, entry in walk(folder, unreadable):
-        try:
-            stat = entry.stat()
-            files.append(File(below, stat.st_size, stat.st_mtime_ns, stat.st_mode))
-        except OSError as error:
-            # A link that leads nowhere.
-            unreadable.append((below, pictures.reason(error)))
-    return sorted(files), unreadable
-
-
-def walk(folder: Path, unreadable: list[tuple[str, str]]) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """Every file below `folder` that is named like an image, by its path from there; those in no subfolder first.
-
-    Hidden files and folders are left out. Links are followed, but no folder is entered twice, so that a
-    link to a folder above ends there. What cannot be looked into is put on the list `unreadable`.
-    """
-    entered: set[tuple[int, int]] = set()
-    # Real folders at the left, linked ones at the right: a folder goes by its own name where it has one.
-    waiting = deque([""])
-    while waiting:
-        prefix = waiting.popleft()
-        try:
-            where = (folder / prefix).stat()
-            if (where.st_dev, where.st_ino) in entered:
-                continue
-            entered.add((where.st_dev, where.st_ino))
-            entries = sorted(os.scandir(folder / prefix), key=lambda entry: entry.name)
-        except OSError as error:
-            unreadable.append((prefix, pictures.reason(error)))
-            continue
-        for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            below = prefix + entry.name
-            is_image = entry.name.lower().endswith(SUFFIXES)
-            try:
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.appendleft(below + "/")
-                elif entry.is_dir():
-                    waiting.append(below + "/")
-                elif is_image:
-                    yield below, entry
-            except OSError as error:
-                # A link that leads to itself.
-                if is_image:
-                    unreadable.append((below, pictures.reason(error)))
-
-
-def count_classes(folder: Path) -> tuple[int, bool]:
-    """How many classes there are, counted up to two, and whether one has two files, by the names alone.
-
-    Stops as soon as that is known. (0, False) where there is no image, or one in no subfolder.
-    """
-    tops: set[str] = set()
-    has_two = False
-    for below, _ in walk(folder, []):
-        top, slash, _ = below.partition("/")
-        if not slash:
-            return 0, False
-        has_two = has_two or top in tops
-        tops.add(top)
-        if len(tops) > 1 and has_two:
-            break
-    return min(len(tops), 2), has_two
-
-
-def printable(name: str) -> str:
-    """A file name as text that can be written anywhere: bytes that are not UTF-8 as `\\xe9`."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 class ImageFolder:
@@ -188,25 +104,20 @@ class ImageFolder:
     def read(self, indices: Int[Tensor, " n"]) -> UInt8[Tensor, "n c h w"]:
         return torch.from_numpy(self.pixels[indices.cpu().numpy()])
 
-    @cached_property
+    @property
     def classes(self) -> list[str]:
         """The subfolders in natural order; `[]` where a file lies in none."""
-        tops = {file.partition("/")[0] if "/" in file else "" for file in self.ids}
-        return [] if "" in tops else natural_sort(tops)
+        return self._by_subfolder[0]
 
     def labels(self) -> Int[Tensor, " len"]:
-        return self._labels
+        numbers = self._by_subfolder[1]
+        if isinstance(numbers, str):
+            raise UserError(numbers)
+        return numbers
 
     @cached_property
-    def _labels(self) -> Int[Tensor, " len"]:
-        if not self.classes:
-            loose = [file for file in self.ids if "/" not in file]
-            raise UserError(
-                f"{self.folder} gives no labels: {len(loose):,} of its {len(self):,} images lie in no class "
-                f"subfolder (such as {loose[0]}); put each class into a folder of its own"
-            )
-        number = {name: i for i, name in enumerate(self.classes)}
-        return torch.tensor([number[file.partition("/")[0]] for file in self.ids])
+    def _by_subfolder(self) -> tuple[list[str], Int[Tensor, " len"] | str]:
+        return by_subfolder(self.folder, self.ids, "images")
 
 
 def usual(folder: Path, files: list[File]) -> tuple[int, int]:
@@ -237,24 +148,19 @@ def build(
 
     skipped: list[tuple[str, str]] = []
     started = time.perf_counter()
-    # Pillow releases the GIL while it decodes and resizes, so threads do as well as processes.
-    pool = ThreadPoolExecutor(os.cpu_count())
-    try:
-        with (
-            (building / "pixels.u8").open("wb") as out,
-            _no_warnings(),
-            _bar(name, len(files), progress) as done,
-        ):
-            for start in range(0, len(files), CHUNK):
-                chunk = files[start : start + CHUNK]
-                for file, decoded in zip(chunk, pool.map(pixels, chunk), strict=True):
-                    if isinstance(decoded, str):
-                        skipped.append((file.id, decoded))
-                    else:
-                        out.write(decoded.tobytes())
-                    done()
-    finally:
-        pool.shutdown(cancel_futures=True)
+    with (
+        (building / "pixels.u8").open("wb") as out,
+        _no_warnings(),
+        progress_bar(name, "images", len(files), progress) as done,
+        # Pillow releases the GIL while it decodes and resizes, so threads do as well as processes.
+        closing(in_threads(pixels, files, ahead=AHEAD)) as decodings,
+    ):
+        for file, decoded in zip(files, decodings, strict=True):
+            if isinstance(decoded, str):
+                skipped.append((file.id, decoded))
+            else:
+                out.write(decoded.tobytes())
+            done()
     if progress:
         kept = len(files) - len(skipped)
         print(
@@ -271,21 +177,3 @@ def _no_warnings() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
-
-
-@contextmanager
-def _bar(name: str, total: int, show: bool) -> Iterator[Callable[[], None]]:
-    """A progress bar where stderr is a terminal, one line where it is not; call what it gives per file."""
-    if not show:
-        yield lambda: None
-    elif not sys.stderr.isatty():
-        print(f"{name}: decoding {total:,} images, once", file=sys.stderr)
-        yield lambda: None
-    else:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task(f"{name}: decoding", total=total)
-            yield lambda: bar.advance(task)

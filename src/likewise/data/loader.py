@@ -16,11 +16,26 @@ from torch import Tensor
 from likewise.data.source import Source
 
 AHEAD = 2  # batches read before they are asked for: one to hide the disk, one to hide its hiccups
+BUCKET = 50  # batches whose samples are sorted by length together: long enough for little padding, short enough to mix
 
 
 def order(samples: int, *, seed: int, epoch: int) -> Int[Tensor, " samples"]:
     """The order in which an epoch visits the samples: a permutation, the same for the same (seed, epoch)."""
     return torch.from_numpy(np.random.default_rng((seed, epoch)).permutation(samples))
+
+
+def bucketed(lengths: Int[Tensor, " samples"], *, batch: int, seed: int, epoch: int) -> Int[Tensor, " samples"]:
+    """An order like `order`, in which the samples of a batch are about equally long, so that little of it is padding.
+
+    Of every `BUCKET` batches of a random order the samples are sorted by length, and cut into batches; then all batches
+    are shuffled. What fills no batch comes last.
+    """
+    shuffled = order(len(lengths), seed=seed, epoch=epoch)
+    whole = len(shuffled) // batch * batch
+    parts = [part[lengths[part].argsort(stable=True)] for part in shuffled[:whole].split(BUCKET * batch)]
+    batches = torch.cat(parts).reshape(-1, batch) if parts else shuffled[:0].reshape(0, batch)
+    mixed = torch.from_numpy(np.random.default_rng((seed, epoch, 1)).permutation(len(batches)))
+    return torch.cat([batches[mixed].flatten(), shuffled[whole:]])
 
 
 class Batch(NamedTuple):
@@ -39,7 +54,8 @@ class Loader:
 
     The training is one stream of `len(loader) = epochs * steps_per_epoch` batches; incomplete last batches of an
     epoch are dropped. Batch `k` depends on (seed, k) alone, so a resumed training reads what it would have read.
-    A thread reads ahead. With several processes (torch.distributed) each reads its part of every batch.
+    A thread reads ahead. With several processes (torch.distributed) each reads its part of every batch. Where the
+    source has `lengths`, the samples of a batch are about equally long (see `bucketed`).
 
     Args:
         source: where the samples come from.
@@ -52,12 +68,26 @@ class Loader:
     def __init__(self, source: Source, *, batch: int, epochs: int, seed: int, labelled: bool = False) -> None:
         self.source, self.batch, self.epochs, self.seed = source, batch, epochs, seed
         self.labels = source.labels() if labelled else None
+        self.lengths: Tensor | None = getattr(source, "lengths", None)
         self.steps_per_epoch = len(source) // batch
         self.start = 0
         self.given = 0
 
     def __len__(self) -> int:
         return self.steps_per_epoch * self.epochs
+
+    def order(self, epoch: int) -> Int[Tensor, " samples"]:
+        """The order of an epoch."""
+        if self.lengths is None:
+            return order(len(self.source), seed=self.seed, epoch=epoch)
+        return bucketed(self.lengths, batch=self.batch, seed=self.seed, epoch=epoch)
+
+    def padding(self) -> float:
+        """The share of the first epoch's batches that is padding."""
+        if self.lengths is None:
+            return 0.0
+        lengths = self.lengths[self.order(0)[: self.steps_per_epoch * self.batch]].reshape(-1, self.batch).float()
+        return 1 - float(lengths.sum() / (lengths.amax(1).sum() * self.batch))
 
     def state_dict(self) -> dict[str, int]:
         return {"step": self.given}
@@ -72,7 +102,7 @@ class Loader:
         for step in range(self.start, len(self)):
             epoch, within = divmod(step, self.steps_per_epoch)
             if within == 0 or step == self.start:
-                permutation = order(len(self.source), seed=self.seed, epoch=epoch)
+                permutation = self.order(epoch)
             first = within * self.batch + rank * part
             yield permutation[first : first + part]
 

@@ -13,6 +13,7 @@ from jaxtyping import Int, UInt8
 from torch import Tensor
 
 from likewise.data.pictures import fit
+from likewise.data.reading import Reading
 from likewise.errors import UserError
 
 HELD_OUT_FRACTION = 0.2
@@ -26,7 +27,7 @@ class Source(Protocol):
     """
 
     modality: str
-    """`"image"`."""
+    """`"image"`, `"text"`, `"audio"`, `"pair"`, or a word of your own."""
     name: str
     """What people call it: `"digits:train"`, `"photos"`."""
 
@@ -44,8 +45,11 @@ class Source(Protocol):
 
     def __len__(self) -> int: ...
 
-    def read(self, indices: Int[Tensor, " n"]) -> UInt8[Tensor, "n c h w"]:
-        """The samples at `indices` (any order, repeats allowed), contiguous and free to be written to."""
+    def read(self, indices: Int[Tensor, " n"]) -> Any:
+        """The samples at `indices` (any order, repeats allowed): a batch, contiguous and free to be written to.
+
+        Images are uint8 `(n, c, h, w)`. A batch has a length, can be indexed, and moved by `to(device)`.
+        """
 
     def labels(self) -> Int[Tensor, " len"]:
         """int64, in [0, len(classes)). Raises `UserError` where there are none."""
@@ -64,8 +68,7 @@ class Request(NamedTuple):
     split: str | None = None
     """What followed the colon of `data:split`."""
     root: Any = None
-    size: int | None = None
-    channels: int | None = None
+    reading: Reading = Reading()
     progress: bool = True
 
 
@@ -89,7 +92,7 @@ class Indices(Sequence[str]):
 
 
 class ChosenIds(Sequence[str]):
-    """Those of `ids` that are at `indices`, looked up when looked at."""
+    """Those of `ids`, or any texts, that are at `indices`, looked up when looked at."""
 
     def __init__(self, ids: Sequence[str], indices: Int[Tensor, " n"]) -> None:
         self.ids = ids
@@ -129,10 +132,15 @@ class Subset:
     def __len__(self) -> int:
         return len(self.indices)
 
-    def resized(self, size: int | None, channels: int | None) -> Subset:
-        return Subset(fitted(self.source, size, channels), self.indices, name=self.name)
+    def fitted(self, reading: Reading) -> Subset:
+        return Subset(fitted(self.source, reading), self.indices, name=self.name)
 
-    def read(self, indices: Int[Tensor, " n"]) -> UInt8[Tensor, "n c h w"]:
+    @property
+    def lengths(self) -> Int[Tensor, " len"] | None:
+        lengths = getattr(self.source, "lengths", None)
+        return None if lengths is None else lengths[self.indices]
+
+    def read(self, indices: Int[Tensor, " n"]) -> Any:
         return self.source.read(self.indices[indices])
 
     def labels(self) -> Int[Tensor, " len"]:
@@ -153,6 +161,9 @@ class Joined:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def fitted(self, reading: Reading) -> Joined:
+        return Joined([fitted(source, reading) for source in self.sources], name=self.name)
 
     def read(self, indices: Int[Tensor, " n"]) -> UInt8[Tensor, "n c h w"]:
         part = torch.bucketize(indices, self.ends, right=True)
@@ -199,13 +210,18 @@ class Fitted:
         return self.source.labels()
 
 
-def fitted(source: Source, size: int | None, channels: int | None) -> Source:
-    """The samples of `source` with that size and those channels (None: as they are); itself where they fit.
+def fitted(source: Source, reading: Reading) -> Source:
+    """The samples of `source` as `reading` has them; itself where they are so already.
 
-    A source that has a method `resized(size, channels)` makes them from its originals, not from its samples.
+    A source knows itself how, by its method `fitted(reading)`; images without it are resized, by their method
+    `resized(size, channels)` from their originals where they have one.
     """
-    if size is None and channels is None:
-        return source  # of whatever kind its samples are
+    own = getattr(source, "fitted", None)
+    if own is not None:
+        return own(reading)
+    size, channels = reading.size, reading.channels
+    if source.modality != "image" or (size is None and channels is None):
+        return source
     _, c, h, w = source.read(torch.tensor([0])).shape
     if size in (None, h) and size in (None, w) and channels in (None, c):
         return source
@@ -213,15 +229,24 @@ def fitted(source: Source, size: int | None, channels: int | None) -> Source:
     return resized(size, channels) if resized else Fitted(source, size, channels)
 
 
+def tests_itself(source: Any) -> bool:
+    """Whether samples can be tested on without labels, as pairs can: each half is the answer to the other."""
+    while isinstance(source, Subset):
+        source = source.source
+    return getattr(source, "tests_itself", False)
+
+
 def hold_out(source: Source) -> tuple[Subset, Subset]:
-    """Split a labelled source into (train, test): a fifth of each class, rounded, is the test part.
+    """Split a source into (train, test): a fifth of each class, rounded, is the test part; of all, without classes.
 
     A class of two samples or more gives at least one to each part; a class of one stays in training. Which
-    samples are the test follows from a hash of their ids: a sample more or less moves at most one other.
-    Both parts keep the order of the source. Raises `UserError` where there are no labels, or where no class
-    has two samples.
+    samples are the test follows from a hash of their ids: a sample more or less moves at most one other. Samples that
+    are pieces of one thing (`groups`: a number for each sample) go to one part together.
+    Both parts keep the order of the source. Raises `UserError` where there are no labels and samples cannot be tested
+    without, or where no class has two samples.
     """
-    labels = source.labels().numpy()
+    labelled = source.classes or not tests_itself(source)
+    labels = source.labels().numpy() if labelled else np.zeros(len(source), np.int64)
     counts = np.bincount(labels)
     wanted = np.rint(HELD_OUT_FRACTION * counts).clip(1, (counts - 1).clip(1)) * (counts > 1)
     if not wanted.any():
@@ -234,6 +259,10 @@ def hold_out(source: Source) -> tuple[Subset, Subset]:
     rank = np.arange(len(labels)) - (counts.cumsum() - counts)[grouped]
     test = np.zeros(len(labels), dtype=bool)
     test[order] = rank < wanted[grouped]
+    groups = getattr(source, "groups", None)
+    if groups is not None:
+        _, first, inverse = np.unique(groups.numpy(), return_index=True, return_inverse=True)
+        test = test[first][inverse]
     return (
         Subset(source, torch.from_numpy(np.flatnonzero(~test)), name=f"{source.name}:train"),
         Subset(source, torch.from_numpy(np.flatnonzero(test)), name=f"{source.name}:test"),

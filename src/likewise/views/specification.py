@@ -41,31 +41,32 @@ OPERATIONS: dict[str, type[Operation]] = {
 }
 
 
-def operations(spec: Iterable[Any]) -> tuple[Operation, ...]:
+def operations(spec: Iterable[Any], known: Mapping[str, type[Operation]] = OPERATIONS) -> tuple[Operation, ...]:
     """The operations that a list describes: each entry an `Operation`, a name or `{name: {setting: value}}`.
 
     In YAML: `[{crop: {scale: [0.2, 1]}}, horizontal-flip, {blur: {p: 0.1}}]`. Raises `UserError` for an
-    unknown name or setting (with the nearest right one) and for an impossible value.
+    unknown name or setting (with the nearest right one) and for an impossible value. `known`: by name; those of images.
     """
     if isinstance(spec, str | Mapping) or not isinstance(spec, Iterable):
-        raise UserError(f"operations are a list such as ['grayscale', {{'crop': {{'scale': [0.2, 1]}}}}]; got {spec!r}")
-    return tuple(_operation(entry) for entry in spec)
+        first, second, *_ = known
+        raise UserError(f"operations are a list such as ['{first}', {{'{second}': {{'p': 0.5}}}}]; got {spec!r}")
+    return tuple(_operation(entry, known) for entry in spec)
 
 
-def _operation(entry: Any) -> Operation:
-    if isinstance(entry, Operation):
+def _operation(entry: Any, known: Mapping[str, type[Operation]]) -> Operation:
+    if isinstance(entry, tuple(known.values())):
         return entry
     if isinstance(entry, str):
         entry = {entry: None}
     if not isinstance(entry, Mapping) or len(entry) != 1:
         raise UserError(f"an operation is a name or {{name: {{setting: value}}}}; got {entry!r}")
     ((name, settings),) = entry.items()
-    if name not in OPERATIONS:
-        raise UserError(f"unknown operation {name!r}{nearest(name, OPERATIONS) or '; known: ' + ', '.join(OPERATIONS)}")
+    if name not in known:
+        raise UserError(f"unknown operation {name!r}{nearest(name, known) or '; known: ' + ', '.join(known)}")
     settings = {} if settings is None else settings
     if not isinstance(settings, Mapping):
         raise UserError(f"operation '{name}' takes {{setting: value}}; got {settings!r}")
-    operation = OPERATIONS[name]
+    operation = known[name]
     for setting in settings:
         if setting not in operation.settings():
             hint = nearest(setting, operation.settings()) or f"; it takes {', '.join(operation.settings())}"

@@ -1,0 +1,513 @@
+"""Recordings: a folder or a table of sound files, decoded once into the cache, or arrays in memory."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Float32, Int, Int16, Shaped
+from torch import Tensor
+
+from likewise.data import tables
+from likewise.data.arrays import numbered
+from likewise.data.batches import Ragged
+from likewise.data.cache import cached, digest
+from likewise.data.files import (
+    File,
+    by_name,
+    by_subfolder,
+    folder_of,
+    in_threads,
+    printable,
+    progress_bar,
+    scan,
+)
+from likewise.data.pictures import reason
+from likewise.data.reading import Reading
+from likewise.data.source import Request
+from likewise.data.text import LABELS
+from likewise.errors import UserError, needs
+
+ACCEPTS = (
+    "a folder of recordings, a table with a column of their paths, a list of 1-D arrays with sample_rate, "
+    "or a pair (list, labels)"
+)
+SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif")
+HIGHEST = 16_000  # Hz, unless a higher rate is asked for: speech has little above 8 kHz
+LONGEST = 30  # s; longer recordings are cut into pieces
+SILENT = 1e-3  # peak of full scale: -60 dBFS
+# What the codes of few bits reach; full scale for all others is 32767/32768.
+FULL_SCALE = {"PCM_U8": 127 / 128, "PCM_S8": 127 / 128, "ULAW": 32124 / 32768, "ALAW": 32256 / 32768}
+SAMPLED = 256
+BLOCK = 2**20  # frames decoded at a time
+# Part of every cache key: raise it when the same file would become other samples.
+DECODER = 1
+
+Labelling = Callable[[Int[np.ndarray, " kept"]], tuple[list[str], Int[Tensor, " kept"] | str]]
+"""Of the recordings at these places: the classes, and the class of each; or no classes, and why."""
+
+
+class Sound(NamedTuple):
+    """A decoded recording."""
+
+    samples: Int16[np.ndarray, " samples"]
+    pieces: int
+    """It is cut into, by its own length: at every rate the same."""
+    silent: bool
+    clipped: bool
+
+
+class Sounds(NamedTuple):
+    """Decoded recordings, one after the other."""
+
+    samples: Int16[np.ndarray, " all"]
+    lengths: Int[np.ndarray, " n"]
+    pieces: Int[np.ndarray, " n"]
+    silent: Bool[np.ndarray, " n"]
+    clipped: Bool[np.ndarray, " n"]
+
+
+def open_source(request: Request) -> AudioSource | None:
+    """The source of a folder or table of recordings, or of arrays in memory; None for anything else."""
+    if request.reading.modality not in (None, "audio"):
+        return None
+    if not isinstance(request.data, Path):
+        return _open_arrays(request)
+    asked = folder_of(request)
+    if asked is None:
+        return _open_table(request)
+    folder, name = asked
+    files, unreadable = scan(folder, SUFFIXES)
+    if not files:
+        return None
+    labelling = partial(_labels_by_subfolder, folder, files)
+    rate = request.reading.sample_rate
+    return from_files(folder, files, unreadable, labelling, name=name, progress=request.progress, sample_rate=rate)
+
+
+class AudioSource:
+    """Recordings as int16 samples of one channel, `Ragged`, all at one rate.
+
+    Recordings of more than 30 s are cut into the fewest pieces of equal length that are not longer; each piece is a
+    sample of its own, `file.wav#30s`, and has the label of its recording.
+
+    Attributes:
+        sample_rate: in Hz.
+        recordings: which recording each sample is from, counted from 0; they are held out as a whole (`groups`).
+        seconds: how long each sample is.
+        notes: what there is to be said about the recordings: how many were cut, are silent, or are clipped.
+    """
+
+    modality = "audio"
+
+    def __init__(
+        self,
+        sounds: Sounds,
+        ids: Sequence[str],
+        labels: tuple[list[str], Int[Tensor, " recordings"] | str],
+        *,
+        name: str,
+        sample_rate: int,
+        skipped: Sequence[tuple[str, str]],
+        notes: Iterable[str] = (),
+        again: Callable[..., AudioSource],
+    ) -> None:
+        """`again(sample_rate=...)`: the same recordings, made from their originals."""
+        self.name = name
+        self.sample_rate = sample_rate
+        self.skipped = list(skipped)
+        self.classes, self._labels = labels
+        self._again = again
+        self._samples = sounds.samples
+        recording = np.repeat(np.arange(len(sounds.lengths)), sounds.pieces)
+        piece = np.arange(len(recording)) - (sounds.pieces.cumsum() - sounds.pieces)[recording]
+        first = (sounds.lengths.cumsum() - sounds.lengths)[recording]
+        length, pieces = sounds.lengths[recording], sounds.pieces[recording]
+        self._starts, self._ends = first + piece * length // pieces, first + (piece + 1) * length // pieces
+        self.recordings = self.groups = torch.from_numpy(recording)
+        begins = np.rint((self._starts - first) / sample_rate).astype(int)
+        self.ids = [
+            ids[i] if whole else f"{ids[i]}#{begin}s"
+            for i, whole, begin in zip(recording.tolist(), (pieces == 1).tolist(), begins.tolist(), strict=True)
+        ]
+        self.notes = [*notes, *_notes(sounds)]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def seconds(self) -> Float[Tensor, " len"]:
+        return torch.from_numpy((self._ends - self._starts) / self.sample_rate)
+
+    def read(self, indices: Int[Tensor, " n"]) -> Ragged:
+        chosen = indices.cpu().numpy()
+        starts, ends = self._starts[chosen], self._ends[chosen]
+        values = np.zeros((len(chosen), (ends - starts).max(initial=0)), dtype=np.int16)
+        for row, start, end in zip(values, starts.tolist(), ends.tolist(), strict=True):
+            row[: end - start] = self._samples[start:end]
+        return Ragged(torch.from_numpy(values), torch.from_numpy(ends - starts))
+
+    def labels(self) -> Int[Tensor, " len"]:
+        if isinstance(self._labels, str):
+            raise UserError(self._labels)
+        return self._labels[self.recordings]
+
+    def fitted(self, reading: Reading) -> AudioSource:
+        """The same samples at the rate of `reading`, made from the originals; itself where it has that rate."""
+        if reading.sample_rate in (None, self.sample_rate):
+            return self
+        again = self._again(sample_rate=reading.sample_rate)
+        if again.ids != self.ids:
+            raise UserError(f"{self.name}: its recordings have changed since it was opened; open it again")
+        return again
+
+
+def from_files(
+    folder: Path,
+    files: list[File],
+    unreadable: Iterable[tuple[str, str]],
+    labelling: Labelling,
+    *,
+    name: str,
+    progress: bool,
+    sample_rate: int | None,
+    notes: Sequence[str] = (),
+) -> AudioSource:
+    """The recordings in `files`, decoded once into the cache. Raises `UserError` where none can be read."""
+    for module in ("soundfile", "soxr"):
+        needs(module, "audio")  # in a thread, what is missing would be taken for what is wrong with a file
+    rate = sample_rate or usual_rate(folder, files)
+    key = digest([DECODER, folder.resolve(), rate, *files])
+    path, said = cached("audio", key, lambda building: build(building, folder, files, rate, name, progress))
+    wrong = [(files[i].id, why) for i, why in said["skipped"]]
+    skipped = sorted((printable(file), why) for file, why in [*unreadable, *wrong])
+    kept = np.delete(np.arange(len(files)), [i for i, _ in said["skipped"]])
+    if not len(kept):
+        file, why = skipped[0]
+        raise UserError(f"{folder}: none of its {len(files):,} recordings can be read ({file}: {why})")
+    sounds = Sounds(
+        np.asarray(np.memmap(path / "samples.i16", dtype=np.int16, mode="r")),
+        np.array(said["lengths"], dtype=np.int64),
+        np.array(said["pieces"], dtype=np.int64),
+        np.array(said["silent"], dtype=bool),
+        np.array(said["clipped"], dtype=bool),
+    )
+    ids = [printable(files[i].id) for i in kept]
+    again = partial(from_files, folder, files, unreadable, labelling, name=name, progress=progress, notes=notes)
+    labels = labelling(kept)
+    return AudioSource(sounds, ids, labels, name=name, sample_rate=rate, skipped=skipped, notes=notes, again=again)
+
+
+def usual_rate(folder: Path, files: list[File]) -> int:
+    """The rate that most files have, but 16,000 Hz at most: from the headers of up to 256, spread over the folder."""
+    import soundfile
+
+    rates = [HIGHEST]
+    for i in np.linspace(0, len(files) - 1, min(SAMPLED, len(files))).astype(int):
+        # What cannot be opened is listed when it is decoded.
+        with suppress(Exception):
+            rates.append(min(HIGHEST, soundfile.info(_name(folder / files[i].id)).samplerate))
+    counts = Counter(rates[1:] or rates)
+    return max(counts, key=lambda rate: (counts[rate], rate))
+
+
+def build(
+    building: Path, folder: Path, files: list[File], rate: int, name: str, progress: bool
+) -> dict[str, list[Any]]:
+    """Decode `files` in parallel into `building/samples.i16`, one after the other; say what they are."""
+
+    def sound(file: File) -> Sound | str:
+        try:
+            return "empty file" if file.size == 0 else decode(folder / file.id, rate)
+        except Exception as error:
+            return reason(error)
+
+    skipped: list[tuple[int, str]] = []
+    kept: list[tuple[int, int, bool, bool]] = []
+    started = time.perf_counter()
+    with (
+        (building / "samples.i16").open("wb") as out,
+        progress_bar(name, "recordings", len(files), progress) as done,
+        # libsndfile and soxr are called without the GIL. Hours wait in memory: no more of them than there are threads.
+        closing(in_threads(sound, files, ahead=os.cpu_count() or 1)) as sounds,
+    ):
+        for i, decoded in enumerate(sounds):
+            if isinstance(decoded, str):
+                skipped.append((i, decoded))
+            else:
+                out.write(decoded.samples.tobytes())
+                kept.append((len(decoded.samples), *decoded[1:]))
+            done()
+    if progress:
+        length = sum(samples for samples, *_ in kept) / rate
+        print(
+            f"{name}: decoded {len(kept):,} recordings ({_duration(length)}) to {rate:,} Hz "
+            f"in {time.perf_counter() - started:.1f} s"
+            + (f", skipped {len(skipped):,} that cannot be read" if skipped else ""),
+            file=sys.stderr,
+        )
+    fields = ("lengths", "pieces", "silent", "clipped")
+    return {"skipped": skipped} | {field: [sound[i] for sound in kept] for i, field in enumerate(fields)}
+
+
+def decode(path: Path, rate: int) -> Sound:
+    """The recording in a file, at `rate` Hz. Raises what says what is wrong with it."""
+    import soundfile
+
+    path.stat()  # of a file that is not there, libsndfile says "System error"
+    try:
+        file = soundfile.SoundFile(_name(path))
+    except soundfile.LibsndfileError as error:
+        raise ValueError("not a recording of a known type, or its start is damaged") from error
+    with file:
+
+        def blocks() -> Iterator[Float32[np.ndarray, "_ channels"]]:
+            # Not `file.blocks`: of a file that ends early, it gives what was in memory.
+            while len(block := file.read(BLOCK, dtype="float32", always_2d=True)):
+                yield block
+
+        try:
+            full_scale = FULL_SCALE.get(file.subtype, 32767 / 32768)
+            return hear(blocks(), file.samplerate, rate, full_scale=full_scale)
+        except soundfile.LibsndfileError as error:
+            raise ValueError("damaged: " + error.error_string.removeprefix("Error : ").rstrip(".")) from error
+
+
+def hear(blocks: Iterable[Float32[np.ndarray, "_ channels"]], given: int, wanted: int, *, full_scale: float) -> Sound:
+    """A recording from its parts: the mean of its channels, resampled from `given` to `wanted` Hz.
+
+    It is silent where no sample of the mean reaches 1/1000 (-60 dBFS), clipped where three in a row of one channel
+    reach `full_scale`.
+
+    Raises:
+        ValueError: where there are no samples, or one is NaN or infinite.
+    """
+    resampler = needs("soxr", "audio").ResampleStream(given, wanted, 1) if given != wanted else None
+    parts: list[np.ndarray] = []
+    frames, peak, clipped = 0, 0.0, False
+    last: Any = None  # of a plateau across two blocks, the first part
+    for block in blocks:
+        if not np.isfinite(block).all():
+            raise ValueError("holds samples that are NaN or infinite")
+        full = np.abs(block) >= full_scale
+        full = full if last is None else np.concatenate([last, full])
+        clipped = clipped or bool((full[:-2] & full[1:-1] & full[2:]).any())
+        last = full[-2:]
+        mono = block.mean(axis=1)
+        frames += len(mono)
+        peak = max(peak, float(np.abs(mono).max()))
+        parts.append(_int16(mono if resampler is None else resampler.resample_chunk(mono)))
+    if not frames:
+        raise ValueError("no samples")
+    if resampler is not None:
+        parts.append(_int16(resampler.resample_chunk(np.empty(0, np.float32), last=True)))
+    samples = np.concatenate(parts)
+    # Less than one sample at the wanted rate is one: what can be read must not depend on the rate.
+    samples = samples if len(samples) else _int16(mono[:1])
+    return Sound(samples, -(-frames // (LONGEST * given)), peak < SILENT, clipped)
+
+
+def _int16(samples: Float32[np.ndarray, " n"]) -> Int16[np.ndarray, " n"]:
+    return np.rint(samples * 32768).clip(-32768, 32767).astype(np.int16)
+
+
+def _name(path: Path) -> str | bytes:
+    """A path as soundfile takes it: on Windows as text, elsewhere as bytes, which need not be UTF-8."""
+    return str(path) if sys.platform == "win32" else os.fsencode(path)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def _notes(sounds: Sounds) -> list[str]:
+    """What a person should know about recordings before training on them."""
+    total = len(sounds.lengths)
+
+    def count(which: Bool[np.ndarray, " n"], one: str, many: str, remark: str) -> list[str]:
+        n = int(which.sum())
+        return [f"{n:,} of {total:,} recordings {one if n == 1 else many} {remark}"] if n else []
+
+    pieces = int(sounds.pieces[sounds.pieces > 1].sum())
+    return [
+        *count(sounds.pieces > 1, "is", "are", f"longer than {LONGEST} s: cut into {pieces:,} pieces"),
+        *count(sounds.silent, "is", "are", "silent (below -60 dBFS)"),
+        *count(sounds.clipped, "is", "are", "clipped (3 or more full-scale samples in a row)"),
+    ]
+
+
+def from_arrays(
+    waves: list[Shaped[np.ndarray, " _"]], labelling: Labelling, *, given: int, sample_rate: int
+) -> AudioSource:
+    """Waves of a rate `given`, held in memory at `sample_rate`. Raises `UserError` where none can be used."""
+    needs("soxr", "audio")
+
+    def sound(wave: Shaped[np.ndarray, " _"]) -> Sound | str:
+        scaled = wave.astype(np.float32) / (32768 if wave.dtype == np.int16 else 1)
+        try:
+            return hear([scaled[:, None]] if len(wave) else [], given, sample_rate, full_scale=32767 / 32768)
+        except ValueError as error:
+            return str(error)
+
+    heard = list(in_threads(sound, waves, ahead=os.cpu_count() or 1))
+    skipped = [(str(i), each) for i, each in enumerate(heard) if isinstance(each, str)]
+    kept = [each for each in heard if isinstance(each, Sound)]
+    if not kept:
+        raise UserError(f"none of the {len(waves):,} recordings can be used ({skipped[0][0]}: {skipped[0][1]})")
+    samples, pieces, silent, clipped = zip(*kept, strict=True)
+    sounds = Sounds(
+        np.concatenate(samples), np.array([*map(len, samples)]), np.array(pieces), np.array(silent), np.array(clipped)
+    )
+    at = np.array([i for i, each in enumerate(heard) if isinstance(each, Sound)])
+    again = partial(from_arrays, waves, labelling, given=given)
+    ids = [str(i) for i in at]
+    return AudioSource(
+        sounds, ids, labelling(at), name="recordings", sample_rate=sample_rate, skipped=skipped, again=again
+    )
+
+
+def _open_table(request: Request) -> AudioSource | None:
+    """The source of a table whose first column of paths of recordings this is; paths start where the table lies."""
+    path, reading = request.data, request.reading
+    if not tables.is_table(path) or reading.columns is not None or reading.text_column is not None:
+        return None
+    table = tables.read_table(path)
+    there = table.column_names
+    column = next((name for name in tables.text_columns(table) if _mostly(table[name], SUFFIXES)), None)
+    if column is None and reading.modality is None:
+        return None
+    if column is None:
+        raise UserError(
+            f"{path} has no column of recordings, whose values end in {' '.join(SUFFIXES)}; it has {', '.join(there)}"
+        )
+    if request.split is not None:
+        raise UserError(f"{path} is one file and has no split {request.split!r}")
+    label, notes = _label_column(there, reading, path)
+    if len(there) > 1:
+        said = f"labels are column {label!r}" if label else "without labels"
+        notes.append(f"recordings are column {column!r}, {said}")
+    files, rows, missing = [], [], []
+    paths = list(tables.Texts(table[column]))
+    for row, file in enumerate(paths):
+        if not file:
+            missing.append((f"row {row + 1:,}", "no path"))
+            continue
+        try:
+            stat = (path.parent / file).stat()
+        except (OSError, ValueError) as error:
+            missing.append((file, reason(error)))
+            continue
+        files.append(File(file, stat.st_size, stat.st_mtime_ns, stat.st_mode))
+        rows.append(row)
+    if not files:
+        file, why = missing[0]
+        raise UserError(f"{path}: none of its {len(paths):,} recordings can be read ({file}: {why})")
+    words = None if label is None else tables.Texts(tables.text_of(table, label, where=path), np.array(rows))
+    return from_files(
+        path.parent,
+        files,
+        missing,
+        partial(_labels_by_column, path, label, None if words is None else list(words)),
+        name=printable(path.stem),
+        progress=request.progress,
+        sample_rate=reading.sample_rate,
+        notes=notes,
+    )
+
+
+def _label_column(there: list[str], reading: Reading, path: Path) -> tuple[str | None, list[str]]:
+    """The column that labels are in, None without any, and what to say about it."""
+    if reading.label_column is not None:
+        return tables.column_named(reading.label_column, there, where=path, option="label_column"), []
+    usual = tables.usual_columns(there, LABELS)
+    if len(usual) > 1:
+        return None, [f"no labels are taken: {' or '.join(usual)} could be, say which with label_column"]
+    return (usual[0] if usual else None), []
+
+
+def _mostly(column: Any, suffixes: tuple[str, ...]) -> bool:
+    """Whether more than half of the first values, of those that are not empty, end like this."""
+    values = [value for value in column[:SAMPLED].to_pylist() if value]
+    return sum(value.lower().endswith(suffixes) for value in values) > len(values) / 2
+
+
+def _labels_by_subfolder(
+    folder: Path, files: list[File], kept: Int[np.ndarray, " kept"]
+) -> tuple[list[str], Int[Tensor, " kept"] | str]:
+    return by_subfolder(folder, [printable(files[i].id) for i in kept], "recordings")
+
+
+def _labels_by_column(
+    path: Path, column: str | None, words: list[str] | None, kept: Int[np.ndarray, " kept"]
+) -> tuple[list[str], Int[Tensor, " kept"] | str]:
+    if words is None:
+        return [], f"{path} gives no labels: name their column with label_column"
+    chosen = [words[i] for i in kept]
+    if "" in chosen:
+        return [], f"{path} gives no labels: {chosen.count(''):,} of its {len(chosen):,} recordings have no {column!r}"
+    return by_name(chosen)
+
+
+def _open_arrays(request: Request) -> AudioSource | None:
+    """The source of waves in memory, each at the rate that is asked for."""
+    data: Any = request.data
+    labels: Any = None
+    if isinstance(data, tuple) and len(data) == 2:
+        data, labels = data
+    if isinstance(data, np.ndarray | Tensor) and data.ndim == 2 and request.reading.modality == "audio":
+        data = list(data)
+    if not isinstance(data, list) or not data or not _is_wave(data[0]):
+        return None
+    rate = request.reading.sample_rate
+    if rate is None:
+        raise UserError("recordings in memory do not say how fast they are: give their sample_rate, in Hz")
+    waves = [_wave(wave, i) for i, wave in enumerate(data)]
+    numbers: Any = None
+    classes: list[str] = []
+    if labels is not None:
+        labels = np.asarray(labels.detach().cpu() if isinstance(labels, Tensor) else labels)
+        if labels.shape[:1] != (len(waves),):
+            raise UserError(f"{len(waves):,} recordings need as many labels, got labels of shape {labels.shape}")
+        numbers, classes = numbered(labels, len(waves), "recordings")
+    return from_arrays(waves, partial(_labels_given, classes, numbers), given=rate, sample_rate=rate)
+
+
+def _is_wave(data: Any) -> bool:
+    return isinstance(data, np.ndarray | Tensor) and data.ndim == 1
+
+
+def _wave(data: Any, index: int) -> Shaped[np.ndarray, " samples"]:
+    """A wave as an array. Raises `UserError` for what is none."""
+    if _is_wave(data):
+        if isinstance(data, Tensor):
+            data = data.detach().cpu()
+            data = data.float() if data.is_floating_point() else data
+        wave = np.asarray(data)
+        if wave.dtype == np.int16:
+            return wave
+        if wave.dtype.kind == "f":
+            peak = np.abs(wave).max(initial=0)
+            if peak > 1 and np.isfinite(peak):
+                raise UserError(f"recording {index} must lie between -1 and 1, it reaches {peak:g}; scale it")
+            return wave
+    what = f"{data.dtype} of shape {tuple(data.shape)}" if hasattr(data, "dtype") else f"a {type(data).__name__}"
+    raise UserError(f"recording {index} must be a 1-D array of floats in [-1, 1] or of int16, got {what}")
+
+
+def _labels_given(
+    classes: list[str], numbers: Int[np.ndarray, " n"] | None, kept: Int[np.ndarray, " kept"]
+) -> tuple[list[str], Int[Tensor, " kept"] | str]:
+    if numbers is None:
+        return [], "the recordings have no labels; give them as a pair (recordings, labels)"
+    return classes, torch.from_numpy(numbers[kept])

@@ -1,0 +1,183 @@
+"""Files in a folder: found by suffix, read by many threads with a bar, labelled by the subfolder they lie in."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from likewise.data.pictures import reason
+from likewise.data.source import Request, natural_sort
+from likewise.errors import UserError, nearest
+
+Item = TypeVar("Item")
+Made = TypeVar("Made")
+
+
+class File(NamedTuple):
+    id: str
+    """Path relative to the folder, with "/" on every platform, as it opens the file: see `printable`."""
+    size: int
+    modified: int
+    mode: int
+
+
+def folder_of(request: Request) -> tuple[Path, str] | None:
+    """The folder that is asked for, its split being a subfolder, and what to call it; None for anything else.
+
+    Raises `UserError` where there is no such subfolder.
+    """
+    if not isinstance(request.data, Path) or not request.data.is_dir():
+        return None
+    folder = request.data if request.split is None else request.data / request.split
+    if not folder.is_dir():
+        known = sorted(entry.name for entry in request.data.iterdir() if entry.is_dir())
+        raise UserError(
+            f"{request.data} has no subfolder {request.split!r}{nearest(str(request.split), known)}; "
+            f"it has {', '.join(known) or 'none'}"
+        )
+    return folder, printable(request.data.resolve().name + (f":{request.split}" if request.split else ""))
+
+
+def scan(folder: Path, suffixes: tuple[str, ...]) -> tuple[list[File], list[tuple[str, str]]]:
+    """Every file below `folder` with one of these suffixes, sorted, and what could not be looked into."""
+    files: list[File] = []
+    unreadable: list[tuple[str, str]] = []
+    for below, entry in walk(folder, suffixes, unreadable):
+        try:
+            stat = entry.stat()
+            files.append(File(below, stat.st_size, stat.st_mtime_ns, stat.st_mode))
+        except OSError as error:
+            # A link that leads nowhere.
+            unreadable.append((below, reason(error)))
+    return sorted(files), unreadable
+
+
+def walk(
+    folder: Path, suffixes: tuple[str, ...], unreadable: list[tuple[str, str]]
+) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """Every file below `folder` with one of these suffixes, by its path from there; those in no subfolder first.
+
+    Hidden files and folders are left out. Links are followed, but no folder is entered twice, so that a
+    link to a folder above ends there. What cannot be looked into is put on the list `unreadable`.
+    """
+    entered: set[tuple[int, int]] = set()
+    # Real folders at the left, linked ones at the right: a folder goes by its own name where it has one.
+    waiting = deque([""])
+    while waiting:
+        prefix = waiting.popleft()
+        try:
+            where = (folder / prefix).stat()
+            if (where.st_dev, where.st_ino) in entered:
+                continue
+            entered.add((where.st_dev, where.st_ino))
+            entries = sorted(os.scandir(folder / prefix), key=lambda entry: entry.name)
+        except OSError as error:
+            unreadable.append((prefix, reason(error)))
+            continue
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            below = prefix + entry.name
+            is_wanted = entry.name.lower().endswith(suffixes)
+            try:
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.appendleft(below + "/")
+                elif entry.is_dir():
+                    waiting.append(below + "/")
+                elif is_wanted:
+                    yield below, entry
+            except OSError as error:
+                # A link that leads to itself.
+                if is_wanted:
+                    unreadable.append((below, reason(error)))
+
+
+def count_subfolders(folder: Path, suffixes: tuple[str, ...]) -> tuple[int, bool] | None:
+    """How many classes there are, counted up to two, and whether one has two files, by the names alone.
+
+    Stops as soon as that is known. None where there is no file with one of these suffixes, (0, False) where one is in
+    no subfolder.
+    """
+    tops: set[str] = set()
+    has_two = False
+    for below, _ in walk(folder, suffixes, []):
+        top, slash, _ = below.partition("/")
+        if not slash:
+            return 0, False
+        has_two = has_two or top in tops
+        tops.add(top)
+        if len(tops) > 1 and has_two:
+            break
+    return (min(len(tops), 2), has_two) if tops else None
+
+
+def by_subfolder(folder: Path, ids: Sequence[str], things: str) -> tuple[list[str], Int[Tensor, " len"] | str]:
+    """The classes, and the class of each path; or no classes, and why.
+
+    A class is a first subfolder of the paths; they are in natural order.
+    """
+    tops = [file.partition("/")[0] if "/" in file else "" for file in ids]
+    if "" in tops:
+        return [], (
+            f"{folder} gives no labels: {tops.count(''):,} of its {len(ids):,} {things} lie in no class "
+            f"subfolder (such as {ids[tops.index('')]}); put each class into a folder of its own"
+        )
+    return by_name(tops)
+
+
+def by_name(names: Sequence[str]) -> tuple[list[str], Int[Tensor, " len"]]:
+    """The different names in natural order, and which of them each is."""
+    classes = natural_sort(set(names))
+    number = {name: i for i, name in enumerate(classes)}
+    return classes, torch.tensor([number[name] for name in names])
+
+
+def printable(name: str) -> str:
+    """A file name as text that can be written anywhere: bytes that are not UTF-8 as `\\xe9`."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def in_threads(make: Callable[[Item], Made], items: Iterable[Item], *, ahead: int) -> Generator[Made, None, None]:
+    """`make` of every item, in their order, made by as many threads as there are processors.
+
+    `ahead`: how many may be made before they are asked for; they wait in memory.
+    """
+    pool = ThreadPoolExecutor(os.cpu_count())
+    waiting: deque[Future[Made]] = deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(make, item))
+            if len(waiting) > ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def progress_bar(name: str, things: str, total: int, show: bool) -> Iterator[Callable[[], None]]:
+    """A bar where stderr is a terminal, one line where it is not; call what it gives per file."""
+    if not show:
+        yield lambda: None
+    elif not sys.stderr.isatty():
+        print(f"{name}: decoding {total:,} {things}, once", file=sys.stderr)
+        yield lambda: None
+    else:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task(f"{name}: decoding", total=total)
+            yield lambda: bar.advance(task)

@@ -1,0 +1,290 @@
+"""Tables in files, as Arrow: rows that were read once, in memory or mapped from the cache."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any, overload
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute
+import pyarrow.csv
+import pyarrow.json
+import pyarrow.parquet
+from jaxtyping import Int
+
+from likewise.data.cache import cached, digest
+from likewise.errors import UserError, nearest
+
+SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
+# Files of so many bytes are not held in memory: their rows are written to the cache once and mapped from there.
+LARGE = 64 << 20
+# A row must fit into a block of so many bytes.
+BLOCK = 64 << 20
+# Lines of a .jsonl whose keys tell its columns, and values that tell whether a column of text holds numbers.
+LOOKED_AT = 1000
+# Part of every cache key: raise it when the same file would become another table.
+READER = 1
+BOM = b"\xef\xbb\xbf"
+
+
+def is_table(path: Any) -> bool:
+    """Whether this is the path of a file that `read_table` reads, by its name."""
+    return isinstance(path, Path) and path.suffix.lower() in SUFFIXES and path.is_file()
+
+
+def read_table(path: Path) -> pa.Table:
+    """The rows of a .csv, .tsv, .jsonl or .parquet file.
+
+    Every column of a .csv or .tsv is text (see `text_columns` for those that are meant as such), for a type guessed
+    from its beginning could be wrong further down; an empty field is "". Files are UTF-8, with or without a mark.
+
+    Raises:
+        UserError: for a file that is empty, broken (in which line), not UTF-8 (where), or has two columns of one name.
+    """
+    names = columns_of(path)
+    with _readable(path):
+        if path.stat().st_size < LARGE:
+            with path.open("rb") as file:
+                table = _rows(path, file, names).read_all()
+        else:
+            table = _mapped(path, names)
+    if table.num_rows == 0:
+        raise UserError(f"{path} has no rows, only the columns {', '.join(names)}")
+    return table
+
+
+def columns_of(path: Path) -> list[str]:
+    """The names of the columns, from the beginning of the file: of a .jsonl the keys of its first lines.
+
+    Raises:
+        UserError: as `read_table`, for what its beginning shows.
+    """
+    with _readable(path), path.open("rb") as file:
+        if path.suffix.lower() == ".parquet":
+            names = list(pa.parquet.read_schema(file).names)
+        elif path.suffix.lower() == ".jsonl":
+            names = list(dict.fromkeys(key for _, line in islice(_objects(path, file), LOOKED_AT) for key in line))
+        else:
+            lines = (line.decode("utf-8-sig") for line in file)
+            names = next((row for row in csv.reader(lines, delimiter=_delimiter(path)) if row), [])
+    if not names:
+        raise UserError(f"{path} is empty")
+    twice = [name for i, name in enumerate(names) if name in names[:i]]
+    if twice:
+        raise UserError(f"{path} has two columns named {twice[0]!r}; rename one of them")
+    return names
+
+
+def text_columns(table: pa.Table) -> list[str]:
+    """The columns that hold text, but not those where all of the first values that are not empty are numbers."""
+    return [name for name in table.column_names if is_text(table.schema.field(name).type) and not _numeric(table[name])]
+
+
+def is_text(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+
+
+def column_named(name: str, columns: Sequence[str], *, where: object, option: str) -> str:
+    """`name`, which `option` asked for.
+
+    Raises:
+        UserError: where there is no such column, with those that there are.
+    """
+    if name in columns:
+        return name
+    raise UserError(f"{option}: {where} has no column {name!r}{nearest(name, columns)}; it has {', '.join(columns)}")
+
+
+def usual_columns(columns: Iterable[str], usual: Sequence[str]) -> list[str]:
+    """Those of `columns` that have one of the usual names, in any case of letters, the most usual first."""
+    found = [name for name in columns if name.lower() in usual]
+    return sorted(found, key=lambda name: usual.index(name.lower()))
+
+
+def text_of(table: pa.Table, name: str, *, where: object) -> pa.ChunkedArray:
+    """A column as text: numbers and dates as they are written.
+
+    Raises:
+        UserError: for a column of lists, records or bytes.
+    """
+    column = table[name]
+    if is_text(column.type):
+        return column
+    if pa.types.is_nested(column.type) or pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
+        raise UserError(f"{where}: column {name!r} must hold text, got {column.type}")
+    return column.cast(pa.string())
+
+
+class Texts(Sequence[str]):
+    """The values of an Arrow column of text, those at `rows` (ascending) if given; strings when looked at.
+
+    A value that is missing is "".
+    """
+
+    CHUNK = 1024
+
+    def __init__(self, column: pa.ChunkedArray, rows: Int[np.ndarray, " n"] | None = None) -> None:
+        self.column = column
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return len(self.column) if self.rows is None else len(self.rows)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        if not isinstance(index, slice):
+            index = range(len(self))[index]  # negative ones count from the end, and what is outside is an IndexError
+            return self.column[index if self.rows is None else int(self.rows[index])].as_py() or ""
+        start, stop, step = index.indices(len(self))
+        if step != 1:
+            return [self[i] for i in range(start, stop, step)]
+        if stop <= start:
+            return []
+        if self.rows is None:
+            values = self.column.slice(start, stop - start)
+        else:
+            # Only what lies between the first and the last is looked through.
+            rows = self.rows[start:stop]
+            values = self.column.slice(rows[0], rows[-1] + 1 - rows[0]).take(pa.array(rows - rows[0]))
+        return [value or "" for value in values.to_pylist()]
+
+    def __iter__(self) -> Iterator[str]:
+        for start in range(0, len(self), self.CHUNK):
+            yield from self[start : start + self.CHUNK]
+
+
+def check_utf8(path: Path) -> None:
+    """Read a file through and say where it stops to be UTF-8.
+
+    Raises:
+        UserError: naming the line and the byte in it, both counted from 1.
+    """
+    line = 1
+    with path.open("rb") as file:
+        if file.read(2) in (b"\xff\xfe", b"\xfe\xff"):
+            raise UserError(f"{path} is not UTF-8: it looks like UTF-16; save it as UTF-8")
+        file.seek(0)
+        while lines := b"".join(file.readlines(1 << 20)):
+            try:
+                lines.decode()
+            except UnicodeDecodeError as error:
+                before = lines[: error.start]
+                line += before.count(b"\n")
+                byte = error.start - before.rfind(b"\n")
+                raise UserError(
+                    f"{path} is not UTF-8: line {line:,}, byte {byte:,} is 0x{lines[error.start]:02x}; "
+                    "save it as UTF-8 (iconv -f latin1 -t utf-8, if it is Latin-1)"
+                ) from error
+            line += lines.count(b"\n")
+
+
+def _delimiter(path: Path) -> str:
+    return "\t" if path.suffix.lower() == ".tsv" else ","
+
+
+def _rows(path: Path, file: IO[bytes], names: list[str]) -> Any:
+    """A stream of record batches; of a .jsonl, which has no types until its end is read, those of a table."""
+    if path.suffix.lower() == ".parquet":
+        opened = pa.parquet.ParquetFile(file)
+        plain = pa.schema([(field.name, _plain(field.type)) for field in opened.schema_arrow])
+        batches = (batch.cast(plain) for batch in opened.iter_batches())
+        return pa.RecordBatchReader.from_batches(plain, batches)
+    block = min(BLOCK, path.stat().st_size + 1)
+    if path.suffix.lower() == ".jsonl":
+        check_utf8(path)  # Arrow would take it as it is
+        return pa.json.read_json(file, read_options=pa.json.ReadOptions(block_size=block)).to_reader()
+    return pa.csv.open_csv(
+        file,
+        read_options=pa.csv.ReadOptions(block_size=block),
+        parse_options=pa.csv.ParseOptions(delimiter=_delimiter(path), newlines_in_values=True),
+        convert_options=pa.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string())),
+    )
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    """Categories are what they stand for."""
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+def _mapped(path: Path, names: list[str]) -> pa.Table:
+    def build(building: Path) -> dict[str, Any]:
+        with path.open("rb") as file:
+            rows = _rows(path, file, names)
+            with pa.OSFile(str(building / "table.arrow"), "wb") as out, pa.ipc.new_file(out, rows.schema) as writer:
+                for batch in rows:
+                    writer.write_batch(batch)
+        return {}
+
+    stat = path.stat()
+    folder, _ = cached("tables", digest([READER, path.resolve(), stat.st_size, stat.st_mtime_ns]), build)
+    return pa.ipc.open_file(pa.memory_map(str(folder / "table.arrow"))).read_all()
+
+
+def _objects(path: Path, file: IO[bytes]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The objects of a .jsonl with the numbers of their lines."""
+    for number, line in enumerate(file, start=1):
+        text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
+        if not text:
+            continue
+        try:
+            found = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise UserError(f"{path}: line {number:,} is not JSON: {error.msg} at column {error.colno:,}") from error
+        if not isinstance(found, dict):
+            raise UserError(f'{path}: line {number:,} must be an object like {{"text": "…"}}, got {text[:40]}')
+        yield number, found
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """What is wrong with a file is the user's to mend: say what it is, and where."""
+    try:
+        yield
+    except UserError:
+        raise
+    except FileNotFoundError as error:
+        raise UserError(f"there is no file {path}") from error
+    except (pa.ArrowException, OSError, ValueError, csv.Error) as error:
+        is_text_file = path.suffix.lower() != ".parquet"
+        if is_text_file and not isinstance(error, PermissionError):
+            check_utf8(path)
+        if path.suffix.lower() == ".jsonl":
+            _explain(path, error)
+        why = getattr(error, "strerror", None) or " ".join(str(error).split())[:200]
+        if "columns, got" in why:
+            why += "; put what holds a comma, a tab or a quote in double quotes"
+        raise UserError(f"{path} cannot be read as a table: {why}") from error
+
+
+def _explain(path: Path, error: Exception) -> None:
+    """Raise what Arrow's error about a .jsonl means to the person who wrote it."""
+    changed = re.search(r"Column\(/(.+?)\) changed from (\w+) to (\w+)", str(error))
+    if changed:
+        name, one, other = changed.groups()
+        raise UserError(f"{path}: {name!r} is {one} in one line and {other} in another; make them alike") from error
+    with path.open("rb") as file:
+        for _ in _objects(path, file):
+            pass
+
+
+def _numeric(column: pa.ChunkedArray) -> bool:
+    for chunk in column.chunks:
+        values = pa.compute.utf8_trim_whitespace(chunk[:LOOKED_AT].drop_null())
+        values = values.filter(pa.compute.not_equal(values, ""))
+        if len(values):
+            try:
+                values.cast(pa.float64())
+            except pa.ArrowInvalid:
+                return False
+            return True
+    return False

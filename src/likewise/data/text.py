@@ -1,0 +1,518 @@
+"""Documents: lines of a file, files of a folder, rows of a table, or texts in memory."""
+
+from __future__ import annotations
+
+import mmap
+from array import array
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from copy import copy
+from functools import cached_property
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from likewise.data import tables
+from likewise.data.cache import cached, digest
+from likewise.data.files import File, by_subfolder, folder_of, printable, progress_bar, scan
+from likewise.data.pictures import reason
+from likewise.data.reading import Reading
+from likewise.data.source import ChosenIds, Indices, Joined, Request, Source, Subset, natural_sort
+from likewise.data.tables import Texts, check_utf8
+from likewise.data.tokens import Tokenised, chunks, fingerprint, read_tokenizer, tokenised
+from likewise.errors import UserError
+
+ACCEPTS = (
+    "a .txt file or a folder of them, a .csv, .tsv, .jsonl or .parquet file with a column of text, a list of texts"
+)
+SUFFIXES = (".txt",)
+TEXT = ("text", "document", "sentence", "description", "content", "body", "abstract", "review", "title")
+LABELS = ("label", "labels", "class", "category", "section", "topic", "target", "genre", "sentiment")
+TOKENS = 128
+# Part of every cache key: raise it when the same file would become another text.
+READER = 1
+
+Labels = tuple[Int[Tensor, " n"], list[str]]
+"""A number for each document, and the names of the numbers."""
+
+
+class TextSource:
+    """Documents, and their token ids once they are `fitted` to a tokenizer.
+
+    A batch is int64 `(n, longest in it)`: `[CLS] tokens [SEP]`, then padding.
+
+    Args:
+        documents: none of them empty; they are looked at when they are needed.
+        ids: one a document; their numbers if None.
+        labels: gives them when they are asked for, or raises the `UserError` that says why it cannot.
+        skipped: (file, reason) of what could not be read.
+        notes: what people should know about the documents.
+        progress: whether to report on stderr when they are tokenised.
+    """
+
+    modality = "text"
+
+    def __init__(
+        self,
+        documents: Sequence[str],
+        *,
+        name: str,
+        ids: Sequence[str] | None = None,
+        labels: Callable[[], Labels] | None = None,
+        skipped: Iterable[tuple[str, str]] = (),
+        notes: Iterable[str] = (),
+        progress: bool = True,
+    ) -> None:
+        self.documents = documents
+        self.name = name
+        self.ids: Sequence[str] = Indices(len(documents)) if ids is None else ids
+        self.skipped = list(skipped)
+        self.notes = list(notes)
+        self.progress = progress
+        self.tokenizer: str | None = None
+        self.tokens: int | None = None
+        self._give_labels = labels
+        self._tokenised: Tokenised | None = None
+
+    def __len__(self) -> int:
+        return len(self.documents)
+
+    def fitted(self, reading: Reading) -> TextSource:
+        """The same documents as token ids, of at most `reading.tokens` (128) each; itself if it has these already.
+
+        Raises:
+            UserError: for a tokenizer that cannot be read, or lacks a special token.
+        """
+        if reading.tokenizer is None:
+            return self
+        tokenizer = read_tokenizer(reading.tokenizer)
+        tokens = reading.tokens or self.tokens or TOKENS
+        if (tokenizer, tokens) == (self.tokenizer, self.tokens):
+            return self
+        content = self._content
+        other = copy(self)
+        other.tokenizer, other.tokens = tokenizer, tokens
+        other._tokenised = tokenised(
+            self.documents, tokenizer, tokens, content=content, name=self.name, progress=self.progress
+        )
+        return other
+
+    @property
+    def lengths(self) -> Int[Tensor, " len"] | None:
+        """How many tokens each document has; None where there is no tokenizer yet."""
+        return None if self._tokenised is None else self._tokenised.lengths
+
+    @property
+    def cut(self) -> int:
+        """How many documents were longer than `tokens`."""
+        return 0 if self._tokenised is None else self._tokenised.cut
+
+    def read(self, indices: Int[Tensor, " n"]) -> Int[Tensor, "n longest"]:
+        if self._tokenised is None:
+            raise UserError(f"{self.name} has no tokenizer yet: read it with tokenizer=, a tokenizer.json")
+        return self._tokenised.read(indices)
+
+    @property
+    def classes(self) -> list[str]:
+        try:
+            return self._labels[1]
+        except UserError:
+            return []
+
+    def labels(self) -> Int[Tensor, " len"]:
+        return self._labels[0]
+
+    @cached_property
+    def _labels(self) -> Labels:
+        if self._give_labels is None:
+            raise UserError(f"{self.name} has no labels; give a table with a column of them, or a pair (texts, labels)")
+        return self._give_labels()
+
+    @cached_property
+    def _content(self) -> str:
+        return fingerprint(self.documents)
+
+
+def documents_of(source: Source) -> Sequence[str]:
+    """The documents of a source of texts, or of a part or a union of such sources.
+
+    Raises:
+        UserError: for a source of another kind.
+    """
+    if isinstance(source, Subset):
+        return ChosenIds(documents_of(source.source), source.indices)
+    if isinstance(source, Joined):
+        return Chained([documents_of(part) for part in source.sources])
+    documents = getattr(source, "documents", None)
+    if documents is None:
+        raise UserError(f"{source.name} holds no documents: its modality is {source.modality}, not text")
+    return documents
+
+
+def open_source(request: Request) -> TextSource | None:
+    """The source of anything that holds texts and is not some other kind's; None for anything else."""
+    data, reading = request.data, request.reading
+    if reading.modality not in (None, "text"):
+        return None
+    if not isinstance(data, Path):
+        return _hugging_face(request) if _is_hugging_face(data) else _in_memory(request)
+    if data.is_dir():
+        return _folder(request)
+    if not tables.is_table(data) and not (data.suffix.lower() in SUFFIXES and data.is_file()):
+        return None
+    if request.split is not None:
+        raise UserError(f"{data} is one file and has no part {request.split!r}; only of labelled data are parts made")
+    if tables.is_table(data):
+        table = tables.read_table(data)
+        return _table(table, tables.text_columns(table), None, request, where=data, name=printable(data.stem))
+    return _file(request, data)
+
+
+class Lines(Sequence[str]):
+    """Lines of a file in UTF-8, mapped; strings when looked at.
+
+    Args:
+        starts, ends: of each line, in bytes.
+    """
+
+    def __init__(self, path: Path, starts: Sequence[int], ends: Sequence[int]) -> None:
+        with path.open("rb") as file:
+            self.content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self.starts = starts
+        self.ends = ends
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        return self.content[self.starts[index] : self.ends[index]].decode()
+
+
+class Chained(Sequence[str]):
+    """Texts of several sequences, one after the other."""
+
+    def __init__(self, parts: Sequence[Sequence[str]]) -> None:
+        self.parts = parts
+        self.starts = [0, *np.cumsum([len(part) for part in parts]).tolist()]
+
+    def __len__(self) -> int:
+        return self.starts[-1]
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        index = range(len(self))[index]
+        part = bisect_right(self.starts, index) - 1
+        return self.parts[part][index - self.starts[part]]
+
+
+def _file(request: Request, path: Path) -> TextSource:
+    """A .txt file: a document a line, or as a whole."""
+    name = printable(path.stem)
+    if path.stat().st_size == 0:
+        raise UserError(f"{path} is empty")
+    if request.reading.per_file:
+        text = _whole(path)
+        if not text:
+            raise UserError(f"{path} holds no text, only white space")
+        return TextSource([text], name=name, ids=[printable(path.name)], progress=request.progress)
+    starts, ends, rows = array("q"), array("q"), array("q")
+    count, at = 0, 0
+    try:
+        with path.open("rb") as file:
+            for count, line in enumerate(file, start=1):
+                begin = 3 if at == 0 and line.startswith(tables.BOM) else 0
+                if line[begin:].decode().strip():
+                    starts.append(at + begin)
+                    ends.append(at + len(line.rstrip(b"\r\n")))
+                    rows.append(count - 1)
+                at += len(line)
+    except UnicodeDecodeError:
+        check_utf8(path)
+        raise
+    kept = None if len(rows) == count else np.frombuffer(rows, dtype=np.int64)
+    ids, notes = _left(kept, count, "lines", path)
+    return TextSource(Lines(path, starts, ends), name=name, ids=ids, notes=notes, progress=request.progress)
+
+
+def _folder(request: Request) -> TextSource | None:
+    """A folder with .txt files below it: each is a document, whose label is its first subfolder."""
+    asked = folder_of(request)
+    if asked is None:
+        return None
+    folder, name = asked
+    files, unreadable = scan(folder, SUFFIXES)
+    if not files:
+        return None
+    path, said = cached(
+        "texts",
+        digest([READER, folder.resolve(), *files]),
+        lambda building: _gather(building, folder, files, name, request.progress),
+    )
+    left_out = {file for file, _ in said["skipped"]} | set(said["empty"])
+    ids = [printable(file.id) for file in files if file.id not in left_out]
+    if not ids:
+        raise UserError(f"{folder}: none of its {len(files):,} .txt files holds text that can be read")
+
+    def labels() -> Labels:
+        classes, labels = by_subfolder(folder, ids, "documents")
+        if isinstance(labels, str):
+            raise UserError(labels)
+        return labels, classes
+
+    return TextSource(
+        Texts(pa.ipc.open_file(pa.memory_map(str(path / "texts.arrow"))).read_all()["text"]),
+        name=name,
+        ids=ids,
+        labels=labels,
+        skipped=sorted((printable(file), why) for file, why in [*unreadable, *said["skipped"]]),
+        notes=_empty(len(said["empty"]), len(files), "files"),
+        progress=request.progress,
+    )
+
+
+def _gather(building: Path, folder: Path, files: list[File], name: str, progress: bool) -> dict[str, Any]:
+    """Put what the files say into `building/texts.arrow`, one after the other; say which were left out."""
+    skipped: list[tuple[str, str]] = []
+    empty: list[str] = []
+    schema = pa.schema([("text", pa.large_string())])
+    with (
+        pa.OSFile(str(building / "texts.arrow"), "wb") as out,
+        pa.ipc.new_file(out, schema) as writer,
+        progress_bar(name, "documents", len(files), progress) as done,
+    ):
+
+        def texts() -> Iterator[str]:
+            for file in files:
+                try:
+                    text = _whole(folder / file.id)
+                except OSError as error:
+                    skipped.append((file.id, reason(error)))
+                else:
+                    if text:
+                        yield text
+                    else:
+                        empty.append(file.id)
+                done()
+
+        for chunk in chunks(texts()):
+            writer.write_batch(pa.record_batch([pa.array(chunk, pa.large_string())], schema=schema))
+    return {"skipped": skipped, "empty": empty}
+
+
+def _whole(path: Path) -> str:
+    content = path.read_bytes()
+    try:
+        return content.decode("utf-8-sig").strip()
+    except UnicodeDecodeError:
+        check_utf8(path)
+        raise
+
+
+def _table(
+    table: pa.Table,
+    texts: list[str],
+    labels: tuple[str, list[str]] | None,
+    request: Request,
+    *,
+    where: object,
+    name: str,
+) -> TextSource:
+    """The rows of a table.
+
+    Args:
+        texts: the columns that hold text.
+        labels: a column that is known to hold the numbers of classes, and the names of these.
+    """
+    reading = request.reading
+    columns = table.column_names
+    label, notes = (labels[0], []) if labels else _label_column(columns, reading, where)
+    possible = [column for column in texts if column != label]
+    if not possible and reading.label_column is None:
+        possible = texts  # a single column is the text, whatever its name
+    text = _text_column(columns, possible, reading, where)
+    label = None if label == text else label
+    if reading.text_column is None and len(columns) > 1:
+        notes.append(f"the text is column {text!r}, " + (f"labels are column {label!r}" if label else "without labels"))
+    column = tables.text_of(table, text, where=where)
+    try:
+        kept = _kept(column)
+    except pa.ArrowInvalid as error:
+        raise UserError(f"{where}: column {text!r} is not UTF-8; write it anew") from error
+    ids, told = _left(kept, len(column), "rows", where)
+    give: Callable[[], Labels] | None = None
+    if label is not None:
+        names = labels[1] if labels else None
+        give = lambda: _numbered(table[label], kept, f"{where}: column {label!r}", names)  # noqa: E731
+    return TextSource(
+        Texts(column, kept), name=name, ids=ids, labels=give, notes=[*notes, *told], progress=request.progress
+    )
+
+
+def _label_column(columns: list[str], reading: Reading, where: object) -> tuple[str | None, list[str]]:
+    """The column that labels are in, None without any, and what to say about it."""
+    if reading.label_column is not None:
+        return tables.column_named(reading.label_column, columns, where=where, option="label_column"), []
+    usual = [name for name in tables.usual_columns(columns, LABELS) if name != reading.text_column]
+    if len(usual) > 1:
+        return None, [f"no labels are taken: {' or '.join(usual)} could be, say which with label_column"]
+    return (usual[0] if usual else None), []
+
+
+def _text_column(columns: list[str], texts: list[str], reading: Reading, where: object) -> str:
+    if reading.text_column is not None:
+        return tables.column_named(reading.text_column, columns, where=where, option="text_column")
+    usual = tables.usual_columns(texts, TEXT)
+    if usual:
+        return usual[0]
+    if len(texts) == 1:
+        return texts[0]
+    if not texts:
+        raise UserError(f"{where} has no column of text; it has {', '.join(columns)}")
+    raise UserError(f"{where}: say with text_column which one is the text: {', '.join(texts)}")
+
+
+def _hugging_face(request: Request) -> TextSource | None:
+    """A `datasets.Dataset` with a column of strings, unless it is one of images."""
+    dataset = request.data
+    kinds = {name: type(feature).__name__ for name, feature in dataset.features.items()}
+    if request.reading.modality is None and "Image" in kinds.values():
+        return None
+    texts = [name for name, feature in dataset.features.items() if getattr(feature, "dtype", "").endswith("string")]
+    if not texts and request.reading.modality is None:
+        return None
+    classes = [name for name, kind in kinds.items() if kind == "ClassLabel"]
+    wanted = request.reading.label_column or (classes[0] if classes else "")
+    labels = (wanted, list(dataset.features[wanted].names)) if wanted in classes else None
+    name = str(dataset.info.dataset_name or "dataset")
+    plain = [column for column, kind in kinds.items() if kind in ("Value", "ClassLabel")]
+    table = dataset.select_columns(plain).with_format("arrow")[:]
+    return _table(table, texts, labels, request, where=name, name=name)
+
+
+def _in_memory(request: Request) -> TextSource | None:
+    """A list of texts, or a pair (texts, labels)."""
+    data, labels = request.data, None
+    if isinstance(data, tuple) and len(data) == 2 and _is_texts(data[0]):
+        data, labels = data
+        if len(labels) != len(data):
+            raise UserError(f"{len(data):,} texts need as many labels, got {len(labels):,}")
+    elif not _is_texts(data):
+        return None
+    rows = array("q")
+    for i, text in enumerate(data):
+        if not isinstance(text, str):
+            raise UserError(f"text {i:,} of {len(data):,} must be a string, got a {type(text).__name__}")
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise UserError(f"text {i:,} of {len(data):,} cannot be written in UTF-8: {error.reason}") from error
+        if text.strip():
+            rows.append(i)
+    kept = None if len(rows) == len(data) else np.frombuffer(rows, dtype=np.int64)
+    ids, notes = _left(kept, len(data), "texts", "the list")
+    give: Callable[[], Labels] | None = None
+    if labels is not None:
+        values = np.asarray(labels.detach().cpu() if isinstance(labels, Tensor) else labels).tolist()
+        give = lambda: _numbered(_column(values), kept, "the list", None)  # noqa: E731
+    return TextSource(
+        data if kept is None else ChosenIds(data, torch.from_numpy(kept)),
+        name="texts",
+        ids=ids,
+        labels=give,
+        notes=notes,
+        progress=request.progress,
+    )
+
+
+def _column(values: list[Any]) -> pa.ChunkedArray:
+    try:
+        return pa.chunked_array([pa.array(values)])
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise UserError("labels must be all whole numbers or all text") from error
+
+
+def _is_hugging_face(data: Any) -> bool:
+    return type(data).__module__.partition(".")[0] == "datasets" and all(
+        hasattr(data, part) for part in ("features", "info", "__getitem__")
+    )
+
+
+def _is_texts(data: Any) -> bool:
+    return (
+        isinstance(data, Sequence) and not isinstance(data, str | bytes) and len(data) > 0 and isinstance(data[0], str)
+    )
+
+
+def _kept(column: pa.ChunkedArray) -> Int[np.ndarray, " n"] | None:
+    """The rows that are not empty, None where all are not."""
+    full = [
+        pa.compute.greater(pa.compute.binary_length(pa.compute.utf8_trim_whitespace(chunk)), 0).fill_null(False)
+        for chunk in column.chunks
+    ]
+    rows = np.concatenate([np.asarray(chunk) for chunk in full])
+    return None if rows.all() else np.flatnonzero(rows)
+
+
+def _left(
+    kept: Int[np.ndarray, " n"] | None, total: int, things: str, where: object
+) -> tuple[Sequence[str] | None, list[str]]:
+    """The ids of what is not empty, which are its numbers among all, and what to say about the rest."""
+    if kept is None:
+        return None, []
+    if len(kept) == 0:
+        raise UserError(f"{where} holds no text: all of its {total:,} {things} are empty")
+    return ChosenIds(Indices(total), torch.from_numpy(kept)), _empty(total - len(kept), total, things)
+
+
+def _empty(count: int, total: int, things: str) -> list[str]:
+    return [f"{count:,} of {total:,} {things} {'is' if count == 1 else 'are'} empty: skipped"] if count else []
+
+
+def _numbered(
+    column: pa.ChunkedArray, rows: Int[np.ndarray, " n"] | None, where: str, names: list[str] | None
+) -> Labels:
+    """Labels of any kind (whole numbers, text) as numbers from 0, and the class names they stand for.
+
+    Raises:
+        UserError: for a value that is missing, or labels of another kind.
+    """
+    column = column if rows is None else column.take(pa.array(rows))
+    kind = column.type
+    if not (tables.is_text(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind)):
+        raise UserError(f"{where} must hold labels, whole numbers or text, got {kind}")
+    values = column.combine_chunks().dictionary_encode()
+    numbers = values.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+    known = values.dictionary.to_pylist()
+    if names is not None:
+        # -1 is how datasets say that there is none.
+        none = [value for value in known if not 0 <= value < len(names)]
+        place, classes = {value: value for value in known}, names
+    else:
+        none = [value for value in known if value == ""]
+        ordered = natural_sort(known) if tables.is_text(kind) else sorted(known)
+        place, classes = {value: i for i, value in enumerate(ordered)}, [str(value) for value in ordered]
+    missing = (numbers < 0) | np.isin(numbers, [known.index(value) for value in none])
+    if missing.any():
+        row = int(missing.argmax())
+        raise UserError(
+            f"{where} gives no labels: {int(missing.sum()):,} of {len(numbers):,} are missing, the first in row "
+            f"{(row if rows is None else int(rows[row])) + 1:,}; fill them in, or leave these rows out"
+        )
+    return torch.tensor([place[value] for value in known])[torch.from_numpy(numbers)], classes

@@ -1,0 +1,172 @@
+"""Views of texts: token ids, some of them deleted at random, for the whole batch at once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from likewise.errors import UserError, needs
+
+# What tokenizers call their special tokens; `likewise.data.tokens` has the same.
+NAMES = {
+    "pad": ("[PAD]", "<pad>"),
+    "unk": ("[UNK]", "<unk>"),
+    "cls": ("[CLS]", "<s>", "<cls>"),
+    "sep": ("[SEP]", "</s>", "<sep>"),
+    "mask": ("[MASK]", "<mask>"),
+}
+# The mark that words begin with, by what splits texts into words.
+MARKS = {"ByteLevel": "Ġ", "Metaspace": "▁"}
+
+
+class Special(NamedTuple):
+    """The ids of a tokenizer's special tokens: padding, unknown, beginning, end, hidden."""
+
+    pad: int
+    unk: int
+    cls: int
+    sep: int
+    mask: int
+
+
+class TextViews:
+    """Random views of a batch of texts, int64 `(n, t)` token ids: `[CLS] tokens [SEP]`, then padding.
+
+    A view loses each token other than these with probability `delete`, but one at least stays; the rest moves up.
+    Columns that are padding everywhere in the batch are left out, so that all views of a batch are equally wide. A text
+    longer than `tokens` ends there. A view is a pure function of the batch and the generator's state; a generator on
+    the CPU serves every device.
+
+    Args:
+        tokenizer: as the JSON text of the `tokenizers` library.
+        tokens: length of the longest view, at least 3.
+        delete: from 0 to below 1.
+
+    Attributes:
+        special: the ids of the special tokens.
+        vocabulary: how many ids there are.
+        continues: of each id, whether the token continues a word: of WordPiece what has a "##", of byte-level BPE what
+            has no "Ġ".
+
+    Raises:
+        UserError: for impossible values, or a tokenizer that lacks a special token.
+    """
+
+    def __init__(self, tokenizer: str, tokens: int, delete: float = 0.0) -> None:
+        if isinstance(tokens, bool) or not isinstance(tokens, int) or tokens < 3:
+            raise UserError(f"tokens must be a whole number of at least 3, got {tokens!r}")
+        if not 0 <= delete < 1:
+            raise UserError(f"delete must be from 0 to below 1, got {delete!r}")
+        self.tokenizer = tokenizer
+        self.tokens = tokens
+        self.delete = float(delete)
+        self._tokenizer = _loaded(tokenizer)
+        self.special = _special(self._tokenizer)
+        self.vocabulary = 1 + max(self._tokenizer.get_vocab().values())
+        self.continues = _continues(tokenizer, self._tokenizer, self.special, self.vocabulary)
+
+    def __call__(self, batch: Int[Tensor, "n _"], generator: torch.Generator) -> Int[Tensor, "n t"]:
+        """One random view of every text."""
+        batch = self.plain(batch)
+        if self.delete == 0 or batch.numel() == 0:
+            return batch
+        pad, _, cls, sep, _ = self.special
+        there = batch != pad
+        ordinary = there & (batch != cls) & (batch != sep)
+        draws = torch.rand(batch.shape, generator=generator).to(batch.device)
+        stays = draws >= self.delete
+        # The one that would be the last to go; of a text without ordinary tokens this is another, which stays anyway.
+        last = draws.masked_fill(~ordinary, -1.0).argmax(dim=1, keepdim=True)
+        kept = there & (~ordinary | stays.scatter(1, last, True))
+        moved = batch.gather(1, kept.to(torch.uint8).argsort(dim=1, descending=True, stable=True))
+        places = torch.arange(batch.shape[1], device=batch.device)
+        return moved.masked_fill(places >= kept.sum(1, keepdim=True), pad)
+
+    def gentle(self, batch: Int[Tensor, "n _"], generator: torch.Generator) -> Int[Tensor, "n t"]:
+        """The texts themselves: a word less can be another label, and dropout is random enough."""
+        return self.plain(batch)
+
+    def plain(self, batch: Int[Tensor, "n _"]) -> Int[Tensor, "n t"]:
+        """The texts themselves, without columns that are padding everywhere."""
+        if batch.shape[1] > self.tokens:
+            last = batch[:, self.tokens - 1 : self.tokens]
+            end = torch.where(last == self.special.pad, last, self.special.sep)
+            batch = torch.cat([batch[:, : self.tokens - 1], end], dim=1)
+        return self._trimmed(batch)
+
+    def encode(self, texts: list[str]) -> Int[Tensor, "n t"]:
+        """The ids of texts, as sources have them: `[CLS] tokens [SEP]`, then padding; an empty text has no tokens."""
+        pad, _, cls, sep, _ = self.special
+        rows = [
+            torch.tensor([cls, *encoding.ids[: self.tokens - 2], sep])
+            for encoding in self._tokenizer.encode_batch(texts, add_special_tokens=False)
+        ]
+        return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=pad)
+
+    def decode(self, ids: Int[Tensor, "n t"]) -> list[str]:
+        """What the ids say, without padding, beginning and end; what is hidden or unknown is shown as such."""
+        silent = {self.special.pad, self.special.cls, self.special.sep}
+        rows = [[i for i in row if i not in silent] for row in ids.tolist()]
+        return [text.strip() for text in self._tokenizer.decode_batch(rows, skip_special_tokens=False)]
+
+    def words(self, view: Int[Tensor, "n t"]) -> list[str]:
+        """A view as something to read."""
+        return self.decode(view)
+
+    def config(self) -> dict[str, Any]:
+        """Everything about these views in plain values; see `from_config`."""
+        return {"tokenizer": self.tokenizer, "tokens": self.tokens, "delete": self.delete}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> TextViews:
+        """The views whose `config()` this is."""
+        return cls(**config)
+
+    def __str__(self) -> str:
+        deleted = f"{self.delete:.0%} of the tokens deleted" if self.delete else "as they are"
+        return f"texts of up to {self.tokens} tokens of {self.vocabulary:,}, {deleted}"
+
+    def _trimmed(self, ids: Int[Tensor, "n _"]) -> Int[Tensor, "n t"]:
+        longest = int((ids != self.special.pad).sum(1).max()) if ids.numel() else 0
+        return ids[:, :longest]
+
+
+def _loaded(text: str) -> Any:
+    try:
+        return needs("tokenizers", "text").Tokenizer.from_str(text)
+    except UserError:
+        raise
+    except Exception as error:
+        why = " ".join(str(error).split())
+        raise UserError(f"tokenizer must be JSON of the tokenizers library, got {text[:20]!r}: {why}") from error
+
+
+def _special(tokenizer: Any) -> Special:
+    found = {}
+    for role, names in NAMES.items():
+        ids = [i for name in names if (i := tokenizer.token_to_id(name)) is not None]
+        if not ids:
+            raise UserError(f"tokenizer has no token {' or '.join(names)}; train one with tokenizer wordpiece or bpe")
+        found[role] = ids[0]
+    return Special(**found)
+
+
+def _continues(text: str, tokenizer: Any, special: Special, vocabulary: int) -> Bool[Tensor, " v"]:
+    parts = json.loads(text)
+    model, splitting = parts["model"], json.dumps(parts.get("pre_tokenizer"))
+    marks = [mark for name, mark in MARKS.items() if f'"{name}"' in splitting]
+    tokens = [tokenizer.id_to_token(i) or "" for i in range(vocabulary)]
+    if model["type"] == "WordPiece":
+        prefix = model["continuing_subword_prefix"]
+        continues = torch.tensor([token.startswith(prefix) for token in tokens])
+    elif marks:
+        continues = torch.tensor([not token.startswith(marks[0]) for token in tokens])
+    else:
+        continues = torch.zeros(vocabulary, dtype=torch.bool)
+    continues[list(special)] = False
+    return continues

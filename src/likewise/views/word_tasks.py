@@ -1,0 +1,100 @@
+"""Tasks for texts: words to hide, and halves to put in order. Pure functions of ids `(n, t)` and a generator.
+
+A text is `[CLS] tokens [SEP]`, then padding; tokens other than the special ones are ordinary. Draws come from a
+generator on the CPU, a few operations for the whole batch.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def ordinary(ids: Int[Tensor, "n t"], special: tuple[int, ...]) -> Bool[Tensor, "n t"]:
+    """Where the tokens are none of `special`."""
+    return torch.isin(ids, torch.tensor(special, device=ids.device), invert=True)
+
+
+def choose_words(
+    ids: Int[Tensor, "n t"],
+    share: float,
+    generator: torch.Generator,
+    *,
+    special: tuple[int, ...],
+    continues: Bool[Tensor, " v"] | None = None,
+) -> Bool[Tensor, "n t"]:
+    """A share of each text's ordinary tokens, rounded, but at least one where there is any: all sets are as likely.
+
+    Args:
+        share: from 0 to 1.
+        special: ids that are never chosen.
+        continues: of each id whether it goes on with the word before it: then it is a share of the words, with all
+            their tokens, which is the same share of the tokens on average. None: every token is a word.
+    """
+    candidates = ordinary(ids, special)
+    starts = candidates
+    if continues is not None:
+        follows = F.pad(candidates[:, :-1], (1, 0), value=False)
+        starts = candidates & ~(continues.to(ids.device)[ids] & follows)
+    words = starts.sum(1, keepdim=True)
+    wanted = (words.double() * share).round().clamp(min=1)
+    noise = torch.rand(ids.shape, generator=generator).to(ids.device)
+    noise.masked_fill_(torch.arange(ids.shape[1], device=ids.device) >= words, 2.0)  # a text's words come first
+    chosen = noise.argsort(dim=1).argsort(dim=1) < wanted
+    word = (starts.cumsum(1) - 1).clamp(min=0)
+    return chosen.gather(1, word) & candidates
+
+
+def hide_words(
+    ids: Int[Tensor, "n t"],
+    chosen: Bool[Tensor, "n t"],
+    generator: torch.Generator,
+    *,
+    mask: int,
+    special: tuple[int, ...],
+    vocabulary: int,
+) -> Int[Tensor, "n t"]:
+    """The text with what was chosen put away as in BERT (arXiv:1810.04805, section 3.1): each token on its own.
+
+    With probability 0.8 it becomes `mask`, with 0.1 any ordinary token, and else it stays.
+
+    Args:
+        mask: the id that stands for what is hidden.
+        special: ids that are never drawn.
+        vocabulary: how many ids there are.
+    """
+    fate = torch.rand(ids.shape, generator=generator).to(ids.device)
+    others = torch.arange(vocabulary)
+    others = others[torch.isin(others, torch.tensor(special), invert=True)]
+    other = others[torch.randint(len(others), ids.shape, generator=generator)].to(ids.device)
+    hidden = torch.where(fate < 0.8, mask, torch.where(fate < 0.9, other, ids))
+    return torch.where(chosen, hidden, ids)
+
+
+def halves(
+    ids: Int[Tensor, "n t"], swapped: Bool[Tensor, " n"], generator: torch.Generator, *, pad: int, sep: int, tokens: int
+) -> Int[Tensor, "n u"]:
+    """`[CLS] A [SEP] B [SEP]` of the two halves A and B of each text or, where `swapped`, of B and A.
+
+    Of an odd number of tokens either half gets the one more, at random: the lengths do not tell the order.
+
+    Args:
+        ids: `[CLS] tokens [SEP]`, then `pad`.
+        tokens: what is longer than that afterwards loses its last tokens, at least 3.
+    """
+    device = ids.device
+    count = ((ids != pad).sum(1, keepdim=True) - 2).clamp(min=0, max=tokens - 3)
+    width = int(count.max()) + 3
+    first = (count + torch.randint(2, (len(ids), 1), generator=generator).to(device)) // 2
+    swapped = swapped[:, None].to(device)
+    ahead = torch.where(swapped, count - first, first)  # tokens before the separator between the halves
+    place = torch.arange(width, device=device) - 1  # counted from the first token
+    # Before the separator stands A, or B, which begins after A; behind it, at a place one later, the other half.
+    before = place + torch.where(swapped, first, 0)
+    behind = place - 1 - torch.where(swapped, ahead, 0)
+    source = torch.where(place < ahead, before, behind).masked_fill(place < 0, -1) + 1
+    taken = ids.gather(1, source.clamp(0, ids.shape[1] - 1))
+    taken = torch.where((place == ahead) | (place == count + 1), sep, taken)
+    return torch.where(place <= count + 1, taken, pad)
