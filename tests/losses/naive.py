@@ -240,13 +240,15 @@ def vicreg(
     return loss
 
 
-def pair_matching(first: Tensor, second: Tensor, *, temperature: float) -> dict[str, float]:
+def pair_matching(first: Tensor, second: Tensor, *, across: bool) -> dict[str, float]:
     """By ranks, without ties."""
-    ranks = [
-        sum(float(cosine(a, x)) > float(cosine(a, p)) for x in negatives) for a, p, negatives in _anchors(first, second)
-    ]
+    if across:
+        sides = ((first, second), (second, first))
+        anchors = [(a, other[i], [*other[:i], *other[i + 1 :]]) for one, other in sides for i, a in enumerate(one)]
+    else:
+        anchors = list(_anchors(first, second))
+    ranks = [sum(float(cosine(a, x)) > float(cosine(a, p)) for x in negatives) for a, p, negatives in anchors]
     return {
         "top1": sum(rank < 1 for rank in ranks) / len(ranks),
         "top5": sum(rank < 5 for rank in ranks) / len(ranks),
-        "cross_entropy": float(nt_xent(first, second, temperature=temperature)),
     }

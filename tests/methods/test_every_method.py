@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from small_methods import CASES, Encoder, Views, encoder, gradients, images, loss_of, ready, views_of
+from small_methods import CASES, IMAGE_METHODS, Encoder, Views, encoder, gradients, images, loss_of, ready, views_of
 
 from likewise import api
 from likewise.cli import main
@@ -65,7 +65,7 @@ def test_they_are_listed_by_command_and_readme(capsys: pytest.CaptureFixture[str
     assert [name for name, (row,) in rows.items() if method_class(name).paper not in row] == []
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", IMAGE_METHODS)
 def test_its_recipe_builds_it(name: str) -> None:
     recipe = load_recipe(name)
     assert recipe.method == name

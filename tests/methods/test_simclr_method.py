@@ -14,9 +14,9 @@ from likewise import losses
 from likewise.data.loader import Batch
 from likewise.encoders import image_encoder
 from likewise.errors import UserError
-from likewise.methods import METHODS, build_method, method_class, method_options
+from likewise.methods import build_method
 from likewise.methods import simclr as simclr_module
-from likewise.methods.base import Course, Method, generator_for
+from likewise.methods.base import Course, generator_for
 from likewise.methods.simclr import LOSSES, SimCLR
 
 LABELS = torch.tensor([2, 0, 2, 1, 0])
@@ -198,13 +198,3 @@ def test_more_hard_negatives_than_the_batch_has_are_told() -> None:
     with pytest.raises(UserError, match=r"negatives must be at most 2 batch - 2 = 14, got 15"):
         method.prepare(Course(samples=100, batch=8, steps=12, steps_per_epoch=12))
     SimCLR(Tiny(), negatives=15).prepare(Course(samples=100, batch=8, steps=12, steps_per_epoch=12))
-
-
-@pytest.mark.parametrize("name", METHODS)
-def test_every_method_says_what_it_is(name: str) -> None:
-    method = method_class(name)
-    assert issubclass(method, Method)
-    assert method.family
-    assert method.choose
-    assert f"arXiv:{method.paper}" in (method.__doc__ or "")
-    assert all(not isinstance(default, type) for default in method_options(name).values())

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from .clustering import sinkhorn, swapped_prediction
 from .contrastive import dcl, dcl_w, hcl, info_nce, nce, nt_xent, nt_xent_hardest, pair_matching, sup_con
+from .cross_modal import clip_loss, siglip_loss
 from .distillation import dino, dino_center, negative_cosine
 from .distributed import gather
 from .geometry import alignment, effective_rank, spread, uniformity
@@ -18,6 +19,7 @@ from .redundancy import barlow_twins, vicreg
 __all__ = [
     "alignment",
     "barlow_twins",
+    "clip_loss",
     "dcl",
     "dcl_w",
     "dino",
@@ -36,6 +38,7 @@ __all__ = [
     "nt_xent",
     "nt_xent_hardest",
     "pair_matching",
+    "siglip_loss",
     "sinkhorn",
     "spread",
     "sup_con",

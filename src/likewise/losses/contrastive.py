@@ -237,30 +237,35 @@ def nce(
 @torch.no_grad()
 @full_precision
 def pair_matching(
-    first: Float[Tensor, "n d"], second: Float[Tensor, "n d"], *, temperature: Temperature = 0.5
+    first: Float[Tensor, "n d"], second: Float[Tensor, "n d"], *, across: bool = False
 ) -> dict[str, Float[Tensor, ""]]:
-    """How well each view finds its other view among the 2n - 1 other views of the batch; no gradient.
+    """How well each view finds its other view by cosine similarity; no gradient.
+
+    Args:
+        across: whether it looks only among the n views of the other side, as halves of pairs do that are of two kinds;
+            else among the 2n - 1 other views of the batch.
 
     Returns:
-        `top1`, `top5`, in [0, 1]: how often the other view is the most similar, or one of the five most
-        similar. Chance is 1/(2n - 1) and 5/(2n - 1): equal similarities count as ranked at random, so a
-        collapsed encoder scores chance.
-        `cross_entropy`: the NT-Xent loss; chance is ln(2n - 1).
+        `top1`, `top5`, in [0, 1]: how often the other view is the most similar, or one of the five most similar. Chance
+        is 1 and 5 in as many as there are to choose from: equal similarities count as ranked at random, so a collapsed
+        encoder scores chance.
     """
-    _check_views((first, second), temperature)
+    _check_views((first, second), 1.0)
     n = len(first)
-    z = _scaled(torch.cat([first, second]), temperature)
-    tie = 16 * torch.finfo(z.dtype).eps / temperature
+    z = unit(torch.cat([first, second]).detach())
+    tie = 16 * torch.finfo(z.dtype).eps
     top1, top5 = z.new_zeros(2)
     for rows in torch.arange(2 * n, device=z.device).split(256):
-        similarity = (z[rows] @ z.T).scatter_(1, rows[:, None], -math.inf)
-        positive = similarity.gather(1, (rows[:, None] + n) % (2 * n))
+        similarity = z[rows] @ z.T
+        partner = (rows + n) % (2 * n)
+        own_side = torch.arange(2 * n, device=z.device) // n == (rows // n)[:, None]
+        similarity.masked_fill_(own_side, -math.inf) if across else similarity.scatter_(1, rows[:, None], -math.inf)
+        positive = similarity.gather(1, partner[:, None])
         better = (similarity > positive + tie).sum(1)
         equal = (~(similarity < positive - tie)).sum(1) - better
         top1 += ((1 - better) / equal).clamp(0, 1).sum()
         top5 += ((5 - better) / equal).clamp(0, 1).sum()
-    cross_entropy = nt_xent(first, second, temperature=temperature)
-    return {"top1": top1 / (2 * n), "top5": top5 / (2 * n), "cross_entropy": cross_entropy}
+    return {"top1": top1 / (2 * n), "top5": top5 / (2 * n)}
 
 
 def _scaled(x: Float[Tensor, "m d"], temperature: Temperature) -> Float[Tensor, "m d"]:

@@ -42,6 +42,16 @@ METHODS = {
     "jigsaw": "likewise.methods.jigsaw:Jigsaw",
     "dim": "likewise.methods.deep_infomax:DeepInfoMax",
     "cpc": "likewise.methods.cpc:CPC",
+    "clip": "likewise.methods.clip:CLIP",
+    "siglip": "likewise.methods.siglip:SigLIP",
+    "slip": "likewise.methods.slip:SLIP",
+    "bert": "likewise.methods.bert:BERT",
+    "gpt": "likewise.methods.gpt:GPT",
+    "sentence-order": "likewise.methods.sentence_order:SentenceOrder",
+    "simcse": "likewise.methods.simcse:SimCSE",
+    "wav2vec2": "likewise.methods.wav2vec2:Wav2Vec2Pretraining",
+    "cola": "likewise.methods.cola:COLA",
+    "cpc-audio": "likewise.methods.cpc_audio:AudioCPC",
 }
 
 

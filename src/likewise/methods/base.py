@@ -8,7 +8,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 import lightning as L
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float, Int16, UInt8
 from torch import Tensor, nn
 
 from likewise.data.loader import Batch
@@ -33,11 +33,14 @@ class Views(Protocol):
 
 
 class Row(NamedTuple):
-    """Pictures side by side: what they are called, bytes `(n, c, h, w)`, and a word below each where it helps."""
+    """Things side by side, one a sample: what they are called, and a picture, words or a sound of each."""
 
     name: str
-    pictures: UInt8[Tensor, "n c h w"]
+    pictures: UInt8[Tensor, "n c h w"] | None = None
     words: list[str] | None = None
+    sounds: Int16[Tensor, "n samples"] | None = None
+    sample_rate: int | None = None
+    """Of the sounds, in Hz."""
 
 
 class Sheet(NamedTuple):
@@ -88,6 +91,8 @@ class Method(L.LightningModule):
     views: Views
     """Set by whoever builds the method: it comes with the data, not with the objective."""
     smallest_batch: ClassVar[int] = 1
+    across: ClassVar[bool] = False
+    """Whether the embeddings that are shown to the diagnostics are of two kinds, and only compared across."""
     supervised: bool = False
     """Whether batches must bring labels."""
 
@@ -135,6 +140,12 @@ class Method(L.LightningModule):
     def observe(self, first: Tensor, second: Tensor) -> None:
         """Show matched embeddings `(n, d)` to the diagnostics, which say whether the method learns."""
         self.observed = first.detach(), second.detach()
+
+    def matched(self, samples: Any, generator: torch.Generator) -> tuple[Float[Tensor, "n d"], Float[Tensor, "n d"]]:
+        """Embeddings of two views of each sample, as the objective compares them; those of one row belong together."""
+        first, second = self.views(samples, generator), self.views(samples, generator)
+        z = self.embed(torch.cat([first, second]))
+        return z[: len(samples)], z[len(samples) :]
 
     def chance(self, batch: int) -> dict[str, float]:
         """What the figures of this objective would be if nothing was learned, for a batch of so many samples.

@@ -215,7 +215,9 @@ class Temperature(nn.Module):
     def forward(self, progress: float) -> float | Tensor:
         """The temperature when `progress` of the training is done: a number, or a scalar that is learned."""
         if self.log is not None:
-            return self.log.exp().clamp(min=0.01)
+            with torch.no_grad():  # not its exponential: beyond the bound that has no gradient, and would never return
+                self.log.clamp_(min=math.log(0.01))
+            return self.log.exp()
         first, last = self.ends[0], self.ends[-1]
         return last + (first - last) * (1 + math.cos(math.pi * progress)) / 2
 

@@ -1,0 +1,242 @@
+"""Audio encoders: view `(n, samples)` -> states in time `(n, t, width)` -> embedding `(n, width)`, their mean.
+
+How loud a recording is, and whether its zero is off, says nothing: each view is brought to mean 0 and variance 1 first.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from likewise.encoders.image import image_encoder
+from likewise.errors import UserError, nearest, needs
+from likewise.views.mel import log_mel
+
+BANDS = 64
+SHORTEST = 0.1  # s: there must be some frames to speak of time
+PICTURES = {"mel-resnet8": "resnet8", "mel-resnet18": "resnet18"}
+RECURRENT = {"conv-gru-tiny": (128, 128), "conv-gru-base": (512, 256)}
+"""Channels of the convolutions and width of the GRU; base: that of arXiv:1807.03748, section 3.1."""
+TRANSFORMERS = {
+    "wav2vec2-tiny": (128, 4, 64, 0.0),  # with dropout, its first steps go nowhere
+    "wav2vec2-mini": (256, 6, 128, 0.1),
+    "wav2vec2-base": (768, 12, 512, 0.1),
+}
+"""Width, layers, channels of the convolutions, and dropout; base: that of arXiv:2006.11477, section 4.2."""
+AUDIO_ENCODERS = (*PICTURES, *RECURRENT, *TRANSFORMERS)
+
+Kind = TypeVar("Kind", bound=nn.Module)
+
+
+def standardised(x: Float[Tensor, " n *rest"]) -> Float[Tensor, " n *rest"]:
+    """Each row with mean 0 and variance 1; one that is all alike, such as silence, becomes zeros."""
+    rows = x.flatten(1)
+    variance, mean = torch.var_mean(rows, dim=1, correction=0, keepdim=True)
+    return ((rows - mean) / (variance + 1e-7).sqrt()).view_as(x)
+
+
+class AudioEncoder(nn.Module):
+    """A network whose states follow each other in time; the embedding is their mean.
+
+    Attributes: `dim`, the embedding's length; `config`, what `audio_encoder(**config)` needs to build it again.
+    """
+
+    def __init__(self, dim: int, config: dict[str, Any]) -> None:
+        super().__init__()
+        self.dim = dim
+        self.config = config
+
+    def forward(self, waves: Float[Tensor, "n samples"]) -> Float[Tensor, "n dim"]:
+        return self.frames(waves).mean(1)
+
+    def frames(self, waves: Float[Tensor, "n samples"]) -> Float[Tensor, "n t dim"]:
+        """The states in time."""
+        raise NotImplementedError
+
+
+class MelEncoder(AudioEncoder):
+    """A log-mel spectrogram, standardised, seen as a picture of one channel by an image network."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        image = image_encoder(PICTURES[config["name"]], channels=1, size=BANDS)
+        super().__init__(image.dim, config)
+        self.image = image
+
+    def frames(self, waves: Float[Tensor, "n samples"]) -> Float[Tensor, "n t dim"]:
+        """The network's feature map, its mean over the pitches."""
+        spectrogram = log_mel(standardised(waves), self.config["sample_rate"], bands=BANDS)
+        places = self.image.feature_map(standardised(spectrogram)[:, None])
+        return places.mean(2).transpose(1, 2)
+
+
+class ConvolutionalEncoder(AudioEncoder):
+    """Convolutions in time, without padding, and a network over what they give.
+
+    Args:
+        layers: kernel and stride of each convolution.
+    """
+
+    def __init__(self, dim: int, layers: Sequence[tuple[int, int]], config: dict[str, Any]) -> None:
+        super().__init__(dim, config)
+        self.layers = layers
+
+    def count(self, samples: int) -> int:
+        """How many frames there are in views of so many samples."""
+        for kernel, stride in self.layers:
+            samples = (samples - kernel) // stride + 1
+        return samples
+
+    @property
+    def usual_count(self) -> int:
+        """How many there are in views of the length that the encoder was built for."""
+        return self.count(round(self.config["sample_rate"] * self.config["seconds"]))
+
+
+class ChannelNormConv(nn.Module):
+    """A convolution in time, each of its frames normalised by itself, so that none tells of another, and ReLU."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(inputs, outputs, kernel, stride, bias=False)
+        self.norm = nn.LayerNorm(outputs)
+
+    def forward(self, x: Float[Tensor, "n c t"]) -> Float[Tensor, "n d u"]:
+        return torch.relu(self.norm(self.conv(x).transpose(1, 2)).transpose(1, 2))
+
+
+class ConvGRU(ConvolutionalEncoder):
+    """Latents every 10 ms by five strided convolutions, and a GRU over them (CPC, arXiv:1807.03748, section 3.1).
+
+    `context`, the GRU, is causal: its state at a frame knows nothing of later ones.
+    """
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        channels, width = RECURRENT[config["name"]]
+        layers = cpc_convolutions(config["sample_rate"])
+        super().__init__(width, layers, config)
+        inputs = (1, *[channels] * (len(layers) - 1))
+        self.convolutions = nn.Sequential(
+            *(ChannelNormConv(before, channels, *layer) for before, layer in zip(inputs, layers, strict=True))
+        )
+        self.latent_dim = channels
+        self.context = nn.GRU(channels, width, batch_first=True)
+
+    def latents(self, waves: Float[Tensor, "n samples"]) -> Float[Tensor, "n t c"]:
+        """What the convolutions give of each 10 ms."""
+        return self.convolutions(standardised(waves)[:, None]).transpose(1, 2)
+
+    def frames(self, waves: Float[Tensor, "n samples"]) -> Float[Tensor, "n t dim"]:
+        return self.context(self.latents(waves))[0]
+
+
+class Wav2Vec2(ConvolutionalEncoder):
+    """Convolutions, a frame about every 20 ms, and a Transformer over them (arXiv:2006.11477).
+
+    Args:
+        body: transformers' `Wav2Vec2Model`; its own way to hide frames is not used.
+        config: see `AudioEncoder`.
+    """
+
+    def __init__(self, body: Any, config: dict[str, Any]) -> None:
+        sizes = body.config
+        super().__init__(sizes.hidden_size, list(zip(sizes.conv_kernel, sizes.conv_stride, strict=True)), config)
+        self.body = body
+        self.local_dim: int = sizes.conv_dim[-1]
+
+    def local(self, waves: Float[Tensor, "n samples"]) -> tuple[Float[Tensor, "n t dim"], Float[Tensor, "n t c"]]:
+        """What the Transformer takes of each frame, and the normalised features that this is a linear map of."""
+        x = standardised(waves)[:, None]
+        for layer in self.body.feature_extractor.conv_layers:
+            x = layer(x)
+        return self.body.feature_projection(x.transpose(1, 2))
+
+    def context(self, inputs: Float[Tensor, "n t dim"]) -> Float[Tensor, "n t dim"]:
+        """The Transformer's states: each has seen all frames."""
+        return self.body.encoder(inputs).last_hidden_state
+
+    def behind(
+        self, veil: Float[Tensor, " dim"], hidden: Bool[Tensor, "n t"], waves: Float[Tensor, "n samples"]
+    ) -> tuple[Float[Tensor, "n t dim"], Float[Tensor, "n t c"]]:
+        """The states where the Transformer sees the veil instead of the hidden frames, and the features as they are."""
+        inputs, features = self.local(waves)
+        return self.context(torch.where(hidden[..., None], veil, inputs)), features
+
+    def frames(self, waves: Float[Tensor, "n samples"]) -> Float[Tensor, "n t dim"]:
+        return self.context(self.local(waves)[0])
+
+
+def expect(encoder: nn.Module, kind: type[Kind], example: str) -> Kind:
+    """The encoder, if it is of this kind.
+
+    Raises:
+        UserError: when it is not; `example` is one that would do.
+    """
+    if not isinstance(encoder, kind):
+        name = getattr(encoder, "config", {}).get("name", type(encoder).__name__)
+        raise UserError(f"encoder must be of the kind {kind.__name__}, got {name}: try --encoder {example}")
+    return encoder
+
+
+def wav2vec2(config: dict[str, Any]) -> Wav2Vec2:
+    """Without the paper's LayerDrop: several processes would wait for the gradient of the layer that was left out."""
+    transformers = needs("transformers", "audio")
+    width, depth, channels, dropout = TRANSFORMERS[config["name"]]
+    kernels, strides = zip(*wav2vec2_convolutions(config["sample_rate"]), strict=True)
+    sizes = transformers.Wav2Vec2Config(
+        hidden_size=width,
+        num_hidden_layers=depth,
+        num_attention_heads=width // 64,
+        intermediate_size=4 * width,
+        conv_dim=(channels,) * len(kernels),
+        conv_kernel=kernels,
+        conv_stride=strides,
+        hidden_dropout=dropout,
+        attention_dropout=dropout,
+        activation_dropout=0.0,
+        feat_proj_dropout=dropout,
+        feat_quantizer_dropout=dropout,
+        layerdrop=0.0,
+        mask_time_prob=0.0,  # no weights for what is hidden
+    )
+    return Wav2Vec2(transformers.Wav2Vec2Model(sizes), config)
+
+
+def cpc_convolutions(sample_rate: int) -> list[tuple[int, int]]:
+    """Kernels and strides of five convolutions, a frame about every 10 ms; at 16 kHz the paper's."""
+    hop = sample_rate / 100
+    second = 4 if hop >= 128 else 2
+    strides = (max(1, round(hop / (8 * second))), second, 2, 2, 2)
+    return [(2 * stride, stride) for stride in strides]
+
+
+def wav2vec2_convolutions(sample_rate: int) -> list[tuple[int, int]]:
+    """Kernels and strides of convolutions, a frame about every 20 ms; at 16 kHz the paper's seven."""
+    hop = sample_rate / 50
+    halvings = max(0, math.floor(math.log2(hop / 5)))
+    first = round(hop / 2**halvings)
+    return [(2 * first, first), *[(3, 2)] * min(halvings, 4), *[(2, 2)] * (halvings - 4)]
+
+
+def audio_encoder(name: str, *, sample_rate: int, seconds: int | float) -> AudioEncoder:
+    """Build an encoder with random weights (drawn from torch's global generator).
+
+    Args:
+        name: one of `AUDIO_ENCODERS`.
+        sample_rate: of the views, in Hz: it decides how long filters and strides are.
+        seconds: length of the views in training, at least 0.1; others can be encoded too.
+
+    Raises:
+        UserError: for an unknown name, or views that are too short.
+    """
+    if name not in AUDIO_ENCODERS:
+        known = ", ".join(AUDIO_ENCODERS)
+        raise UserError(f"unknown encoder '{name}'{nearest(name, AUDIO_ENCODERS)}; for audio there are {known}")
+    if seconds < SHORTEST:
+        raise UserError(f"seconds must be at least {SHORTEST}, got {seconds:g}")
+    build = MelEncoder if name in PICTURES else ConvGRU if name in RECURRENT else wav2vec2
+    return build({"name": name, "sample_rate": sample_rate, "seconds": seconds})

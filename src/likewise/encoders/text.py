@@ -1,0 +1,266 @@
+"""Text encoders: token ids `(n, t)`, filled up with `pad` -> embedding `(n, dim)`.
+
+The architectures are those of transformers, built without weights or read from a local folder; their positions, their
+attention and their initialisation are its own.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from likewise.errors import UserError, nearest, needs
+
+SIZES = {"tiny": (2, 128), "mini": (4, 256), "small": (4, 512), "base": (12, 768)}
+"""Layers and width (arXiv:1908.08962); a head is 64 wide."""
+
+POOLINGS = ("mean", "cls", "last")
+FOLDER = "hf:"
+
+
+class TextEncoder(nn.Module):
+    """A transformer without its head, that knows what it takes and what it gives.
+
+    Attributes: `dim` and `width`, the length of embedding and states, which are the same; `causal`, whether a state has
+    seen only the tokens up to its own; `tokens`, the longest text; `config`, what `text_encoder(**config)` needs to
+    build it again.
+
+    Args:
+        body: a model of transformers that gives `last_hidden_state`.
+        causal: whether it is a decoder.
+        tokens: how many positions it has.
+        pad: the id that fills texts up, at their ends.
+        pooling: `mean` of the states of a text, special tokens among them; that of the first token, `cls`, or of the
+            `last`.
+
+    Raises:
+        UserError: for an unknown pooling, or one that sees nothing of the text.
+    """
+
+    def __init__(
+        self, body: Any, *, causal: bool, tokens: int, pad: int, pooling: str | None, config: dict[str, Any]
+    ) -> None:
+        super().__init__()
+        pooling = pooling or "mean"
+        if pooling not in POOLINGS:
+            raise UserError(
+                f"pooling must be one of {', '.join(POOLINGS)}, got {pooling!r}{nearest(pooling, POOLINGS)}"
+            )
+        if causal and pooling == "cls":
+            raise UserError(
+                "pooling cls takes the first token, and in a causal encoder it sees no other: use mean or last"
+            )
+        body.config.use_cache = False  # of keys and values: for writing only
+        self.body = body
+        self.dim: int = body.config.hidden_size
+        self.width = self.dim
+        self.causal, self.tokens, self.pad, self.pooling = causal, tokens, pad, pooling
+        self.config = config
+
+    @property
+    def embedding(self) -> nn.Embedding:
+        """Of the tokens; language models name tokens by it too."""
+        return self.body.get_input_embeddings()
+
+    def states(self, ids: Int[Tensor, "n t"]) -> Float[Tensor, "n t width"]:
+        """One for each token; those of `pad` mean nothing."""
+        # What comes after a text changes no state of a causal encoder: it needs no mask.
+        mask = None if self.causal else ids != self.pad
+        return self.body(input_ids=ids, attention_mask=mask).last_hidden_state
+
+    def forward(self, ids: Int[Tensor, "n t"]) -> Float[Tensor, "n dim"]:
+        states = self.states(ids)
+        if self.pooling == "cls":
+            return states[:, 0]
+        real = ids != self.pad
+        lengths = real.sum(1).clamp(min=1)
+        if self.pooling == "last":
+            return states[torch.arange(len(ids), device=ids.device), lengths - 1]
+        return (states * real[..., None]).sum(1) / lengths[:, None]
+
+
+def text_encoder(
+    name: str,
+    *,
+    vocabulary: int,
+    tokens: int,
+    pad: int,
+    pooling: str | None = None,
+    architecture: dict[str, Any] | None = None,
+) -> TextEncoder:
+    """Build an encoder with random weights (drawn from torch's global generator), or read a pretrained one.
+
+    Args:
+        name: `bert-` or `gpt-` and one of `SIZES`; or `hf:FOLDER`, a folder that transformers' `save_pretrained` wrote.
+        vocabulary: how many tokens there are.
+        tokens: of the longest text, special ones included.
+        pad: the id that fills texts up.
+        pooling: see `TextEncoder`; None is the mean.
+        architecture: transformers' configuration of what was in FOLDER, to be built again without it, untrained.
+
+    Raises:
+        UserError: for an unknown name, a folder that is none or holds no such model, or a text or vocabulary that is
+            too large for it.
+    """
+    config = {"name": name, "vocabulary": vocabulary, "tokens": tokens, "pad": pad, "pooling": pooling}
+    if name.startswith(FOLDER):
+        body = _read(name.removeprefix(FOLDER)) if architecture is None else _rebuilt(architecture)
+        causal = _checked(body, name, vocabulary=vocabulary, tokens=tokens, pad=pad)
+        config["architecture"] = json.loads(body.config.to_json_string())
+    else:
+        family, _, size = name.partition("-")
+        if family not in _FAMILIES or size not in SIZES:
+            known = [f"{family}-{size}" for family in _FAMILIES for size in SIZES]
+            listed = ", ".join(known)
+            raise UserError(f"unknown encoder '{name}'{nearest(name, known)}; there are {listed} and hf:FOLDER")
+        layers, width = SIZES[size]
+        body = _FAMILIES[family](layers, width, vocabulary=vocabulary, tokens=tokens, pad=pad)
+        causal = family == "gpt"
+    return TextEncoder(body, causal=causal, tokens=tokens, pad=pad, pooling=pooling, config=config)
+
+
+def language_encoder(encoder: nn.Module) -> TextEncoder:
+    """An encoder that has a state for every token.
+
+    Raises:
+        UserError: for an encoder of another kind.
+    """
+    if not isinstance(encoder, TextEncoder):
+        name = (getattr(encoder, "config", None) or {}).get("name", type(encoder).__name__)
+        raise UserError(
+            f"encoder must be one of texts, with a state for every token, got {name}: try --encoder bert-tiny"
+        )
+    if encoder.embedding.embedding_dim != encoder.width:
+        raise UserError(
+            f"encoder {encoder.config['name']} has states of {encoder.width} numbers, its tokens "
+            f"{encoder.embedding.embedding_dim}: it can't name tokens by their embeddings, take another"
+        )
+    return encoder
+
+
+def causal_encoder(encoder: nn.Module) -> TextEncoder:
+    """A text encoder whose states have seen only what comes before: they can be asked for the next token.
+
+    Raises:
+        UserError: for an encoder of another kind.
+    """
+    language = language_encoder(encoder)
+    if not language.causal:
+        raise UserError(
+            f"encoder must be causal, to be asked for the next token, got {language.config['name']}, which sees it: "
+            "try --encoder gpt-tiny"
+        )
+    return language
+
+
+def bert(layers: int, width: int, *, vocabulary: int, tokens: int, pad: int, heads: int | None = None) -> Any:
+    """BERT (arXiv:1810.04805) without its pooling layer and without segments."""
+    transformers = needs("transformers", "text")
+    config = transformers.BertConfig(
+        vocab_size=vocabulary,
+        hidden_size=width,
+        num_hidden_layers=layers,
+        num_attention_heads=heads or width // 64,
+        intermediate_size=4 * width,
+        max_position_embeddings=tokens,
+        type_vocab_size=1,
+        pad_token_id=pad,
+    )
+    return transformers.BertModel(config, add_pooling_layer=False)
+
+
+def gpt(layers: int, width: int, *, vocabulary: int, tokens: int, pad: int, heads: int | None = None) -> Any:
+    """GPT-2 (Radford et al. 2019)."""
+    transformers = needs("transformers", "text")
+    config = transformers.GPT2Config(
+        vocab_size=vocabulary,
+        n_embd=width,
+        n_layer=layers,
+        n_head=heads or width // 64,
+        n_positions=tokens,
+        bos_token_id=None,
+        eos_token_id=None,
+    )
+    return transformers.GPT2Model(config)
+
+
+_FAMILIES = {"bert": bert, "gpt": gpt}
+
+
+def _read(folder: str) -> Any:
+    """The model of a folder, in float32; nothing is fetched, unpickled or run that came with it."""
+    path = Path(folder)
+    if not path.is_dir():
+        raise UserError(f"encoder 'hf:{folder}': there is no such folder")
+    if not (path / "config.json").is_file():
+        raise UserError(f"encoder 'hf:{folder}': the folder has no config.json, which save_pretrained writes")
+    if not any(path.glob("*.safetensors")):
+        raise UserError(
+            f"encoder 'hf:{folder}': the folder has no .safetensors, and pickled weights are not opened: "
+            "save them again with save_pretrained"
+        )
+    transformers = needs("transformers", "text")
+    log = transformers.utils.logging
+    verbosity, shows = log.get_verbosity(), log.is_progress_bar_enabled()
+    log.set_verbosity_error()  # heads that are left out are no news
+    log.disable_progress_bar()
+    try:
+        body, info = transformers.AutoModel.from_pretrained(
+            path,
+            local_files_only=True,
+            use_safetensors=True,
+            trust_remote_code=False,
+            dtype=torch.float32,
+            output_loading_info=True,
+        )
+    except Exception as error:  # of many kinds, from three libraries
+        raise UserError(f"encoder 'hf:{folder}' can't be read: {str(error).strip().splitlines()[0]}") from error
+    finally:
+        log.set_verbosity(verbosity)
+        if shows:
+            log.enable_progress_bar()
+    missing = [key for key in info["missing_keys"] if not key.startswith("pooler.")]
+    if missing:
+        raise UserError(f"encoder 'hf:{folder}' lacks weights: {missing[0]} and {len(missing) - 1} more")
+    return body.train()
+
+
+def _rebuilt(architecture: dict[str, Any]) -> Any:
+    transformers = needs("transformers", "text")
+    return transformers.AutoModel.from_config(transformers.AutoConfig.for_model(**architecture))
+
+
+@torch.no_grad()
+def _checked(body: Any, name: str, *, vocabulary: int, tokens: int, pad: int) -> bool:
+    """Whether a model that is not ours is causal; its pooling layer, which nothing would train, is taken away.
+
+    Raises:
+        UserError: when it can't read such texts.
+    """
+    if body.config.is_encoder_decoder:
+        raise UserError(f"encoder '{name}' is an encoder and a decoder ({body.config.model_type}): take one of the two")
+    if getattr(body, "pooler", None) is not None:
+        body.pooler = None
+    known = body.get_input_embeddings().num_embeddings
+    if known < vocabulary:
+        raise UserError(
+            f"encoder '{name}' knows {known:,} tokens, the tokenizer has {vocabulary:,}: give the one that "
+            "it was trained with, --tokenizer FOLDER/tokenizer.json"
+        )
+    most = getattr(body.config, "max_position_embeddings", None) or tokens
+    if "roberta" in body.config.model_type:  # its positions are counted from behind the padding's id
+        most -= body.config.pad_token_id + 1
+    if tokens > most:
+        raise UserError(f"encoder '{name}' can't read {tokens} tokens: use --tokens {most} or fewer")
+    one, other = [token for token in range(3) if token != pad][:2]
+    texts = torch.full((2, tokens), one)
+    texts[1, -1] = other
+    training = body.training
+    states = body.eval()(input_ids=texts, attention_mask=torch.ones_like(texts)).last_hidden_state
+    body.train(training)
+    return torch.equal(states[0, :-1], states[1, :-1])

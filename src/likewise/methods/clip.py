@@ -1,0 +1,41 @@
+"""CLIP: name each half's other half among those of the batch, both ways."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from likewise.losses import clip_loss
+from likewise.methods.pair import PairMethod
+from likewise.methods.parts import Temperature
+
+
+class CLIP(PairMethod):
+    """Radford et al. 2021, Learning Transferable Visual Models From Natural Language Supervision, arXiv:2103.00020.
+
+    Args:
+        encoder: one with two towers, as `likewise.encoders.pair.PairEncoder`.
+        temperature: divides the cosine similarities: see `likewise.methods.parts.Temperature`; the paper's is learned.
+
+    Raises:
+        UserError: for an encoder without two towers, or an impossible temperature.
+    """
+
+    paper = "2103.00020"
+    choose = "pairs of anything, such as pictures and captions: search one by the other, name classes without labels"
+
+    def __init__(self, encoder: nn.Module, *, temperature: float | str = "learned:0.07") -> None:
+        super().__init__(encoder)
+        self.temperature = Temperature(temperature)
+
+    def objective(self, one: Any, other: Any) -> dict[str, Tensor]:
+        z1, z2, scalars = self.compared(*self.embed_halves(one, other))
+        temperature = self.temperature(self.progress)
+        loss = clip_loss(z1, z2, temperature=temperature)
+        return {"loss": loss, **scalars, "temperature": torch.as_tensor(temperature).detach()}
+
+    def chance(self, batch: int) -> dict[str, float]:
+        return super().chance(batch) | {"loss": math.log(batch)}

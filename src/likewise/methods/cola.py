@@ -1,0 +1,60 @@
+"""COLA: two parts of one recording belong together, parts of other recordings do not."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from likewise.losses import gather
+from likewise.losses.checks import full_precision
+from likewise.losses.tiles import logsumexp_of_keys
+from likewise.methods.base import Method
+from likewise.methods.parts import check_whole
+
+
+class COLA(Method):
+    """Saeed et al. 2021, Contrastive Learning of General-Purpose Audio Representations, arXiv:2010.10915.
+
+    Similarity is bilinear, `x W y`, of what a linear layer, LayerNorm and tanh make of the embedding; there is no
+    temperature. Each first part is to name its second among those of the batch. In the paper parts are 0.96 s long and
+    are not augmented.
+
+    Args:
+        encoder: view -> `(n, encoder.dim)`.
+        projection_dim: length of the embeddings that are compared.
+
+    Raises:
+        UserError: for a number out of its range.
+    """
+
+    family = "contrastive"
+    modality = "audio"
+    paper = "2010.10915"
+    choose = "the place to start with sound: what a recording sounds like throughout, whatever moment is heard"
+    smallest_batch = 2
+
+    def __init__(self, encoder: nn.Module, *, projection_dim: int = 512) -> None:
+        super().__init__(encoder)
+        check_whole(projection_dim=projection_dim)
+        self.projector = nn.Sequential(nn.Linear(self.dim, projection_dim), nn.LayerNorm(projection_dim), nn.Tanh())
+        self.bilinear = nn.Linear(projection_dim, projection_dim, bias=False)
+
+    def objective(self, first: Any, second: Any) -> Tensor:
+        z1, z2 = map(gather, self.embed(torch.cat([first, second])).chunk(2))
+        self.observe(z1, z2)
+        return self.compare(z1, z2)
+
+    def embed(self, view: Any) -> Tensor:
+        return self.projector(self.encode(view))
+
+    @full_precision
+    def compare(self, first: Tensor, second: Tensor) -> Tensor:
+        """Cross-entropy of the second parts, given each first part."""
+        queries = self.bilinear(first)
+        return (logsumexp_of_keys(queries, second) - (queries * second).sum(1)).mean()
+
+    def chance(self, batch: int) -> dict[str, float]:
+        return {"loss": math.log(batch)}

@@ -1,0 +1,82 @@
+"""CPC on waveforms: from what was heard so far, tell what comes in the next twelve hundredths of a second."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from likewise.data.loader import Batch
+from likewise.encoders.audio import ConvGRU, expect
+from likewise.errors import UserError
+from likewise.losses import gather, info_nce
+from likewise.methods.base import Method
+from likewise.methods.parts import Temperature, check_whole
+from likewise.methods.sequence import SequencePrediction
+
+
+def centred(x: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
+    """Less the mean: plain products do not care for what all latents have in common, but cosines would drown in it."""
+    return x - x.mean(0)
+
+
+class AudioCPC(Method):
+    """Oord et al. 2018, Representation Learning with Contrastive Predictive Coding, section 3.1, arXiv:1807.03748.
+
+    At some random times of each recording the encoder's GRU predicts the latents of the next frames. A prediction is
+    to name its latent among those that are predicted at the same distance, at all times chosen in all recordings.
+    Similarities are cosines, of what is left when the batch's mean is subtracted, over a temperature, where the paper
+    has plain products.
+
+    Args:
+        encoder: view -> `(n, encoder.dim)`, one of the conv-gru encoders.
+        steps: how many frames ahead are predicted.
+        times: from how many frames of each recording.
+        temperature: divides the cosine similarities: see `likewise.methods.parts.Temperature`.
+
+    Raises:
+        UserError: for another encoder, a number out of its range, or views of too few frames.
+    """
+
+    family = "mutual information"
+    modality = "audio"
+    paper = "1807.03748"
+    choose = "sound that is heard as it comes: the encoder is causal, and its states follow what is said"
+    smallest_batch = 2
+    encoder: ConvGRU
+
+    def __init__(self, encoder: nn.Module, *, steps: int = 12, times: int = 16, temperature: float | str = 0.1) -> None:
+        super().__init__(encoder)
+        self.encoder = expect(encoder, ConvGRU, "conv-gru-tiny")
+        check_whole(steps=steps, times=times)
+        if steps + times > (frames := self.encoder.usual_count):
+            raise UserError(f"steps + times must be at most the {frames} frames of a view, got {steps} + {times}")
+        self.sequence = SequencePrediction(self.encoder.latent_dim, context_dim=self.dim, steps=steps)
+        self.sequence.context = self.encoder.context  # it outlives training
+        self.times = times
+        self.temperature = Temperature(temperature)
+
+    def make_views(self, batch: Batch, generator: torch.Generator) -> tuple[Any, ...]:
+        view = self.views(batch.samples, generator)
+        usable = self.encoder.count(view.shape[1]) - len(self.sequence.predict)
+        times = torch.rand(len(view), usable, generator=generator).argsort(1)[:, : self.times]
+        return view, times.to(view.device)
+
+    def objective(self, view: Float[Tensor, "n samples"], times: Int[Tensor, "n k"]) -> Tensor:
+        latents = self.encode(view, lambda some: self.encoder.latents(some).flatten(1))
+        latents = latents.unflatten(1, (-1, self.encoder.latent_dim))
+        rows = torch.arange(len(view), device=view.device)[:, None]
+        temperature = self.temperature(self.progress)
+        losses = []
+        for predicted, named in self.sequence(latents):
+            p, q = (centred(gather(x[rows, times]).flatten(0, 1)) for x in (predicted, named))
+            losses.append(info_nce(p, q, temperature=temperature))
+            if len(losses) == 1:
+                self.observe(p[:: self.times], q[:: self.times])  # one pair of each recording
+        return torch.stack(losses).mean()
+
+    def chance(self, batch: int) -> dict[str, float]:
+        return {"loss": math.log(batch * self.times)}

@@ -1,0 +1,76 @@
+"""Sentence order: to say which half of a text comes first, one must follow what it says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor, nn
+
+from likewise.data.loader import Batch
+from likewise.encoders.text import language_encoder
+from likewise.methods.base import Method, Row, Sheet
+from likewise.methods.parts import named, named_by_chance
+from likewise.views.word_tasks import halves
+
+
+class SentenceOrder(Method):
+    """Lan et al. 2019, ALBERT: A Lite BERT, section 3.1: sentence-order prediction, arXiv:1909.11942.
+
+    A text is cut in its middle, and half of the time the halves change places: the encoder reads `[CLS] A [SEP] B
+    [SEP]`. The paper asks this beside masked words and of the [CLS] state; here it stands alone, for any pooling.
+
+    Args:
+        encoder: ids -> `(n, encoder.dim)`, a text encoder.
+
+    Raises:
+        UserError: for an encoder that is not for text.
+    """
+
+    family = "predictive"
+    modality = "text"
+    paper = "1909.11942"
+    choose = "texts of several sentences, where how they hang together matters"
+
+    def __init__(self, encoder: nn.Module) -> None:
+        super().__init__(encoder)
+        self.tokens = language_encoder(encoder).tokens
+        self.classifier = nn.Linear(self.dim, 2)
+
+    def make_views(self, batch: Batch, generator: torch.Generator) -> tuple[Any, ...]:
+        swapped = torch.rand(len(batch.samples), generator=generator) < 0.5
+        ids = self.views.plain(batch.samples)
+        swapped = swapped.to(ids.device)
+        return self.in_halves(ids, swapped, generator), swapped
+
+    def in_halves(
+        self, ids: Int[Tensor, "n t"], swapped: Bool[Tensor, " n"], generator: torch.Generator
+    ) -> Int[Tensor, "n u"]:
+        special = self.views.special  # type: ignore[attr-defined]
+        return halves(ids, swapped, generator, pad=special.pad, sep=special.sep, tokens=self.tokens)
+
+    def objective(self, view: Any, swapped: Tensor) -> dict[str, Tensor]:
+        return named(self.classifier(self.encode(view)), swapped.long())
+
+    def chance(self, batch: int) -> dict[str, float]:
+        return named_by_chance(2)
+
+    def pictures(self, samples: Any, generator: torch.Generator) -> list[Sheet]:
+        views: Any = self.views
+        ids = views.plain(samples)
+        swapped = torch.rand(len(ids), generator=generator) < 0.5
+        shown = self.in_halves(ids, swapped.to(ids.device), generator)
+        answers = self.classifier(self.encode(shown)).argmax(1).bool().cpu()
+        said = [
+            f"{'swapped' if answer else 'in order'} {'✓' if answer == truth else '✗'}"
+            for answer, truth in zip(answers.tolist(), swapped.tolist(), strict=True)
+        ]
+        place = torch.arange(shown.shape[1], device=shown.device)
+        middle = (shown == views.special.sep).int().argmax(1, keepdim=True)
+        ahead, behind = (
+            views.decode(shown.where(side, views.special.pad)) for side in (place < middle, place > middle)
+        )
+        seen = [f"{first} ‖ {second}" for first, second in zip(ahead, behind, strict=True)]
+        rows = [Row("text", words=views.decode(ids)), Row("seen", words=seen), Row("said", words=said)]
+        return [Sheet("Which half comes first?", "Half of the texts have their halves swapped.", rows)]

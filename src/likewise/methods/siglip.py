@@ -1,0 +1,49 @@
+"""SigLIP: say of every two halves in the batch whether they are a pair, each on its own."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from likewise.errors import UserError
+from likewise.losses import siglip_loss
+from likewise.methods.pair import PairMethod
+from likewise.methods.parts import check_positive
+
+
+class SigLIP(PairMethod):
+    """Zhai et al. 2023, Sigmoid Loss for Language Image Pre-Training, arXiv:2303.15343.
+
+    Args:
+        encoder: one with two towers, as `likewise.encoders.pair.PairEncoder`.
+        scale: what cosine similarities are multiplied by at first; it is learned.
+        bias: what is added to them at first; it is learned. So negative that nothing is called a pair at first.
+
+    Raises:
+        UserError: for an encoder without two towers, or a number out of its range.
+    """
+
+    paper = "2303.15343"
+    choose = "as clip, without a softmax over the batch: small batches, or captions that many samples share"
+
+    def __init__(self, encoder: nn.Module, *, scale: float = 10.0, bias: float = -10.0) -> None:
+        super().__init__(encoder)
+        check_positive(scale=scale)
+        if not math.isfinite(bias):
+            raise UserError(f"bias must be a finite number, got {bias}")
+        self.log_scale = nn.Parameter(torch.tensor(math.log(scale)))
+        self.bias = nn.Parameter(torch.tensor(float(bias)))
+
+    def objective(self, one: Any, other: Any) -> dict[str, Tensor]:
+        z1, z2, scalars = self.compared(*self.embed_halves(one, other))
+        scale = self.log_scale.exp()
+        loss = siglip_loss(z1, z2, scale=scale, bias=self.bias)
+        return {"loss": loss, **scalars, "scale": scale.detach(), "bias": self.bias.detach()}
+
+    def chance(self, batch: int) -> dict[str, float]:
+        """Of embeddings that are all alike, with the best bias: one of `batch` is called a pair."""
+        others = batch - 1
+        return super().chance(batch) | {"loss": math.log(batch) + others * math.log(batch / others)}

@@ -1,0 +1,112 @@
+"""SimCSE: the same sentence twice, and dropout is the augmentation; or a sentence and one that follows from it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from likewise.data.batches import Parts
+from likewise.data.loader import Batch
+from likewise.errors import UserError
+from likewise.losses import gather, info_nce
+from likewise.losses.checks import full_precision, unit
+from likewise.losses.tiles import logsumexp_of_keys
+from likewise.methods.base import Course, Method
+from likewise.methods.parts import Temperature
+
+LARGEST_WEIGHT = 20  # e^20 of an anchor's own hard negative: no other counts any more
+SAME = 1e-6  # squared distance of two unit embeddings that no dropout came between
+
+
+class SimCSE(Method):
+    """Gao et al. 2021, SimCSE: Simple Contrastive Learning of Sentence Embeddings, arXiv:2104.08821.
+
+    Texts are encoded twice, and only dropout tells the two apart: the encoder needs some. Samples of two texts, anchor
+    and positive, are pulled together instead; a third one is a hard negative, of its own anchor and of all others.
+    Anchors are compared to the positives of the batch, not the other way round, as in the paper.
+
+    Args:
+        encoder: ids -> `(n, encoder.dim)`.
+        temperature: divides the cosine similarities: see `likewise.methods.parts.Temperature`.
+        hard_weight: added to the score, similarity over temperature, of an anchor's own hard negative, from 0 to 20:
+            the logarithm of the paper's α.
+
+    Raises:
+        UserError: for a number out of its range.
+    """
+
+    family = "contrastive"
+    modality = "text"
+    paper = "2104.08821"
+    choose = "embeddings of sentences that are to be compared or searched; pairs, where there are some, make it better"
+    smallest_batch = 2
+
+    def __init__(self, encoder: nn.Module, *, temperature: float | str = 0.05, hard_weight: float = 0.0) -> None:
+        super().__init__(encoder)
+        if not 0 <= hard_weight <= LARGEST_WEIGHT:
+            raise UserError(f"hard_weight must be from 0 to {LARGEST_WEIGHT}, got {hard_weight}")
+        self.temperature = Temperature(temperature)
+        self.hard_weight = hard_weight
+        self.candidates = 1
+        self.projector = nn.Sequential(nn.Linear(self.dim, self.dim), nn.Tanh())
+
+    def prepare(self, course: Course, optimizers: Callable[[Method], Any] | None = None) -> None:
+        super().prepare(course, optimizers)
+        some = None if course.read is None else course.read(torch.arange(1))
+        self.candidates = len(some.parts) - 1 if isinstance(some, Parts) else 1
+
+    def make_views(self, batch: Batch, generator: torch.Generator) -> tuple[Any, ...]:
+        if isinstance(batch.samples, Parts):
+            return self.views(batch.samples, generator).parts
+        return super().make_views(batch, generator)
+
+    def objective(self, anchor: Any, positive: Any, *hard: Any) -> Tensor:
+        # One after the other, as they differ in length; each draws a dropout of its own.
+        anchors, positives, *negatives = (gather(self.embed(text)) for text in (anchor, positive, *hard))
+        self.observe(anchors, positives)
+        temperature = self.temperature(self.progress)
+        if not negatives:
+            return info_nce(anchors, positives, temperature=temperature)
+        return with_hard_negatives(anchors, positives, *negatives, temperature=temperature, weight=self.hard_weight)
+
+    def embed(self, view: Any) -> Tensor:
+        return self.projector(self.encode(view))
+
+    def matched(self, samples: Any, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        first, second, *_ = self.make_views(Batch(samples, torch.arange(len(samples))), generator)
+        return self.embed(first), self.embed(second)
+
+    def chance(self, batch: int) -> dict[str, float]:
+        return {"loss": math.log(batch * self.candidates)}
+
+    def caution(self, figures: Mapping[str, float]) -> str | None:
+        if figures.get("alignment", 1.0) > SAME:
+            return None
+        return "a text is embedded twice and comes out the same: take an encoder with dropout, or give pairs of texts"
+
+
+@full_precision
+def with_hard_negatives(
+    anchors: Float[Tensor, "n d"],
+    positives: Float[Tensor, "n d"],
+    negatives: Float[Tensor, "n d"],
+    *,
+    temperature: float | Tensor,
+    weight: float = 0.0,
+) -> Float[Tensor, ""]:
+    """Equation 5 of the paper: InfoNCE among the positives and the hard negatives of all, one's own weighted.
+
+    Mean over i of `-log( exp(s(a_i, p_i)/T) / Σ_j (exp(s(a_i, p_j)/T) + α_ij exp(s(a_i, h_j)/T)) )`, with s the cosine
+    and α_ij = e^weight for j = i, else 1.
+    """
+    a, p, h = unit(anchors) / temperature, unit(positives), unit(negatives)
+    own = (a * h).sum(1)
+    everything = torch.logaddexp(logsumexp_of_keys(a, p), logsumexp_of_keys(a, h))
+    # One term of the sum, exp(own), is multiplied by e^weight: that is (e^weight - 1) of it more.
+    weighted = everything + torch.log1p(math.expm1(weight) * (own - everything).exp())
+    return (weighted - (a * p).sum(1)).mean()

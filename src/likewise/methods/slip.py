@@ -1,0 +1,87 @@
+"""SLIP: CLIP between the halves of a pair, and SimCLR between two more views of one half."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from likewise.data.loader import Batch
+from likewise.encoders.heads import mlp
+from likewise.encoders.pair import two_towers
+from likewise.losses import clip_loss, gather, nt_xent
+from likewise.methods.pair import PairMethod
+from likewise.methods.parts import Temperature, check_not_negative, check_positive, check_whole, encode_crops
+
+
+class SLIP(PairMethod):
+    """Mu et al. 2021, SLIP: Self-supervision meets Language-Image Pre-training, arXiv:2112.12750.
+
+    The half that is viewed twice more is the first that is an image, or the first where none is. Its tower's encoder
+    has a projector of its own for that, on the embedding that is mapped into the joint space too.
+
+    Args:
+        encoder: one with two towers, as `likewise.encoders.pair.PairEncoder`.
+        temperature: of CLIP: see `likewise.methods.parts.Temperature`; the paper's is learned.
+        weight: of SimCLR's loss, 0 or more.
+        view_temperature: of SimCLR, above 0.
+        projection_dim: length of the embeddings that SimCLR compares.
+        hidden_dim: width of the projector's two hidden layers.
+
+    Raises:
+        UserError: for an encoder without two towers, or a number out of its range.
+    """
+
+    paper = "2112.12750"
+    choose = "as clip, where pairs are few: the pictures teach their encoder by themselves too"
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        *,
+        temperature: float | str = "learned:0.07",
+        weight: float = 1.0,
+        view_temperature: float = 0.1,
+        projection_dim: int = 256,
+        hidden_dim: int = 4096,
+    ) -> None:
+        super().__init__(encoder)
+        check_not_negative(weight=weight)
+        check_positive(view_temperature=view_temperature)
+        check_whole(projection_dim=projection_dim, hidden_dim=hidden_dim)
+        modalities = getattr(encoder, "modalities", [])
+        self.seen = modalities.index("image") if "image" in modalities else 0
+        self.projector = mlp(two_towers(encoder)[self.seen].encoder.dim, hidden_dim, hidden_dim, projection_dim)
+        self.temperature = Temperature(temperature)
+        self.weight, self.view_temperature = weight, view_temperature
+
+    def make_views(self, batch: Batch, generator: torch.Generator) -> tuple[Any, ...]:
+        halves, half = self.views(batch.samples, generator).parts, batch.samples.parts[self.seen]
+        views: Any = self.views
+        return *halves, *(views.parts[self.seen](half, generator) for _ in range(2))
+
+    def objective(self, one: Any, other: Any, first: Any, second: Any) -> dict[str, Tensor]:
+        towers, halves, seen = two_towers(self.encoder), [one, other], self.seen
+        all_seen = [halves[seen], first, second]
+        embedding, *others = encode_crops(lambda view: self.encode(view, towers[seen].encoder), all_seen)
+        halves[seen] = towers[seen].projection(embedding)
+        halves[1 - seen] = self.encode(halves[1 - seen], towers[1 - seen])
+        z1, z2, scalars = self.compared(*halves)
+        temperature = self.temperature(self.progress)
+        across = clip_loss(z1, z2, temperature=temperature)
+        v1, v2 = map(gather, self.projector(torch.cat(others)).chunk(2))
+        within = nt_xent(v1, v2, temperature=self.view_temperature)
+        return {
+            "loss": across + self.weight * within,
+            "clip_loss": across.detach(),
+            "view_loss": within.detach(),
+            **scalars,
+            "temperature": torch.as_tensor(temperature).detach(),
+        }
+
+    def chance(self, batch: int) -> dict[str, float]:
+        across, within = math.log(batch), math.log(2 * batch - 1)
+        chance = {"loss": across + self.weight * within, "clip_loss": across, "view_loss": within}
+        return super().chance(batch) | chance

@@ -1,0 +1,91 @@
+"""Texts, their views and encoders that need no tokenizer, small enough to be compared to the last digit."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from likewise.data.loader import Batch
+from likewise.encoders.text import TextEncoder, bert, gpt
+from likewise.methods import build_method
+from likewise.methods.base import Course, Method, generator_for
+
+VOCABULARY, TOKENS, WIDTH = 40, 16, 32
+
+
+class Special(NamedTuple):
+    pad: int = 0
+    unk: int = 1
+    cls: int = 2
+    sep: int = 3
+    mask: int = 4
+
+
+SPECIAL = Special()
+
+
+class Views:
+    """Ids as they are; every third token goes on with the word before it, and token 7 is written as w7."""
+
+    special, vocabulary, tokens = SPECIAL, VOCABULARY, TOKENS
+    continues = torch.arange(VOCABULARY) % 3 == 0
+
+    def __call__(self, batch: Tensor, generator: torch.Generator) -> Tensor:
+        return self.plain(batch)
+
+    def plain(self, batch: Tensor) -> Tensor:
+        return batch[:, : int((batch != SPECIAL.pad).sum(1).max())]
+
+    def gentle(self, batch: Tensor, generator: torch.Generator) -> Tensor:
+        return self.plain(batch)
+
+    def decode(self, ids: Tensor) -> list[str]:
+        silent = (SPECIAL.pad, SPECIAL.cls, SPECIAL.sep)
+        return [" ".join(f"w{token}" for token in row if token not in silent) for row in ids.tolist()]
+
+
+def texts(count: int = 12, *, seed: int = 0, least: int = 2, longest: int = TOKENS) -> Tensor:
+    """`[CLS] tokens [SEP]`, then padding; some tokens are unknown."""
+    generator = generator_for(seed)
+    lengths = torch.randint(least, longest - 1, (count, 1), generator=generator)
+    place = torch.arange(longest)
+    ids = torch.randint(len(SPECIAL), VOCABULARY, (count, longest), generator=generator)
+    ids = torch.where(torch.rand(ids.shape, generator=generator) < 0.05, SPECIAL.unk, ids)
+    ids = torch.where(place == 0, SPECIAL.cls, torch.where(place == lengths + 1, SPECIAL.sep, ids))
+    return ids.where(place <= lengths + 1, SPECIAL.pad)
+
+
+def text_encoder(family: str = "bert", *, dropout: float = 0.0, pooling: str | None = None) -> TextEncoder:
+    """The same weights at every call, in float64; not so near 0 that attention would hardly attend."""
+    torch.manual_seed(0)
+    build = {"bert": bert, "gpt": gpt}[family]
+    body = build(2, WIDTH, vocabulary=VOCABULARY, tokens=TOKENS, pad=SPECIAL.pad, heads=2)
+    for module in body.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = dropout
+    for parameter in body.parameters():
+        if parameter.ndim == 2:
+            parameter.data *= 5
+    config, causal = {"name": f"{family}-test"}, family == "gpt"
+    return TextEncoder(body, causal=causal, tokens=TOKENS, pad=SPECIAL.pad, pooling=pooling, config=config).double()
+
+
+def built(name: str, encoder: nn.Module | None = None, *, micro_batch: int | None = None, **options: Any) -> Any:
+    """A method around an encoder of its family, ready to be trained."""
+    encoder = encoder or text_encoder("gpt" if name == "gpt" else "bert")
+    torch.manual_seed(1)
+    method: Method = build_method(name, encoder, options).double()
+    method.views = Views()
+    batch = len(texts())
+    method.prepare(Course(batch, batch, 10, 1, micro_batch=micro_batch, read=texts().__getitem__))
+    return method.train()
+
+
+def views_of(method: Method, ids: Tensor, seed: int = 0) -> tuple[Any, ...]:
+    return method.make_views(Batch(ids, torch.arange(len(ids))), generator_for(seed))
+
+
+def gradients(method: Method) -> dict[str, Tensor]:
+    return {name: p.grad.clone() for name, p in method.named_parameters() if p.grad is not None}
