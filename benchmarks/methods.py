@@ -68,7 +68,7 @@ class Judge(NamedTuple):
         return self.figures(encoder, "frozen", "frozen-knn")
 
     def pixels(self, encoder: nn.Module) -> dict[str, tuple[float, float]]:
-        return self.figures(encoder, "pixels-logistic", "pixels-knn")
+        return self.figures(encoder, "raw-logistic", "raw-knn")
 
     def untrained(self, config: dict[str, Any]) -> dict[str, tuple[float, float]]:
         """Over several initialisations of the architecture."""
@@ -171,7 +171,7 @@ def attempt(train: Callable[[], tuple[nn.Module, dict[str, Any]]], judge: Judge)
 
 def ours(data: str, method: str, epochs: int, seed: int, folder: Path) -> tuple[nn.Module, dict[str, Any]]:
     run = likewise.pretrain(data, method=method, epochs=epochs, seed=seed, out=folder, progress=False)
-    figures = {"images_per_second": run.config["images_per_second"], "encoder": run.config["encoder"]}
+    figures = {"samples_per_second": run.config["samples_per_second"], "encoder": run.config["encoder"]}
     if run.verdict is not None:
         figures["verdict"] = run.verdict["kind"]
     return run.encoder, figures
@@ -219,7 +219,7 @@ def peer(
             optimizer.step()
             optimizer.zero_grad()
     seconds = time.perf_counter() - began
-    return encoder, {"images_per_second": epochs * len(loader) * batch / seconds}
+    return encoder, {"samples_per_second": epochs * len(loader) * batch / seconds}
 
 
 def mean_and_error(values: list[float]) -> tuple[float, float]:
@@ -237,8 +237,8 @@ def show(row: dict[str, Any], *, header: bool) -> None:
     above = speed = ""
     if "standard_errors" in row:
         above = f"{100 * row['above_untrained']:+.1f} = {row['standard_errors']:+.1f} se"
-    if "images_per_second" in row:
-        speed = f"{row['images_per_second']:,.0f}"
+    if "samples_per_second" in row:
+        speed = f"{row['samples_per_second']:,.0f}"
     line += f"{cells['knn']:>12}{cells['linear']:>14}{above:>18}{cells['few']:>14}{speed:>10}  {row.get('verdict', '')}"
     print(line.rstrip(), flush=True)
 

@@ -13,14 +13,29 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from likewise.api import demo, embed, evaluate, methods, open_run, pretrain, report, show_views, study
+    from likewise.api import (
+        demo,
+        embed,
+        evaluate,
+        generate,
+        methods,
+        open_run,
+        pretrain,
+        report,
+        search,
+        show_views,
+        study,
+    )
     from likewise.errors import UserError
     from likewise.run import Run
 
 __version__ = version("likewise")
 
 _HOMES = {
-    **dict.fromkeys(("demo", "embed", "evaluate", "open_run", "pretrain", "show_views", "study"), "likewise.api"),
+    **dict.fromkeys(
+        ("demo", "embed", "evaluate", "generate", "open_run", "pretrain", "search", "show_views", "study"),
+        "likewise.api",
+    ),
     "UserError": "likewise.errors",
     "Run": "likewise.run",
 }
@@ -33,10 +48,12 @@ __all__ = [
     "demo",
     "embed",
     "evaluate",
+    "generate",
     "methods",
     "open_run",
     "pretrain",
     "report",
+    "search",
     "show_views",
     "study",
 ]

@@ -13,13 +13,14 @@ from likewise.run import Evaluation, Run
 from likewise.wording import command_line, slug, tell, training_options, value_of
 
 if TYPE_CHECKING:
+    from likewise.data.reading import Reading
     from likewise.data.source import Source
+    from likewise.searching import Match
     from likewise.training.recipe import Recipe
 
 FromPython = Annotated[Any, Parameter(parse=False)]  # an argument that no command line can hold
 
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
-USUAL_COUNTS = (1, 10, 100)
 
 
 def pretrain(
@@ -34,6 +35,11 @@ def pretrain(
     channels: int | None = None,
     augment: Any = None,
     views: FromPython = None,
+    modality: str | None = None,
+    text_column: str | None = None,
+    label_column: str | None = None,
+    per_file: bool = False,
+    columns: Sequence[str] | None = None,
     seed: int = 0,
     out: str | Path | None = None,
     resume: bool = False,
@@ -49,18 +55,26 @@ def pretrain(
     """Train an encoder on unlabelled data.
 
     Args:
-        data: a folder of images, a .npy or .npz file, the name of a data set (digits, mnist, fashion-mnist, cifar10,
-            cifar100, stl10), each with `:split` if wanted; from Python also an array, a tensor, a torch Dataset or a
-            Hugging Face Dataset.
+        data: a folder of images or recordings, a .npy or .npz file, a text file (.txt: a document a line), a table
+            (.csv, .tsv, .jsonl, .parquet) of texts or of pairs, the name of a data set (digits, mnist, fashion-mnist,
+            cifar10, cifar100, stl10), each with `:split` if wanted; from Python also an array, a tensor, a list of
+            texts, a torch Dataset or a Hugging Face Dataset.
         method: see `likewise methods`.
         recipe: the name of a recipe (stl10-simclr) or a YAML file; what is given besides it overrides it.
-        encoder: resnet8, resnet18, resnet34, resnet50, vit_tiny, vit_small or timm:NAME; from Python also a module.
+        encoder: of images resnet8, resnet18, resnet34, resnet50, vit_tiny, vit_small or timm:NAME; of texts bert-tiny,
+            gpt-tiny (mini, small, base) or hf:FOLDER; of recordings mel-resnet8, mel-resnet18 or wav2vec2-tiny (mini,
+            base); of pairs one for each half, resnet18+bert-tiny; from Python also a module.
         epochs: passes over the data.
         batch: samples a step.
         size: height and width of the images in pixels; their own if not given.
         channels: 1 (grey) or 3; their own if not given.
         augment: strong, mild or none; from Python or a recipe also a list of operations.
         views: how views are made, from Python, for samples of your own kind.
+        modality: image, text, audio or pair, where the data could be several things.
+        text_column: of a table, that with the texts; a usual name, or the only one with texts, if not given.
+        label_column: of a table, that with the labels; a usual name (label, class, section …) if not given.
+        per_file: a text file is one document, not one a line.
+        columns: of a table, those that belong together as a pair, such as image text.
         seed: of every random choice.
         out: the run folder; runs/DATA-METHOD if not given.
         resume: go on with an interrupted training of the same run folder.
@@ -100,9 +114,14 @@ def pretrain(
     plan = _recipe(recipe, {name: value for name, value in asked.items() if value is not None})
     # A named data set says which part of it is for pretraining; a folder given whole is taken whole.
     part = splits(data).get("pretrain", data) if is_name(data) else data
-    source = open_source(part, root=root, size=plan.size, channels=plan.channels, progress=progress)
+    said = _said(modality, text_column, label_column, per_file, columns, method=plan.method)
+    source = open_source(part, root=root, reading=said.with_(**_shape(plan)), progress=progress)
+    _check_modality(plan.method, source)
     folder = Path(out) if out is not None else Path("runs") / f"{slug(source.name)}-{plan.method}"
-    options: dict[str, Any] = {"recipe": recipe, **asked, "seed": seed, "root": root}
+    for note in getattr(source, "notes", ()):
+        tell(note, show=progress)
+    options: dict[str, Any] = {"recipe": recipe, **asked, "seed": seed, "root": root, "modality": modality}
+    options |= {"text_column": text_column, "label_column": label_column, "per_file": per_file, "columns": columns}
     options |= {"probe": probe if isinstance(probe, (str, Path)) else None}
     options |= {"devices": hardware.devices, "strategy": strategy, "precision": precision, "out": folder}
     usual = {"devices": "auto", "strategy": "auto", "precision": "auto", "seed": 0}
@@ -114,6 +133,7 @@ def pretrain(
         folder,
         data=_again(part),
         root=None if root is None else str(root),
+        reading=said,
         command=command_line("pretrain", data, {k: v for k, v in options.items() if v != usual.get(k)}),
         encoder=encoder,
         views=views,
@@ -136,6 +156,11 @@ def evaluate(
     seeds: int = 5,
     ways: Sequence[str] | None = None,
     steps: int | None = None,
+    modality: str | None = None,
+    text_column: str | None = None,
+    label_column: str | None = None,
+    per_file: bool = False,
+    columns: Sequence[str] | None = None,
     root: str | Path | None = None,
     encoder: FromPython = None,
     make_encoder: FromPython = None,
@@ -143,6 +168,9 @@ def evaluate(
     progress: bool = True,
 ) -> Evaluation:
     """Prove with few labels what an encoder is worth: from scratch, frozen and fine-tuned, side by side.
+
+    What can be measured without labels is measured too: retrieval among pairs and of parts of a recording, the
+    perplexity of a language model.
 
     Args:
         run: a finished run, or its folder.
@@ -153,6 +181,11 @@ def evaluate(
         seeds: repetitions, each with labels drawn anew.
         ways: which ways to compare; all if not given.
         steps: optimisation steps from scratch, half as many for fine-tuning; by the number of labels if not given.
+        modality: image, text, audio or pair, where the data could be several things.
+        text_column: of a table, that with the texts; a usual name, or the only one with texts, if not given.
+        label_column: of a table, that with the labels; a usual name (label, class, section …) if not given.
+        per_file: a text file is one document, not one a line.
+        columns: of a table, those that belong together as a pair, such as image text.
         root: where the files of a named data set lie.
         encoder: from Python, the module that was trained, if it was your own.
         make_encoder: from Python, what builds that module anew, if resetting its layers does not.
@@ -165,49 +198,55 @@ def evaluate(
     Raises:
         UserError: for data without labels, more labels per class than there are, and the like.
     """
-    import torch
-
     from likewise.atomic import write_json
-    from likewise.encoders import adopt
-    from likewise.evaluation import DEFAULT_WAYS, evaluate_encoder
-    from likewise.pretraining import save_gallery
-    from likewise.training.machine import device_name
-    from likewise.training.progress import progress_bar
+    from likewise.evaluating import Judged, evaluate_on
+    from likewise.pretraining import adopted, save_gallery
 
     run = _opened(run)
     views = views or run.views
     root = root or run.config["source"]["root"]
+    said = _said(modality, text_column, label_column, per_file, columns)
+    unlabelled: UserError | None = None
     if train is None or test is None:
-        own = _labelled_splits(run)
-        train, test = own[0] if train is None else train, own[1] if test is None else test
-    train_source, test_source, labels_per_class = _labelled(
-        run.config, train, test, labels_per_class, seeds, root, progress
-    )
+        try:
+            own = _own_splits(run)
+        except UserError as error:
+            if test is None:
+                raise
+            unlabelled = error  # some tests need no labels
+        else:
+            train, test = own[0] if train is None else train, own[1] if test is None else test
+    readings = [_reading(run, said, data) for data in (train, test)]
+    train_source, test_source = _judging(train, test, readings, root, progress)
     if encoder is not None:
-        run.load_encoder(adopt(encoder, views.plain(train_source.read(torch.arange(2)))))
+        run.load_encoder(adopted(encoder, views, test_source))
     network = run.encoder
-    with progress_bar(show=progress) as say:
-        result = evaluate_encoder(
-            network,
-            views,
-            train_source,
-            test_source,
-            make_encoder=make_encoder or (run.build_encoder if run.config["encoder"] else None),
-            labels_per_class=labels_per_class,
-            seeds=seeds,
-            ways=ways or DEFAULT_WAYS,
-            steps=steps,
-            device=device_name(),
-            autocast=run.config["precision"] == "bf16-mixed",
-            channels_last=True,
-            progress=say,
-        )
-    options = {"train": train, "test": test, "labels_per_class": list(labels_per_class), "seeds": seeds, "ways": ways}
-    result["command"] = command_line("evaluate", run.path, options | {"steps": steps, "root": root})
-    result["skipped"] = {"train": len(train_source.skipped), "test": len(test_source.skipped)}
+    build = make_encoder or (run.build_encoder if run.config["encoder"] else None)
+    result = evaluate_on(
+        Judged(network, views, build, run.modality),
+        train_source,
+        test_source,
+        folder=run.path,
+        learned=train_source or _learned(run, root, progress),
+        labels_per_class=labels_per_class,
+        seeds=seeds,
+        ways=ways,
+        steps=steps,
+        autocast=run.config["precision"] == "bf16-mixed",
+        unlabelled=unlabelled,
+        progress=progress,
+    )
+    counts = result.get("labels_per_class")
+    options: dict[str, Any] = {"train": train, "test": test, "labels_per_class": counts, "seeds": seeds, "ways": ways}
+    options |= {"steps": steps, "modality": modality, "text_column": text_column, "label_column": label_column}
+    options |= {"per_file": per_file, "columns": columns, "root": root}
+    result["command"] = command_line("evaluate", run.path, options)
+    result["skipped"] = {
+        role: len(source.skipped) for role, source in (("train", train_source), ("test", test_source)) if source
+    }
     write_json(run.path / "evaluation.json", result)
     run.__dict__.pop("evaluation", None)
-    save_gallery(run, network, test_source, views, labelled=True)
+    save_gallery(run, network, test_source, views, labelled=bool(test_source.classes))
     return Evaluation(result)
 
 
@@ -245,27 +284,39 @@ def study(
         The evaluation, or the run where there are no labels.
     """
     from likewise.data import splits
+    from likewise.evaluating import label_counts
 
     training = training_options(training)
     counts = None if labels_per_class is None else list(labels_per_class)
     options = {"train": train, "test": test, "labels_per_class": counts, "seeds": seeds, "root": root, **training}
     command = command_line("study", data, options)
-    parts = splits(data)
+    shapes = {name: training[name] for name in SHAPE if training.get(name) is not None}
+    asked = {"method": training["method"]} if training.get("method") else {}
+    recipe = _recipe(training.get("recipe"), asked | shapes)
+    said = {name: training.get(name) for name in READ}
+    reading = _said(**said, method=recipe.method)
+    parts = splits(data, reading)
     train = parts.get("train") if train is None else train
     test = parts.get("test") if test is None else test
     if train is not None and test is not None:  # a mistake in these shall not wait for the end of the training
-        shape = _recipe(
-            training.get("recipe"), {k: v for k in ("size", "channels") if (v := training.get(k)) is not None}
-        )
-        _labelled({"recipe": shape.to_dict()}, train, test, labels_per_class, seeds, root, progress)
+        teaching, judging = _judging(train, test, [reading.with_(**_shape(recipe))] * 2, root, progress)
+        if teaching is not None and teaching.modality != "pair" and teaching.classes:
+            label_counts(teaching, judging, labels_per_class, seeds)
     try:
         run = pretrain(parts.get("pretrain", data), root=root, resume=resume, progress=progress, **training)
-        if train is None or test is None:
+        if test is None:
             tell(f"{run.config['source']['name']} has no labels to evaluate with: name some with --train and --test")
             report(run)
             return run
         evaluation = evaluate(
-            run, train=train, test=test, labels_per_class=labels_per_class, seeds=seeds, root=root, progress=progress
+            run,
+            train=train,
+            test=test,
+            labels_per_class=labels_per_class,
+            seeds=seeds,
+            root=root,
+            progress=progress,
+            **{name: training[name] for name in READ if name in training},
         )
     except Interrupted as stopped:
         raise Interrupted(f"{str(stopped).partition(';')[0]}; to go on: {command} --resume") from None
@@ -300,6 +351,11 @@ def embed(
     data: Any,
     *,
     out: str | Path,
+    modality: str | None = None,
+    text_column: str | None = None,
+    label_column: str | None = None,
+    per_file: bool = False,
+    columns: Sequence[str] | None = None,
     root: str | Path | None = None,
     batch: int = 512,
     encoder: FromPython = None,
@@ -312,6 +368,11 @@ def embed(
         run: a finished run, or its folder.
         data: what to embed: see `likewise pretrain`.
         out: a .parquet file (columns id, label, vector) or a .npy file (vectors only).
+        modality: image, text, audio or pair, where the data could be several things.
+        text_column: of a table, that with the texts; a usual name, or the only one with texts, if not given.
+        label_column: of a table, that with the labels; a usual name (label, class, section …) if not given.
+        per_file: a text file is one document, not one a line.
+        columns: of a table, those that belong together as a pair, such as image text.
         root: where the files of a named data set lie.
         batch: samples at a time.
         encoder: from Python, the module that was trained, if it was your own.
@@ -325,8 +386,9 @@ def embed(
 
     from likewise.data import open_source
     from likewise.embedding import check_ending, write_embeddings
-    from likewise.encoders import adopt
     from likewise.evaluation import Machine
+    from likewise.modalities import tower_of
+    from likewise.pretraining import adopted
     from likewise.training.machine import device_name
 
     run = _opened(run)
@@ -334,13 +396,100 @@ def embed(
     check_ending(Path(out))
     if batch < 1:
         raise UserError(f"batch must be at least 1, got {batch}")
-    recipe = run.config["recipe"]
-    source = open_source(data, root=root, size=recipe["size"], channels=recipe["channels"], progress=progress)
+    reading = _reading(run, _said(modality, text_column, label_column, per_file, columns), data)
+    source = open_source(data, root=root, reading=reading, progress=progress)
     if encoder is not None:
-        run.load_encoder(adopt(encoder, views.plain(source.read(torch.arange(2)))))
+        run.load_encoder(adopted(encoder, views, source))
+    tower, its_views = tower_of(run.encoder, views, source.modality)
     machine = Machine(torch.device(device_name()), batch, channels_last=True)
-    rows, dim = write_embeddings(run.encoder, views, source, Path(out), machine=machine, progress=progress)
+    rows, dim = write_embeddings(tower, its_views, source, Path(out), machine=machine, progress=progress)
     return Embedded(str(out), rows, dim)
+
+
+def search(
+    run: Any,
+    collection: Any = None,
+    *,
+    text: str | None = None,
+    image: str | Path | None = None,
+    audio: str | Path | None = None,
+    top: int = 10,
+    modality: str | None = None,
+    text_column: str | None = None,
+    per_file: bool = False,
+    columns: Sequence[str] | None = None,
+    root: str | Path | None = None,
+) -> Matches:
+    """Find the samples of a collection that are most alike to a text, a picture or a recording.
+
+    Args:
+        run: a finished run, or its folder; of pairs, to ask by one half for the other.
+        collection: a .parquet file that `likewise embed` wrote, or data; what the run learned from if not given.
+        text: what to ask by: words,
+        image: or the path of a picture,
+        audio: or the path of a recording.
+        top: how many samples to name.
+        modality: image, text, audio or pair, where the collection could be several things.
+        text_column: of a table, that with the texts; a usual name, or the only one with texts, if not given.
+        per_file: a text file is one document, not one a line.
+        columns: of a table, those that belong together as a pair, such as image text.
+        root: where the files of a named data set lie.
+
+    Returns:
+        The samples, the most alike first: rank, cosine similarity, id.
+
+    Raises:
+        UserError: for no question or several, or one that the encoder cannot read.
+    """
+    from likewise.searching import search_collection
+
+    run = _opened(run)
+    asked = {kind: what for kind, what in (("text", text), ("image", image), ("audio", audio)) if what is not None}
+    if len(asked) != 1:
+        raise UserError(f"ask by one of --text, --image and --audio, got {' and '.join(asked) or 'none'}")
+    if top < 1:
+        raise UserError(f"top must be at least 1, got {top}")
+    reading = run.reading
+    if collection is None:
+        collection = run.config["data"]
+        if collection is None:
+            raise UserError(f"{run.path} learned from data in memory: name a collection to search")
+    else:
+        reading = _reading(run, _said(modality, text_column, None, per_file, columns), collection)
+    [(kind, query)] = asked.items()
+    return Matches(search_collection(run, collection, str(query), kind, reading=reading, root=root, top=top))
+
+
+def generate(
+    run: Any, *, prompt: str = "", tokens: int = 50, temperature: float = 0.8, top_k: int | None = 40, seed: int = 0
+) -> str:
+    """Let a language model go on with a text.
+
+    Args:
+        run: a finished run of a causal language model, or its folder.
+        prompt: the beginning.
+        tokens: how many to write at most.
+        temperature: what scores are divided by: 0 always writes the likeliest token, 1 as often as it is likely.
+        top_k: draw among so many of the likeliest tokens.
+        seed: of what is drawn.
+
+    Returns:
+        The prompt and what follows it.
+
+    Raises:
+        UserError: for an encoder that cannot write.
+    """
+    from likewise.methods.base import generator_for
+    from likewise.methods.writing import write
+
+    run = _opened(run)
+    views, encoder = run.views, run.encoder
+    if run.modality != "text":
+        raise UserError(f"{run.path} has learned from {run.modality} samples: it cannot write")
+    ids = views.encode([prompt])[:, :-1]  # without its end
+    settings: dict[str, Any] = {"tokens": tokens, "temperature": temperature, "top_k": top_k}
+    written = write(encoder, ids, special=views.special, generator=generator_for(seed), **settings)
+    return views.decode(written)[0]
 
 
 def report(run: Any) -> Path:
@@ -387,14 +536,15 @@ def show_views(
     from likewise.methods.base import generator_for
     from likewise.modalities import prepare
     from likewise.training.recipe import Recipe
-    from likewise.views import ImageViews, picture_grid
+    from likewise.views import picture_grid
 
     if Path(out).suffix.lower() != ".png":
         raise UserError(f"out must end in .png, got {out}")
     recipe = Recipe(augment=augment, size=size, channels=channels)
     source = open_source(data, root=root, size=size, channels=channels)
-    _, views, _ = prepare(source, recipe, accelerated=False)
-    assert isinstance(views, ImageViews)
+    _, source, views, _ = prepare(source, recipe, accelerated=False)
+    if not hasattr(views, "picture"):
+        raise UserError(f"{source.name} is {source.modality}: there is nothing to draw")
     batch = source.read(order(len(source), seed=seed, epoch=0)[:8])
     generator = generator_for(seed)
     shown = [views(batch, generator), views(batch, generator), views.plain(batch)]
@@ -421,6 +571,19 @@ def open_run(path: str | Path) -> Run:
         UserError: when there is none, or it is not a run of likewise.
     """
     return Run.open(path)
+
+
+class Matches(list["Match"]):
+    """What `search` found, the most alike first."""
+
+    def __rich__(self) -> Any:
+        from rich.table import Table
+
+        said = any(match.words for match in self)
+        table = Table("rank", "similarity", "id", *(["text"] if said else []), box=None, header_style="bold")
+        for match in self:
+            table.add_row(str(match.rank), f"{match.similarity:.3f}", match.id, *([match.words] if said else []))
+        return table
 
 
 class Embedded(NamedTuple):
@@ -468,7 +631,7 @@ def _again(data: Any) -> str | None:
     return f"{Path(base).resolve()}:{split}"
 
 
-def _labelled_splits(run: Run) -> tuple[Any, Any]:
+def _own_splits(run: Run) -> tuple[Any, Any]:
     """The train and test parts of the data that a run learned from, if the run saw no test sample."""
     from likewise.data import is_name, splits
 
@@ -478,7 +641,7 @@ def _labelled_splits(run: Run) -> tuple[Any, Any]:
     base = data.partition(":")[0] if is_name(data) else data.rpartition(":")[0] or data
     if not is_name(data) and not Path(base).exists():
         raise UserError(f"the data of {run.path} is no longer at {base}: name labelled data with --train and --test")
-    parts = splits(base)
+    parts = splits(base, run.reading)
     if data not in (parts.get("pretrain"), parts.get("train")) or not {"train", "test"} <= set(parts):
         raise UserError(
             f"the encoder has learned from all of {name}: name labelled data that it has not seen with --train and "
@@ -487,31 +650,87 @@ def _labelled_splits(run: Run) -> tuple[Any, Any]:
     return parts["train"], parts["test"]
 
 
-def _labelled(
-    config: dict[str, Any],
-    train: Any,
-    test: Any,
-    counts: Sequence[int | Literal["all"]] | None,
-    seeds: int,
-    root: Any,
-    progress: bool,
-) -> tuple[Source, Source, Sequence[int | Literal["all"]]]:
-    """The labelled sources in the shape that a run's encoder takes, and how many labels to draw, checked."""
+def _learned(run: Run, root: Any, progress: bool) -> Source | None:
+    """The data that a run learned from, where it can be read again."""
     from likewise.data import open_source
-    from likewise.evaluation.labels import check_label_counts, shared_labels
+
+    data = run.config["data"]
+    if data is None or run.config["views"] is None:
+        return None
+    try:
+        return open_source(data, root=root, reading=run.reading, progress=progress)
+    except UserError:  # moved, or changed since
+        return None
+
+
+def _judging(
+    train: Any, test: Any, readings: Sequence[Reading], root: Any, progress: bool
+) -> tuple[Source | None, Source]:
+    """The sources to judge with, the first if there is one, each read as its reading says."""
+    from likewise.data import open_source
 
     if isinstance(train, (str, Path)) and isinstance(test, (str, Path)) and _again(train) == _again(test):
         raise UserError(f"train and test are both {train}: test on samples that no label was drawn from")
-    if seeds < 1:
-        raise UserError(f"seeds must be at least 1, got {seeds}")
-    recipe = config["recipe"]
-    sources = [
-        open_source(data, root=root, size=recipe["size"], channels=recipe["channels"], progress=progress)
-        for data in (train, test)
-    ]
-    classes, labels, _ = shared_labels(*sources)
-    if counts is None:
-        fewest = int(labels.bincount(minlength=len(classes)).min())
-        counts = [*(count for count in USUAL_COUNTS if count <= fewest), "all"]
-    check_label_counts(list(counts), labels, classes, sources[0].name)
-    return sources[0], sources[1], counts
+    judge = open_source(test, root=root, reading=readings[1], progress=progress)
+    return None if train is None else open_source(train, root=root, reading=readings[0], progress=progress), judge
+
+
+READ = ("modality", "text_column", "label_column", "per_file", "columns")
+"""What people may say about how files become samples, beside the recipe."""
+SHAPE = ("size", "channels", "sample_rate")
+"""What the recipe says about it."""
+
+
+def _shape(recipe: Recipe) -> dict[str, Any]:
+    return {name: getattr(recipe, name) for name in SHAPE}
+
+
+def _said(
+    modality: str | None = None,
+    text_column: str | None = None,
+    label_column: str | None = None,
+    per_file: bool | None = False,
+    columns: Sequence[str] | None = None,
+    *,
+    method: str | None = None,
+) -> Reading:
+    """How files become samples; where nobody says of what modality, columns are those of pairs, or the method knows."""
+    from likewise.data.reading import Reading
+    from likewise.methods import method_class
+
+    wanted = "pair" if columns else method_class(method).modality if method else "any"
+    return Reading().with_(
+        modality=modality or (None if wanted == "any" else wanted),
+        text_column=text_column,
+        label_column=label_column,
+        per_file=per_file,
+        columns=columns and tuple(columns),
+    )
+
+
+def _reading(run: Run, asked: Reading, data: Any) -> Reading:
+    """How data is read to be taken by a run: as its own was, but for what is asked for now.
+
+    A folder may hold anything that some part of the encoder takes; a file is what the run's own was.
+    """
+    import dataclasses
+
+    from likewise.data import is_folder
+
+    own = None if is_folder(data) else run.config["reading"]["modality"]
+    return dataclasses.replace(run.reading, modality=own).with_(**{name: getattr(asked, name) for name in READ})
+
+
+def _check_modality(method: str, source: Source) -> None:
+    """Raise `UserError` for a method that learns from other samples than these."""
+    from likewise.data.reading import MODALITIES
+    from likewise.methods import method_class
+    from likewise.modalities import kinds_of
+
+    wanted, kinds = method_class(method).modality, kinds_of(source)
+    paired = len(kinds) > 1
+    fits = wanted == source.modality or (set(kinds) == {wanted} if paired else wanted == "any")
+    if not fits and source.modality in MODALITIES:
+        what = "pairs of " + " and ".join(kinds) if paired else source.modality
+        taken = "samples of one part" if wanted == "any" else f"{wanted} samples"
+        raise UserError(f"{method} learns from {taken}, {source.name} is {what}")

@@ -26,7 +26,18 @@ app = App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
-for function in (api.demo, api.study, api.pretrain, api.evaluate, api.embed, api.report, api.methods):
+COMMANDS = (
+    api.demo,
+    api.study,
+    api.pretrain,
+    api.evaluate,
+    api.embed,
+    api.search,
+    api.generate,
+    api.report,
+    api.methods,
+)
+for function in COMMANDS:
     app.command(function)
 app.command(api.show_views, name="views")
 
@@ -82,7 +93,7 @@ def show(result: Any, *, as_json: bool) -> None:
     elif hasattr(result, "__rich__") or isinstance(result, list):
         from rich.console import Console
 
-        Console().print(_methods_table(result) if isinstance(result, list) else result)
+        Console().print(result if hasattr(result, "__rich__") else _methods_table(result))
     else:
         print(as_text(result))
 
@@ -91,8 +102,12 @@ def as_object(result: Any) -> dict[str, Any]:
     """A command's answer as what JSON can hold."""
     if isinstance(result, dict):
         return dict(result)
+    if isinstance(result, api.Matches):
+        return {"matches": [match._asdict() for match in result]}
     if isinstance(result, list):
         return {"methods": result}
+    if isinstance(result, str):
+        return {"text": result}
     if isinstance(result, Path):
         return {"out": str(result)}
     if isinstance(result, api.Embedded):
@@ -101,11 +116,11 @@ def as_object(result: Any) -> dict[str, Any]:
 
 
 def as_text(result: Any) -> str:
-    if isinstance(result, Path):
+    if isinstance(result, (str, Path)):
         return str(result)
     if isinstance(result, api.Embedded):
         return f"{result.out}: {result.rows:,} rows, {result.dim} dimensions"
-    return f"{result.path}: {result.config['seconds']:.0f} s, {result.config['images_per_second']:,.0f} images/s"
+    return f"{result.path}: {result.config['seconds']:.0f} s, {result.config['samples_per_second']:,.0f} samples/s"
 
 
 def _methods_table(rows: list[dict[str, str]]) -> Any:

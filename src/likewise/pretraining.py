@@ -22,19 +22,21 @@ from likewise.errors import Interrupted, UserError
 from likewise.evaluation import Machine, encode
 from likewise.evaluation.knn import NEIGHBOURS, nearest_neighbours, vote
 from likewise.methods import build_method, method_options
-from likewise.modalities import prepare
+from likewise.modalities import modality_of, prepare, tower_of
 from likewise.run import Run
 from likewise.training.checkpoints import newest
 from likewise.training.diagnostics import matching_chance
 from likewise.training.fit import course_of, fit
 from likewise.training.machine import device_name, fastest_precision, lay_out
 from likewise.training.sheets import save_pictures
+from likewise.training.showing import gallery_arrays
 from likewise.training.snapshots import PAIRS
 from likewise.wording import skipped_note, tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from likewise.data.reading import Reading
     from likewise.data.source import Source
     from likewise.methods.base import Method, Views
     from likewise.training.recipe import Recipe
@@ -58,6 +60,7 @@ def pretrain_encoder(
     *,
     data: str | None,
     root: str | None,
+    reading: Reading,
     command: str,
     encoder: Any,
     views: Views | None,
@@ -73,6 +76,7 @@ def pretrain_encoder(
 
     Args:
         data: how to open the source again, None when it is in memory only.
+        reading: what was said about how its files become samples.
         command: the command line that asks for this, without the precision that is chosen here.
         probe: labelled data that the encoder is asked about each epoch.
         probe_again: how to open it again, None when it is in memory only.
@@ -83,12 +87,15 @@ def pretrain_encoder(
     progress = progress and not helper
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        plan, learner, own = _learner(source, plan, encoder, views)
+        begun_in = folder if resume or helper else None
+        plan, source, learner, own = _learner(source, plan, encoder, views, begun_in)
+        views_config, files = (None, {}) if own["views"] else modality_of(source.modality).pack(learner.views)
         course = course_of(learner, source, plan, seed=seed)
         config = {
             "likewise": __version__,
             "data": data,
             "source": {"name": source.name, "samples": len(source), "modality": source.modality, "root": root},
+            "reading": dataclasses.asdict(reading),
             "recipe": plan.to_dict(),
             "probe": probe_again,
             "method": {
@@ -98,14 +105,15 @@ def pretrain_encoder(
                 "supervised": learner.supervised,
             },
             "encoder": None if own["encoder"] else getattr(learner.encoder, "config", None),
-            "views": None if own["views"] else learner.views.config(),  # type: ignore[attr-defined]
+            "views": views_config,
             "seed": seed,
         }
         learner.prepare(course)  # a queue's length, and so its chance level, depends on how many samples there are
-        chance = matching_chance(course.batch) | learner.chance(course.batch)
+        chance = matching_chance(course.batch, across=learner.across) | learner.chance(course.batch)
         accuracy = None
         if probe is not None:
-            labelled = open_source(probe, root=root, size=plan.size, channels=plan.channels, progress=progress)
+            like = reading if own["views"] else reading.with_(**modality_of(source.modality).reading(learner.views))
+            labelled = open_source(probe, root=root, reading=like, progress=progress)
             accuracy, chance["probe"] = neighbours_probe(labelled, learner.views)
         run = _resumed(folder, config, hardware) if resume or helper else None
         begun = run is None
@@ -117,6 +125,8 @@ def pretrain_encoder(
             now = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
             hardware = hardware._replace(precision=precision)
             run = Run.create(folder, config | {"command": command, "created": now} | hardware._asdict())
+            for name, text in files.items():
+                write_text(run.path / name, text)
         elif run.finished and not helper:
             run.load_encoder(learner.encoder)
             run.keep(learner.encoder, learner.views)
@@ -147,7 +157,7 @@ def pretrain_encoder(
             if fitted.interrupted:
                 where = f"stopped at step {fitted.step} of {fitted.steps}"
                 raise Interrupted(f"{where}; to go on: {run.config['command']} --resume")
-            speed = {"seconds": round(fitted.seconds, 1), "images_per_second": round(fitted.images_per_second, 1)}
+            speed = {"seconds": round(fitted.seconds, 1), "samples_per_second": round(fitted.samples_per_second, 1)}
             run.config |= speed
             run.save_config()
             save_gallery(run, learner.encoder, source, learner.views, labelled=False)
@@ -171,21 +181,30 @@ def is_helper_process() -> bool:
     return int(os.environ.get("LOCAL_RANK", "0")) > 0
 
 
-def _learner(source: Source, plan: Recipe, encoder: Any, views: Any) -> tuple[Recipe, Method, dict[str, bool]]:
-    """The recipe with what the samples decided, the method around its encoder, and what of it is the user's own."""
+def _learner(
+    source: Source, plan: Recipe, encoder: Any, views: Any, kept: Path | None
+) -> tuple[Recipe, Source, Method, dict[str, bool]]:
+    """The recipe with what the samples decided, the samples, the method, and what of it is the user's own."""
     own = {"encoder": isinstance(encoder, nn.Module), "views": views is not None}
     if not all(own.values()):
-        plan, usual_views, build = prepare(source, plan, accelerated=device_name() != "cpu")
+        plan, source, usual_views, build = prepare(source, plan, accelerated=device_name() != "cpu", kept=kept)
         views = views if own["views"] else usual_views
         encoder = encoder if own["encoder"] else build()
     if own["encoder"]:
         plan = dataclasses.replace(plan, encoder=type(encoder).__name__)
     options = method_options(plan.method) | plan.options
     plan = dataclasses.replace(plan, batch=plan.batch or min(256, len(source)), options=options)
-    encoder = adopt(encoder, views.plain(source.read(torch.arange(2))))
+    encoder = adopted(encoder, views, source)
     learner = build_method(plan.method, lay_out(encoder), plan.options)
     learner.views = views
-    return plan, learner, own
+    return plan, source, learner, own
+
+
+def adopted(encoder: nn.Module, views: Views, source: Source) -> nn.Module:
+    """The module as an encoder of these samples: see `likewise.encoders.adopt`."""
+    view: Any = views.plain(source.read(torch.arange(2)))
+    one_for_all = hasattr(view, "parts") and not hasattr(encoder, "towers")
+    return adopt(encoder, view.parts[0] if one_for_all else view)
 
 
 def _resumed(folder: Path, config: dict[str, Any], hardware: Hardware) -> Run | None:
@@ -228,7 +247,8 @@ def neighbours_probe(source: Source, views: Views) -> tuple[Callable[[Method], f
     neighbours = min(NEIGHBOURS[-1], len(chosen) - 1)
 
     def accuracy(method: Method) -> float:
-        features = encode(method.encoder, views, source, chosen, machine=Machine(method.device, 256))
+        encoder, its_views = tower_of(method.encoder, views, source.modality)
+        features = encode(encoder, its_views, source, chosen, machine=Machine(method.device, 256))
         similarities, positions = nearest_neighbours(features, features, neighbours, without_self=True)
         return float((vote(similarities, some[positions], classes) == some).float().mean())
 
@@ -246,6 +266,7 @@ def _describe(run: Run, chance: dict[str, float], source: Source, plan: Recipe) 
 
 def save_gallery(run: Run, encoder: nn.Module, source: Source, views: Views, *, labelled: bool) -> None:
     """Keep samples with their embeddings in the run, for its map and its neighbours."""
+    encoder, views = tower_of(encoder, views, source.modality)
     indices = torch.linspace(0, len(source) - 1, min(GALLERY, len(source))).round().long()
     vectors = encode(encoder.cpu(), views, source, indices, machine=Machine(torch.device("cpu")))
     ids = source.ids
@@ -253,9 +274,7 @@ def save_gallery(run: Run, encoder: nn.Module, source: Source, views: Views, *, 
         "embeddings": vectors.numpy(),
         "ids": np.array([ids[i] for i in indices.tolist()]),
     }
-    if picture := getattr(views, "picture", None):
-        parts = [picture(views.plain(source.read(part))) for part in indices.split(256)]
-        arrays["pictures"] = torch.cat(parts).numpy()
+    arrays |= gallery_arrays(views, (source.read(part) for part in indices.split(256)))
     if labelled:
         arrays |= {"labels": source.labels()[indices].numpy(), "classes": np.array(source.classes)}
     write_atomically(run.path / "gallery.npz", lambda file: np.savez(file, **arrays))

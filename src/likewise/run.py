@@ -15,6 +15,7 @@ from likewise.errors import UserError
 if TYPE_CHECKING:
     from torch import nn
 
+    from likewise.data.reading import Reading
     from likewise.methods.base import Views
 
 
@@ -114,9 +115,9 @@ class Run:
         config = self.config["encoder"]
         if config is None:
             raise UserError(f"{self.path} holds the weights of your own module: build it and pass it as encoder=")
-        from likewise.encoders import image_encoder
+        from likewise.modalities import modality_of
 
-        return image_encoder(**config)
+        return modality_of(self.modality).encoder(**config)
 
     @property
     def encoder(self) -> nn.Module:
@@ -157,10 +158,27 @@ class Run:
         if self._views is None:
             if self.config["views"] is None:
                 raise UserError(f"{self.path} was trained with your own views: pass them as views=")
-            from likewise.views import ImageViews
+            from likewise.modalities import modality_of
 
-            self._views = ImageViews.from_config(self.config["views"])
+            self._views = modality_of(self.modality).unpack(self.config["views"], self.path)
         return self._views
+
+    @property
+    def modality(self) -> str:
+        """What its samples are."""
+        return self.config["source"]["modality"]
+
+    @property
+    def reading(self) -> Reading:
+        """How the run's own data is read."""
+        from likewise.data.reading import Reading
+        from likewise.modalities import modality_of
+
+        asked = {name: value for name, value in self.config["reading"].items() if value is not None}
+        asked |= {"columns": tuple(asked["columns"])} if "columns" in asked else {}
+        if self.config["views"] is None:
+            return Reading(**asked)
+        return Reading(**asked).with_(**modality_of(self.modality).reading(self.views))
 
     @cached_property
     def evaluation(self) -> Evaluation | None:

@@ -128,8 +128,8 @@ def test_an_unknown_recipe_key(capsys: Text, tmp_path: Path) -> None:
 
 def test_folders_that_hold_too_little(capsys: Text, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    (tmp_path / "empty" / "notes.txt").write_text("no picture")
-    assert "empty holds no image: it has 1 other files" in refused(capsys, "pretrain", "empty")
+    (tmp_path / "empty" / "notes.pdf").write_text("no picture")
+    assert "empty holds no image or audio or text: it has 1 other files" in refused(capsys, "pretrain", "empty")
     pictures(tmp_path / "two", "a.png", "b.png")
     assert "two has 2 samples: training needs at least 8" in refused(capsys, "pretrain", "two")
 

@@ -106,4 +106,4 @@ def test_seconds_are_those_of_all_processes(monkeypatch: pytest.MonkeyPatch) -> 
             lw.pretrain(images, encoder=network(), out="parts", **QUICK)
     resumed = lw.pretrain(images, encoder=network(), out="parts", resume=True, **QUICK).config
     assert resumed["seconds"] == pytest.approx(whole, rel=0.3)
-    assert resumed["images_per_second"] == pytest.approx(12 * 16 / resumed["seconds"], abs=0.06)
+    assert resumed["samples_per_second"] == pytest.approx(12 * 16 / resumed["seconds"], abs=0.06)

@@ -153,7 +153,7 @@ def test_raw_features_can_be_given():
     def first_pixel(batch):
         return torch.nn.functional.one_hot((batch[:, 0, 0, 0] // 20).long(), 10).float()
 
-    for row in evaluate(ways=("pixels-knn", "pixels-logistic"), raw=first_pixel, labels_per_class=[1])["summary"]:
+    for row in evaluate(ways=("raw-knn", "raw-logistic"), raw=first_pixel, labels_per_class=[1])["summary"]:
         assert row["mean"] == 1
 
 
@@ -226,5 +226,5 @@ def test_digits_are_learnt_from_all_their_labels():
     result = evaluate(train=train, test=test, labels_per_class=["all"], seeds=1, steps=None, ways=DEFAULT_WAYS)
     accuracy = {row["way"]: row["mean"] for row in result["summary"]}
     assert accuracy["scratch"] > 0.93
-    assert accuracy["pixels-knn"] > 0.95
-    assert accuracy["pixels-logistic"] > 0.93
+    assert accuracy["raw-knn"] > 0.95
+    assert accuracy["raw-logistic"] > 0.93

@@ -4,6 +4,54 @@ from rich.console import Console
 
 from likewise.evaluation.table import render_table
 
+FIGURES = {
+    "title": "finding [one] by the other",
+    "caption": "1,234 pairs",
+    "head": ["looked up", "by", "recall@1", "median rank", "perplexity"],
+    "units": ["", "", "%", "", ""],
+    "rows": [
+        ["image → text", "encoder", 0.43333, 2.0, 1203.4],
+        ["image → text", "chance", 0.0008, 617.0, None],
+        ["text → image", "encoder", 1, 12, 41.27],
+    ],
+}
+
+
+def text_of(shown):
+    console = Console(record=True, width=120, file=io.StringIO())
+    console.print(shown)
+    return " ".join(console.export_text().split())
+
+
+def test_figures_without_labels_are_a_table_of_their_own():
+    table = render_table({"test": "stamps", "samples": {"test": 9}, "tables": [FIGURES]})
+    assert [str(column.header) for column in table.columns][2:] == ["recall@1, %", "median rank", "perplexity"]
+    assert [list(column.cells) for column in table.columns][1:] == [
+        ["encoder", "chance", "encoder"],
+        ["43.3", "0.1", "100.0"],
+        ["2", "617", "12"],
+        ["1,203", "–", "41.3"],
+    ]
+    assert [column.justify for column in table.columns] == ["left", "left", "right", "right", "right"]
+    assert "finding [one] by the other" in text_of(table)
+    assert "1,234 pairs" in text_of(table)
+
+
+def test_several_tables_follow_each_other():
+    few = {
+        "test": "digits:test",
+        "seeds": 1,
+        "chance": 0.1,
+        "majority": 0.1,
+        "labels_per_class": [1],
+        "ways": ["raw-knn"],
+        "raw": "TF-IDF",
+        "summary": [{"way": "raw-knn", "labels_per_class": 1, "mean": 0.5, "low": None, "high": None}],
+    }
+    text = text_of(render_table(few | {"tables": [FIGURES, FIGURES | {"title": "again"}]}))
+    assert text.index("accuracy on digits:test") < text.index("finding [one]") < text.index("again")
+    assert "most frequent class 10.0; raw is TF-IDF" in text
+
 
 def test_table_shows_means_with_half_widths_and_chance():
     result = {

@@ -11,14 +11,14 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 PARTS = ("config", "metrics", "chance", "pairs", "snapshots", "gallery", "evaluation", "skipped")
-ALL_WAYS = ("scratch", "frozen", "fine-tuned", "untrained", "pixels-knn", "pixels-logistic")
+ALL_WAYS = ("scratch", "frozen", "fine-tuned", "untrained", "raw-knn", "raw-logistic")
 FINAL = {  # accuracy at 1, 5, 10 labels per class and with all
     "scratch": (0.38, 0.62, 0.74, 0.968),
     "frozen": (0.66, 0.83, 0.885, 0.951),
     "fine-tuned": (0.65, 0.85, 0.91, 0.978),
     "untrained": (0.36, 0.58, 0.70, 0.89),
-    "pixels-knn": (0.42, 0.68, 0.77, 0.962),
-    "pixels-logistic": (0.40, 0.67, 0.78, 0.945),
+    "raw-knn": (0.42, 0.68, 0.77, 0.962),
+    "raw-logistic": (0.40, 0.67, 0.78, 0.945),
 }
 
 
@@ -121,7 +121,7 @@ def _config() -> dict[str, Any]:
         "precision": "32",
         "created": "2030-01-02T03:04:05+00:00",
         "seconds": 73.4,
-        "images_per_second": 3534.0,
+        "samples_per_second": 3534.0,
     }
 
 
@@ -130,7 +130,7 @@ def _metrics(path: Path, rng: np.random.Generator) -> None:
     progress = 1 - np.exp(-steps / 180)
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["step", "epoch", "loss", "top1", "top5", "rate", "images_per_second", "effective_rank"])
+        writer.writerow(["step", "epoch", "loss", "top1", "top5", "rate", "samples_per_second", "effective_rank"])
         for step, p in zip(steps, progress, strict=True):
             loss = 6.3 - 4.6 * p + 0.12 * rng.normal()
             top1 = min(1, max(0, 0.002 + 0.78 * p + 0.03 * rng.normal()))
@@ -198,7 +198,7 @@ def _trial(
         confusion[true, others] = rng.multinomial(50 - right, wrong)
         confusion[true, true] = right
     curve = None
-    if not way.startswith("pixels"):
+    if not way.startswith("raw"):
         speed = 0.6 if way == "frozen" else 0.35
         risen = 1 - np.exp(-speed * np.arange(1, epochs + 1))
         noise = 0.01 * rng.normal(size=epochs)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from likewise.report.answer import answer, caveat, typical_count
+from likewise.report.answer import answer, caveat, figure, typical_count, way_name
 from likewise.report.contents import Evaluation
 
 
@@ -58,7 +58,7 @@ def evaluation(*rows: dict[str, Any]) -> Evaluation:
             "With 1 label per class the fine-tuned encoder is right 90 % of the time, "
             "always naming the most frequent class 11 %.",
         ),
-        ([row("scratch", 0.9), row("pixels-knn", 0.8)], None),
+        ([row("scratch", 0.9), row("raw-knn", 0.8)], None),
     ],
 )
 def test_answer(rows: list[dict[str, Any]], sentence: str | None) -> None:
@@ -75,15 +75,15 @@ def test_the_answer_does_not_choose_the_most_flattering_column(counts: list[int 
 
 def test_a_baseline_that_is_as_good_is_named() -> None:
     frozen = row("frozen", 0.8)
-    assert caveat(evaluation(frozen, row("pixels-knn", 0.7))) is None
-    better = caveat(evaluation(frozen, row("pixels-knn", 0.85), row("untrained", 0.3)))
+    assert caveat(evaluation(frozen, row("raw-knn", 0.7))) is None
+    better = caveat(evaluation(frozen, row("raw-knn", 0.85), row("untrained", 0.3)))
     assert better == "Nearest neighbours on pixels does better: 85.0\u00a0% against 80.0\u00a0% of the frozen encoder."
     close = caveat(evaluation(frozen, row("untrained", 0.79)))
     assert close == "Untrained encoder is not clearly worse: 79.0\u00a0% against 80.0\u00a0% of the frozen encoder."
 
 
 def test_the_caveat_speaks_of_the_encoder_that_the_answer_speaks_of() -> None:
-    rows = [row("frozen", 0.8), row("fine-tuned", 0.9), row("pixels-knn", 0.85)]
+    rows = [row("frozen", 0.8), row("fine-tuned", 0.9), row("raw-knn", 0.85)]
     assert "the frozen encoder" in str(answer(evaluation(*rows)))
     said = caveat(evaluation(*rows))
     assert said == "Nearest neighbours on pixels does better: 85.0\u00a0% against 80.0\u00a0% of the frozen encoder."
@@ -95,11 +95,73 @@ def test_neighbours_among_frozen_features_need_pretraining() -> None:
 
 def test_means_are_compared_where_there_is_no_interval() -> None:
     exact = row("frozen", 0.95, None, "all")
-    assert caveat(evaluation(exact, row("pixels-knn", 0.94, None, "all"))) is None
-    said = caveat(evaluation(exact, row("pixels-knn", 0.96, None, "all")))
+    assert caveat(evaluation(exact, row("raw-knn", 0.94, None, "all"))) is None
+    said = caveat(evaluation(exact, row("raw-knn", 0.96, None, "all")))
     assert said == (
         "Nearest neighbours on pixels does better: "
         "96.0\u00a0% against 95.0\u00a0% of the frozen encoder, one trial each."
     )
     said = caveat(evaluation(exact, row("untrained", 0.945, 0.01, "all")))
     assert said == "Untrained encoder is not clearly worse: 94.5\u00a0% against 95.0\u00a0% of the frozen encoder."
+
+
+def test_what_raw_features_are_is_said() -> None:
+    found = evaluation(row("frozen", 0.8), row("raw-logistic", 0.85))
+    assert way_name("raw-knn", found) == "nearest neighbours on pixels"
+    found.facts["raw"] = "TF-IDF"
+    assert way_name("raw-knn", found) == "nearest neighbours on TF-IDF"
+    assert str(caveat(found)).startswith("Logistic regression on TF-IDF does better: 85.0")
+    assert way_name("a {raw} one", found) == "a TF-IDF one"
+    assert way_name("own", found) == "own"
+
+
+def test_without_labels_the_first_table_speaks() -> None:
+    recall: dict[str, Any] = {
+        "title": "finding one by the other",
+        "caption": "",
+        "head": ["looked up", "by", "recall@1", "median rank"],
+        "units": ["", "", "%", ""],
+        "rows": [
+            ["image → text", "encoder", 0.432, 3.0],
+            ["image → text", "chance", 0.008, 60.0],
+            ["text → image", "encoder", 0.5, 2.0],
+        ],
+    }
+    perplexity: dict[str, Any] = {
+        "title": "next token",
+        "caption": "",
+        "head": ["model", "perplexity"],
+        "units": ["", ""],
+        "rows": [["encoder", 41.27], ["one token", None], ["two tokens", 1203.4]],
+    }
+    said = answer(Evaluation({"tables": [recall, perplexity]}))
+    assert said is not None
+    assert said.replace("\u00a0", " ") == (
+        "Finding one by the other, image → text: recall@1 43.2 % (encoder), 0.8 % (chance)."
+    )
+    said = answer(Evaluation({"tables": [perplexity]}))
+    assert said == "Next token: perplexity 41.3 (encoder), 1,203 (two tokens)."
+    assert caveat(Evaluation({"tables": [perplexity]})) is None
+    both = evaluation(row("frozen", 0.9, count=1))
+    both.facts["tables"] = [recall]
+    assert str(answer(both)).startswith("With 1 label per class")
+    assert answer(Evaluation({"tables": [perplexity | {"rows": []}]})) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (0.4333, "%", "43.3"),
+        (1, "%", "100.0"),
+        (12345, "", "12,345"),
+        (2.0, "", "2"),
+        (0.55123, "", "0.551"),
+        (99.96, "", "100"),
+        (41.27, "", "41.3"),
+        (-0.25, "", "-0.25"),
+        (float("inf"), "", "inf"),
+        (float("nan"), "%", "nan"),
+    ],
+)
+def test_figures_are_short(value: float, unit: str, text: str) -> None:
+    assert figure(value, unit) == text

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from fake_kinds import audio_run, pair_run, text_run
 from fake_run import fake_run
 
 from likewise.report import write_report
@@ -52,6 +54,7 @@ const ready = setInterval(async () => {
     const card = document.getElementById("card");
     all.dataset.card = card.hidden ? "" : card.textContent;
   }
+  all.dataset.heard = String([...document.querySelectorAll("audio")].filter((sound) => sound.duration > 0.5).length);
   all.dataset.paper = getComputedStyle(document.body).backgroundColor;
   all.dataset.invalid = String([...document.querySelectorAll(".plot")].flatMap(
     (plot) => Plotly.validate(plot.data, plot.layout) || [])
@@ -113,3 +116,21 @@ def test_a_run_of_little_is_drawn_too(tmp_path: Path) -> None:
     seen, console = visit(page, tmp_path / "profile")
     assert seen["figures"] == f"{expected_figures(page)}/{expected_figures(page)}"
     assert console == []
+
+
+@pytest.mark.parametrize(
+    ("make", "card", "heard"),
+    [(text_run, "games: ", 0), (audio_run, "rising (sample 3)", 19), (pair_run, "the digit three", 0)],
+    ids=["read", "heard", "pairs"],
+)
+def test_samples_that_are_no_pictures_fit_a_phone(
+    tmp_path: Path, make: Callable[[Path], Path], card: str, heard: int
+) -> None:
+    page = write_report(make(tmp_path / "run"))
+    seen, console = visit(page, tmp_path / "profile", width=360)
+    assert seen["figures"] == f"{expected_figures(page)}/{expected_figures(page)}"
+    assert console == []
+    assert seen["overflow"] == "0"
+    assert seen["misfits"] == ""
+    assert seen["card"].startswith(card)
+    assert seen["heard"] == str(heard)

@@ -34,6 +34,16 @@ SHEETS = [
     ),
     Sheet("Rebuilt", "Each image & what is left of it.", [Row("", pictures(2, 3, 40))]),
 ]
+READ = Sheet(
+    "What was <hidden>?",
+    "To be read & heard.",
+    [
+        Row("text", words=["a text that is longer than a narrow column", "b"]),
+        Row("right", words=["1 of 2 ✓", "✗"]),
+        Row("heard", sounds=torch.arange(10, dtype=torch.int16).repeat(2, 1), sample_rate=8000),
+        Row("looks", pictures(2, 1, 8), ["<one>", "two"]),
+    ],
+)
 
 
 class Showing(Method):
@@ -122,3 +132,40 @@ def test_a_method_is_asked_at_rest_with_draws_of_its_seed_and_left_as_it_was(tmp
 def test_a_method_that_shows_nothing_leaves_no_file(tmp_path: Path) -> None:
     save_pictures(tmp_path, Showing(sheets=False), pictures(4, 1, 8))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_words_and_sounds_are_kept(tmp_path: Path) -> None:
+    folder = fake_run(tmp_path, parts=("config",))
+    save_sheets(folder / "pictures.npz", [READ])
+    (shown,) = read_contents(folder).shown
+    text, right, heard, looks = shown.rows
+    assert text.words == READ.rows[0].words
+    assert text.pictures is None
+    assert text.sounds is None
+    assert right.words == ["1 of 2 ✓", "✗"]
+    assert heard.sample_rate == 8000
+    assert heard.sounds is not None
+    assert heard.sounds.tolist() == [list(range(10))] * 2
+    assert looks.words == ["<one>", "two"]
+
+
+def test_what_must_be_read_or_heard_is_shown_sample_by_sample(tmp_path: Path) -> None:
+    folder = fake_run(tmp_path, parts=("config",))
+    save_sheets(folder / "pictures.npz", [READ, Sheet("Short", "", [Row("said", words=["in order ✓", "swapped ✗"])])])
+    html = write_report(folder).read_text(encoding="utf-8").split("<script")[0]
+    section = html.split("<h2>What the method did</h2>")[1].split("</section>")[0]
+    long, short = section.split("<h3>")[1:]
+    first, second = long.split('<div class="case">')[1:]
+    assert re.findall(r'<p class="name">(.*?)</p>', first) == ["text", "right", "heard", "looks"]
+    assert re.findall(r'<span class="words" dir="auto" title="(.*?)">(.*?)</span>', first) == [
+        (word, word) for word in ("a text that is longer than a narrow column", "1 of 2 ✓", "&lt;one&gt;")
+    ]
+    assert re.findall(r'<div class="(right|wrong)">', first + second) == ["right", "wrong"]
+    assert first.count("<audio controls") == second.count("<audio controls") == 1
+    assert 'aria-label="heard 1"' in first
+    assert first.count('class="sample sheet-shown-0-3"') == 1
+    assert short.count('class="case"') == 0
+    assert re.findall(r'<div class="(right|wrong)"><p>(.*?)</p>', short) == [
+        ("right", "in order ✓"),
+        ("wrong", "swapped ✗"),
+    ]

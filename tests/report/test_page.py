@@ -129,7 +129,7 @@ def test_a_run_without_evaluation_says_how_to_get_one(tmp_path: Path) -> None:
 def test_a_run_that_is_still_training_is_reported_on(tmp_path: Path) -> None:
     folder = fake_run(tmp_path, parts=("config", "metrics", "chance", "pairs"))
     config = json.loads((folder / "config.json").read_text())
-    del config["seconds"], config["images_per_second"]
+    del config["seconds"], config["samples_per_second"]
     (folder / "config.json").write_text(json.dumps(config))
     with (folder / "metrics.csv").open("a") as file:
         file.write("1000,20")  # a row half written
@@ -357,7 +357,8 @@ def test_the_page_fetches_nothing(page: Page) -> None:
 
 
 def test_pictures_are_pieces_of_one_sheet_each(page: Page) -> None:
-    assert len(re.findall(r"url\(data:image/", page.html.split("</style>")[0])) == 2
+    sheets = re.findall(r"\.(sheet-[\w-]+){background-image:url\(data:image/", page.html.split("</style>")[0])
+    assert sheets == ["sheet-pairs-0", "sheet-pairs-1", "sheet-gallery"]
     samples = [a for _, a in page.tags if a.get("class", "").startswith("sample sheet-")]
     assert len(samples) == 16 + 10 * 9
     assert all(a["role"] == "img" and a["aria-label"] for a in samples)
@@ -454,7 +455,7 @@ def test_the_page_can_go_elsewhere(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("seeds", "counts"), [(1, None), (2, ["all"]), (3, [1])])
 def test_small_evaluations(tmp_path: Path, seeds: int, counts: list[int | str] | None) -> None:
-    folder = fake_run(tmp_path, seeds=seeds, final={way: FINAL[way] for way in ("frozen", "pixels-knn")})
+    folder = fake_run(tmp_path, seeds=seeds, final={way: FINAL[way] for way in ("frozen", "raw-knn")})
     facts = json.loads((folder / "evaluation.json").read_text())
     if counts:
         facts["labels_per_class"] = counts

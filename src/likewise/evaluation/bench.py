@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from likewise.data.source import Source
-from likewise.evaluation.features import FeatureTable, Featuriser, encoder_features
+from likewise.evaluation.features import Baseline, FeatureTable, Featuriser, encoder_features
 from likewise.evaluation.inputs import EvaluationViews, LabelCount, Machine, Progress
 from likewise.evaluation.knn import choose_k, knn_classify
 from likewise.evaluation.linear import ITERATIONS, choose_variance, fit_linear
@@ -35,10 +35,10 @@ from likewise.evaluation.supervised import (
     train_classifier,
 )
 
-DEFAULT_WAYS = ("scratch", "frozen", "fine-tuned", "untrained", "pixels-knn", "pixels-logistic")
+DEFAULT_WAYS = ("scratch", "frozen", "fine-tuned", "untrained", "raw-knn", "raw-logistic")
 WAYS = (*DEFAULT_WAYS, "frozen-knn")
 
-DETERMINISTIC = frozenset({"frozen", "frozen-knn", "pixels-knn", "pixels-logistic"})
+DETERMINISTIC = frozenset({"frozen", "frozen-knn", "raw-knn", "raw-logistic"})
 """Ways whose only chance is the draw of the labels: with all labels, every seed gives the same result."""
 
 CURVE_POINTS = 10
@@ -65,7 +65,7 @@ class Bench:
     pretrained: nn.Module
     make_encoder: Callable[[], nn.Module]
     views: EvaluationViews
-    raw: Featuriser
+    raw: Baseline
     train: Source
     test: Source
     train_labels: Int[Tensor, " train"]
@@ -85,8 +85,8 @@ class Bench:
             "frozen": lambda seed, count: self.frozen(seed, count)[1],
             "fine-tuned": self.fine_tuned,
             "untrained": lambda seed, count: self.regression(self.untrained_table(seed), seed, count)[1],
-            "pixels-knn": lambda seed, count: self.neighbours(self.raw_table, seed, count),
-            "pixels-logistic": lambda seed, count: self.regression(self.raw_table, seed, count)[1],
+            "raw-knn": lambda seed, count: self.neighbours(self.raw_table, seed, count),
+            "raw-logistic": lambda seed, count: self.regression(self.raw_table, seed, count)[1],
             "frozen-knn": lambda seed, count: self.neighbours(self.frozen_table, seed, count),
         }
 
@@ -238,7 +238,7 @@ class Bench:
 
     @cached_property
     def raw_table(self) -> FeatureTable:
-        return self.table(self.raw, self.draws.values(), one_scale=True)
+        return self.table(self.raw.featurise, self.draws.values(), one_scale=True)
 
     def _untrained_table(self, seed: int) -> FeatureTable:
         with chance(stream_of(seed, "untrained", 0), self.machine.device):

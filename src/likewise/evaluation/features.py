@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from math import isqrt
-from typing import Any
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -20,23 +20,31 @@ RAW_DIM = 1024
 SMALLEST_SCALE = 0.1
 """Dimensions that vary less than this part of the average are not blown up to unit variance."""
 
-Featuriser = Callable[[Any], Float[Tensor, "n dim"]]
+Featuriser = Callable[[Source, Int[Tensor, " n"]], Float[Tensor, "n dim"]]
+"""(source, indices) -> features of the samples there."""
+
+
+class Baseline(NamedTuple):
+    """Features that nothing was trained for, and what people call them."""
+
+    name: str
+    featurise: Featuriser
 
 
 def encoder_features(encoder: nn.Module, views: EvaluationViews, machine: Machine) -> Featuriser:
-    """batch -> embeddings of its plain view. The encoder is used as it is: put it into evaluation mode."""
+    """Embeddings of plain views. The encoder is used as it is: put it into evaluation mode."""
 
-    def featurise(batch: Any) -> Float[Tensor, "n dim"]:
-        return machine.forward(encoder, views.plain(batch.to(machine.device)))
+    def featurise(source: Source, indices: Int[Tensor, " n"]) -> Float[Tensor, "n dim"]:
+        return machine.forward(encoder, views.plain(source.read(indices).to(machine.device)))
 
     return featurise
 
 
 def raw_features(views: EvaluationViews, machine: Machine) -> Featuriser:
-    """batch -> its plain view, flattened; an image's average-pooled when it has more than `RAW_DIM` numbers."""
+    """Plain views, flattened; an image's average-pooled when it has more than `RAW_DIM` numbers."""
 
-    def featurise(batch: Any) -> Float[Tensor, "n dim"]:
-        view = views.plain(batch.to(machine.device)).float()
+    def featurise(source: Source, indices: Int[Tensor, " n"]) -> Float[Tensor, "n dim"]:
+        view = views.plain(source.read(indices).to(machine.device)).float()
         if view[0].numel() > RAW_DIM:
             view = F.adaptive_avg_pool2d(view, isqrt(RAW_DIM // view.shape[1]) or 1)
         return view.flatten(1)
@@ -51,7 +59,7 @@ def stream(
     order = torch.arange(len(source)) if indices is None else indices
     for some in order.split(batch):
         with torch.inference_mode():
-            features = featurise(source.read(some)).cpu()
+            features = featurise(source, some).cpu()
         yield features
 
 

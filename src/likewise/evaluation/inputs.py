@@ -40,9 +40,9 @@ class Machine:
         module = module.to(self.device)
         return module.to(memory_format=torch.channels_last) if self.channels_last else module
 
-    def forward(self, module: nn.Module, view: Tensor) -> Float[Tensor, "n outputs"]:
+    def forward(self, module: nn.Module, view: Any) -> Float[Tensor, "n outputs"]:
         """`module(view)` in the machine's precision and layout; the result is float32."""
-        if self.channels_last and view.ndim == 4:
+        if self.channels_last and getattr(view, "ndim", 0) == 4:
             view = view.contiguous(memory_format=torch.channels_last)
         precision = torch.autocast(self.device.type, torch.bfloat16) if self.autocast else contextlib.nullcontext()
         with precision:

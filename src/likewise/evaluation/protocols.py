@@ -15,7 +15,7 @@ from likewise.data.source import Source
 from likewise.errors import UserError, nearest
 from likewise.evaluation import bench, knn, linear, supervised
 from likewise.evaluation.bench import DEFAULT_WAYS, DETERMINISTIC, WAYS, Bench
-from likewise.evaluation.features import Featuriser, raw_features
+from likewise.evaluation.features import Baseline, raw_features
 from likewise.evaluation.fresh import fresh
 from likewise.evaluation.inputs import EvaluationViews, LabelCount, Machine, Progress
 from likewise.evaluation.labels import check_label_counts, draw_labels, shared_labels
@@ -33,7 +33,7 @@ def evaluate_encoder(
     ways: Sequence[str] = DEFAULT_WAYS,
     steps: int | None = None,
     make_encoder: Callable[[], nn.Module] | None = None,
-    raw: Featuriser | None = None,
+    raw: Baseline | None = None,
     batch: int = 128,
     device: torch.device | str = "cpu",
     autocast: bool = False,
@@ -49,7 +49,7 @@ def evaluate_encoder(
     - `frozen`: logistic regression on the encoder's standardised features.
     - `fine-tuned`: encoder and head trained on gentle views, from the frozen way's head (arXiv:2202.10054).
     - `untrained`: the frozen way on a newly initialised encoder.
-    - `pixels-knn`, `pixels-logistic`: nearest neighbours, and logistic regression, on raw features.
+    - `raw-knn`, `raw-logistic`: nearest neighbours, and logistic regression, on raw features.
     - `frozen-knn`: nearest neighbours on the encoder's features (arXiv:1805.01978).
 
     Args:
@@ -61,7 +61,7 @@ def evaluate_encoder(
         ways: among those above, in the order of the result.
         steps: optimisation steps of `scratch`, half as many for `fine-tuned`; None: `budget(labels)`.
         make_encoder: builds the untrained architecture; None re-initialises a copy of `encoder` (`fresh`).
-        raw: batch -> (n, d) raw features, d up to some thousands; None: the plain view, pooled if large.
+        raw: raw features (n, d), d up to some thousands; None: the plain view, pooled if large.
         batch: samples at a time, at most.
         device, autocast, channels_last: where, in bfloat16 or not, in which layout.
         progress: called with (samples worked through, of how many, what is being done).
@@ -93,11 +93,12 @@ def evaluate_encoder(
 
     machine = Machine(torch.device(device), batch, autocast, channels_last)
     pretrained = machine.place(copy.deepcopy(encoder)).requires_grad_(True).eval()
+    raw = raw or Baseline("raw views", raw_features(views, machine))
     shared = Bench(
         pretrained=pretrained,
         make_encoder=make_encoder or partial(fresh, pretrained),
         views=views,
-        raw=raw or raw_features(views, machine),
+        raw=raw,
         train=train,
         test=test,
         train_labels=train_labels,
@@ -128,6 +129,7 @@ def evaluate_encoder(
         "seeds": seeds,
         "labels_per_class": counts,
         "ways": ways,
+        "raw": raw.name,
         "chance": 1 / len(classes),
         "majority": int(frequencies.max()) / len(test),
         "trials": trials,

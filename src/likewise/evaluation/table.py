@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+from rich.console import Group, RenderableType
+from rich.markup import escape
 from rich.table import Table
 
 
-def render_table(result: dict[str, Any]) -> Table:
+def render_table(result: dict[str, Any]) -> RenderableType:
+    """What an evaluation found, `result` being the contents of `evaluation.json`: one table, or several."""
+    tables = [accuracies(result)] if result.get("summary") else []
+    tables += [figures(table) for table in result.get("tables", [])]
+    return tables[0] if len(tables) == 1 else Group(*tables)
+
+
+def accuracies(result: dict[str, Any]) -> Table:
     """A row for each way, a column for each number of labels: accuracy ± half its 95 % interval, in percent.
 
-    `result` is the contents of `evaluation.json`. The best mean of a column is bold.
+    The best mean of a column is bold.
     """
     seeds = result["seeds"]
+    raw = f"; raw is {result['raw']}" if any(way.startswith("raw-") for way in result["ways"]) else ""
     table = Table(
         title=f"accuracy on {result['test']}, %",
         caption=f"mean ± 95 % interval over {seeds} seeds; chance {100 * result['chance']:.1f}, "
-        f"most frequent class {100 * result['majority']:.1f}",
+        f"most frequent class {100 * result['majority']:.1f}{raw}",
     )
     table.add_column("labels per class")
     for count in result["labels_per_class"]:
@@ -30,6 +41,26 @@ def render_table(result: dict[str, Any]) -> Table:
         rows = [cells[way, count] for count in result["labels_per_class"]]
         table.add_row(way, *(_cell(row, bold=row["mean"] == best[row["labels_per_class"]]) for row in rows))
     return table
+
+
+def figures(table: dict[str, Any]) -> Table:
+    """An entry of `"tables"`: see `likewise.evaluation.tables`."""
+    shown = Table(title=escape(table["title"]), caption=escape(table["caption"]))
+    for column, (name, unit) in enumerate(zip(table["head"], table["units"], strict=True)):
+        numbers = any(not isinstance(row[column], str | None) for row in table["rows"])
+        shown.add_column(escape(f"{name}, {unit}" if unit else name), justify="right" if numbers else "left")
+    for row in table["rows"]:
+        shown.add_row(*(_figure(value, unit) for value, unit in zip(row, table["units"], strict=True)))
+    return shown
+
+
+def _figure(value: str | int | float | None, unit: str) -> str:
+    """A share times 100, large and whole numbers as whole ones, others to three digits."""
+    if value is None or isinstance(value, str):
+        return escape(value or "–")
+    if unit == "%" or not math.isfinite(value):
+        return f"{100 * value:.1f}"
+    return f"{value:,.0f}" if abs(value) >= 100 or value == round(value) else f"{value:.3g}"
 
 
 def _cell(row: dict[str, Any], *, bold: bool) -> str:

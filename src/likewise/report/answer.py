@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from likewise.report.contents import Evaluation
+from likewise.report.contents import Evaluation, Table, is_figure
 
 WAY_NAMES = {
     "scratch": "trained from scratch",
@@ -13,22 +13,37 @@ WAY_NAMES = {
     "fine-tuned": "fine-tuned encoder",
     "frozen-knn": "nearest neighbours on frozen features",
     "untrained": "untrained encoder",
-    "pixels-knn": "nearest neighbours on pixels",
-    "pixels-logistic": "logistic regression on pixels",
+    "raw-knn": "nearest neighbours on {raw}",
+    "raw-logistic": "logistic regression on {raw}",
 }
 ENCODER_WAYS = ("frozen", "fine-tuned")
 """The ways that the answer may speak of, the first that was measured."""
 PRETRAINED_WAYS = (*ENCODER_WAYS, "frozen-knn")
 
 
-def way_name(way: str) -> str:
+def way_name(way: str, evaluation: Evaluation) -> str:
     """What to call a way of learning; one we have no words for keeps its own name."""
-    return WAY_NAMES.get(way, way)
+    return WAY_NAMES.get(way, way).replace("{raw}", str(evaluation.facts.get("raw", "pixels")))
 
 
 def percent(accuracy: float, decimals: int = 0) -> str:
     """0.873 as "87 %" (with a space that does not break)."""
     return f"{100 * accuracy:.{decimals}f}\u00a0%"
+
+
+def figure(value: int | float, unit: str) -> str:
+    """A figure of a table: a share times 100, large and whole numbers as whole ones, others to three digits."""
+    if not math.isfinite(value):
+        return str(value)
+    if unit == "%":
+        return f"{100 * value:.1f}"
+    return f"{value:,.0f}" if abs(value) >= 100 or value == round(value) else f"{value:.3g}"
+
+
+def sentence(text: str) -> str:
+    """With a capital letter in front and a full stop at the end."""
+    text = text[:1].upper() + text[1:]
+    return text if not text or text[-1] in ".!?:" else f"{text}."
 
 
 def with_labels(count: int | str) -> str:
@@ -55,13 +70,18 @@ def typical_count(evaluation: Evaluation) -> int | str:
 
 
 def answer(evaluation: Evaluation) -> str | None:
-    """What pretraining was worth against training from scratch; None when no encoder was measured."""
+    """What pretraining was worth against training from scratch; without labels, what the first table says.
+
+    None when there are labels and no encoder was measured.
+    """
+    if not evaluation.ways and evaluation.tables:
+        return _first_figures(evaluation.tables[0])
     ours = _headline(evaluation)
     if ours is None:
         return None
     count = ours["labels_per_class"]
     scratch = evaluation.summary("scratch", count)
-    start, name = with_labels(count), f"the {way_name(ours['way'])}"
+    start, name = with_labels(count), f"the {way_name(ours['way'], evaluation)}"
     if scratch is None:
         majority = evaluation.facts.get("majority")
         beside = "" if majority is None else f", always naming the most frequent class {percent(majority)}"
@@ -96,12 +116,24 @@ def caveat(evaluation: Evaluation) -> str | None:
         relation = "does better"
     else:
         relation = "is not clearly worse" if other["mean"] < encoder["mean"] else "is no worse"
-    name = way_name(other["way"])
+    name = way_name(other["way"], evaluation)
     single = ", one trial each" if encoder["seeds"] == other["seeds"] == 1 else ""
     return (
         f"{name[0].upper()}{name[1:]} {relation}: {percent(other['mean'], 1)} "
-        f"against {percent(encoder['mean'], 1)} of the {way_name(encoder['way'])}{single}."
+        f"against {percent(encoder['mean'], 1)} of the {way_name(encoder['way'], evaluation)}{single}."
     )
+
+
+def _first_figures(table: Table) -> str | None:
+    """The first column of figures, for the rows that belong with the first one."""
+    column = table.names
+    if not 0 < column < len(table.head):
+        return None
+    unit = "\u00a0%" if table.units[column] == "%" else ""
+    group = [row for row in table.rows if row[: column - 1] == table.rows[0][: column - 1] and is_figure(row[column])]
+    said = ", ".join(f"{figure(row[column], table.units[column])}{unit} ({row[column - 1]})" for row in group)
+    about = ", ".join([table.title, *map(str, table.rows[0][: column - 1])])
+    return sentence(f"{about}: {table.head[column]} {said}")
 
 
 def _headline(evaluation: Evaluation) -> dict[str, Any] | None:

@@ -13,13 +13,29 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 
 from likewise.errors import UserError
 from likewise.report.pictures import Sheet, sheet
+from likewise.report.samples import Samples, read_samples
 
 T = TypeVar("T")
 GALLERY_PIXELS = 1_500_000
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Samples that training brings together: two views of each, or the two `halves` of pairs."""
+
+    first: Samples
+    second: Samples
+    halves: bool
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether both views of each sample are the same to look at."""
+        kinds = ("pictures", "words", "sounds")
+        return all(np.array_equal(getattr(self.first, kind), getattr(self.second, kind)) for kind in kinds)
 
 
 @dataclass(frozen=True)
@@ -35,10 +51,11 @@ class Snapshots:
 class Gallery:
     """Samples with their embeddings. `labels` index `classes`; both are absent when nobody labelled them.
 
-    `pictures` are absent where samples are nothing to look at.
+    `pictures` are absent where samples are nothing to look at, `words` where they are nothing to read.
     """
 
     pictures: UInt8[np.ndarray, "m c h w"] | None
+    words: list[str] | None
     embeddings: Float[np.ndarray, "m dim"]
     ids: list[str]
     classes: list[str]
@@ -53,24 +70,23 @@ class Gallery:
         return sheet("gallery", self.pictures, side=side)
 
     def caption(self, index: int) -> str:
-        """The class of a sample and where it came from, in a few words."""
+        """The class of a sample and its words, or where it came from."""
         if self.labels is None:
-            return self.ids[index]
-        return f"{self.classes[self.labels[index]]} ({self.ids[index]})"
+            return self.words[index] if self.words else self.ids[index]
+        name = self.classes[self.labels[index]]
+        return f"{name}: {self.words[index]}" if self.words else f"{name} ({self.ids[index]})"
 
 
 @dataclass(frozen=True)
-class ShownRow:
-    """Pictures side by side, what they are called, and a word for each where there is one to say."""
+class ShownRow(Samples):
+    """Samples side by side, and what they are called."""
 
-    name: str
-    pictures: UInt8[np.ndarray, "n c h w"]
-    words: list[str] | None
+    name: str = ""
 
 
 @dataclass(frozen=True)
 class Shown:
-    """Rows of pictures that the method made to be looked at."""
+    """Rows of samples that the method made to be looked at."""
 
     title: str
     caption: str
@@ -78,30 +94,82 @@ class Shown:
 
 
 @dataclass(frozen=True)
+class Matches:
+    """The best answers to some queries, from each half of pairs (row 0: the first) to the other."""
+
+    names: list[str]
+    """What the halves are called."""
+    candidates: int
+    queries: Int[np.ndarray, " q"]
+    answers: Int[np.ndarray, "2 q k"]
+    right: Bool[np.ndarray, "2 q k"]
+    ranks: Int[np.ndarray, "2 q"]
+    """The place of each query's first right answer among all candidates, from 1."""
+    halves: tuple[Samples, Samples]
+    """What `queries` and `answers` index."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Figures, the first cells of a row saying whose they are."""
+
+    title: str
+    caption: str
+    head: list[str]
+    units: list[str]
+    """Of each column: "%" for shares, shown times 100."""
+    rows: list[list[Any]]
+
+    @property
+    def names(self) -> int:
+        """How many of the first columns are no figures."""
+        return next((n for n in range(len(self.head)) if any(is_figure(row[n]) for row in self.rows)), len(self.head))
+
+
+def is_figure(value: Any) -> bool:
+    """Whether a cell of a table is a number."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+@dataclass(frozen=True)
 class Evaluation:
-    """evaluation.json: accuracies in [0, 1] of several ways of learning from few labels."""
+    """evaluation.json: accuracies in [0, 1] of several ways of learning from few labels, tables, or both."""
 
     facts: dict[str, Any]
 
+    @cached_property
+    def tables(self) -> list[Table]:
+        """What was measured without drawing labels."""
+        return [
+            Table(
+                title=str(table["title"]),
+                caption=str(table.get("caption") or ""),
+                head=[str(name) for name in table["head"]],
+                units=[str(unit) for unit in table["units"]],
+                rows=[list(row) for row in table["rows"]],
+            )
+            for table in self.facts.get("tables", [])
+        ]
+
     @property
     def ways(self) -> list[str]:
-        """The ways that have results, in order of display."""
-        found = {row["way"] for row in self.facts["summary"]}
-        return [way for way in self.facts["ways"] if way in found]
+        """The ways that have results, in order of display; none where no labels were drawn."""
+        found = {row["way"] for row in self.facts.get("summary", [])}
+        return [way for way in self.facts.get("ways", []) if way in found]
 
     @property
     def counts(self) -> list[int | str]:
         """Labels per class, fewest first; "all" is last."""
-        return sorted(self.facts["labels_per_class"], key=lambda n: math.inf if n == "all" else n)
+        return sorted(self.facts.get("labels_per_class", []), key=lambda n: math.inf if n == "all" else n)
 
     def summary(self, way: str, count: int | str) -> dict[str, Any] | None:
         """Mean and interval of one way at one number of labels per class, None where it was not measured."""
-        rows = self.facts["summary"]
+        rows = self.facts.get("summary", [])
         return next((r for r in rows if r["way"] == way and r["labels_per_class"] == count), None)
 
     def trials(self, way: str, count: int | str) -> list[dict[str, Any]]:
         """The single trials behind a summary, one per seed."""
-        rows = self.facts["trials"]
+        rows = self.facts.get("trials", [])
         return [r for r in rows if r["way"] == way and r["labels_per_class"] == count]
 
     def curves(self, way: str, count: int | str) -> list[list[dict[str, Any]]]:
@@ -134,11 +202,12 @@ class Contents:
     metrics: dict[str, Float[np.ndarray, " rows"]] = field(default_factory=dict)
     chance: dict[str, float] = field(default_factory=dict)
     verdict: dict[str, Any] | None = None
-    pairs: tuple[UInt8[np.ndarray, "n c h w"], UInt8[np.ndarray, "n c h w"]] | None = None
+    pairs: Pairs | None = None
     snapshots: Snapshots | None = None
     shown: list[Shown] = field(default_factory=list)
     gallery: Gallery | None = None
     evaluation: Evaluation | None = None
+    matches: Matches | None = None
     skipped: list[tuple[str, str]] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
     """One line per file that is there and could not be read."""
@@ -176,6 +245,7 @@ def read_contents(folder: Path) -> Contents:
     contents.shown = part("pictures.npz", _shown, [])
     contents.gallery = part("gallery.npz", _gallery, None)
     contents.evaluation = part("evaluation.json", _evaluation, None)
+    contents.matches = part("matches.npz", _matches, None)
     contents.skipped = part("skipped.csv", _skipped, [])
     if not found:
         raise UserError(f"{str(folder)!r} is not a run folder: it has no config.json, metrics.csv or gallery.npz")
@@ -216,9 +286,9 @@ def _number(text: str | None) -> float:
         return math.nan
 
 
-def _pairs(path: Path) -> tuple[UInt8[np.ndarray, "n c h w"], UInt8[np.ndarray, "n c h w"]]:
+def _pairs(path: Path) -> Pairs:
     with np.load(path, allow_pickle=False) as arrays:
-        return arrays["first"], arrays["second"]
+        return Pairs(read_samples(arrays, "first"), read_samples(arrays, "second"), "halves" in arrays)
 
 
 def _snapshots(path: Path) -> Snapshots:
@@ -232,10 +302,32 @@ def _shown(path: Path) -> list[Shown]:
             Shown(
                 str(sheet["title"]),
                 str(sheet["caption"]),
-                [ShownRow(row["name"], arrays[f"{i}-{j}"], row["words"]) for j, row in enumerate(sheet["rows"])],
+                [
+                    ShownRow(
+                        name=row["name"],
+                        pictures=arrays.get(f"{i}-{j}"),
+                        words=row["words"],
+                        sounds=arrays.get(f"{i}-{j}-sounds"),
+                        sample_rate=row.get("sample_rate"),
+                    )
+                    for j, row in enumerate(sheet["rows"])
+                ],
             )
             for i, sheet in enumerate(json.loads(str(arrays["words"])))
         ]
+
+
+def _matches(path: Path) -> Matches:
+    with np.load(path, allow_pickle=False) as arrays:
+        return Matches(
+            names=[str(name) for name in arrays["names"]],
+            candidates=int(arrays["candidates"]),
+            queries=arrays["queries"],
+            answers=arrays["answers"],
+            right=arrays["right"],
+            ranks=arrays["ranks"],
+            halves=(read_samples(arrays, "first"), read_samples(arrays, "second")),
+        )
 
 
 def _gallery(path: Path) -> Gallery:
@@ -243,6 +335,7 @@ def _gallery(path: Path) -> Gallery:
         labelled = "labels" in arrays and "classes" in arrays
         return Gallery(
             pictures=arrays.get("pictures"),
+            words=[str(text) for text in arrays["words"]] if "words" in arrays else None,
             embeddings=arrays["embeddings"],
             ids=[str(name) for name in arrays["ids"]],
             classes=[str(name) for name in arrays["classes"]] if labelled else [],
@@ -252,10 +345,15 @@ def _gallery(path: Path) -> Gallery:
 
 def _evaluation(path: Path) -> Evaluation:
     facts = _json_object(path)
-    missing = {"ways", "labels_per_class", "summary", "trials"} - facts.keys()
-    if missing:
+    needed = {"ways", "labels_per_class", "summary", "trials"}
+    missing = needed - facts.keys()
+    if missing and not (missing == needed and facts.get("tables")):
         raise ValueError(f"lacks {', '.join(sorted(missing))}")
-    return Evaluation(facts)
+    evaluation = Evaluation(facts)
+    for table in evaluation.tables:
+        if any(len(row) != len(table.head) for row in [table.units, *table.rows]):
+            raise ValueError(f"table {table.title!r} has a row of another length than its head")
+    return evaluation
 
 
 def _skipped(path: Path) -> list[tuple[str, str]]:

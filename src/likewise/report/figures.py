@@ -27,8 +27,8 @@ WAY_STYLES = {  # colour, dash, marker
     "frozen": ("--blue", "solid", "circle"),
     "fine-tuned": ("--green", "solid", "diamond"),
     "untrained": ("--purple", "dash", "circle-open"),
-    "pixels-knn": ("--sky", "dot", "square-open"),
-    "pixels-logistic": ("--grey", "dot", "diamond-open"),
+    "raw-knn": ("--sky", "dot", "square-open"),
+    "raw-logistic": ("--grey", "dot", "diamond-open"),
 }
 CLASS_COLOURS = [f"--class-{index}" for index in range(8)]
 CLASS_SYMBOLS = ["circle", "diamond", "square", "triangle-up", "cross", "x"]
@@ -159,7 +159,7 @@ def learning_curves(evaluation: Evaluation, ways: Sequence[str], count: int | st
         curves = evaluation.curves(way, count)
         if not curves:
             continue
-        colour, name = way_style(way)[0], escape(way_name(way))
+        colour, name = way_style(way)[0], escape(way_name(way, evaluation))
         epochs = np.array([row["epoch"] for row in min(curves, key=len)], dtype=np.float64)
         shares = epochs / (epochs.max() or 1.0)
         for part in ("test", "train"):
@@ -189,7 +189,9 @@ def accuracy_by_labels(evaluation: Evaluation) -> Plot:
         colour, dash, symbol = way_style(way)
         aside = 1.02 ** (order - (len(ways) - 1) / 2)  # so that the intervals of two ways do not cover each other
         means = [row["mean"] for _, row in rows]
-        trace = _line([positions[count] * aside for count, _ in rows], means, escape(way_name(way)), colour, dash=dash)
+        trace = _line(
+            [positions[count] * aside for count, _ in rows], means, escape(way_name(way, evaluation)), colour, dash=dash
+        )
         trace["mode"] = "lines+markers"
         trace["marker"] = {"color": colour, "symbol": symbol, "size": 8}
         trace["error_y"] = {

@@ -38,8 +38,9 @@
     card.style.top = `${Math.max(8, top)}px`;
   };
 
-  const showSample = ({ sheet, positions, captions }, { points, event }) => {
+  const showSample = ({ sheet, positions, captions, wide }, { points, event }) => {
     const index = points[0].customdata;
+    card.classList.toggle("wide", wide);
     if (sheet) {
       card.firstElementChild.className = `sample sheet-${sheet}`;
       card.firstElementChild.style.backgroundPosition = positions[index];

@@ -1,4 +1,4 @@
-"""How a sample looks on the page: all pictures of a group in one sheet, each shown as a piece of it."""
+"""How pictures come onto the page: all of a group in one sheet, each shown as a piece of it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from PIL import Image
 
 TINY = 32
 """Pictures up to this side (pixels) are kept to the bit and shown with visible pixels."""
+BROAD = 1.4
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,13 @@ class Sheet:
     columns: int
     rows: int
     aspect: float
+    """Width by height of a picture."""
     tiny: bool
+
+    @property
+    def broad(self) -> bool:
+        """Whether the pictures are too low for narrow columns."""
+        return self.aspect > BROAD
 
     def css(self) -> str:
         """The rule that paints this sheet behind its samples."""
@@ -46,10 +53,10 @@ class Sheet:
 
 
 def sheet(name: str, pictures: UInt8[np.ndarray, "m c h w"], *, side: int) -> Sheet:
-    """Lay pictures (grey or RGB) out in a sheet, shrunk so that none is longer than `side` pixels."""
+    """Lay pictures (grey or RGB) out in a sheet, shrunk so that none is larger than a square of `side` pixels."""
     images = [picture_image(picture) for picture in pictures]
     width, height = images[0].size
-    shrink = min(1.0, side / max(width, height))
+    shrink = min(1.0, side / math.sqrt(width * height))
     if shrink < 1:
         size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
         images = [image.resize(size, Image.Resampling.LANCZOS) for image in images]
@@ -69,11 +76,9 @@ def picture_image(picture: UInt8[np.ndarray, "c h w"]) -> Image.Image:
     return Image.fromarray(picture[0] if len(picture) == 1 else np.moveaxis(picture, 0, -1))
 
 
-def sample_html(sheet: Sheet | None, index: int, text: str) -> str:
-    """How one sample looks: its picture, described by `text`, or only `text` where there are no pictures."""
+def picture_html(sheet: Sheet, index: int, text: str) -> str:
+    """One picture of a sheet, described by `text`."""
     words = escape(text)
-    if sheet is None:
-        return f'<span class="words" title="{words}">{words}</span>'
     return (
         f'<span class="sample sheet-{sheet.name}" style="background-position:{sheet.position(index)}" '
         f'role="img" aria-label="{words}" title="{words}"></span>'

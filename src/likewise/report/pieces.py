@@ -10,9 +10,11 @@ from html import escape
 from typing import Any
 
 from likewise.report.answer import way_name
-from likewise.report.contents import Contents
+from likewise.report.contents import Contents, Evaluation
 from likewise.report.figures import Choice, Figure, way_style
 from likewise.report.pictures import Sheet
+
+NOUNS = {"image": "image", "text": "document", "audio": "recording", "pair": "pair"}
 
 
 @dataclass(frozen=True)
@@ -26,9 +28,8 @@ class Section:
 
 
 def noun(contents: Contents, count: int) -> str:
-    """What to call `count` samples."""
-    modality = (contents.config.get("source") or {}).get("modality", "image")
-    one = "image" if modality == "image" else "sample"
+    """What to call `count` samples of the run's kind."""
+    one = NOUNS.get((contents.config.get("source") or {}).get("modality", ""), "sample")
     return one if count == 1 else f"{one}s"
 
 
@@ -74,9 +75,9 @@ def swatch(way: str) -> str:
     )
 
 
-def key(ways: Sequence[str], *, narrow: bool = False) -> str:
+def key(ways: Sequence[str], evaluation: Evaluation, *, narrow: bool = False) -> str:
     """The legend of the ways; with `narrow`, only where the page is too narrow for names in the chart."""
-    items = "".join(f"<li>{swatch(way)} {escape(way_name(way))}</li>" for way in ways)
+    items = "".join(f"<li>{swatch(way)} {escape(way_name(way, evaluation))}</li>" for way in ways)
     return f'<ul class="key{" narrow" * narrow}">{items}</ul>'
 
 

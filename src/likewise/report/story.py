@@ -15,7 +15,7 @@ from likewise.report.answer import answer, way_name
 from likewise.report.contents import Contents, read_contents
 from likewise.report.figures import label_positions, moved_apart
 from likewise.report.pictures import picture_image
-from likewise.report.sections.training import stage_indices
+from likewise.report.sections.training import MOST_PAIRS, stage_indices
 
 WIDTH = 1600
 SCALE = 2
@@ -81,16 +81,42 @@ class _Band:
         square = picture.convert("RGB").resize((side * SCALE, side * SCALE), resampling)
         self.image.paste(square, (round(x * SCALE), round(y * SCALE)))
 
+    def words(self, x: int | float, y: int | float, words: str, side: int) -> None:
+        """As much of `words` as finds room in a square."""
+        font, size, lines = _font(16), 16, [""]
+        for word in words.split():
+            line = f"{lines[-1]} {word}".strip()
+            if lines[-1] and self._draw.textlength(line, font) > side * SCALE:
+                lines.append(word)
+            else:
+                lines[-1] = line
+        most = side // (size + 4)
+        shown = lines if len(lines) <= most else [*lines[: most - 1], f"{lines[most - 1]} …"]
+        for number, line in enumerate(shown):
+            self.text(x, y + number * (size + 4), line, INK, size)
+
 
 def _views(contents: Contents) -> _Band | None:
-    if contents.pairs is None:
+    found = contents.pairs
+    if found is None:
         return None
-    first, second = contents.pairs
-    lefts, side = _columns(len(first))
-    band = _Band("Each sample twice, changed at random", 2 * side + 8)
-    for row, views in enumerate((first, second)):
-        for left, view in zip(lefts, views, strict=True):
-            band.picture(left, TITLE_HEIGHT + row * (side + 8), picture_image(view), side)
+    if found.halves:
+        title = "Pairs that belong together"
+    else:
+        title = "What the encoder sees" if found.unchanged else "Each sample twice, changed at random"
+    sides = [found.first] if found.unchanged else [found.first, found.second]
+    rows = [side for side in sides if side.pictures is not None or side.words]
+    if not rows:
+        return None
+    lefts, side = _columns(min(MOST_PAIRS, len(found.first)))
+    band = _Band(title, len(rows) * (side + 8) - 8)
+    for row, samples in enumerate(rows):
+        top = TITLE_HEIGHT + row * (side + 8)
+        for index, left in enumerate(lefts):
+            if samples.pictures is not None:
+                band.picture(left, top, picture_image(samples.pictures[index]), side)
+            elif samples.words:
+                band.words(left, top, samples.words[index], side)
     return band
 
 
@@ -145,7 +171,7 @@ def _worth(contents: Contents) -> _Band | None:
             if row["low"] is not None:
                 band.line([(x(count), y(row["low"])), (x(count), y(row["high"]))], colour, 2)
             band.dot(x(count), y(row["mean"]), 7 if bold else 4, colour)
-        ends.append((y(rows[-1][1]["mean"]), way_name(way), colour))
+        ends.append((y(rows[-1][1]["mean"]), way_name(way, evaluation), colour))
     majority = evaluation.facts.get("majority")
     if majority is not None:
         for start in range(left, right, 18):

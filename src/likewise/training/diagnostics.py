@@ -20,8 +20,13 @@ ROWS = 256  # of a batch are measured: enough for these figures, and their cost 
 SELDOM = 5  # logged steps to one that is measured: singular values cost as much as a step of a small encoder
 
 
-def measure(first: Float[Tensor, "n dim"], second: Float[Tensor, "n dim"]) -> dict[str, Tensor]:
+def measure(
+    first: Float[Tensor, "n dim"], second: Float[Tensor, "n dim"], *, across: bool = False
+) -> dict[str, Tensor]:
     """The figures of matched embeddings, scalars, from at most `ROWS` rows.
+
+    Args:
+        across: whether the two are of different kinds, and only compared with each other.
 
     Returns:
         `top1`, `top5`: of pair matching, in [0, 1] (see `likewise.losses.pair_matching`).
@@ -33,7 +38,7 @@ def measure(first: Float[Tensor, "n dim"], second: Float[Tensor, "n dim"]) -> di
             of one sample are no nearer than those of others. Unlike alignment it does not fall when all collapse.
     """
     first, second = first[:ROWS].float(), second[:ROWS].float()
-    matching, aligned = pair_matching(first, second), alignment(first, second)
+    matching, aligned = pair_matching(first, second, across=across), alignment(first, second)
     apart = 2 - 2 * F.normalize(first, dim=1).mean(0) @ F.normalize(second, dim=1).mean(0)
     return {
         "top1": matching["top1"],
@@ -46,9 +51,9 @@ def measure(first: Float[Tensor, "n dim"], second: Float[Tensor, "n dim"]) -> di
     }
 
 
-def matching_chance(batch: int) -> dict[str, float]:
+def matching_chance(batch: int, *, across: bool = False) -> dict[str, float]:
     """`top1` and `top5` of embeddings that know nothing, for a batch of so many samples."""
-    others = 2 * min(batch, ROWS) - 1
+    others = min(batch, ROWS) if across else 2 * min(batch, ROWS) - 1
     return {"top1": 1 / others, "top5": min(1.0, 5 / others)}
 
 
@@ -88,7 +93,7 @@ class Diagnostics(L.Callback):
             return
         figures = {"loss": outputs["loss"].detach()}
         if pl_module.observed is not None:
-            figures |= measure(*self._joined(pl_module))
+            figures |= measure(*self._joined(pl_module), across=pl_module.across)
         # Lightning's own log would repeat them in every row until they are measured again.
         for logger in trainer.loggers:
             logger.log_metrics({name: float(value) for name, value in (figures | self._norms).items()}, step=step)

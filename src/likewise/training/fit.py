@@ -38,14 +38,14 @@ LOGGED_STEPS = 500  # rows of a training's history: enough for any curve, small 
 class Fitted:
     """How a training went. `interrupted`: it was asked to stop at `step`, and can be resumed.
 
-    `seconds` and `images_per_second` are those of all processes that had a part in it, one resuming the other.
+    `seconds` and `samples_per_second` are those of all processes that had a part in it, one resuming the other.
     """
 
     step: int
     steps: int
     interrupted: bool
     seconds: float
-    images_per_second: float
+    samples_per_second: float
 
 
 def fit(
@@ -86,7 +86,7 @@ def fit(
         checkpoint = torch.load(last, map_location="cpu", weights_only=True)
         method.load_state_dict(checkpoint["state_dict"])
         seconds = checkpoint["callbacks"]["ProgressLine"]["seconds"]
-        return Fitted(steps, steps, interrupted=False, seconds=seconds, images_per_second=steps * batch / seconds)
+        return Fitted(steps, steps, interrupted=False, seconds=seconds, samples_per_second=steps * batch / seconds)
 
     every = max(1, steps // LOGGED_STEPS)
     history = History(folder / "metrics.csv", steps_per_epoch=course.steps_per_epoch, step=step_of(last) if last else 0)
@@ -128,7 +128,7 @@ def fit(
                 trainer.fit(method, loader, ckpt_path=last, weights_only=True)
             except SystemExit as ended:  # what Lightning makes of a second Ctrl-C
                 raise KeyboardInterrupt from ended
-    return Fitted(trainer.global_step, steps, stop.asked, line.seconds, line.images_per_second)
+    return Fitted(trainer.global_step, steps, stop.asked, line.seconds, line.samples_per_second)
 
 
 def _trainer(**settings: Any) -> L.Trainer:

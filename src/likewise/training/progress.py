@@ -20,9 +20,9 @@ SHOWN = (("loss", "loss", ".3f"), ("top1", "top-1", ".1%"), ("probe", "probe", "
 
 
 class ProgressLine(L.Callback):
-    """The loss beside chance, how well pairs and classes are found, images a second, the time left.
+    """The loss beside chance, how well pairs and classes are found, samples a second, the time left.
 
-    Also logs `images_per_second`, and counts `seconds` from the first process of a training to the last.
+    Also logs `samples_per_second`, and counts `seconds` from the first process of a training to the last.
     """
 
     def __init__(self, history: History, judge: Judge, *, batch: int, steps: int, show: bool) -> None:
@@ -41,7 +41,7 @@ class ProgressLine(L.Callback):
         self._before = self.seconds = state_dict["seconds"]
 
     @property
-    def images_per_second(self) -> float:
+    def samples_per_second(self) -> float:
         """Over the whole training, starting costs left out."""
         return self._done * self.batch / max(self.seconds, 1e-9)
 
@@ -65,7 +65,7 @@ class ProgressLine(L.Callback):
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
         step, now = trainer.global_step, time.monotonic()
         self._done, self.seconds = step, self._before + now - self._began
-        pl_module.log("images_per_second", self.images_per_second)
+        pl_module.log("samples_per_second", self.samples_per_second)
         if not (self.show and trainer.is_global_zero):
             return
         if self._bar:
@@ -85,7 +85,7 @@ class ProgressLine(L.Callback):
         if verdict is not None and verdict.alarm:
             words += [f"spread {latest['spread']:.2f}"] if "spread" in latest else []
             words.append(verdict.kind)
-        return "  ".join([*words, f"{self.images_per_second:,.0f} images/s"])
+        return "  ".join([*words, f"{self.samples_per_second:,.0f} samples/s"])
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         if self._bar:

@@ -12,6 +12,7 @@ from likewise.errors import UserError, checked, nearest
 
 OPTIMIZERS = ("sgd", "adam", "adamw", "lars")
 SCHEDULES = ("cosine", "constant")
+POOLINGS = ("mean", "cls", "last")
 
 
 @dataclass(frozen=True)
@@ -20,9 +21,15 @@ class Recipe:
 
     Attributes:
         method: a name of `likewise methods`.
-        encoder: a name that `likewise.encoders` knows, or `auto`.
+        encoder: a name that `likewise.encoders` knows, or `auto`; of pairs, one for each half: `resnet18+bert-tiny`.
         size: height and width of the views in pixels; None takes the images' own.
         channels: 1 or 3; None takes the images' own.
+        tokenizer: of texts: `wordpiece` or `bpe`, learned from them, or the path of a tokenizer.json.
+        vocabulary: how many different tokens a tokenizer may learn; None: 8,192.
+        tokens: length at which texts are cut off, in tokens; None: 128.
+        pooling: what of a text's tokens makes its embedding: `mean`, `cls` or `last`; None: the encoder's usual.
+        sample_rate: of recordings, in Hz; None: that of most files, at most 16,000.
+        seconds: how much of a recording a view is; None: 1.
         augment: `strong`, `mild`, `none`, or a list of operations (see `likewise.views`).
         epochs: passes over the data.
         batch: samples a step, over all devices; None: 256, or 128 on a CPU; never more than there are.
@@ -42,6 +49,12 @@ class Recipe:
     encoder: str = "auto"
     size: int | None = None
     channels: int | None = None
+    tokenizer: str | None = None
+    vocabulary: int | None = None
+    tokens: int | None = None
+    pooling: str | None = None
+    sample_rate: int | None = None
+    seconds: float | None = None
     augment: str | list[Any] = "strong"
     epochs: int = 100
     batch: int | None = None
@@ -72,6 +85,8 @@ class Recipe:
         check(self.clip is None or self.clip > 0, "clip", "above 0 or absent")
         check(self.size is None or self.size >= 4, "size", "at least 4 px")
         check(self.channels in (None, 1, 3), "channels", "1 or 3")
+        check(self.pooling in (None, *POOLINGS), "pooling", f"one of {', '.join(POOLINGS)}")
+        check(self.seconds is None or self.seconds > 0, "seconds", "above 0")
 
     @classmethod
     def of(cls, values: dict[str, Any]) -> Recipe:

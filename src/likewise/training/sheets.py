@@ -1,4 +1,4 @@
-"""What a method shows of itself, kept in the run: `pictures.npz`, rows of pictures and what is written beside them."""
+"""What a method shows of itself, kept in the run: `pictures.npz`, rows of pictures, of words, of sounds."""
 
 from __future__ import annotations
 
@@ -32,17 +32,18 @@ def save_pictures(folder: Path, method: Method, samples: Any) -> None:
 
 
 def save_sheets(path: Path, sheets: list[Sheet]) -> None:
-    """Write one file: `words`, all texts as JSON, and `I-J`, the bytes of row J of sheet I."""
+    """Write one file: `words`, all texts as JSON; `I-J` and `I-J-sounds`, pictures and sounds of row J of sheet I."""
     texts = [
         {
             "title": sheet.title,
             "caption": sheet.caption,
-            "rows": [{"name": row.name, "words": row.words} for row in sheet.rows],
+            "rows": [{"name": row.name, "words": row.words, "sample_rate": row.sample_rate} for row in sheet.rows],
         }
         for sheet in sheets
     ]
-    arrays: dict[str, Any] = {
-        f"{i}-{j}": row.pictures.cpu().numpy() for i, sheet in enumerate(sheets) for j, row in enumerate(sheet.rows)
-    }
-    arrays["words"] = np.array(json.dumps(texts))
+    arrays: dict[str, Any] = {"words": np.array(json.dumps(texts))}
+    for i, sheet in enumerate(sheets):
+        for j, row in enumerate(sheet.rows):
+            found = {f"{i}-{j}": row.pictures, f"{i}-{j}-sounds": row.sounds}
+            arrays |= {name: tensor.cpu().numpy() for name, tensor in found.items() if tensor is not None}
     write_atomically(path, lambda file: np.savez(file, **arrays))

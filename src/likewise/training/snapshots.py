@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,29 +14,46 @@ from torch.nn import functional as F
 
 from likewise.atomic import write_atomically
 from likewise.methods.base import Method, generator_for
+from likewise.training.showing import halves, prefixed, shown
 
 PAIRS = 8
 STAGES = (0.0, 0.01, 0.05, 0.2, 0.5, 1.0)  # shares of the training: most of the change is early
 
 
-def similarity(method: Method, first: Any, second: Any) -> Float[Tensor, "m m"]:
-    """Cosine similarities of the embeddings of `first`, then `second`, as the method compares them.
+def similarity(method: Method, samples: Any, key: tuple[int, ...]) -> Float[Tensor, "m m"]:
+    """Cosine similarities of the matched embeddings of `samples`, the first ones, then their partners.
 
-    BatchNorm takes the statistics of this batch, as in training; its running statistics stay as they were.
+    BatchNorm takes the statistics of this batch, as in training; its running statistics stay as they were. Views, and
+    chance inside the networks (dropout), are a function of `key`.
     """
     kept = {name: value.clone() for name, value in method.named_buffers()}
     training = method.training
     method.train()
-    with torch.no_grad():
-        z = F.normalize(method.embed(torch.cat([first, second])).float(), dim=1)
+    generator = generator_for(*key)
+    with torch.no_grad(), torch.random.fork_rng():
+        torch.manual_seed(generator.initial_seed())
+        z = F.normalize(torch.cat(method.matched(samples, generator)).float(), dim=1)
         for name, value in method.named_buffers():
             value.copy_(kept[name])
     method.train(training)
     return (z @ z.T).cpu()
 
 
+def pair_arrays(views: Any, samples: Any, generator: torch.Generator) -> dict[str, Any]:
+    """What `pairs.npz` holds: what two random views of each sample show, or the two halves of one view of pairs.
+
+    `first` and `second` are pictures, `first_words`, `second_sounds` and the like what else there is (see `prefixed`).
+    `halves` is there for pairs. Empty where the views show nothing.
+    """
+    view = views(samples, generator)
+    parts = halves(views, view)
+    first, second, *_ = parts or [shown(views, view), shown(views, views(samples, generator))]
+    arrays = prefixed("first", first) | prefixed("second", second)
+    return arrays | {"halves": np.array(True)} if parts and arrays else arrays
+
+
 class Snapshots(L.Callback):
-    """Write `snapshots.npz` (`steps`, `epochs`, `similarity`) and `pairs.npz` (the pictures of the pairs).
+    """Write `snapshots.npz` (`steps`, `epochs`, `similarity`) and `pairs.npz` (what the pairs show).
 
     Args:
         folder: the run's.
@@ -71,9 +87,8 @@ class Snapshots(L.Callback):
     def _take(self, trainer: L.Trainer, method: L.LightningModule) -> None:
         assert isinstance(method, Method)
         batch = method.transfer_batch_to_device(self.batch, method.device, 0)
-        generator = generator_for(method.course.seed, 1 << 40)  # no training step's key
-        first, second = method.views(batch, generator), method.views(batch, generator)
-        self.taken[trainer.global_step] = similarity(method, first, second).numpy()
+        key = (method.course.seed, 1 << 40)  # no training step's
+        self.taken[trainer.global_step] = similarity(method, batch, key).numpy()
         if not trainer.is_global_zero:
             return
         steps = sorted(self.taken)
@@ -83,7 +98,5 @@ class Snapshots(L.Callback):
             "similarity": np.stack([self.taken[step] for step in steps]),
         }
         write_atomically(self.path, lambda file: np.savez(file, **arrays))
-        picture: Callable[[Any], Tensor] | None = getattr(method.views, "picture", None)
-        if picture and not self.pairs.exists():
-            shown: dict[str, Any] = {"first": picture(first).cpu().numpy(), "second": picture(second).cpu().numpy()}
-            write_atomically(self.pairs, lambda file: np.savez(file, **shown))
+        if not self.pairs.exists() and (seen := pair_arrays(method.views, batch, generator_for(*key))):
+            write_atomically(self.pairs, lambda file: np.savez(file, **seen))

@@ -10,10 +10,11 @@ from collections.abc import Callable, Sequence
 from likewise.report.contents import Contents
 from likewise.report.pieces import Section
 from likewise.report.sections.gallery import embedding_map, neighbours
+from likewise.report.sections.matches import matches
 from likewise.report.sections.pictures import pictures
 from likewise.report.sections.run import repeat
 from likewise.report.sections.training import stages, training, views
-from likewise.report.sections.worth import curves, mistakes, results
+from likewise.report.sections.worth import curves, measures, mistakes, results
 
 SECTIONS: Sequence[Callable[[Contents], Section | None]] = (
     views,
@@ -23,6 +24,8 @@ SECTIONS: Sequence[Callable[[Contents], Section | None]] = (
     curves,
     results,
     mistakes,
+    measures,
+    matches,
     embedding_map,
     neighbours,
     repeat,

@@ -12,8 +12,9 @@ from likewise.report.answer import percent
 from likewise.report.contents import Contents, Gallery
 from likewise.report.embedding_map import FEWEST_FOR_TSNE, map_coordinates, unit_rows
 from likewise.report.figures import Figure
-from likewise.report.pictures import Sheet, sample_html
+from likewise.report.pictures import picture_html
 from likewise.report.pieces import Section
+from likewise.report.samples import words_html
 
 FEWEST_SAMPLES = 3
 QUERIES = 10
@@ -42,6 +43,7 @@ def embedding_map(contents: Contents) -> Section | None:
             "sheet": pictures and pictures.name,
             "positions": pictures and pictures.positions(len(gallery.ids)),
             "captions": [gallery.caption(index) for index in range(len(gallery.ids))],
+            "wide": gallery.words is not None,
         },
     )
     words = f"Samples that the encoder takes for alike lie together.{collapsed}{coloured}"
@@ -69,14 +71,16 @@ def neighbours(contents: Contents) -> Section | None:
     if gallery is None or len(gallery.ids) < FEWEST_SAMPLES:
         return None
     pictures = gallery.sheet
+    read = pictures is None and gallery.words is not None
     unit = unit_rows(gallery.embeddings)
     count = min(NEIGHBOURS, len(unit) - 1)
     rows = []
     for query in query_indices(gallery):
         nearest = nearest_to(query, unit, count)
-        cells = "".join(_neighbour(gallery, pictures, int(other), query) for other in nearest)
-        rows.append(f'<div class="row">{_neighbour(gallery, pictures, query, None)}{cells}</div>')
-    said = f"<p>Left a query, then the {count} gallery samples of the most similar embeddings (cosine)."
+        cells = "".join(_neighbour(gallery, int(other), query) for other in nearest)
+        rows.append(f'<div class="row">{_neighbour(gallery, query, None)}{cells}</div>')
+    where = "First" if read else "Left"
+    said = f"<p>{where} a query, then the {count} gallery samples of the most similar embeddings (cosine)."
     if gallery.labels is not None:
         near = np.stack([nearest_to(query, unit, count) for query in range(len(unit))])
         agreement = float((gallery.labels[near] == gallery.labels[:, None]).mean())
@@ -84,7 +88,9 @@ def neighbours(contents: Contents) -> Section | None:
             " ✓ has the query's class, ✗ another; over the whole gallery "
             f"{percent(agreement)} of the neighbours have it."
         )
-    body = f'{said}</p><div class="neighbours" style="--neighbours:{count}">{"".join(rows)}</div>'
+    broad = gallery.words is not None or (pictures is not None and pictures.broad)
+    kind = "neighbours read" if read else "neighbours broad" if broad else "neighbours"
+    body = f'{said}</p><div class="{kind}" style="--neighbours:{count}">{"".join(rows)}</div>'
     return Section("Nearest neighbours", body, sheets=[pictures] if pictures else [])
 
 
@@ -104,12 +110,17 @@ def query_indices(gallery: Gallery) -> list[int]:
     return np.unique(np.linspace(0, len(gallery.ids) - 1, QUERIES).astype(np.int64)).tolist()
 
 
-def _neighbour(gallery: Gallery, pictures: Sheet | None, index: int, query: int | None) -> str:
-    picture = sample_html(pictures, index, gallery.caption(index))
+def _neighbour(gallery: Gallery, index: int, query: int | None) -> str:
+    """A sample beside the mark and the name of its class; `query` is the sample that it is a neighbour of."""
+    words = words_html(gallery.words[index]) if gallery.words else ""
+    if gallery.sheet:
+        look = picture_html(gallery.sheet, index, gallery.caption(index)) + words
+    else:
+        look = words or words_html(gallery.caption(index))
     if gallery.labels is None:
-        return f"<div>{picture}</div>"
+        return f"<div>{look}</div>"
     name = f"<span>{escape(gallery.classes[gallery.labels[index]])}</span>"
     if query is None:
-        return f"<div>{picture}<p>{name}</p></div>"
+        return f"<div>{look}<p>{name}</p></div>"
     kind, mark = ("right", "✓") if gallery.labels[index] == gallery.labels[query] else ("wrong", "✗")
-    return f'<div class="{kind}">{picture}<p>{mark} {name}</p></div>'
+    return f'<div class="{kind}">{look}<p>{mark} {name}</p></div>'

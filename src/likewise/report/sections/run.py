@@ -36,10 +36,10 @@ def summary_facts(contents: Contents) -> list[tuple[str, str]]:
         facts.append(("pretraining", _duration(float(config["seconds"]))))
     elif len(contents.metrics.get("step", [])):
         facts.append(("last step; not finished", f"{int(np.nanmax(contents.metrics['step'])):,}"))
-    if "images_per_second" in config:
-        facts.append((f"{noun(contents, 2)} a second", f"{config['images_per_second']:,.0f}"))
-    if contents.evaluation:
-        facts.append(("seeds", str(contents.evaluation.facts.get("seeds", "?"))))
+    if "samples_per_second" in config:
+        facts.append((f"{noun(contents, 2)} a second", f"{config['samples_per_second']:,.0f}"))
+    if contents.evaluation and "seeds" in contents.evaluation.facts:
+        facts.append(("seeds", str(contents.evaluation.facts["seeds"])))
     return facts
 
 

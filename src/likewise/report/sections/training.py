@@ -10,10 +10,13 @@ from jaxtyping import Float, Int
 from likewise.report import figures
 from likewise.report.contents import Contents
 from likewise.report.figures import Figure
-from likewise.report.pictures import sample_html, sheet
 from likewise.report.pieces import Section, grid, noun
+from likewise.report.samples import sample_html
 
 MOST_STAGES = 8
+MOST_PAIRS = 8
+COLUMN_SIDE, SIDE = 144, 288
+"""Of the pictures of pairs, in pixels: in narrow columns, and beside words or players."""
 
 MEASURED = {  # what training logs beside loss and accuracy: heading, and how to read it
     "probe": (
@@ -62,28 +65,57 @@ MEASURED = {  # what training logs beside loss and accuracy: heading, and how to
         "Code entropy",
         "How evenly prototypes are used: 1 all alike, 0 one for all samples (collapsed).",
     ),
+    "perplexity": (
+        "Perplexity",
+        "Among how many equally likely ones the right token would be as hard to name: the exponential of the loss.",
+    ),
+    "by_frequency": (
+        "Loss by frequency",
+        "What naming tokens by how often they occur, whatever the text, would give: the loss must fall below it.",
+    ),
+    "code_perplexity": (
+        "Codes in use",
+        "How many codes are used in effect, over all codebooks: near one of each, they have collapsed.",
+    ),
     "rate": ("Learning rate", ""),
-    "images_per_second": ("Samples a second", "Over the whole training so far."),
+    "samples_per_second": ("Samples a second", "Over the whole training so far."),
 }
 
 
 def views(contents: Contents) -> Section | None:
-    """The pairs of views that training brings together."""
-    if contents.pairs is None:
+    """The pairs that training brings together."""
+    found = contents.pairs
+    if found is None or not len(found.first):
         return None
-    first, second = contents.pairs
-    pairs = sheet("pairs", np.concatenate([first, second]), side=144)
-    columns = [
-        f'<div class="pair">{sample_html(pairs, n, f"pair {n + 1}, first view")}'
-        f"{sample_html(pairs, n + len(first), f'pair {n + 1}, second view')}</div>"
-        for n in range(len(first))
+    pictured = found.first.only_pictures and found.second.only_pictures
+    if found.halves:
+        told = ["first half", "second half"]
+        words = "Pairs as training sees them: that their halves belong together is what the encoder learns from."
+    elif found.unchanged:
+        told = ["as it is"]
+        words = (
+            f"Some {noun(contents, 2)} as they are: no random views are made of them; what training hides or drops, "
+            "the method draws itself."
+        )
+    else:
+        told = ["first view", "second view"]
+        words = (
+            f"{'Each column shows' if pictured else 'Side by side,'} one {noun(contents, 1)} twice, changed at random "
+            "as in training: what the two have in common is what the encoder can rely on."
+        )
+    side = COLUMN_SIDE if pictured else SIDE
+    parts = [
+        (samples, samples.sheet(f"pairs-{number}", side=side), name)
+        for number, (samples, name) in enumerate(zip((found.first, found.second), told, strict=False))
     ]
-    body = (
-        f"<p>Each column shows one {noun(contents, 1)} twice, changed at random as in training: "
-        "what the two have in common is what the encoder can rely on.</p>"
-        f'<div class="pairs" style="--pairs:{len(first)}">{"".join(columns)}</div>'
-    )
-    return Section("What training sees", body, sheets=[pairs])
+    cells = [
+        "".join(f"<div>{sample_html(part, sheet, n, f'pair {n + 1}, {name}')}</div>" for part, sheet, name in parts)
+        for n in range(min(MOST_PAIRS, len(found.first)))
+    ]
+    columns = "".join(f'<div class="pair">{cell}</div>' for cell in cells)
+    kind = "pairs" if pictured else "pairs wide"
+    body = f'<p>{words}</p><div class="{kind}" style="--pairs:{len(cells)}">{columns}</div>'
+    return Section("What training sees", body, sheets=[sheet for _, sheet, _ in parts if sheet is not None])
 
 
 def training(contents: Contents) -> Section | None:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from likewise.report import figures
-from likewise.report.answer import typical_count, way_name
-from likewise.report.contents import Contents, Evaluation
+from likewise.report.answer import figure, sentence, typical_count, way_name
+from likewise.report.contents import Contents, Evaluation, Table, is_figure
 from likewise.report.figures import Choice, Figure
 from likewise.report.pieces import Section, buttons, code, folder, grid, key, labels_choice, noun, swatch
 
@@ -50,7 +50,7 @@ def curves(contents: Contents) -> Section | None:
     body = (
         "<p>Mean over seeds, by share of the supervised training; the band spans the seeds. The ways that fit a linear "
         f"model to fixed features do not count epochs: their steps are iterations of the solver.{measured}</p>"
-        f"{buttons(choice)}{key(ways)}{grid(plots, 'two')}"
+        f"{buttons(choice)}{key(ways, evaluation)}{grid(plots, 'two')}"
     )
     return Section("How each way learns", body, plots)
 
@@ -62,6 +62,8 @@ def results(contents: Contents) -> Section | None:
         missing = "Not measured yet. This compares the encoder with training from scratch:"
         command = f"likewise evaluate {folder(contents)} --train DATA --test DATA"
         return Section(TITLE, f"<p>{missing}</p>{code(command)}")
+    if not evaluation.ways:
+        return None
     facts = evaluation.facts
     sizes = facts.get("samples", {})
     test = f"{sizes['test']:,} {noun(contents, sizes['test'])} of " if "test" in sizes else ""
@@ -80,7 +82,7 @@ def results(contents: Contents) -> Section | None:
     if "all" in evaluation.counts and evaluation.samples_per_class:
         caption += f" “all” is about {evaluation.samples_per_class:,.0f} per class."
     chart = Figure("labels", caption, {"": figures.accuracy_by_labels(evaluation)}, height=400)
-    return Section(TITLE, f"{body}{key(evaluation.ways, narrow=True)}{chart.html()}", [chart])
+    return Section(TITLE, f"{body}{key(evaluation.ways, evaluation, narrow=True)}{chart.html()}", [chart])
 
 
 def _result_table(evaluation: Evaluation) -> str:
@@ -91,7 +93,7 @@ def _result_table(evaluation: Evaluation) -> str:
     }
     lines = []
     for way in evaluation.ways:
-        name = f"{swatch(way)} {escape(_sentence(way_name(way)))}"
+        name = f"{swatch(way)} {escape(_capital(way_name(way, evaluation)))}"
         cells = "".join(_result_cell(evaluation.summary(way, count), best[count]) for count in counts)
         lines.append(f'<tr><th scope="row">{name}</th>{cells}</tr>')
     for fact, name in (("majority", "Always the most frequent class"), ("chance", "Chance")):
@@ -116,6 +118,43 @@ def _result_cell(row: dict[str, Any] | None, best: float) -> str:
     return f"<td>{mean}{interval}</td>"
 
 
+def measures(contents: Contents) -> Section | None:
+    """Tables of what was measured without drawing labels."""
+    evaluation = contents.evaluation
+    if evaluation is None or not evaluation.tables:
+        return None
+    title = "Other measures" if evaluation.ways else TITLE
+    return Section(title, "".join(_table(table) for table in evaluation.tables))
+
+
+def _table(table: Table) -> str:
+    """Figures stand at the right; of shares, the best of rows that are compared is bold."""
+    lines = []
+    for row in table.rows:
+        names = "".join(f'<th scope="row">{escape(str(name))}</th>' for name in row[: table.names])
+        cells = "".join(_cell(table, row, column) for column in range(table.names, len(row)))
+        lines.append(f"<tr>{names}{cells}</tr>")
+    heads = [f"{name}, {unit}" if unit else name for name, unit in zip(table.head, table.units, strict=True)]
+    kinds = [' class="name"'] * table.names + [""] * (len(heads) - table.names)
+    head = "".join(f'<th scope="col"{kind}>{escape(name)}</th>' for kind, name in zip(kinds, heads, strict=True))
+    caption = f"<figcaption>{escape(sentence(table.caption))}</figcaption>" if table.caption else ""
+    return (
+        f"<figure><h3>{escape(_capital(table.title))}</h3>"
+        f'<div class="scroll" tabindex="0"><table class="results"><thead><tr>{head}</tr></thead>'
+        f"<tbody>{''.join(lines)}</tbody></table></div>{caption}</figure>"
+    )
+
+
+def _cell(table: Table, row: list[Any], column: int) -> str:
+    value, unit = row[column], table.units[column]
+    if not is_figure(value):
+        return f"<td>{escape('–' if value is None else str(value))}</td>"
+    text = figure(value, unit)
+    group = [other[column] for other in table.rows if other[: table.names - 1] == row[: table.names - 1]]
+    shares = [share for share in group if is_figure(share)] if unit == "%" else []
+    return f"<td><b>{text}</b></td>" if len(shares) > 1 and value == max(shares) else f"<td>{text}</td>"
+
+
 def mistakes(contents: Contents) -> Section | None:
     """Accuracy by class and the confusion matrix, of any way at any number of labels."""
     evaluation = contents.evaluation
@@ -134,7 +173,7 @@ def mistakes(contents: Contents) -> Section | None:
     }
     if not matrices:
         return None
-    options = [(way, way_name(way)) for way in dict.fromkeys(way for way, _ in matrices)]
+    options = [(way, way_name(way, evaluation)) for way in dict.fromkeys(way for way, _ in matrices)]
     measured = [count for count in counts if any((way, count) in matrices for way, _ in options)]
     by_way = Choice("mistakes-way", "Way", options, options[0][0])
     by_labels = labels_choice("mistakes-labels", measured, measured[-1])
@@ -172,5 +211,5 @@ def mistakes(contents: Contents) -> Section | None:
     return Section("Where it errs", body, plots)
 
 
-def _sentence(text: str) -> str:
+def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]

@@ -1,0 +1,31 @@
+"""Raw features of sound: how loud each pitch is on average, and how much that changes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from likewise.data.source import Source
+from likewise.evaluation.features import Featuriser
+from likewise.evaluation.inputs import Machine
+from likewise.views.mel import log_mel
+
+BANDS = 64
+
+
+def mel_statistics(waves: Float[Tensor, "n samples"], sample_rate: int) -> Float[Tensor, "n dim"]:
+    """Mean and standard deviation over time of each of 64 bands of the log-mel spectrogram: dim = 128."""
+    bands = log_mel(waves, sample_rate, BANDS)
+    return torch.cat([bands.mean(2), bands.std(2, correction=0)], dim=1)
+
+
+def mel_features(views: Any, machine: Machine) -> Featuriser:
+    """`mel_statistics` of plain views, which are waves of `views.sample_rate`: what an encoder gets to hear."""
+
+    def featurise(source: Source, indices: Int[Tensor, " n"]) -> Float[Tensor, "n dim"]:
+        return mel_statistics(views.plain(source.read(indices).to(machine.device)), views.sample_rate)
+
+    return featurise

@@ -1,0 +1,89 @@
+"""Classification without labels: the class whose name, in a sentence, is closest to the sample."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional as F
+
+from likewise.errors import UserError
+from likewise.evaluation.measures import class_accuracies, confusion_matrix
+from likewise.evaluation.tables import Table
+
+TEMPLATES = ("{}", "a picture of a {}", "a drawing of a {}")
+
+
+def prompts(name: str, templates: Sequence[str]) -> list[str]:
+    """A class's name, its underscores and hyphens read as spaces, in each template in the place of `{}`.
+
+    Raises:
+        UserError: for a template without a place for the name.
+    """
+    for template in templates:
+        if "{}" not in template:
+            raise UserError(
+                f"templates: {template!r} has no {{}} where the class name belongs; write 'a picture of a {{}}'"
+            )
+    words = " ".join(name.replace("_", " ").replace("-", " ").split())
+    return [template.replace("{}", words) for template in templates]
+
+
+def class_embeddings(
+    classes: Sequence[str],
+    embed: Callable[[list[str]], Float[Tensor, "prompts d"]],
+    templates: Sequence[str] = TEMPLATES,
+) -> Float[Tensor, "classes d"]:
+    """The mean of the unit embeddings of a class's prompts, for each class, of unit length (arXiv:2103.00020).
+
+    Args:
+        embed: texts -> embeddings; asked once for the prompts of all classes.
+
+    Raises:
+        UserError: for no template, or one without a place for the name.
+    """
+    if not templates:
+        raise UserError("templates: got none; give at least one, such as '{}'")
+    texts = [text for name in classes for text in prompts(name, templates)]
+    unit = F.normalize(embed(texts), dim=1).unflatten(0, (len(classes), len(templates)))
+    return F.normalize(unit.mean(1), dim=1)
+
+
+def zero_shot_classify(samples: Float[Tensor, "n d"], classes: Float[Tensor, "classes d"]) -> Int[Tensor, " n"]:
+    """The class most similar to each sample, by cosine similarity."""
+    return (samples @ F.normalize(classes, dim=1).T).argmax(1)
+
+
+def zero_shot_table(
+    predicted: Mapping[str, Int[Tensor, " n"]],
+    labels: Int[Tensor, " n"],
+    classes: Sequence[str],
+    templates: Sequence[str] = TEMPLATES,
+) -> Table:
+    """Accuracy of the classes that samples were given, beside chance and the most frequent class.
+
+    Args:
+        predicted: by what made the embeddings: the towers, untrained ones.
+        labels: positions in `classes`.
+    """
+    rows: list[list[str | float | None]] = []
+    for name, answers in predicted.items():
+        confusion = confusion_matrix(labels, answers, len(classes))
+        known = [share for share in class_accuracies(confusion) if share is not None]
+        rows.append([name, int(confusion.diagonal().sum()) / len(labels), sum(known) / len(known)])
+    present = torch.bincount(labels)
+    chance, one_of_them = 1 / len(classes), 1 / int((present > 0).sum())
+    return Table(
+        title="classification by class names alone",
+        caption=f"{len(labels):,} samples of {len(classes):,} classes, whose names were read as "
+        + ", ".join(f"“{template.replace('{}', '…')}”" for template in templates),
+        head=["by", "accuracy", "mean of classes"],
+        units=["", "%", "%"],
+        rows=[
+            *rows,
+            ["most frequent class", int(present.max()) / len(labels), one_of_them],
+            ["chance", chance, chance],
+        ],
+    )

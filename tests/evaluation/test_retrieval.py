@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import itertools
+import json
+from fractions import Fraction
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from likewise.evaluation import retrieval
+from likewise.evaluation.retrieval import (
+    chance_figures,
+    chance_recall,
+    mean_reciprocal_rank,
+    median_rank,
+    pair_groups,
+    ranks,
+    recall_at,
+    retrieval_table,
+)
+
+
+def naive_rank(query: Tensor, gallery: Tensor, group: int, groups: list[int]) -> int:
+    """Sort by cosine similarity, wrong before right where they tie; the place of the first right one."""
+
+    def cosine(item: Tensor) -> float:
+        return float((query @ item) / (query.norm() * item.norm()))
+
+    order = sorted(range(len(gallery)), key=lambda j: (-round(cosine(gallery[j]), 9), groups[j] == group))
+    return 1 + next(place for place, j in enumerate(order) if groups[j] == group)
+
+
+@st.composite
+def searches(draw: st.DrawFn) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Small whole coordinates, so that there are many ties, none of them near."""
+    n, m, kinds = draw(st.integers(1, 6)), draw(st.integers(1, 9)), draw(st.integers(1, 4))
+    gallery_groups = torch.tensor(draw(st.lists(st.integers(0, kinds), min_size=m, max_size=m)))
+    groups = torch.tensor(draw(st.lists(st.sampled_from(gallery_groups.tolist()), min_size=n, max_size=n)))
+    seed = draw(st.integers(0, 10_000))
+    generator = torch.Generator().manual_seed(seed)
+    points = torch.randint(1, 4, (n + m, 2), generator=generator).double()
+    return points[:n], points[n:], groups, gallery_groups
+
+
+@given(searches())
+@settings(max_examples=200, deadline=None)
+def test_ranks_are_those_of_sorting(search: tuple[Tensor, Tensor, Tensor, Tensor]) -> None:
+    queries, gallery, groups, gallery_groups = search
+    expected = [
+        naive_rank(query, gallery, group, gallery_groups.tolist())
+        for query, group in zip(queries, groups.tolist(), strict=True)
+    ]
+    assert ranks(*search).tolist() == expected
+
+
+def random_search(n: int = 23, m: int = 40) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    gallery_groups = torch.arange(m) % 13
+    groups = torch.randint(13, (n,), generator=generator)
+    return torch.randn(n, 5, generator=generator), torch.randn(m, 5, generator=generator), groups, gallery_groups
+
+
+def test_pieces_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = ranks(*random_search())
+    monkeypatch.setattr(retrieval, "HELD_SIMILARITIES", 130)
+    assert torch.equal(ranks(*random_search()), whole)
+
+
+def test_no_more_similarities_than_allowed_are_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retrieval, "HELD_SIMILARITIES", 130)
+    heights, normalize = [], retrieval.F.normalize
+    monkeypatch.setattr(retrieval.F, "normalize", lambda x, dim: heights.append(len(x)) or normalize(x, dim=dim))
+    ranks(*random_search())
+    assert heights == [40, *[3] * 7, 2]
+
+
+@pytest.mark.parametrize("value", [1.0, 0.0, float("nan")])
+def test_an_encoder_to_which_all_is_alike_finds_nothing(value: float) -> None:
+    alike = torch.full((6, 4), value)
+    assert ranks(alike, alike, torch.arange(6), torch.arange(6)).tolist() == [6] * 6
+
+
+def test_differences_that_float32_does_not_have_are_none() -> None:
+    gallery = torch.ones(100, 64) + 1e-7 * torch.randn(100, 64, generator=torch.Generator().manual_seed(0))
+    assert ranks(gallery, gallery, torch.arange(100), torch.arange(100)).tolist() == [100] * 100
+
+
+def test_a_query_without_an_answer_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"^groups: the gallery has no right answer to query 1$"):
+        ranks(torch.ones(2, 2), torch.ones(3, 2), torch.tensor([0, 7]), torch.tensor([0, 1, 2]))
+
+
+def test_figures_of_ranks() -> None:
+    some = torch.tensor([1, 2, 4, 11])
+    assert [recall_at(some, k) for k in (1, 2, 10, 11)] == [0.25, 0.5, 0.75, 1.0]
+    assert mean_reciprocal_rank(some) == pytest.approx((1 + 1 / 2 + 1 / 4 + 1 / 11) / 4)
+    assert median_rank(some) == 2
+    assert median_rank(torch.tensor([5, 1, 9])) == 5
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=6), st.data())
+@settings(max_examples=40, deadline=None)
+def test_chance_is_the_mean_over_all_orders(gallery: list[int], data: st.DataObject) -> None:
+    queries = data.draw(st.lists(st.sampled_from(gallery), min_size=1, max_size=3))
+    places = [
+        1 + next(i for i, item in enumerate(order) if item == query)
+        for query in queries
+        for order in itertools.permutations(gallery)
+    ]
+    groups = torch.tensor(queries), torch.tensor(gallery)
+
+    def share(k: int) -> Fraction:
+        return Fraction(sum(place <= k for place in places), len(places))
+
+    for k in (1, 2, 5, 50):
+        assert chance_recall(*groups, k) == pytest.approx(float(share(k)))
+    *_, reciprocal, median = chance_figures(*groups)
+    assert reciprocal == pytest.approx(float(sum(Fraction(1, place) for place in places) / len(places)))
+    assert median == next(k for k in range(1, 7) if share(k) >= Fraction(1, 2))
+
+
+def test_random_embeddings_are_worth_chance() -> None:
+    generator = torch.Generator().manual_seed(0)
+    groups = torch.arange(2000) // 2
+    found = ranks(*torch.randn(2, 2000, 8, generator=generator), groups, groups)
+    recalls = [recall_at(found, k) for k in (1, 5, 10)]
+    assert recalls == pytest.approx([chance_recall(groups, groups, k) for k in (1, 5, 10)], abs=0.006)
+    assert median_rank(found) == pytest.approx(chance_figures(groups, groups)[4], rel=0.1)
+
+
+def test_pairs_that_share_a_half_are_one_group() -> None:
+    # a-x, a-z and c-z are linked; "x" as a first half is another thing than as a second.
+    groups = pair_groups(["a", "b", "a", "c", "x"], ["x", "y", "z", "z", "w"])
+    assert groups.tolist() == [0, 1, 0, 0, 2]
+    assert pair_groups([b"1", b"2"], ["left", "right"]).tolist() == [0, 1]
+
+
+def test_the_table_asks_both_ways() -> None:
+    generator = torch.Generator().manual_seed(0)
+    first = torch.eye(4)
+    second = first[[0, 1, 3, 2]] + 0.01 * torch.randn(4, 4, generator=generator)
+    lopsided = torch.eye(5)[[0, 1, 2, 0]], torch.eye(5)[:4]
+    table = retrieval_table(
+        {"trained": (first, second), "lopsided": lopsided}, ("image", "text"), torch.tensor([0, 1, 2, 3])
+    )
+    assert [len(row) for row in table.rows] == [len(table.head)] * 6
+    assert len(table.units) == len(table.head)
+    rows = {(row[0], row[1]): row[2:] for row in table.rows}
+    forward, backward = "image → text", "text → image"
+    assert list(rows) == [(way, by) for way in (forward, backward) for by in ("trained", "lopsided", "chance")]
+    assert rows[forward, "trained"][:2] == [0.5, 1.0]
+    # The last picture is the first once more: it finds the first text, and the first text finds it as soon as its own.
+    assert rows[forward, "lopsided"][0] == 0.75
+    assert rows[backward, "lopsided"][0] == 0.5
+    assert rows[forward, "chance"] == rows[backward, "chance"] == [0.25, 1.0, 1.0, pytest.approx(25 / 48), 2.0]
+    assert "share" not in table.caption
+    assert json.loads(json.dumps(table.as_dict()))["rows"] == table.rows
+
+
+def test_the_table_takes_either_of_equal_answers_and_says_so() -> None:
+    groups = pair_groups(["p", "q", "r"], ["star", "star", "moon"])
+    swapped = torch.eye(3)[[1, 0, 2]]
+    table = retrieval_table({"trained": (torch.eye(3), swapped)}, ("image", "text"), groups)
+    assert table.rows[0][2] == table.rows[2][2] == 1.0
+    assert table.rows[1][2] == pytest.approx((2 / 3 + 2 / 3 + 1 / 3) / 3)
+    assert table.caption.endswith("2 of them share a half with another, and either answer is right")
