@@ -19,7 +19,7 @@ from likewise.data import captions, images
 from likewise.data.batches import Parts
 from likewise.data.pairs import PairSource, halves_of, open_source, scores_of
 from likewise.data.reading import Reading
-from likewise.data.source import Joined, Request, Subset
+from likewise.data.source import Joined, Request, Subset, hold_out
 from likewise.data.text import documents_of
 from likewise.data.tokens import train_tokenizer
 from likewise.errors import UserError
@@ -462,3 +462,15 @@ def test_lists_that_go_together(folder: Path) -> None:
     assert [texts(opened((["a", "b"], ["c", "d"], ["e", "f"])), half) for half in range(3)][2] == ["e", "f"]
     with pytest.raises(UserError, match=r"^the lists of pairs must be equally long, got 3 and 2$"):
         opened((paths, ["two", "one"]))
+
+
+def test_what_a_test_asks_for_was_not_seen_in_training() -> None:
+    """A caption, or a picture, of several pairs is held out with all of them."""
+    words = [f"thing {i % 30}" for i in range(120)]
+    others = [f"a longer word for thing {i % 40}" for i in range(120)]
+    pairs = open_source(Request((words, others), reading=Reading(modality="pair")))
+    assert pairs is not None
+    assert len(pairs.groups.unique()) == 10  # 30 and 40 share their tens
+    held_in, held_out = hold_out(pairs)
+    assert 12 <= len(held_out) <= 36
+    assert not {words[i] for i in held_in.indices} & {words[i] for i in held_out.indices}

@@ -87,6 +87,17 @@ def test_padding_changes_nothing(family: str, pooling: str) -> None:
     torch.testing.assert_close(states[1, :6], encoder.states(texts(*lengths)[1:2, :6])[0], rtol=1e-10, atol=1e-12)
 
 
+def test_columns_that_are_padding_everywhere_are_not_read() -> None:
+    encoder, widths = small("bert"), []
+    hook = encoder.body.register_forward_pre_hook(
+        lambda _, __, given: widths.append(given["input_ids"].shape[1]), with_kwargs=True
+    )
+    encoder(texts(1, 4, width=12))
+    encoder(torch.zeros(2, 5, dtype=torch.long))
+    hook.remove()
+    assert widths == [6, 1]
+
+
 def test_poolings_take_what_they_say() -> None:
     ids = texts(1, 4, 8)
     for pooling, expected in {

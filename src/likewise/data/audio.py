@@ -34,7 +34,6 @@ from likewise.data.files import (
 from likewise.data.pictures import reason
 from likewise.data.reading import Reading
 from likewise.data.source import Request
-from likewise.data.text import LABELS
 from likewise.errors import UserError, needs
 
 ACCEPTS = (
@@ -393,7 +392,7 @@ def _open_table(request: Request) -> AudioSource | None:
         )
     if request.split is not None:
         raise UserError(f"{path} is one file and has no split {request.split!r}")
-    label, notes = _label_column(there, reading, path)
+    label, notes = tables.label_column(there, reading, where=path)
     if len(there) > 1:
         said = f"labels are column {label!r}" if label else "without labels"
         notes.append(f"recordings are column {column!r}, {said}")
@@ -424,16 +423,6 @@ def _open_table(request: Request) -> AudioSource | None:
         sample_rate=reading.sample_rate,
         notes=notes,
     )
-
-
-def _label_column(there: list[str], reading: Reading, path: Path) -> tuple[str | None, list[str]]:
-    """The column that labels are in, None without any, and what to say about it."""
-    if reading.label_column is not None:
-        return tables.column_named(reading.label_column, there, where=path, option="label_column"), []
-    usual = tables.usual_columns(there, LABELS)
-    if len(usual) > 1:
-        return None, [f"no labels are taken: {' or '.join(usual)} could be, say which with label_column"]
-    return (usual[0] if usual else None), []
 
 
 def _mostly(column: Any, suffixes: tuple[str, ...]) -> bool:

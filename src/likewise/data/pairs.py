@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +13,8 @@ import numpy as np
 import pyarrow as pa
 import torch
 from jaxtyping import Float, Int
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from likewise.data import audio, images, tables, text
@@ -102,6 +104,11 @@ class PairSource:
     def read(self, indices: Int[Tensor, " n"]) -> Parts:
         return Parts(tuple(half.read(indices) for half in self.halves))
 
+    @cached_property
+    def groups(self) -> Int[Tensor, " len"]:
+        """A number for each sample, the same for those that share a part: no part shall be on both sides of a test."""
+        return linked(*(_identities(half) for half in self.halves))
+
     def labels(self) -> Int[Tensor, " len"]:
         if isinstance(self._labels, str):
             raise UserError(f"{self.name} has no labels: {self._labels}")
@@ -119,6 +126,25 @@ class PairSource:
             scores=self.scores,
             notes=self.notes,
         )
+
+
+def linked(*parts: Sequence[Hashable]) -> Int[Tensor, " n"]:
+    """A number for each sample, the same for samples of which a part is equal, if only through others."""
+    numbers: dict[tuple[int, Hashable], int] = {}
+    columns = [
+        np.array([numbers.setdefault((side, part), len(numbers)) for part in column])
+        for side, column in enumerate(parts)
+    ]
+    shape = (len(numbers), len(numbers))
+    links = sum(coo_array((np.ones(len(one)), (columns[0], one)), shape=shape) for one in columns)
+    return torch.from_numpy(connected_components(links, directed=False)[1][columns[0]].astype(np.int64))
+
+
+def _identities(half: Source) -> Sequence[Hashable]:
+    """Something for each sample of a part that equal ones share: what a text says, which file a picture is."""
+    if half.modality == "text":
+        return text.documents_of(half)
+    return half.indices.tolist() if isinstance(half, Subset) else range(len(half))
 
 
 def halves_of(source: Any) -> list[Source]:
@@ -317,7 +343,7 @@ def _table(request: Request) -> PairSource | None:
     if reading.modality is None and not set(reading.columns or ()) <= set(there):
         return None  # columns of other data: this is of another kind
     score = next(iter(tables.usual_columns(there, SCORES)), None)
-    label, notes = _label(there, reading, path)
+    label, notes = tables.label_column(there, reading, where=path, taken=reading.columns or ())
     names = _paired_columns([name for name in there if name not in (score, label)], there, reading, path)
     score, label = (None if name in names else name for name in (score, label))
     columns = [column_of(name, tables.Texts(tables.text_of(table, name, where=path)), where=path) for name in names]
@@ -333,16 +359,6 @@ def _table(request: Request) -> PairSource | None:
         notes=notes,
     )
     return paired(rows, request)
-
-
-def _label(there: list[str], reading: Reading, path: Path) -> tuple[str | None, list[str]]:
-    """The column of labels, None without any, and what to say about it."""
-    if reading.label_column is not None:
-        return tables.column_named(reading.label_column, there, where=path, option="label_column"), []
-    usual = [name for name in tables.usual_columns(there, text.LABELS) if name not in (reading.columns or ())]
-    if len(usual) > 1:
-        return None, [f"no labels are taken: {' or '.join(usual)} could be, say which with label_column"]
-    return (usual[0] if usual else None), []
 
 
 def _paired_columns(candidates: list[str], there: list[str], reading: Reading, path: Path) -> list[str]:

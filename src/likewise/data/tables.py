@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -20,9 +20,11 @@ import pyarrow.parquet
 from jaxtyping import Int
 
 from likewise.data.cache import cached, digest
+from likewise.data.reading import Reading
 from likewise.errors import UserError, nearest
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
+LABELS = ("label", "labels", "class", "category", "section", "topic", "target", "genre", "sentiment")
 # Files of so many bytes are not held in memory: their rows are written to the cache once and mapped from there.
 LARGE = 64 << 20
 # A row must fit into a block of so many bytes.
@@ -106,6 +108,21 @@ def usual_columns(columns: Iterable[str], usual: Sequence[str]) -> list[str]:
     """Those of `columns` that have one of the usual names, in any case of letters, the most usual first."""
     found = [name for name in columns if name.lower() in usual]
     return sorted(found, key=lambda name: usual.index(name.lower()))
+
+
+def label_column(
+    columns: list[str], reading: Reading, *, where: object, taken: Collection[str | None] = ()
+) -> tuple[str | None, list[str]]:
+    """The column that labels are in, None without any, and what to say about it.
+
+    It is `reading.label_column`, or the only one with a usual name that is not `taken` by something else.
+    """
+    if reading.label_column is not None:
+        return column_named(reading.label_column, columns, where=where, option="label_column"), []
+    usual = [name for name in usual_columns(columns, LABELS) if name not in taken]
+    if len(usual) > 1:
+        return None, [f"no labels are taken: {' or '.join(usual)} could be, say which with label_column"]
+    return (usual[0] if usual else None), []
 
 
 def text_of(table: pa.Table, name: str, *, where: object) -> pa.ChunkedArray:

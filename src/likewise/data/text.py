@@ -33,7 +33,6 @@ ACCEPTS = (
 )
 SUFFIXES = (".txt",)
 TEXT = ("text", "document", "sentence", "description", "content", "body", "abstract", "review", "title")
-LABELS = ("label", "labels", "class", "category", "section", "topic", "target", "genre", "sentiment")
 TOKENS = 128
 # Part of every cache key: raise it when the same file would become another text.
 READER = 1
@@ -342,7 +341,9 @@ def _table(
     """
     reading = request.reading
     columns = table.column_names
-    label, notes = (labels[0], []) if labels else _label_column(columns, reading, where)
+    label, notes = (
+        (labels[0], []) if labels else tables.label_column(columns, reading, where=where, taken=(reading.text_column,))
+    )
     possible = [column for column in texts if column != label]
     if not possible and reading.label_column is None:
         possible = texts  # a single column is the text, whatever its name
@@ -363,16 +364,6 @@ def _table(
     return TextSource(
         Texts(column, kept), name=name, ids=ids, labels=give, notes=[*notes, *told], progress=request.progress
     )
-
-
-def _label_column(columns: list[str], reading: Reading, where: object) -> tuple[str | None, list[str]]:
-    """The column that labels are in, None without any, and what to say about it."""
-    if reading.label_column is not None:
-        return tables.column_named(reading.label_column, columns, where=where, option="label_column"), []
-    usual = [name for name in tables.usual_columns(columns, LABELS) if name != reading.text_column]
-    if len(usual) > 1:
-        return None, [f"no labels are taken: {' or '.join(usual)} could be, say which with label_column"]
-    return (usual[0] if usual else None), []
 
 
 def _text_column(columns: list[str], texts: list[str], reading: Reading, where: object) -> str:

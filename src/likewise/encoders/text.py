@@ -74,11 +74,13 @@ class TextEncoder(nn.Module):
         return self.body(input_ids=ids, attention_mask=mask).last_hidden_state
 
     def forward(self, ids: Int[Tensor, "n t"]) -> Float[Tensor, "n dim"]:
+        real = ids != self.pad
+        lengths = real.sum(1).clamp(min=1)
+        longest = int(lengths.max()) if len(ids) else 1
+        ids, real = ids[:, :longest], real[:, :longest]  # views that lose tokens may be padding at the end of all
         states = self.states(ids)
         if self.pooling == "cls":
             return states[:, 0]
-        real = ids != self.pad
-        lengths = real.sum(1).clamp(min=1)
         if self.pooling == "last":
             return states[torch.arange(len(ids), device=ids.device), lengths - 1]
         return (states * real[..., None]).sum(1) / lengths[:, None]

@@ -78,7 +78,7 @@ def chance_unanswered(groups: Int[Tensor, " n"], gallery_groups: Int[Tensor, " m
     right, queries = sizes[torch.searchsorted(of_group, groups)].unique(return_counts=True)
     left = np.arange(len(gallery_groups), 0, -1)  # items not seen yet, at each place
     unanswered = np.zeros(len(left) + 1)
-    for r, share in zip(right.tolist(), (queries / len(groups)).tolist(), strict=True):
+    for r, share in zip(right.tolist(), (queries.double() / len(groups)).tolist(), strict=True):
         wrong = (left - r).clip(0) / left
         unanswered += share * np.concatenate([[1.0], wrong.cumprod()])
     return unanswered
