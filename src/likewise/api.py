@@ -283,7 +283,7 @@ def study(
     Returns:
         The evaluation, or the run where there are no labels.
     """
-    from likewise.data import splits
+    from likewise.data import pairs_or_halves, splits
     from likewise.evaluating import label_counts
 
     training = training_options(training)
@@ -299,14 +299,15 @@ def study(
     train = parts.get("train") if train is None else train
     test = parts.get("test") if test is None else test
     if train is not None and test is not None:  # a mistake in these shall not wait for the end of the training
-        teaching, judging = _judging(train, test, [reading.with_(**_shape(recipe))] * 2, root, progress)
+        readings = [pairs_or_halves(reading.with_(**_shape(recipe)), part) for part in (train, test)]
+        teaching, judging = _judging(train, test, readings, root, progress)
         if teaching is not None and teaching.modality != "pair" and teaching.classes:
             label_counts(teaching, judging, labels_per_class, seeds)
     try:
         run = pretrain(parts.get("pretrain", data), root=root, resume=resume, progress=progress, **training)
         if test is None:
             tell(f"{run.config['source']['name']} has no labels to evaluate with: name some with --train and --test")
-            report(run)
+            tell(f"the page: {report(run)}", show=progress)
             return run
         evaluation = evaluate(
             run,
@@ -642,6 +643,11 @@ def _own_splits(run: Run) -> tuple[Any, Any]:
     if not is_name(data) and not Path(base).exists():
         raise UserError(f"the data of {run.path} is no longer at {base}: name labelled data with --train and --test")
     parts = splits(base, run.reading)
+    if not parts:
+        raise UserError(
+            f"the encoder has learned from all of {name}, of which nothing can be held out: name data that it has not "
+            "seen with --test, and with --train if labels are to be drawn"
+        )
     if data not in (parts.get("pretrain"), parts.get("train")) or not {"train", "test"} <= set(parts):
         raise UserError(
             f"the encoder has learned from all of {name}: name labelled data that it has not seen with --train and "
@@ -709,16 +715,14 @@ def _said(
 
 
 def _reading(run: Run, asked: Reading, data: Any) -> Reading:
-    """How data is read to be taken by a run: as its own was, but for what is asked for now.
-
-    A folder may hold anything that some part of the encoder takes; a file is what the run's own was.
-    """
+    """How data is read to be taken by a run: as its own was, but for what is asked for now."""
     import dataclasses
 
-    from likewise.data import is_folder
+    from likewise.data import pairs_or_halves
+    from likewise.data.reading import MODALITIES
 
-    own = None if is_folder(data) else run.config["reading"]["modality"]
-    return dataclasses.replace(run.reading, modality=own).with_(**{name: getattr(asked, name) for name in READ})
+    own = dataclasses.replace(run.reading, modality=run.modality if run.modality in MODALITIES else None)
+    return pairs_or_halves(own, data).with_(**{name: getattr(asked, name) for name in READ})
 
 
 def _check_modality(method: str, source: Source) -> None:

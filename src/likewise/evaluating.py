@@ -57,11 +57,17 @@ def evaluate_on(
     Raises:
         UserError: when nothing can be measured: no labels, and nothing that the samples say without them.
     """
+    if train is not None and train.modality not in (test.modality, "pair"):
+        raise UserError(
+            f"train and test must hold the same kind of samples: {train.name} is {train.modality}, {test.name} is "
+            f"{test.modality}"
+        )
     encoder, views = tower_of(judged.encoder, judged.views, test.modality)
     machine = Machine(torch.device(device_name()), autocast=autocast, channels_last=True)
     known = test.modality in MODALITIES and judged.modality in MODALITIES
     result: dict[str, Any] = {"test": test.name, "samples": {"test": len(test)}}
-    single = test.modality != "pair"  # the label of a pair says nothing about either half
+    # The label of a pair says nothing about either half.
+    single = test.modality != "pair" and (train is None or train.modality != "pair")
     labelled = single and train is not None and bool(train.classes) and bool(test.classes)
     with progress_bar(show=progress) as say:
         if labelled:

@@ -15,7 +15,7 @@ from torch import nn
 
 from likewise import __version__
 from likewise.atomic import disk_trouble, write_atomically, write_json, write_text
-from likewise.data import open_source
+from likewise.data import open_source, pairs_or_halves
 from likewise.data.loader import order
 from likewise.encoders import adopt
 from likewise.errors import Interrupted, UserError
@@ -113,7 +113,7 @@ def pretrain_encoder(
         accuracy = None
         if probe is not None:
             like = reading if own["views"] else reading.with_(**modality_of(source.modality).reading(learner.views))
-            labelled = open_source(probe, root=root, reading=like, progress=progress)
+            labelled = open_source(probe, root=root, reading=pairs_or_halves(like, probe), progress=progress)
             accuracy, chance["probe"] = neighbours_probe(labelled, learner.views)
         run = _resumed(folder, config, hardware) if resume or helper else None
         begun = run is None
@@ -266,15 +266,15 @@ def _describe(run: Run, chance: dict[str, float], source: Source, plan: Recipe) 
 
 def save_gallery(run: Run, encoder: nn.Module, source: Source, views: Views, *, labelled: bool) -> None:
     """Keep samples with their embeddings in the run, for its map and its neighbours."""
-    encoder, views = tower_of(encoder, views, source.modality)
+    tower, its_views = tower_of(encoder, views, source.modality)
     indices = torch.linspace(0, len(source) - 1, min(GALLERY, len(source))).round().long()
-    vectors = encode(encoder.cpu(), views, source, indices, machine=Machine(torch.device("cpu")))
+    vectors = encode(tower.cpu(), its_views, source, indices, machine=Machine(torch.device("cpu")))
     ids = source.ids
     arrays: dict[str, Any] = {
         "embeddings": vectors.numpy(),
         "ids": np.array([ids[i] for i in indices.tolist()]),
     }
-    arrays |= gallery_arrays(views, (source.read(part) for part in indices.split(256)))
+    arrays |= gallery_arrays(views if source.modality == "pair" else its_views, (source.read(part) for part in indices.split(256)))
     if labelled:
         arrays |= {"labels": source.labels()[indices].numpy(), "classes": np.array(source.classes)}
     write_atomically(run.path / "gallery.npz", lambda file: np.savez(file, **arrays))

@@ -117,7 +117,9 @@ class Run:
             raise UserError(f"{self.path} holds the weights of your own module: build it and pass it as encoder=")
         from likewise.modalities import modality_of
 
-        return modality_of(self.modality).encoder(**config)
+        parts = (self.config["views"] or {}).get("parts", [])
+        alone = parts and "encoders" not in config  # one encoder for all parts of a sample
+        return modality_of(parts[0]["modality"] if alone else self.modality).encoder(**config)
 
     @property
     def encoder(self) -> nn.Module:

@@ -47,3 +47,15 @@ def test_noisy_classes_ask_for_more_neighbours():
     assert choose_k(clean, labels, 3) == 1
     noisy, labels = clusters(300, 0, spread=0.7)
     assert choose_k(noisy, labels, 3) >= 5
+
+
+def test_sparse_samples_have_the_neighbours_of_dense_ones():
+    generator = torch.Generator().manual_seed(0)
+    samples, queries = torch.randn(30, 12, generator=generator).relu(), torch.randn(9, 12, generator=generator).relu()
+    samples[4] = 0
+    expected = nearest_neighbours(queries, samples, 5)
+    found = nearest_neighbours(queries.to_sparse(), samples.to_sparse(), 5, batch=4)
+    torch.testing.assert_close(found[0], expected[0])
+    assert torch.equal(found[1], expected[1])
+    labels = torch.arange(30) % 3
+    assert choose_k(samples.to_sparse(), labels, 3) == choose_k(samples, labels, 3)

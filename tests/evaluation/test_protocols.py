@@ -8,6 +8,7 @@ from evaluation_inputs import Labelled, PixelViews, SmallCNN, Telltale, dense, d
 
 from likewise.errors import UserError
 from likewise.evaluation import DEFAULT_WAYS, WAYS, bench, evaluate_encoder
+from likewise.evaluation.features import Baseline
 
 
 def evaluate(encoder=None, train=None, test=None, **options):
@@ -150,11 +151,13 @@ def test_the_head_on_all_labels_is_fitted_once(monkeypatch):
 
 
 def test_raw_features_can_be_given():
-    def first_pixel(batch):
-        return torch.nn.functional.one_hot((batch[:, 0, 0, 0] // 20).long(), 10).float()
+    def first_pixel(source, indices):
+        return torch.nn.functional.one_hot((source.read(indices)[:, 0, 0, 0] // 20).long(), 10).float()
 
-    for row in evaluate(ways=("raw-knn", "raw-logistic"), raw=first_pixel, labels_per_class=[1])["summary"]:
-        assert row["mean"] == 1
+    raw = Baseline("the first pixel", first_pixel)
+    result = evaluate(ways=("raw-knn", "raw-logistic"), raw=raw, labels_per_class=[1])
+    assert result["raw"] == "the first pixel"
+    assert [row["mean"] for row in result["summary"]] == [1, 1]
 
 
 def test_progress_ends_where_it_said():

@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from likewise.data.source import linked
 from likewise.evaluation import retrieval
 from likewise.evaluation.retrieval import (
     chance_figures,
     chance_recall,
     mean_reciprocal_rank,
     median_rank,
-    pair_groups,
     ranks,
     recall_at,
     retrieval_table,
@@ -63,6 +63,12 @@ def random_search(n: int = 23, m: int = 40) -> tuple[Tensor, Tensor, Tensor, Ten
     return torch.randn(n, 5, generator=generator), torch.randn(m, 5, generator=generator), groups, gallery_groups
 
 
+def test_sparse_embeddings_have_the_ranks_of_dense_ones() -> None:
+    queries, gallery, *groups = random_search()
+    expected = ranks(queries.relu(), gallery.relu(), *groups)
+    assert torch.equal(ranks(queries.relu().to_sparse(), gallery.relu().to_sparse(), *groups), expected)
+
+
 def test_pieces_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = ranks(*random_search())
     monkeypatch.setattr(retrieval, "HELD_SIMILARITIES", 130)
@@ -71,10 +77,12 @@ def test_pieces_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_no_more_similarities_than_allowed_are_held(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retrieval, "HELD_SIMILARITIES", 130)
-    heights, normalize = [], retrieval.F.normalize
-    monkeypatch.setattr(retrieval.F, "normalize", lambda x, dim: heights.append(len(x)) or normalize(x, dim=dim))
+    heights, parts = [], retrieval.cosine_similarities
+    monkeypatch.setattr(
+        retrieval, "cosine_similarities", lambda *a: (heights.append(len(p[1])) or p for p in parts(*a))
+    )
     ranks(*random_search())
-    assert heights == [40, *[3] * 7, 2]
+    assert heights == [*[3] * 7, 2]
 
 
 @pytest.mark.parametrize("value", [1.0, 0.0, float("nan")])
@@ -133,9 +141,9 @@ def test_random_embeddings_are_worth_chance() -> None:
 
 def test_pairs_that_share_a_half_are_one_group() -> None:
     # a-x, a-z and c-z are linked; "x" as a first half is another thing than as a second.
-    groups = pair_groups(["a", "b", "a", "c", "x"], ["x", "y", "z", "z", "w"])
+    groups = linked(["a", "b", "a", "c", "x"], ["x", "y", "z", "z", "w"])
     assert groups.tolist() == [0, 1, 0, 0, 2]
-    assert pair_groups([b"1", b"2"], ["left", "right"]).tolist() == [0, 1]
+    assert linked([b"1", b"2"], ["left", "right"]).tolist() == [0, 1]
 
 
 def test_the_table_asks_both_ways() -> None:
@@ -161,7 +169,7 @@ def test_the_table_asks_both_ways() -> None:
 
 
 def test_the_table_takes_either_of_equal_answers_and_says_so() -> None:
-    groups = pair_groups(["p", "q", "r"], ["star", "star", "moon"])
+    groups = linked(["p", "q", "r"], ["star", "star", "moon"])
     swapped = torch.eye(3)[[1, 0, 2]]
     table = retrieval_table({"trained": (torch.eye(3), swapped)}, ("image", "text"), groups)
     assert table.rows[0][2] == table.rows[2][2] == 1.0

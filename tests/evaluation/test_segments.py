@@ -93,7 +93,7 @@ def test_an_encoder_hears_crops_and_nothing_of_their_recordings_length() -> None
 
 def test_short_recordings_are_left_out_and_equal_ends_answer_for_each_other() -> None:
     silent = [torch.cat([torch.zeros(2000, dtype=torch.int16), tone(hertz, 0.6)]) for hertz in (300, 900)]
-    source = Recordings([*tones().waves, *silent, tone(400, 0.2)])
+    source = Recordings([*tones().waves, *silent, tone(400, 0.7)])
     table = segment_table(source, source.lengths, {}, sample_rate=RATE, seconds=0.5)
     assert table.caption == (
         "first and last 0.5 s of 11 recordings; 2 of them share a half with another, and either answer is right; "

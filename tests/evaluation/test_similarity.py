@@ -34,6 +34,7 @@ def test_cosines_are_of_each_pair() -> None:
     first, second = torch.randn(2, 6, 4, generator=torch.Generator().manual_seed(0))
     expected = [float(a @ b / a.norm() / b.norm()) for a, b in zip(first, second, strict=True)]
     assert cosines(first, second).tolist() == pytest.approx(expected, abs=1e-6)
+    assert cosines(first.to_sparse(), second.to_sparse()).tolist() == pytest.approx(expected, abs=1e-6)
 
 
 def test_the_table_has_a_row_for_each_way() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from likewise.errors import UserError
 from likewise.training.recipe import Recipe, load_recipe, parse_recipe, recipe_names
+from small_data import training_data
 
 
 def test_the_published_recipe() -> None:
@@ -18,11 +19,19 @@ def test_the_published_recipe() -> None:
 
 @pytest.mark.parametrize("name", recipe_names())
 def test_every_recipe_that_comes_with_the_package_builds_its_method(name: str) -> None:
+    from likewise.data import open_source
     from likewise.encoders import image_encoder
-    from likewise.methods import build_method
+    from likewise.methods import build_method, method_class
+    from likewise.modalities import prepare
 
     recipe = load_recipe(name)
-    encoder = image_encoder("vit_tiny" if "vit" in recipe.encoder else "resnet8", channels=1, size=8)
+    if method_class(recipe.method).modality in ("any", "image"):
+        encoder = image_encoder("vit_tiny" if "vit" in recipe.encoder else "resnet8", channels=1, size=8)
+    else:
+        data, shape = training_data(recipe.method)
+        how = {"sample_rate": shape["sample_rate"], "modality": "audio"} if "sample_rate" in shape else {}
+        recipe = recipe.with_(**shape)
+        encoder = prepare(open_source(data, **how), recipe, accelerated=False).build()
     assert build_method(recipe.method, encoder, recipe.options).encoder is encoder
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import os
 from pathlib import Path
@@ -78,9 +79,23 @@ def is_name(data: Any) -> bool:
     return isinstance(data, str) and data.lower().partition(":")[0] in SETS
 
 
-def is_folder(data: Any) -> bool:
-    """Whether `data`, with or without a split, is the path of a folder."""
-    return _is_folder(_resolve(data)[0])
+def pairs_or_halves(reading: Reading, data: Any) -> Reading:
+    """How to read `data` where pairs are read, but a folder without captions may hold one half of pairs."""
+    folder, split = _resolve(data)
+    if reading.modality != "pair" or not _is_folder(folder):
+        return reading
+    part = folder if split is None or not (folder / split).is_dir() else folder / split
+    return reading if _has_captions(part) else dataclasses.replace(reading, modality=None)
+
+
+def _has_captions(folder: Path) -> bool:
+    """Whether a folder has images or recordings with captions of the same name, or WebDataset shards."""
+    from likewise.data import audio, images
+    from likewise.data.files import scan
+
+    captions, media = (scan(folder, endings)[0] for endings in ((".txt",), (*images.SUFFIXES, *audio.SUFFIXES)))
+    described = {Path(file.id).with_suffix("") for file in captions}
+    return any(folder.glob("*.tar")) or any(Path(file.id).with_suffix("") in described for file in media)
 
 
 def splits(data: Any, reading: Reading | None = None) -> dict[str, Any]:
@@ -200,6 +215,8 @@ def _refusal(data: Any, found: Any, accepted: list[str], reading: Reading) -> st
     from likewise.data import named
 
     possible = f"possible are {'; '.join(accepted)}"
+    if isinstance(found, str):
+        return f"{data} holds images, where {reading.modality} samples are asked for; {possible}"
     if not isinstance(found, Path):
         return f"cannot read samples from a {type(data).__name__}; {possible}"
     if not found.exists():

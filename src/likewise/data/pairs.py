@@ -13,8 +13,6 @@ import numpy as np
 import pyarrow as pa
 import torch
 from jaxtyping import Float, Int
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from likewise.data import audio, images, tables, text
@@ -23,7 +21,7 @@ from likewise.data.captions import beside, unpacked
 from likewise.data.files import File, by_name, by_subfolder, folder_of, printable, scan
 from likewise.data.pictures import reason
 from likewise.data.reading import Reading
-from likewise.data.source import ChosenIds, Indices, Joined, Request, Source, Subset, fitted
+from likewise.data.source import ChosenIds, Indices, Joined, Request, Source, Subset, fitted, linked
 from likewise.errors import UserError
 
 ACCEPTS = (
@@ -126,18 +124,6 @@ class PairSource:
             scores=self.scores,
             notes=self.notes,
         )
-
-
-def linked(*parts: Sequence[Hashable]) -> Int[Tensor, " n"]:
-    """A number for each sample, the same for samples of which a part is equal, if only through others."""
-    numbers: dict[tuple[int, Hashable], int] = {}
-    columns = [
-        np.array([numbers.setdefault((side, part), len(numbers)) for part in column])
-        for side, column in enumerate(parts)
-    ]
-    shape = (len(numbers), len(numbers))
-    links = sum(coo_array((np.ones(len(one)), (columns[0], one)), shape=shape) for one in columns)
-    return torch.from_numpy(connected_components(links, directed=False)[1][columns[0]].astype(np.int64))
 
 
 def _identities(half: Source) -> Sequence[Hashable]:

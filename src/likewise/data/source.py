@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Any, NamedTuple, Protocol, overload, runtime_checkable
 
 import numpy as np
 import torch
 from jaxtyping import Int, UInt8
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from likewise.data.pictures import fit
@@ -234,6 +236,22 @@ def tests_itself(source: Any) -> bool:
     while isinstance(source, Subset):
         source = source.source
     return getattr(source, "tests_itself", False)
+
+
+def linked(*parts: Sequence[Hashable]) -> Int[Tensor, " n"]:
+    """A number for each sample, the same for samples of which a part is equal, if only through others.
+
+    Of two equal pictures with captions of their own, either caption is right for either picture. Parts are compared as
+    they are: give texts, and digests of what is no text.
+    """
+    numbers: dict[tuple[int, Hashable], int] = {}
+    columns = [
+        np.array([numbers.setdefault((side, part), len(numbers)) for part in column])
+        for side, column in enumerate(parts)
+    ]
+    shape = (len(numbers), len(numbers))
+    links = sum(coo_array((np.ones(len(one)), (columns[0], one)), shape=shape) for one in columns)
+    return torch.from_numpy(connected_components(links, directed=False)[1][columns[0]].astype(np.int64))
 
 
 def hold_out(source: Source) -> tuple[Subset, Subset]:

@@ -18,10 +18,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from likewise.data.source import Source
-from likewise.evaluation.features import Baseline, FeatureTable, Featuriser, encoder_features
+from likewise.evaluation.features import Baseline, FeatureTable, Featuriser, encoder_features, rows
 from likewise.evaluation.inputs import EvaluationViews, LabelCount, Machine, Progress
 from likewise.evaluation.knn import choose_k, knn_classify
-from likewise.evaluation.linear import ITERATIONS, choose_variance, fit_linear
+from likewise.evaluation.linear import ITERATIONS, apply, choose_variance, fit_linear
 from likewise.evaluation.measures import class_accuracies, confusion_matrix, entries
 from likewise.evaluation.supervised import (
     FINE_TUNED_PART,
@@ -189,8 +189,8 @@ class Bench:
     def regression(self, table: FeatureTable, seed: int, count: LabelCount) -> tuple[nn.Linear, Outcome]:
         """Logistic regression on features, its regularisation cross-validated on the drawn labels."""
         drawn = self.draws[seed, count]
-        labels, features = self.train_labels[drawn], table.standardise(table.train(drawn))
-        test = table.standardise(table.test)
+        labels, (features, test) = self.train_labels[drawn], table.drawn(drawn)
+        shown, asked = rows(features, torch.arange(min(CURVE_SAMPLES, len(labels)))), rows(test, self.curve_test)
         curve: list[dict[str, float]] = []
 
         def watch(iteration: int, head: nn.Linear) -> None:
@@ -198,8 +198,8 @@ class Bench:
                 curve.append(
                     curve_point(
                         float(iteration),
-                        (head(features[:CURVE_SAMPLES]), labels[:CURVE_SAMPLES]),
-                        (head(test[self.curve_test]), self.test_labels[self.curve_test]),
+                        (apply(head, shown), labels[:CURVE_SAMPLES]),
+                        (apply(head, asked), self.test_labels[self.curve_test]),
                     )
                 )
 
@@ -212,7 +212,7 @@ class Bench:
             watch=watch,
         )
         with torch.inference_mode():
-            return head, self.outcome(head(test), curve)
+            return head, self.outcome(apply(head, test), curve)
 
     def neighbours(self, table: FeatureTable, seed: int, count: LabelCount) -> Outcome:
         """Nearest neighbours among the drawn samples, their number chosen by leaving one of these out."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import chain
 from math import isqrt
 from typing import NamedTuple
 
@@ -88,15 +89,28 @@ def gather(
 ) -> Float[Tensor, "n dim"]:
     """The whole `stream` in one tensor."""
     length = len(source) if indices is None else len(indices)
-    features, filled = None, 0
-    for part in stream(featurise, source, indices, batch=batch):
-        if features is None:
-            features = part.new_empty(length, part.shape[1])
+    parts = stream(featurise, source, indices, batch=batch)
+    first = next(parts, None)
+    if first is None:
+        raise ValueError("no features of no samples")
+    if first.is_sparse:
+        return torch.cat([first, *parts]).coalesce()
+    features, filled = first.new_empty(length, first.shape[1]), 0
+    for part in chain([first], parts):
         features[filled : filled + len(part)] = part
         filled += len(part)
-    if features is None:
-        raise ValueError("no features of no samples")
     return features
+
+
+def rows(features: Float[Tensor, "m dim"], chosen: Int[Tensor, " n"]) -> Float[Tensor, "n dim"]:
+    """Some rows, in the order of `chosen`, of features that may be sparse."""
+    some = features.index_select(0, chosen)
+    return some.coalesce() if some.is_sparse else some
+
+
+def columns(features: Float[Tensor, "n dim"], chosen: Int[Tensor, " some"]) -> Float[Tensor, "n some"]:
+    """Some columns of sparse features."""
+    return features.index_select(1, chosen).coalesce()
 
 
 class FeatureTable:
@@ -104,7 +118,8 @@ class FeatureTable:
 
     `needed` training samples and the whole test split are featurised. Features are centred and divided by
     their standard deviation over `reference` training samples (labels play no part in it): each dimension
-    by its own, or with `one_scale` all by their average, which keeps the proportions of raw features.
+    by its own, or with `one_scale` all by their average, which keeps the proportions of raw features. Sparse features
+    always keep theirs, and are not centred, which would fill them up: the bias of the head, which is free, does that.
     """
 
     def __init__(
@@ -124,6 +139,10 @@ class FeatureTable:
         self._train = gather(featurise, train, indices, batch=batch)
         self.test = gather(featurise, test, batch=batch)
         known = self.train(reference)
+        if known.is_sparse:
+            self.mean = torch.zeros(())
+            self.scale = (known.values().square().sum() / known.numel()).sqrt().clamp_min(1e-12)
+            return
         self.mean = known.mean(0)
         deviation = known.std(0, correction=0)
         average = deviation.square().mean().sqrt().clamp_min(1e-12)
@@ -131,11 +150,24 @@ class FeatureTable:
 
     def train(self, indices: Int[Tensor, " n"]) -> Float[Tensor, "n dim"]:
         """Features of training samples, which must be among the needed ones."""
-        return self._train[self._row[indices]]
+        return rows(self._train, self._row[indices])
 
     def standardise(self, features: Float[Tensor, "n dim"]) -> Float[Tensor, "n dim"]:
         """Zero mean and (all but the flattest dimensions) unit variance over the reference samples."""
         return (features - self.mean) / self.scale
+
+    def drawn(self, indices: Int[Tensor, " n"]) -> tuple[Float[Tensor, "n used"], Float[Tensor, "test used"]]:
+        """Standardised features of these training samples and of the test split.
+
+        Of sparse features, only the dimensions (at least one) that are not 0 in all of these training samples: the
+        best linear head has no weights for the others.
+        """
+        train, test = self.train(indices), self.test
+        if train.is_sparse:
+            used = torch.cat([train.indices()[1], torch.tensor([0])]).unique()
+            scale = self.scale * (train.shape[1] / len(used)) ** 0.5  # of the length of rows, as if all were there
+            return columns(train, used) / scale, columns(test, used) / scale
+        return self.standardise(train), self.standardise(test)
 
     def unfold(self, head: nn.Linear) -> nn.Linear:
         """The head on plain features that equals `head` on standardised ones."""

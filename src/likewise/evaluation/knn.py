@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
+
+from likewise.evaluation.features import rows
 
 NEIGHBOURS = (1, 3, 5, 10, 20)
 TEMPERATURE = 0.07
@@ -25,16 +29,34 @@ def nearest_neighbours(
     Memory is O(batch·m): never the whole similarity matrix. `without_self` leaves out the sample at the
     query's own position, for queries that are the first `n` samples.
     """
-    samples = F.normalize(samples, dim=1)
     similarities, positions = [], []
-    for start in range(0, len(queries), batch):
-        some = F.normalize(queries[start : start + batch], dim=1) @ samples.T
+    for start, some in cosine_similarities(queries, samples, batch):
         if without_self:
             some.diagonal(start).fill_(-torch.inf)
         best = some.topk(k)
         similarities.append(best.values)
         positions.append(best.indices)
     return torch.cat(similarities), torch.cat(positions)
+
+
+def cosine_similarities(
+    queries: Float[Tensor, "n dim"], samples: Float[Tensor, "m dim"], batch: int
+) -> Iterator[tuple[int, Float[Tensor, "b m"]]]:
+    """Cosine similarities of `batch` queries at a time to all samples, and which query is the first of them."""
+    samples = unit(samples)
+    for start in range(0, len(queries), batch):
+        some = unit(rows(queries, torch.arange(start, min(start + batch, len(queries)), device=queries.device)))
+        yield start, (samples @ some.to_dense().T).T if samples.is_sparse else some @ samples.T
+
+
+def unit(features: Float[Tensor, "n dim"]) -> Float[Tensor, "n dim"]:
+    """Rows of length 1; those of zeros stay."""
+    if not features.is_sparse:
+        return F.normalize(features, dim=1)
+    lengths = features.square().sum(1).to_dense().sqrt().clamp_min(1e-12)
+    where = features.indices()
+    weights = features.values() / lengths[where[0]]
+    return torch.sparse_coo_tensor(where, weights, features.shape, check_invariants=False, is_coalesced=True)
 
 
 def vote(similarities: Float[Tensor, "n k"], neighbour_labels: Int[Tensor, "n k"], classes: int) -> Int[Tensor, " n"]:
@@ -53,7 +75,9 @@ def choose_k(features: Float[Tensor, "n dim"], labels: Int[Tensor, " n"], classe
     candidates = [k for k in NEIGHBOURS if k == 1 or k < len(labels)]
     if fewest < 2:
         return 1
-    similarities, positions = nearest_neighbours(features[:CHOICE_QUERIES], features, candidates[-1], without_self=True)
+    similarities, positions = nearest_neighbours(
+        rows(features, torch.arange(min(CHOICE_QUERIES, len(labels)))), features, candidates[-1], without_self=True
+    )
     near = labels[positions]
     truth = labels[:CHOICE_QUERIES]
     right = [int((vote(similarities[:, :k], near[:, :k], classes) == truth).sum()) for k in candidates]

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from likewise.evaluation.features import rows
 from likewise.evaluation.labels import rank_in_class
 
 VARIANCES = (0.1, 1.0, 10.0, 100.0)
@@ -23,6 +24,11 @@ CHOICE_ITERATIONS = 50
 ITERATIONS = 100
 HISTORY = 10
 """Steps that L-BFGS remembers, each as two vectors as long as the weights."""
+
+
+def apply(head: nn.Linear, features: Float[Tensor, "n dim"]) -> Float[Tensor, "n classes"]:
+    """`head(features)`, of features that may be sparse."""
+    return torch.addmm(head.bias, features, head.weight.T)
 
 
 def fit_linear(
@@ -56,7 +62,7 @@ def fit_linear(
 
     def closure() -> Tensor:
         optimiser.zero_grad()
-        loss = F.cross_entropy(head(features), labels) + penalty * head.weight.square().sum()
+        loss = F.cross_entropy(apply(head, features), labels) + penalty * head.weight.square().sum()
         loss.backward()
         return loss
 
@@ -81,17 +87,16 @@ def choose_variance(features: Float[Tensor, "n dim"], labels: Int[Tensor, " n"],
     if int(torch.bincount(labels, minlength=classes).min()) < FOLDS:
         return FEW_VARIANCE
     kept = rank < max(FOLDS, CHOICE_SAMPLES // classes)
-    features, labels, fold = features[kept], labels[kept], rank[kept] % FOLDS
+    features, labels, fold = rows(features, kept.nonzero()[:, 0]), labels[kept], rank[kept] % FOLDS
+    parts = [((fold != out).nonzero()[:, 0], (fold == out).nonzero()[:, 0]) for out in range(FOLDS)]
+    split = [(rows(features, inside), labels[inside], rows(features, out), labels[out]) for inside, out in parts]
 
     def held_out_loss(variance: float) -> float:
         total = 0.0
-        for out in range(FOLDS):
-            inside = fold != out
-            head = fit_linear(
-                features[inside], labels[inside], classes, variance=variance, iterations=CHOICE_ITERATIONS
-            )
+        for inside, known, outside, asked in split:
+            head = fit_linear(inside, known, classes, variance=variance, iterations=CHOICE_ITERATIONS)
             with torch.no_grad():
-                total += float(F.cross_entropy(head(features[~inside]), labels[~inside], reduction="sum"))
+                total += float(F.cross_entropy(apply(head, outside), asked, reduction="sum"))
         return total
 
     return min(VARIANCES, key=held_out_loss)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from torch import Tensor
-from torch.nn import functional as F
 
+from likewise.evaluation.knn import cosine_similarities
 from likewise.evaluation.tables import Table
 
 CUTOFFS = (1, 5, 10)
@@ -43,11 +41,9 @@ def ranks(
     unanswered = (~torch.isin(groups, gallery_groups)).nonzero()
     if len(unanswered):
         raise ValueError(f"groups: the gallery has no right answer to query {int(unanswered[0])}")
-    gallery = F.normalize(gallery, dim=1)
-    step, found = max(1, HELD_SIMILARITIES // len(gallery)), []
-    for some, group in zip(queries.split(step), groups.split(step), strict=True):
-        similarity = F.normalize(some, dim=1) @ gallery.T
-        right = group[:, None] == gallery_groups
+    found = []
+    for start, similarity in cosine_similarities(queries, gallery, max(1, HELD_SIMILARITIES // len(gallery))):
+        right = groups[start : start + len(similarity), None] == gallery_groups
         best = similarity.masked_fill(~right, -torch.inf).amax(1, keepdim=True)
         # What is not below comes before: NaN too, of which nothing can be said.
         found.append(1 + (similarity < best - TIE).logical_or_(right).logical_not_().sum(1))
@@ -89,21 +85,6 @@ def chance_recall(groups: Int[Tensor, " n"], gallery_groups: Int[Tensor, " m"], 
     return float(1 - chance_unanswered(groups, gallery_groups)[min(k, len(gallery_groups))])
 
 
-def pair_groups(first: Sequence[Hashable], second: Sequence[Hashable]) -> Int[Tensor, " n"]:
-    """A number for each pair, the same for pairs that share a half, if only through others.
-
-    Of two equal pictures with captions of their own, either caption is right for either picture. Halves are compared
-    as they are: give texts, and digests of what is no text.
-    """
-    numbers: dict[tuple[int, Hashable], int] = {}
-    one, other = (
-        np.array([numbers.setdefault((side, half), len(numbers)) for half in halves])
-        for side, halves in enumerate((first, second))
-    )
-    links = coo_array((np.ones(len(one)), (one, other)), shape=(len(numbers), len(numbers)))
-    return torch.from_numpy(connected_components(links, directed=False)[1][one].astype(np.int64))
-
-
 def alike(groups: Int[Tensor, " n"]) -> str:
     """How many pairs answer for another one too, for a table's caption."""
     sizes = groups.unique(return_counts=True)[1]
@@ -137,7 +118,7 @@ def retrieval_table(
     Args:
         embedded: the embeddings of both halves, pair by pair, by what made them: the encoder, an untrained one.
         names: what the halves are: "image" and "text", say.
-        groups: pairs of one group answer for each other (see `pair_groups`).
+        groups: pairs of one group answer for each other (see `linked`).
     """
     rows: list[list[str | float | None]] = []
     for backward in (False, True):

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from jaxtyping import Float
 from scipy.stats import spearmanr
 from torch import Tensor
-from torch.nn import functional as F
 
+from likewise.evaluation.knn import unit
 from likewise.evaluation.tables import Table
 
 
 def cosines(first: Float[Tensor, "n d"], second: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
     """Cosine similarity of each pair of embeddings."""
-    return F.cosine_similarity(first, second)
+    return (unit(first) * unit(second)).sum(1).to_dense()
 
 
 def rank_correlation(similarities: Float[Tensor, " n"], scores: Float[Tensor, " n"]) -> float | None:

@@ -12,22 +12,20 @@ from torch import Tensor
 
 from likewise.errors import UserError
 
-WORDS = 8192
-
 
 class TfIdf:
-    """TF-IDF of the most frequent words: (1 + ln c) (1 + ln((1 + n) / (1 + d))), brought to unit length.
+    """TF-IDF of words and pairs of words: (1 + ln c) (1 + ln((1 + n) / (1 + d))), brought to unit length.
 
-    c is how often the document has the word, d how many of the n documents it was fitted on have it. Words are runs of
-    letters and digits, case does not count.
+    c is how often the document has the word or pair, d how many of the n documents it was fitted on have it. Words are
+    runs of letters and digits, case does not count.
 
     Raises:
         UserError: when the documents have no word.
     """
 
-    def __init__(self, documents: Sequence[str], *, words: int = WORDS) -> None:
+    def __init__(self, documents: Sequence[str]) -> None:
         self.vectorizer = TfidfVectorizer(
-            token_pattern=r"(?u)\b\w+\b", sublinear_tf=True, max_features=words, dtype=np.float32
+            token_pattern=r"(?u)\b\w+\b", ngram_range=(1, 2), sublinear_tf=True, dtype=np.float32
         )
         try:
             self.vectorizer.fit(documents)
@@ -35,5 +33,8 @@ class TfIdf:
             raise UserError(f"none of {len(documents):,} documents has a word: give texts with letters") from error
 
     def __call__(self, documents: Sequence[str]) -> Float[Tensor, "n words"]:
-        """float32; zeros where no word is known."""
-        return torch.from_numpy(self.vectorizer.transform(documents).toarray())
+        """float32, sparse; nothing where no word is known."""
+        weights = self.vectorizer.transform(documents).tocoo()
+        where = torch.from_numpy(np.stack([weights.row, weights.col]).astype(np.int64))
+        known = torch.from_numpy(weights.data)
+        return torch.sparse_coo_tensor(where, known, weights.shape, check_invariants=True).coalesce()

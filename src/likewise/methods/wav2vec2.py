@@ -28,8 +28,9 @@ class Wav2Vec2Pretraining(Method):
     frame, a choice from each of some codebooks, than to those of distractors. The diversity term asks for the use of
     all codes. Left out are the paper's penalty on features and their smaller gradient, which it has for Librispeech.
 
-    `accuracy` counts distractors of the same code as the right one guessed among them; `code_perplexity` is how many
-    entries of the codebooks are in use, from `codebooks` (a collapse) to `codebooks * codes`.
+    `accuracy` takes distractors of the right code for a guess among them. Guessing gives 1/(distractors + 1), or more
+    where a recording has fewer hidden frames. `code_perplexity` is how many entries of the codebooks are in use, from
+    `codebooks` (a collapse) to `codebooks * codes`.
 
     Args:
         encoder: view -> `(n, encoder.dim)`, one of the wav2vec2 encoders.
@@ -104,7 +105,7 @@ class Wav2Vec2Pretraining(Method):
         return {"loss": figures["contrastive"] + self.diversity * figures["diversity"], **figures}
 
     def chance(self, batch: int) -> dict[str, float]:
-        return {"contrastive": math.log(self.distractors + 1), "accuracy": 1 / (self.distractors + 1)}
+        return {"contrastive": math.log(self.distractors + 1)}
 
     def caution(self, figures: Mapping[str, float]) -> str | None:
         used = figures.get("code_perplexity", math.inf) / len(self.naming.codebooks.entries)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from likewise.errors import UserError
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Generator, nn
 
     from likewise.data.source import Source
     from likewise.evaluation import Machine
@@ -90,18 +90,35 @@ def prepare(source: Source, recipe: Recipe, *, accelerated: bool, kept: Path | N
     return modality_of(source.modality).prepare(source, recipe, accelerated=accelerated, kept=kept)
 
 
+class FirstPart:
+    """The views that an evaluation uses, of the first part of every sample."""
+
+    def __init__(self, views: Any) -> None:
+        self.views = views
+
+    def plain(self, batch: Any) -> Any:
+        return self.views.plain(batch.parts[0])
+
+    def gentle(self, batch: Any, generator: Generator) -> Any:
+        return self.views.gentle(batch.parts[0], generator)
+
+
 def tower_of(encoder: nn.Module, views: Any, modality: str) -> tuple[nn.Module, Any]:
     """The part of an encoder, and of its views, that takes samples of a modality; all of it where it has no parts.
+
+    Of samples in parts, an encoder without parts of its own takes the first.
 
     Raises:
         UserError: when the encoder has parts, none of them for this modality.
     """
     parts = getattr(views, "parts", None)
-    if parts is None or modality == "pair":
+    if parts is None:
         return encoder, views
     kinds = getattr(encoder, "modalities", None)
-    if kinds is None:  # one encoder for all parts
-        return encoder, parts[0]
+    if kinds is None:
+        return encoder, FirstPart(parts[0]) if modality == "pair" else parts[0]
+    if modality == "pair":
+        return encoder, views
     if modality not in kinds:
         raise UserError(f"the encoder takes {' and '.join(kinds)}, not {modality}")
     towers: Any = encoder.towers

@@ -13,14 +13,14 @@ from torch import Tensor
 from likewise.data.batches import Ragged
 from likewise.data.pairs import halves_of
 from likewise.data.reading import Reading
-from likewise.data.source import Joined, Source, fitted
+from likewise.data.source import Joined, Source, fitted, linked
 from likewise.data.text import TextSource, documents_of
 from likewise.encoders.pair import PairEncoder, pair_encoder
 from likewise.errors import UserError
 from likewise.evaluation import encode
 from likewise.evaluation.features import Baseline
 from likewise.evaluation.matches import save_matches
-from likewise.evaluation.retrieval import pair_groups, retrieval_table
+from likewise.evaluation.retrieval import retrieval_table
 from likewise.evaluation.tables import Table
 from likewise.evaluation.zero_shot import class_embeddings, zero_shot_classify, zero_shot_table
 from likewise.methods import method_class
@@ -123,7 +123,7 @@ def retrieval(examined: Examined, kinds: list[str]) -> Table:
 
     embedded = {name: (embed(encoder, 0), embed(encoder, 1)) for name, encoder in examined.encoders().items()}
     names = (kinds[0], kinds[1]) if kinds[0] != kinds[1] else (f"first {kinds[0]}", f"second {kinds[1]}")
-    groups = pair_groups(*(identities(half) for half in halves))
+    groups = linked(*(identities(half) for half in halves))
     out = examined.folder / "matches.npz"
     save_matches(out, examined.test, examined.views, *embedded["encoder"], names=names, groups=groups)
     return retrieval_table(embedded, names, groups)
@@ -149,7 +149,7 @@ def zero_shot(examined: Examined) -> Table:
         reader, words = tower_of(encoder, examined.views, "text")
 
         def embed(texts: list[str], reader: Any = reader, words: Any = words) -> Tensor:
-            source = fitted(TextSource(texts, name="prompts"), Reading(**modality_of("text").reading(words)))
+            source = fitted(TextSource(texts, name="prompts", progress=False), Reading(**modality_of("text").reading(words)))
             return encode(reader, words, source, machine=machine)
 
         samples = encode(tower, views, test, machine=machine)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from likewise.data.pairs import halves_of, scores_of
 from likewise.data.reading import Reading
-from likewise.data.source import ChosenIds, Source, fitted
+from likewise.data.source import ChosenIds, Source, fitted, linked
 from likewise.data.text import documents_of
 from likewise.data.tokens import KINDS, read_tokenizer, train_tokenizer
 from likewise.encoders.text import text_encoder
@@ -20,7 +20,7 @@ from likewise.errors import UserError
 from likewise.evaluation import encode
 from likewise.evaluation.features import Baseline
 from likewise.evaluation.language import Bigram, Unigram, causal_model, count, language_table
-from likewise.evaluation.retrieval import pair_groups, retrieval_table
+from likewise.evaluation.retrieval import retrieval_table
 from likewise.evaluation.similarity import cosines, similarity_table
 from likewise.evaluation.tables import Table
 from likewise.evaluation.tfidf import TfIdf
@@ -127,4 +127,4 @@ def of_pairs(examined: Examined) -> Table:
     scores = scores_of(examined.test)
     if scores is not None:
         return similarity_table({name: cosines(*pair) for name, pair in embedded.items()}, scores)
-    return retrieval_table(embedded, ("first", "second"), pair_groups(texts, other_texts))
+    return retrieval_table(embedded, ("first", "second"), linked(texts, other_texts))

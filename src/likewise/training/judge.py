@@ -13,7 +13,7 @@ from likewise.atomic import write_json
 from likewise.methods.base import Course, Method
 from likewise.training.diagnostics import Diverged
 from likewise.training.history import History
-from likewise.training.verdict import Verdict, diverged, judge
+from likewise.training.verdict import HALVES, VIEWS, Verdict, diverged, judge
 
 MOST_STEPS = 500  # between two looks: nobody should wait for the end of a day-long epoch
 
@@ -52,7 +52,7 @@ class Judge(L.Callback):
     def _judged(self, method: L.LightningModule) -> Verdict:
         """What the figures say of any method or, where they raise no alarm, what the method itself says of them."""
         assert isinstance(method, Method)
-        verdict = judge(self.history.rows, self.chance, self.steps_per_epoch)
+        verdict = judge(self.history.rows, self.chance, self.steps_per_epoch, of=HALVES if method.across else VIEWS)
         caution = None if verdict.alarm else method.caution(self.history.latest)
         return verdict if caution is None else replace(verdict, kind="trivial", words=caution)
 

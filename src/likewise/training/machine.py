@@ -68,7 +68,7 @@ def _step_seconds(method: Method, course: Course, device: str, precision: str) -
     assert course.read is not None
     # A divisor of the batch: what a method keeps in memory is sized for whole batches.
     some = next((n for n in range(SAMPLES, 7, -1) if course.batch % n == 0), course.batch)
-    trial = copy.deepcopy(method)
+    trial = copy.deepcopy(method, {id(method.course): method.course})  # the data is not copied
     trial.prepare(course._replace(batch=some, micro_batch=None))
     trial = trial.to(device).train()
     indices = torch.arange(some)

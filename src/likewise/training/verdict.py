@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 RECENT = 3  # measured rows that "now" is the median of: one batch is noisy
 
@@ -79,7 +79,23 @@ class Verdict:
         return asdict(self)
 
 
-def judge(rows: Sequence[Mapping[str, Any]], chance: Mapping[str, float], steps_per_epoch: int) -> Verdict:
+class Kin(NamedTuple):
+    """What belongs together, in words."""
+
+    both: str
+    strangers: str
+    one: str
+    plural: str
+    whole: str
+
+
+VIEWS = Kin("two views of a sample", "two samples", "view", "views", "a sample")
+HALVES = Kin("the two halves of a pair", "halves of two pairs", "half", "halves", "a pair")
+
+
+def judge(
+    rows: Sequence[Mapping[str, Any]], chance: Mapping[str, float], steps_per_epoch: int, *, of: Kin = VIEWS
+) -> Verdict:
     """The verdict on a training so far.
 
     Args:
@@ -87,8 +103,9 @@ def judge(rows: Sequence[Mapping[str, Any]], chance: Mapping[str, float], steps_
             measurement may lack, or be no number.
         chance: what the figures would be if nothing was learned, as far as that is known.
         steps_per_epoch: of the training.
+        of: what the embeddings were of.
     """
-    past = _Past(rows, chance, max(1, steps_per_epoch))
+    past = _Past(rows, chance, max(1, steps_per_epoch), of)
     found = next((said for ask in (_diverging, _collapsed, _stuck) if (said := ask(past))), None)
     kind, words, causes, remedy = found or _healthy(past)
     return Verdict(kind, words, causes, remedy, past.steps, round(past.steps / past.steps_per_epoch, 4))
@@ -111,8 +128,10 @@ _OF_DIVERGING = (
 class _Past:
     """The history, asked for first and recent values."""
 
-    def __init__(self, rows: Sequence[Mapping[str, Any]], chance: Mapping[str, float], steps_per_epoch: int) -> None:
-        self.rows, self.chance, self.steps_per_epoch = rows, chance, steps_per_epoch
+    def __init__(
+        self, rows: Sequence[Mapping[str, Any]], chance: Mapping[str, float], steps_per_epoch: int, of: Kin
+    ) -> None:
+        self.rows, self.chance, self.steps_per_epoch, self.of = rows, chance, steps_per_epoch, of
         self.steps = int(rows[-1].get("step", len(rows) - 1)) + 1 if rows else 0
         self.epochs = self.steps / steps_per_epoch
 
@@ -199,7 +218,7 @@ def _stuck(past: _Past) -> _Said | None:
     at_chance = ""
     if (level := past.chance.get("loss")) is not None and losses:
         at_chance = f" (guessing gives {level:.4g})"
-    if past.steps >= FLAT_STEPS and past.epochs >= 2 and moved <= FLAT * max(abs(losses[0]), 0.01):
+    if losses and past.steps >= FLAT_STEPS and past.epochs >= 2 and moved <= FLAT * max(abs(losses[0]), 0.01):
         return (
             "stuck",
             f"The training is stuck: for {past.epochs:.3g} epochs the loss has stayed at {losses[-1]:.4g}{at_chance}.",
@@ -222,14 +241,15 @@ def _stuck(past: _Past) -> _Said | None:
         return None
     ends = _ends(losses)
     loss = f" The loss went from {ends[0]:.4g} to {ends[1]:.4g}{at_chance}." if ends else ""
+    of = past.of
     return (
         "stuck",
-        f"The training is stuck: two views of a sample are {distance[1]:.0%} as far apart as two samples, "
+        f"The training is stuck: {of.both} are {distance[1]:.0%} as far apart as {of.strangers}, "
         f"{distance[0]:.0%} before any training.{loss}",
         (
-            "the objective does not ask for what views of a sample share: targets that are the rows themselves and not "
-            "their other views, or views that were paired wrongly",
-            "the views share too little",
+            f"the objective does not ask for what {of.plural} of {of.whole} share: targets that are the rows "
+            f"themselves and not their other {of.plural}, or {of.plural} that were paired wrongly",
+            f"the {of.plural} share too little",
             "the learning rate is far too small or too high",
         ),
         "--augment mild, a --rate three times as high or low; in an objective of your own, look at its targets",
@@ -240,11 +260,10 @@ def _healthy(past: _Past) -> _Said:
     distance, found, loss = (past.first_and_now(name) for name in ("pair_distance", "top1", "loss"))
     parts = []
     if distance and found:
-        parts.append(
-            f"two views of a sample are {distance[1]:.0%} as far apart as two samples ({distance[0]:.0%} untrained)"
-        )
+        of = past.of
+        parts.append(f"{of.both} are {distance[1]:.0%} as far apart as {of.strangers} ({distance[0]:.0%} untrained)")
         level = f" (chance {past.chance['top1']:.1%})" if "top1" in past.chance else ""
-        parts.append(f"the other view is found {found[1]:.1%} of the time{level}")
+        parts.append(f"the other {of.one} is found {found[1]:.1%} of the time{level}")
     elif loss:
         parts.append(f"the loss went from {loss[0]:.4g} to {loss[1]:.4g}")
     figures = ", ".join(parts)

@@ -54,7 +54,7 @@ def operations(spec: Iterable[Any], known: Mapping[str, type[Operation]] = OPERA
 
 
 def _operation(entry: Any, known: Mapping[str, type[Operation]]) -> Operation:
-    if isinstance(entry, tuple(known.values())):
+    if isinstance(entry, Operation) and isinstance(entry, tuple(known.values())):
         return entry
     if isinstance(entry, str):
         entry = {entry: None}

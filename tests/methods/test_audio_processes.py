@@ -1,0 +1,82 @@
+"""Audio methods over two processes have the losses and gradients of one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from torch import Tensor
+from transformers import Wav2Vec2Config, Wav2Vec2Model
+
+from likewise.data.loader import Batch
+from likewise.encoders.audio import Wav2Vec2, audio_encoder
+from likewise.methods import build_method
+from likewise.methods.base import Method, generator_for
+
+N, SAMPLES = 6, 300
+WAVES = torch.randn(N, SAMPLES, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+OPTIONS = {
+    "cola": {"projection_dim": 5},
+    "cpc-audio": {"steps": 3, "times": 4},
+    "wav2vec2": {"span": 3, "distractors": 5, "codes": 4, "code_dim": 3, "projection_dim": 6, "diversity": 2.0},
+}
+
+
+class Views:
+    def __call__(self, batch: Tensor, generator: torch.Generator) -> Tensor:
+        return batch + 0.3 * torch.randn(batch.shape, generator=generator, dtype=batch.dtype)
+
+
+def built(name: str) -> Method:
+    torch.manual_seed(0)
+    config = {"name": "tiny", "sample_rate": 1000, "seconds": 0.3}
+    if name == "wav2vec2":
+        sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
+        convolutions = {"conv_dim": (6, 6), "conv_kernel": (9, 2), "conv_stride": (5, 2)}
+        positions = {"num_conv_pos_embeddings": 4, "num_conv_pos_embedding_groups": 2}
+        names = ("hidden_dropout", "attention_dropout", "activation_dropout", "feat_proj_dropout")
+        dropout = dict.fromkeys((*names, "feat_quantizer_dropout", "layerdrop", "mask_time_prob"), 0.0)
+        encoder = Wav2Vec2(Wav2Vec2Model(Wav2Vec2Config(**sizes, **convolutions, **positions, **dropout)), config)
+    else:
+        encoder = audio_encoder("conv-gru-tiny", sample_rate=1000, seconds=0.3)
+    method = build_method(name, encoder, OPTIONS[name]).double()
+    method.views = Views()
+    return method
+
+
+def learned(name: str, part: slice) -> dict[str, Tensor]:
+    """The loss and the gradients of a part of the batch's views."""
+    method = built(name)
+    views = method.make_views(Batch(WAVES, torch.arange(N)), generator_for(2))
+    answer = method.objective(*(view[part] for view in views))
+    loss = answer["loss"] if isinstance(answer, dict) else answer
+    loss.backward()
+    figures = {key: value.detach() for key, value in answer.items()} if isinstance(answer, dict) else {}
+    gradients = {key: parameter.grad for key, parameter in method.named_parameters()}
+    return {"the loss": loss.detach(), **figures, **gradients}
+
+
+def one_rank(rank: int, folder: str) -> None:
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
+    half = slice(rank * N // 2, (rank + 1) * N // 2)
+    torch.save({name: learned(name, half) for name in OPTIONS}, Path(folder) / f"{rank}.pt")
+    dist.destroy_process_group()
+
+
+@pytest.fixture(scope="module")
+def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, dict[str, Tensor]]]:
+    folder = tmp_path_factory.mktemp("ranks")
+    mp.spawn(one_rank, args=(str(folder),), nprocs=2)
+    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(2)]
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_two_processes_have_the_loss_and_gradients_of_one(name: str, ranks: list[dict[str, dict[str, Tensor]]]) -> None:
+    exact = learned(name, slice(None))
+    for key, value in exact.items():
+        mean = (ranks[0][name][key] + ranks[1][name][key]) / 2
+        torch.testing.assert_close(mean, value, rtol=1e-8, atol=1e-11, msg=lambda text, key=key: f"{key}: {text}")
