@@ -678,7 +678,13 @@ def _judging(
     if isinstance(train, (str, Path)) and isinstance(test, (str, Path)) and _again(train) == _again(test):
         raise UserError(f"train and test are both {train}: test on samples that no label was drawn from")
     judge = open_source(test, root=root, reading=readings[1], progress=progress)
-    return None if train is None else open_source(train, root=root, reading=readings[0], progress=progress), judge
+    if train is None:
+        return None, judge
+    teacher = open_source(train, root=root, reading=readings[0], progress=progress)
+    if teacher.modality not in (judge.modality, "pair"):
+        kinds = f"{teacher.name} is {teacher.modality}, {judge.name} is {judge.modality}"
+        raise UserError(f"train and test must hold the same kind of samples: {kinds}")
+    return teacher, judge
 
 
 READ = ("modality", "text_column", "label_column", "per_file", "columns")
@@ -731,9 +737,9 @@ def _check_modality(method: str, source: Source) -> None:
     from likewise.methods import method_class
     from likewise.modalities import kinds_of
 
-    wanted, kinds = method_class(method).modality, kinds_of(source)
-    paired = len(kinds) > 1
-    fits = wanted == source.modality or (set(kinds) == {wanted} if paired else wanted == "any")
+    asking, kinds = method_class(method), kinds_of(source)
+    wanted, paired = asking.modality, len(kinds) > 1
+    fits = wanted == source.modality or (asking.several and set(kinds) == {wanted} if paired else wanted == "any")
     if not fits and source.modality in MODALITIES:
         what = "pairs of " + " and ".join(kinds) if paired else source.modality
         taken = "samples of one part" if wanted == "any" else f"{wanted} samples"

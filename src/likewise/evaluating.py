@@ -57,11 +57,6 @@ def evaluate_on(
     Raises:
         UserError: when nothing can be measured: no labels, and nothing that the samples say without them.
     """
-    if train is not None and train.modality not in (test.modality, "pair"):
-        raise UserError(
-            f"train and test must hold the same kind of samples: {train.name} is {train.modality}, {test.name} is "
-            f"{test.modality}"
-        )
     encoder, views = tower_of(judged.encoder, judged.views, test.modality)
     machine = Machine(torch.device(device_name()), autocast=autocast, channels_last=True)
     known = test.modality in MODALITIES and judged.modality in MODALITIES

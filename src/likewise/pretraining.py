@@ -215,7 +215,9 @@ def _resumed(folder: Path, config: dict[str, Any], hardware: Hardware) -> Run | 
 
     def flat(config: dict[str, Any]) -> dict[str, Any]:
         recipe = dict(config["recipe"])
-        return {"samples": config["source"]["samples"], "seed": config["seed"], **recipe.pop("options"), **recipe}
+        read = {name: list(value) if isinstance(value, tuple) else value for name, value in config["reading"].items()}
+        whole = {"samples": config["source"]["samples"], "seed": config["seed"]}
+        return {**read, **whole, **recipe.pop("options"), **recipe}
 
     asked, begun = flat(config), flat(run.config)
     if config["data"] and run.config["data"]:
@@ -274,7 +276,8 @@ def save_gallery(run: Run, encoder: nn.Module, source: Source, views: Views, *, 
         "embeddings": vectors.numpy(),
         "ids": np.array([ids[i] for i in indices.tolist()]),
     }
-    arrays |= gallery_arrays(views if source.modality == "pair" else its_views, (source.read(part) for part in indices.split(256)))
+    shown = views if source.modality == "pair" else its_views
+    arrays |= gallery_arrays(shown, (source.read(part) for part in indices.split(256)))
     if labelled:
         arrays |= {"labels": source.labels()[indices].numpy(), "classes": np.array(source.classes)}
     write_atomically(run.path / "gallery.npz", lambda file: np.savez(file, **arrays))

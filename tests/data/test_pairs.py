@@ -184,7 +184,8 @@ def test_columns_that_are_asked_for(folder: Path) -> None:
     )
     with pytest.raises(UserError) as failure:
         opened(table(folder, "a,b,c\n1,2,3\n"))
-    assert str(failure.value) == f"columns: say which two of {path} belong together; it has a, b, c"
+    remedy = "belong together, or take modality text; it has a, b, c"
+    assert str(failure.value) == f"columns: say which two of {path} {remedy}"
 
 
 def test_who_answers(folder: Path) -> None:

@@ -8,10 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from PIL import Image
 
 from likewise import api
 from likewise.cli import main
+from small_data import sentences
+from small_files import by_colour, captioned, documents, lines, notes, squares, table
 
 Text = pytest.CaptureFixture[str]
 
@@ -307,3 +310,267 @@ def test_pictures_that_cannot_be_read_are_listed_not_fatal(tmp_path: Path, capsy
     header, row = Path("r/skipped.csv").read_text().splitlines()
     assert header == "file,reason"
     assert row.startswith("broken.jpg,")
+
+
+@pytest.fixture(scope="module")
+def things(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with data of every modality."""
+    folder = tmp_path_factory.mktemp("things")
+    documents(folder / "docs.csv", 40)
+    lines(folder / "docs.txt", sentences(40))
+    notes(folder / "notes", 12)
+    captioned(folder / "squares", 12)
+    table(folder / "pairs.csv", ["image", "text"], squares(folder / "pictures", 12))
+    by_colour(folder / "colours", 12, seed=100)
+    return folder
+
+
+SMALL = "--epochs 1 --batch 8 --precision 32-true --no-progress"
+OF_TEXT = f"{SMALL} --tokens 24 --vocabulary 200"
+RUNS = {
+    "bert": f"pretrain docs.csv --method bert {OF_TEXT}",
+    "gpt": f"pretrain docs.txt --method gpt {OF_TEXT}",
+    "cola": f"pretrain notes --method cola --seconds 0.2 {SMALL}",
+    "clip": f"pretrain squares --method clip --encoder resnet8+bert-tiny {OF_TEXT}",
+}
+
+
+@pytest.fixture(scope="module")
+def runs(things: Path) -> Path:
+    """The same folder, with a run of some methods."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(things)
+        patch.setenv("LIKEWISE_CACHE", str(things / "cache"))
+        for name, words in RUNS.items():
+            assert main([*words.split(), "--out", f"run-{name}"]) == 0
+    return things
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            "pretrain docs.csv --method bert --text-column txt",
+            "docs.csv has no column 'txt', did you mean 'text'?; it has text, section",
+        ),
+        (
+            "pretrain docs.csv --method bert --label-column kind",
+            "label_column: docs.csv has no column 'kind'; it has text, section",
+        ),
+        (
+            "pretrain pairs.csv --method clip --columns image caption",
+            "columns: pairs.csv has no column 'caption'; it has image, text",
+        ),
+        (
+            "pretrain pairs.csv --method clip --columns image",
+            "columns must name the two (or three) that belong together, got ['image']",
+        ),
+        (
+            "pretrain digits --method bert",
+            "digits:train holds images, where text samples are asked for; possible are a .txt file",
+        ),
+        (
+            "pretrain digits --method clip",
+            "digits:train holds images, where pair samples are asked for; possible are a table with two",
+        ),
+        (
+            "pretrain docs.csv --method clip",
+            "columns: say which two of docs.csv belong together, or take modality text; it has text, section",
+        ),
+        ("pretrain docs.csv --method cola", "docs.csv has no column of recordings, whose values end in .wav"),
+        ("pretrain notes --method bert", "notes holds no text: it has 12 other files, and the types read are .txt"),
+        (
+            "pretrain colours --method clip",
+            "colours: none of its 12 image files has a caption that can be read: that of blue/10.png",
+        ),
+        (
+            "pretrain squares --method simclr --modality pair",
+            "simclr learns from samples of one part, squares is pairs of image and text",
+        ),
+        (
+            "pretrain pairs.csv --method mae --columns image text",
+            "mae learns from image samples, pairs is pairs of image and text",
+        ),
+        ("pretrain docs.csv --method bert --modality txt", "modality must be image, text, audio, pair, got 'txt'"),
+        ("pretrain notes --method cola --sample-rate 5", "sample_rate must be from 1,000 to 192,000 Hz, got 5"),
+        ("pretrain notes --method cola --seconds 0", "seconds must be above 0, got 0"),
+        ("pretrain notes --method cola --encoder resnet8", "unknown encoder 'resnet8', did you mean 'mel-resnet8'?"),
+        ("pretrain notes --method wav2vec2 --encoder mel-resnet8", "got mel-resnet8: try --encoder wav2vec2-tiny"),
+        (
+            "pretrain docs.csv --method bert --tokenizer none.json",
+            "tokenizer none.json cannot be read: No such file or directory; give a tokenizer.json",
+        ),
+        (
+            "pretrain docs.csv --method bert --vocabulary 3",
+            "vocabulary of a wordpiece tokenizer must be at least 32, got 3",
+        ),
+        (
+            "pretrain docs.csv --method bert --encoder bert-huge",
+            "unknown encoder 'bert-huge', did you mean 'bert-base'?",
+        ),
+        (
+            "pretrain docs.csv --method bert --encoder gpt-tiny",
+            "bert needs one that sees both sides, such as bert-tiny",
+        ),
+        (
+            "pretrain docs.csv --method gpt --encoder bert-tiny",
+            "encoder must be causal, to be asked for the next token, got bert-tiny",
+        ),
+        ("pretrain docs.csv --method bert --encoder hf:nowhere", "encoder 'hf:nowhere': there is no such folder"),
+        ("pretrain docs.csv --method bert --pooling max", "pooling must be one of mean, cls, last, got 'max'"),
+        ("pretrain docs.csv --method bert --augment wild", "augment of texts must be none, mild, strong, got 'wild'"),
+        (
+            "pretrain squares --method clip --encoder resnet8",
+            "encoder must name one for each of image + text, got 'resnet8'",
+        ),
+        (
+            "pretrain squares --method clip --encoder bert-tiny+resnet8",
+            "unknown encoder 'bert-tiny', did you mean 'vit_tiny'?",
+        ),
+        (
+            "pretrain docs.csv --method clip --columns text section --encoder bert-tiny+bert-tiny",
+            "encoder must name one, for all parts are text, got 'bert-tiny+bert-tiny'",
+        ),
+        ("views docs.csv --out views.png", "docs is text: there is nothing to draw"),
+    ],
+)
+def test_mistakes_in_training_on_other_things_than_images(
+    words: str, message: str, things: Path, capsys: Text, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(things)
+    assert message in refused(capsys, *words.split())
+    assert list(Path().glob("runs/*")) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("search run-clip", "ask by one of --text, --image and --audio, got none"),
+        (
+            "search run-clip --text red --image squares/0.png",
+            "ask by one of --text, --image and --audio, got text and image",
+        ),
+        ("search run-clip --audio notes/0.wav", "the encoder takes image and text, not audio"),
+        ("search run-clip --image nowhere.png", "image nowhere.png can't be read: No such file or directory"),
+        ("search run-clip --text red --top 0", "top must be at least 1, got 0"),
+        (
+            "search run-clip nowhere.parquet --text red",
+            "no collection nowhere.parquet: `likewise embed RUN DATA --out nowhere.parquet`",
+        ),
+        (
+            "search run-bert --image squares/0.png",
+            "run-bert has learned from text samples: it cannot be asked by image",
+        ),
+        ("generate run-clip", "run-clip has learned from pair samples: it cannot write"),
+        ("generate run-cola", "run-cola has learned from audio samples: it cannot write"),
+        ("generate run-bert", "encoder must be causal, to be asked for the next token, got bert-tiny"),
+        ("generate run-gpt --tokens 0", "tokens must be at least 1, got 0"),
+        ("generate run-gpt --temperature -1", "temperature must be 0 or more, got -1"),
+        (
+            "evaluate run-bert --train digits:train --test digits:test",
+            "digits:test holds images, where text samples are asked for",
+        ),
+        ("evaluate run-bert --train notes --test squares", "notes holds no text: it has 12 other files"),
+        ("evaluate run-bert --train docs.csv --test docs.txt", "docs has no labels"),
+        (
+            "evaluate run-clip --train notes --test colours",
+            "train and test must hold the same kind of samples: notes is audio, colours is image",
+        ),
+        ("evaluate run-clip --test notes", "the encoder takes image and text, not audio"),
+        (
+            "evaluate run-gpt",
+            "learned from all of docs, of which nothing can be held out: name data that it has not seen with --test",
+        ),
+        (
+            "evaluate run-bert",
+            "the encoder has learned from all of docs: name labelled data that it has not seen with --train",
+        ),
+        ("embed run-bert digits --out x.npy", "digits holds images, where text samples are asked for"),
+        (
+            "embed run-cola docs.txt --out x.npy",
+            "cannot read samples from the file docs.txt; possible are a folder of recordings",
+        ),
+        ("embed run-clip notes --out x.npy", "the encoder takes image and text, not audio"),
+        ("pretrain docs.csv --method bert --batch 8 --probe docs.txt", "docs has no labels"),
+    ],
+)
+def test_mistakes_in_the_use_of_a_run(
+    words: str, message: str, runs: Path, capsys: Text, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(runs)
+    assert message in refused(capsys, *words.split())
+
+
+def test_resuming_with_another_column(capsys: Text) -> None:
+    table(Path("docs.csv"), ["text", "more"], zip(sentences(16), sentences(16, seed=1), strict=True))
+    words = f"pretrain docs.csv --method bert {OF_TEXT} --out r"
+    assert main([*words.split(), "--text-column", "text"]) == 0, capsys.readouterr().err
+    capsys.readouterr()
+    line = refused(capsys, *words.split(), "--text-column", "more", "--resume")
+    assert "r was begun with text_column 'text', not 'more': resume it as it was" in line
+
+
+def test_a_run_of_images_reads_images_only(capsys: Text, things: Path, finished: Path) -> None:
+    line = refused(capsys, "embed", finished, things / "docs.csv", "--out", "x.npy")
+    assert "docs.csv; possible are " in line
+    assert "it cannot write" in refused(capsys, "generate", finished)
+
+
+def test_texts_that_are_not_utf_8_or_say_nothing(capsys: Text) -> None:
+    Path("latin.csv").write_bytes("text,section\nhallo,a\nschön,b\n".encode("latin-1"))
+    Path("latin.txt").write_bytes(("gut\n" * 4 + "schön\n").encode("latin-1"))
+    Path("wide.txt").write_bytes("gut".encode("utf-16"))
+    for file, where in (("latin.csv", "line 3, byte 4 is 0xf6"), ("latin.txt", "line 5, byte 4 is 0xf6")):
+        line = refused(capsys, "pretrain", file, "--method", "bert")
+        assert line.startswith(f"{file} is not UTF-8: {where}; save it as UTF-8")
+    assert "it looks like UTF-16" in refused(capsys, "pretrain", "wide.txt", "--method", "bert")
+    Path("blank.txt").write_text("\n  \n")
+    Path("empty.txt").write_text("")
+    lines(Path("three.txt"), ["one two three"])
+    lines(Path("often.txt"), ["one", "two", "three"] * 5)
+    for file, message in (
+        ("blank.txt", "blank.txt holds no text: all of its 2 lines are empty"),
+        ("empty.txt", "empty.txt is empty"),
+        ("three.txt", "three has 1 samples: training needs at least 8, better hundreds"),
+        (
+            "often.txt",
+            "a tokenizer is learned from 10 different words or more, these documents have 3 (one, three, two)",
+        ),
+    ):
+        assert message in refused(capsys, "pretrain", file, "--method", "bert")
+
+
+def test_recordings_none_of_which_can_be_heard(capsys: Text) -> None:
+    for name, wave, why in (
+        ("short", np.zeros(0, np.float32), "no samples"),
+        ("strange", np.full(9, np.nan, np.float32), "holds samples that are NaN or infinite"),
+    ):
+        Path(name).mkdir()
+        for i in range(3):
+            soundfile.write(f"{name}/{i}.wav", wave, 8000, subtype="FLOAT")
+        line = refused(capsys, "pretrain", name, "--method", "cola")
+        assert line == f"{name}: none of its 3 recordings can be read (0.wav: {why})"
+
+
+def test_halves_without_the_other_are_listed_not_fatal(capsys: Text) -> None:
+    folder = captioned(Path("squares"), 12)
+    (folder / "3.png").unlink()
+    (folder / "5.txt").unlink()
+    (folder / "7.txt").write_bytes(b"\xff\xfe\xfd")
+    (folder / "9.png").write_bytes(b"no picture")
+    words = f"pretrain squares --method clip --encoder resnet8+bert-tiny {OF_TEXT} --out r"
+    assert main(words.split()) == 0, capsys.readouterr().err
+    header, *rows = Path("r/skipped.csv").read_text().splitlines()
+    assert header == "file,reason"
+    reasons = dict(row.split(",", 1) for row in rows)
+    assert reasons["3.txt"] == "a caption without its image"
+    assert reasons["5.png"] == "image without its caption"
+    assert reasons["7.txt"] == "not UTF-8: byte 1"
+    assert "not an image" in reasons["9.png"]
+    assert json.loads(Path("r/config.json").read_text())["source"]["samples"] == 8
+
+
+def test_a_study_of_halves_is_told_its_mistakes_before_it_trains(capsys: Text, things: Path) -> None:
+    words = ("study", things / "squares", "--method", "clip", "--test", things / "colours", "--train", things / "notes")
+    assert "must hold the same kind of samples" in refused(capsys, *words)
+    assert not Path("runs").exists()

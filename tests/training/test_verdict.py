@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from likewise.training.verdict import Verdict, diverged, judge
+from likewise.training.verdict import HALVES, Verdict, diverged, judge
 
 CHANCE = {"loss": 5.54, "top1": 1 / 255, "top5": 5 / 255}
 FIRST = {"loss": 5.5, "top1": 0.02, "spread": 0.82, "effective_rank": 78.0, "alignment": 1.25, "weight_norm": 56.0}
@@ -36,6 +36,17 @@ def test_a_training_that_learns() -> None:
     assert "28% as far apart as two samples (93% untrained)" in str(verdict)
     assert "found 11.0% of the time (chance 0.4%)" in str(verdict)
     assert (verdict.step, verdict.epoch) == (60, 6.0)
+
+
+def test_of_pairs_it_is_said_that_they_have_halves() -> None:
+    learning, stuck = (judge(history(LEARNED | more), CHANCE, 10, of=HALVES) for more in ({}, {"alignment": 1.85}))
+    assert learning.words == (
+        "It is learning: the two halves of a pair are 28% as far apart as halves of two pairs (93% untrained), "
+        "the other half is found 11.0% of the time (chance 0.4%)."
+    )
+    assert stuck.kind == "stuck"
+    assert "the halves share too little" in stuck.causes
+    assert "view" not in str(stuck)
 
 
 @pytest.mark.parametrize(

@@ -364,7 +364,8 @@ def _paired_columns(candidates: list[str], there: list[str], reading: Reading, p
         return sorted(usual, key=there.index)
     if len(candidates) == 2:
         return candidates
-    raise UserError(f"columns: say which two of {path} belong together; it has {', '.join(there)}")
+    listed = ", ".join(there)
+    raise UserError(f"columns: say which two of {path} belong together, or take modality text; it has {listed}")
 
 
 def _labels_by_column(column: pa.ChunkedArray, name: str, kept: Kept) -> Labels:

@@ -48,7 +48,9 @@ def figures(table: dict[str, Any]) -> Table:
     shown = Table(title=escape(table["title"]), caption=escape(table["caption"]))
     for column, (name, unit) in enumerate(zip(table["head"], table["units"], strict=True)):
         numbers = any(not isinstance(row[column], str | None) for row in table["rows"])
-        shown.add_column(escape(f"{name}, {unit}" if unit else name), justify="right" if numbers else "left")
+        shown.add_column(
+            escape(f"{name}, {unit}" if unit else name), justify="right" if numbers else "left", overflow="fold"
+        )
     for row in table["rows"]:
         shown.add_row(*(_figure(value, unit) for value, unit in zip(row, table["units"], strict=True)))
     return shown

@@ -93,6 +93,8 @@ class Method(L.LightningModule):
     smallest_batch: ClassVar[int] = 1
     across: ClassVar[bool] = False
     """Whether the embeddings that are shown to the diagnostics are of two kinds, and only compared across."""
+    several: ClassVar[bool] = False
+    """Whether it also takes samples that have several parts of its modality."""
     supervised: bool = False
     """Whether batches must bring labels."""
 

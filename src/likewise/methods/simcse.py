@@ -43,6 +43,7 @@ class SimCSE(Method):
     family = "contrastive"
     modality = "text"
     paper = "2104.08821"
+    several = True
     choose = "embeddings of sentences that are to be compared or searched; pairs, where there are some, make it better"
     smallest_batch = 2
 

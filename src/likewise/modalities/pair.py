@@ -49,7 +49,8 @@ def prepare(source: Source, recipe: Recipe, *, accelerated: bool, kept: Path | N
     distinct = list(dict.fromkeys(kinds))
     names = recipe.encoder.split("+") if recipe.encoder != "auto" else ["auto"] * len(distinct)
     if len(names) != len(distinct):
-        raise UserError(f"encoder must name one for each of {' + '.join(distinct)}, got {recipe.encoder!r}")
+        wanted = f" for each of {' + '.join(distinct)}" if len(distinct) > 1 else f", for all parts are {kinds[0]}"
+        raise UserError(f"encoder must name one{wanted}, got {recipe.encoder!r}")
     parts: dict[str, Prepared] = {}
     for kind, name in zip(distinct, names, strict=True):
         own = [half for half, its_kind in zip(halves, kinds, strict=True) if its_kind == kind]
@@ -68,7 +69,7 @@ def prepare(source: Source, recipe: Recipe, *, accelerated: bool, kept: Path | N
         batch=recipe.batch or min(256 if accelerated else 128, len(source)),
     )
     builds = [parts[kind].build for kind in (distinct if shared else kinds)]
-    if method_class(recipe.method).modality == kinds[0]:  # a method for samples of one kind, given several of each
+    if method_class(recipe.method).several:  # a method for samples of one kind, given several of each
         return Prepared(resolved, source, views, builds[0])
     return Prepared(resolved, source, views, lambda: PairEncoder([build() for build in builds], JOINT_DIM, kinds))
 
@@ -149,7 +150,8 @@ def zero_shot(examined: Examined) -> Table:
         reader, words = tower_of(encoder, examined.views, "text")
 
         def embed(texts: list[str], reader: Any = reader, words: Any = words) -> Tensor:
-            source = fitted(TextSource(texts, name="prompts", progress=False), Reading(**modality_of("text").reading(words)))
+            prompts = TextSource(texts, name="prompts", progress=False)
+            source = fitted(prompts, Reading(**modality_of("text").reading(words)))
             return encode(reader, words, source, machine=machine)
 
         samples = encode(tower, views, test, machine=machine)

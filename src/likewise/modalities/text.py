@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from likewise.training.recipe import Recipe
 
 TOKENS, VOCABULARY = 128, 8192
-DELETED = {"none": 0.0, "mild": 0.1, "strong": 0.2}
+DELETED = {"none": 0.0, "mild": 0.2, "strong": 0.5}
 TOKENIZER = "tokenizer.json"  # in the run folder
 AT_ONCE = 256  # documents
 

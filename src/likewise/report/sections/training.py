@@ -36,12 +36,13 @@ MEASURED = {  # what training logs beside loss and accuracy: heading, and how to
     ),
     "alignment": (
         "Alignment",
-        "Mean squared distance of the two views of a sample on the unit sphere, from 0 (the same) to 4 (opposite): it "
-        "should fall, while the spread stays.",
+        "Mean squared distance of the two views of a sample, or of its halves, on the unit sphere, from 0 (the same) "
+        "to 4 (opposite): it should fall, while the spread stays.",
     ),
     "pair_distance": (
         "Distance within pairs",
-        "Squared distance of two views of a sample as a share of that of any two samples: it should fall from near 1.",
+        "Squared distance of two views of a sample, or of its halves, as a share of that of any two samples: it should "
+        "fall from near 1.",
     ),
     "uniformity": (
         "Uniformity",
