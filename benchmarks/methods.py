@@ -115,7 +115,7 @@ def main() -> None:
 
     parts = splits(data)
     train, test = (open_source(parts[part]) for part in ("train", "test"))
-    _, views, build = prepare(train, Recipe(), accelerated=device_name() != "cpu")
+    views, build = prepare(train, Recipe(), accelerated=device_name() != "cpu")[2:]
     pool = Subset(train, order(len(train), seed=0, epoch=0)[:IMAGES])
     judged = Subset(test, order(len(test), seed=0, epoch=0)[:IMAGES])
     many = int(pool.labels().bincount().min()) // 2

@@ -4,8 +4,8 @@
 
 Without --data: the prompts of Debian's `asterisk-core-sounds-en-wav`, `-fr-wav` and `-ru-wav`, one voice a language:
 what is told apart is voice and language together. A fifth of each class is held out; the encoder never sees it. Frozen
-and fine-tuned encoders are judged beside log-mel statistics with logistic regression and beside the same encoder untrained,
-with 1, 5 and 20 labelled clips a class; and by whether the end of a recording is found by its beginning.
+and fine-tuned encoders are judged beside log-mel statistics with logistic regression and beside the same encoder
+untrained, with 1, 5 and 20 labelled clips a class; and by whether the end of a recording is found by its beginning.
 """
 
 from __future__ import annotations

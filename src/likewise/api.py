@@ -13,10 +13,7 @@ from likewise.run import Evaluation, Run
 from likewise.wording import command_line, slug, tell, training_options, value_of
 
 if TYPE_CHECKING:
-    from likewise.data.reading import Reading
-    from likewise.data.source import Source
     from likewise.searching import Match
-    from likewise.training.recipe import Recipe
 
 FromPython = Annotated[Any, Parameter(parse=False)]  # an argument that no command line can hold
 
@@ -94,6 +91,7 @@ def pretrain(
     Raises:
         UserError: for what you can mend; the message says how.
     """
+    from likewise.asked import again, check_modality, reading_of, recipe_of, shape_of
     from likewise.data import is_name, open_source, splits
     from likewise.pretraining import Hardware, pretrain_encoder
 
@@ -111,12 +109,12 @@ def pretrain(
     asked = {"method": method, "epochs": epochs, "batch": batch, "size": size, "channels": channels, "augment": augment}
     asked |= {"encoder": encoder if isinstance(encoder, str) else None}
     asked |= {name.replace("-", "_"): value_of(value) for name, value in hyperparameters.items()}
-    plan = _recipe(recipe, {name: value for name, value in asked.items() if value is not None})
+    plan = recipe_of(recipe, {name: value for name, value in asked.items() if value is not None})
     # A named data set says which part of it is for pretraining; a folder given whole is taken whole.
     part = splits(data).get("pretrain", data) if is_name(data) else data
-    said = _said(modality, text_column, label_column, per_file, columns, method=plan.method)
-    source = open_source(part, root=root, reading=said.with_(**_shape(plan)), progress=progress)
-    _check_modality(plan.method, source)
+    said = reading_of(modality, text_column, label_column, per_file, columns, method=plan.method)
+    source = open_source(part, root=root, reading=said.with_(**shape_of(plan)), progress=progress)
+    check_modality(plan.method, source)
     folder = Path(out) if out is not None else Path("runs") / f"{slug(source.name)}-{plan.method}"
     for note in getattr(source, "notes", ()):
         tell(note, show=progress)
@@ -131,7 +129,7 @@ def pretrain(
         source,
         plan,
         folder,
-        data=_again(part),
+        data=again(part),
         root=None if root is None else str(root),
         reading=said,
         command=command_line("pretrain", data, {k: v for k, v in options.items() if v != usual.get(k)}),
@@ -142,7 +140,7 @@ def pretrain(
         resume=resume,
         checkpoint_minutes=checkpoint_minutes,
         probe=probe,
-        probe_again=None if probe is None else _again(probe),
+        probe_again=None if probe is None else again(probe),
         progress=progress,
     )
 
@@ -198,6 +196,7 @@ def evaluate(
     Raises:
         UserError: for data without labels, more labels per class than there are, and the like.
     """
+    from likewise.asked import judging, learned_from, own_splits, reading_for, reading_of
     from likewise.atomic import write_json
     from likewise.evaluating import Judged, evaluate_on
     from likewise.pretraining import adopted, save_gallery
@@ -205,19 +204,19 @@ def evaluate(
     run = _opened(run)
     views = views or run.views
     root = root or run.config["source"]["root"]
-    said = _said(modality, text_column, label_column, per_file, columns)
+    said = reading_of(modality, text_column, label_column, per_file, columns)
     unlabelled: UserError | None = None
     if train is None or test is None:
         try:
-            own = _own_splits(run)
+            own = own_splits(run)
         except UserError as error:
             if test is None:
                 raise
             unlabelled = error  # some tests need no labels
         else:
             train, test = own[0] if train is None else train, own[1] if test is None else test
-    readings = [_reading(run, said, data) for data in (train, test)]
-    train_source, test_source = _judging(train, test, readings, root, progress)
+    readings = [reading_for(run, said, data) for data in (train, test)]
+    train_source, test_source = judging(train, test, readings, root, progress)
     if encoder is not None:
         run.load_encoder(adopted(encoder, views, test_source))
     network = run.encoder
@@ -227,7 +226,7 @@ def evaluate(
         train_source,
         test_source,
         folder=run.path,
-        learned=train_source or _learned(run, root, progress),
+        learned=train_source or learned_from(run, root, progress),
         labels_per_class=labels_per_class,
         seeds=seeds,
         ways=ways,
@@ -283,6 +282,7 @@ def study(
     Returns:
         The evaluation, or the run where there are no labels.
     """
+    from likewise.asked import READ, SHAPE, judging, reading_of, recipe_of, shape_of
     from likewise.data import pairs_or_halves, splits
     from likewise.evaluating import label_counts
 
@@ -292,17 +292,17 @@ def study(
     command = command_line("study", data, options)
     shapes = {name: training[name] for name in SHAPE if training.get(name) is not None}
     asked = {"method": training["method"]} if training.get("method") else {}
-    recipe = _recipe(training.get("recipe"), asked | shapes)
+    recipe = recipe_of(training.get("recipe"), asked | shapes)
     said = {name: training.get(name) for name in READ}
-    reading = _said(**said, method=recipe.method)
+    reading = reading_of(**said, method=recipe.method)
     parts = splits(data, reading)
     train = parts.get("train") if train is None else train
     test = parts.get("test") if test is None else test
     if train is not None and test is not None:  # a mistake in these shall not wait for the end of the training
-        readings = [pairs_or_halves(reading.with_(**_shape(recipe)), part) for part in (train, test)]
-        teaching, judging = _judging(train, test, readings, root, progress)
+        readings = [pairs_or_halves(reading.with_(**shape_of(recipe)), part) for part in (train, test)]
+        teaching, tested = judging(train, test, readings, root, progress)
         if teaching is not None and teaching.modality != "pair" and teaching.classes:
-            label_counts(teaching, judging, labels_per_class, seeds)
+            label_counts(teaching, tested, labels_per_class, seeds)
     try:
         run = pretrain(parts.get("pretrain", data), root=root, resume=resume, progress=progress, **training)
         if test is None:
@@ -385,6 +385,7 @@ def embed(
     """
     import torch
 
+    from likewise.asked import reading_for, reading_of
     from likewise.data import open_source
     from likewise.embedding import check_ending, write_embeddings
     from likewise.evaluation import Machine
@@ -397,7 +398,7 @@ def embed(
     check_ending(Path(out))
     if batch < 1:
         raise UserError(f"batch must be at least 1, got {batch}")
-    reading = _reading(run, _said(modality, text_column, label_column, per_file, columns), data)
+    reading = reading_for(run, reading_of(modality, text_column, label_column, per_file, columns), data)
     source = open_source(data, root=root, reading=reading, progress=progress)
     if encoder is not None:
         run.load_encoder(adopted(encoder, views, source))
@@ -442,6 +443,7 @@ def search(
     Raises:
         UserError: for no question or several, or one that the encoder cannot read.
     """
+    from likewise.asked import reading_for, reading_of
     from likewise.searching import search_collection
 
     run = _opened(run)
@@ -456,7 +458,7 @@ def search(
         if collection is None:
             raise UserError(f"{run.path} learned from data in memory: name a collection to search")
     else:
-        reading = _reading(run, _said(modality, text_column, None, per_file, columns), collection)
+        reading = reading_for(run, reading_of(modality, text_column, None, per_file, columns), collection)
     [(kind, query)] = asked.items()
     return Matches(search_collection(run, collection, str(query), kind, reading=reading, root=root, top=top))
 
@@ -595,152 +597,5 @@ class Embedded(NamedTuple):
     dim: int
 
 
-def _recipe(name: str | None, changes: dict[str, Any]) -> Recipe:
-    """The named recipe, or the method's own, with changes; their names are checked against recipe and method."""
-    import dataclasses
-
-    from likewise.methods import method_options
-    from likewise.training.recipe import Recipe, load_recipe, recipe_names
-
-    asked = changes.get("method", Recipe().method)
-    name = name or (asked if asked in recipe_names() else None)
-    recipe = load_recipe(name) if name else Recipe()
-    method = changes.get("method", recipe.method)
-    known = [f.name for f in dataclasses.fields(Recipe) if f.name != "options"] + list(method_options(method))
-    for key in changes:
-        if key not in known:
-            raise UserError(f"unknown hyperparameter '{key}'{nearest(key, known)}; {method} takes {', '.join(known)}")
-    if method != recipe.method:
-        recipe = dataclasses.replace(recipe, options={})
-    return recipe.with_(**changes)
-
-
 def _opened(run: Any) -> Run:
     return run if isinstance(run, Run) else Run.open(run)
-
-
-def _again(data: Any) -> str | None:
-    """How to open data again from any folder: a name, a path from the root; None for what is in memory only."""
-    from likewise.data import is_name
-
-    if not isinstance(data, (str, Path)) or is_name(data):
-        return data if isinstance(data, str) else None
-    path = Path(data).expanduser()
-    if path.exists():
-        return str(path.resolve())
-    base, _, split = str(path).rpartition(":")
-    return f"{Path(base).resolve()}:{split}"
-
-
-def _own_splits(run: Run) -> tuple[Any, Any]:
-    """The train and test parts of the data that a run learned from, if the run saw no test sample."""
-    from likewise.data import is_name, splits
-
-    data, name = run.config["data"], run.config["source"]["name"]
-    if data is None:
-        raise UserError(f"{run.path} learned from data in memory: name labelled data with train and test")
-    base = data.partition(":")[0] if is_name(data) else data.rpartition(":")[0] or data
-    if not is_name(data) and not Path(base).exists():
-        raise UserError(f"the data of {run.path} is no longer at {base}: name labelled data with --train and --test")
-    parts = splits(base, run.reading)
-    if not parts:
-        raise UserError(
-            f"the encoder has learned from all of {name}, of which nothing can be held out: name data that it has not "
-            "seen with --test, and with --train if labels are to be drawn"
-        )
-    if data not in (parts.get("pretrain"), parts.get("train")) or not {"train", "test"} <= set(parts):
-        raise UserError(
-            f"the encoder has learned from all of {name}: name labelled data that it has not seen with --train and "
-            f"--test, or let `likewise study {base}` hold some out"
-        )
-    return parts["train"], parts["test"]
-
-
-def _learned(run: Run, root: Any, progress: bool) -> Source | None:
-    """The data that a run learned from, where it can be read again."""
-    from likewise.data import open_source
-
-    data = run.config["data"]
-    if data is None or run.config["views"] is None:
-        return None
-    try:
-        return open_source(data, root=root, reading=run.reading, progress=progress)
-    except UserError:  # moved, or changed since
-        return None
-
-
-def _judging(
-    train: Any, test: Any, readings: Sequence[Reading], root: Any, progress: bool
-) -> tuple[Source | None, Source]:
-    """The sources to judge with, the first if there is one, each read as its reading says."""
-    from likewise.data import open_source
-
-    if isinstance(train, (str, Path)) and isinstance(test, (str, Path)) and _again(train) == _again(test):
-        raise UserError(f"train and test are both {train}: test on samples that no label was drawn from")
-    judge = open_source(test, root=root, reading=readings[1], progress=progress)
-    if train is None:
-        return None, judge
-    teacher = open_source(train, root=root, reading=readings[0], progress=progress)
-    if teacher.modality not in (judge.modality, "pair"):
-        kinds = f"{teacher.name} is {teacher.modality}, {judge.name} is {judge.modality}"
-        raise UserError(f"train and test must hold the same kind of samples: {kinds}")
-    return teacher, judge
-
-
-READ = ("modality", "text_column", "label_column", "per_file", "columns")
-"""What people may say about how files become samples, beside the recipe."""
-SHAPE = ("size", "channels", "sample_rate")
-"""What the recipe says about it."""
-
-
-def _shape(recipe: Recipe) -> dict[str, Any]:
-    return {name: getattr(recipe, name) for name in SHAPE}
-
-
-def _said(
-    modality: str | None = None,
-    text_column: str | None = None,
-    label_column: str | None = None,
-    per_file: bool | None = False,
-    columns: Sequence[str] | None = None,
-    *,
-    method: str | None = None,
-) -> Reading:
-    """How files become samples; where nobody says of what modality, columns are those of pairs, or the method knows."""
-    from likewise.data.reading import Reading
-    from likewise.methods import method_class
-
-    wanted = "pair" if columns else method_class(method).modality if method else "any"
-    return Reading().with_(
-        modality=modality or (None if wanted == "any" else wanted),
-        text_column=text_column,
-        label_column=label_column,
-        per_file=per_file,
-        columns=columns and tuple(columns),
-    )
-
-
-def _reading(run: Run, asked: Reading, data: Any) -> Reading:
-    """How data is read to be taken by a run: as its own was, but for what is asked for now."""
-    import dataclasses
-
-    from likewise.data import pairs_or_halves
-    from likewise.data.reading import MODALITIES
-
-    own = dataclasses.replace(run.reading, modality=run.modality if run.modality in MODALITIES else None)
-    return pairs_or_halves(own, data).with_(**{name: getattr(asked, name) for name in READ})
-
-
-def _check_modality(method: str, source: Source) -> None:
-    """Raise `UserError` for a method that learns from other samples than these."""
-    from likewise.data.reading import MODALITIES
-    from likewise.methods import method_class
-    from likewise.modalities import kinds_of
-
-    asking, kinds = method_class(method), kinds_of(source)
-    wanted, paired = asking.modality, len(kinds) > 1
-    fits = wanted == source.modality or (asking.several and set(kinds) == {wanted} if paired else wanted == "any")
-    if not fits and source.modality in MODALITIES:
-        what = "pairs of " + " and ".join(kinds) if paired else source.modality
-        taken = "samples of one part" if wanted == "any" else f"{wanted} samples"
-        raise UserError(f"{method} learns from {taken}, {source.name} is {what}")

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small_data import digits_and_names
 
 import likewise as lw
 from likewise.data.source import Source, Subset
+from small_data import digits_and_names
 
 
 @pytest.fixture(scope="module")

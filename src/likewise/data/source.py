@@ -74,27 +74,38 @@ class Request(NamedTuple):
     progress: bool = True
 
 
-class Indices(Sequence[str]):
-    """The ids of samples that have no name of their own: "0", "1", … made when looked at."""
+class Lazy(Sequence[str]):
+    """Texts that are made when they are looked at: a subclass has a length, and gives one of them."""
 
-    def __init__(self, count: int) -> None:
-        self.range = range(count)
-
-    def __len__(self) -> int:
-        return len(self.range)
+    def one(self, index: int) -> str:
+        """The text at `index`, from 0 to below the length."""
+        raise NotImplementedError
 
     @overload
     def __getitem__(self, index: int) -> str: ...
     @overload
     def __getitem__(self, index: slice) -> list[str]: ...
     def __getitem__(self, index: int | slice) -> str | list[str]:
-        if isinstance(index, slice):
-            return [str(i) for i in self.range[index]]
-        return str(self.range[index])
+        # A range knows that negative ones count from the end, and that what is outside is an IndexError.
+        chosen = range(len(self))[index]
+        return self.one(chosen) if isinstance(chosen, int) else [self.one(i) for i in chosen]
 
 
-class ChosenIds(Sequence[str]):
-    """Those of `ids`, or any texts, that are at `indices`, looked up when looked at."""
+class Indices(Lazy):
+    """The ids of samples that have no name of their own: "0", "1", …"""
+
+    def __init__(self, count: int) -> None:
+        self.length = count
+
+    def __len__(self) -> int:
+        return self.length
+
+    def one(self, index: int) -> str:
+        return str(index)
+
+
+class ChosenIds(Lazy):
+    """Those of `ids`, or of any texts, that are at `indices`."""
 
     def __init__(self, ids: Sequence[str], indices: Int[Tensor, " n"]) -> None:
         self.ids = ids
@@ -103,13 +114,7 @@ class ChosenIds(Sequence[str]):
     def __len__(self) -> int:
         return len(self.indices)
 
-    @overload
-    def __getitem__(self, index: int) -> str: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[str]: ...
-    def __getitem__(self, index: int | slice) -> str | list[str]:
-        if isinstance(index, slice):
-            return [self.ids[i] for i in self.indices[index].tolist()]
+    def one(self, index: int) -> str:
         return self.ids[int(self.indices[index])]
 
 

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any, overload
+from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +21,7 @@ from jaxtyping import Int
 
 from likewise.data.cache import cached, digest
 from likewise.data.reading import Reading
+from likewise.data.source import Lazy
 from likewise.errors import UserError, nearest
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
@@ -139,7 +140,7 @@ def text_of(table: pa.Table, name: str, *, where: object) -> pa.ChunkedArray:
     return column.cast(pa.string())
 
 
-class Texts(Sequence[str]):
+class Texts(Lazy):
     """The values of an Arrow column of text, those at `rows` (ascending) if given; strings when looked at.
 
     A value that is missing is "".
@@ -154,19 +155,15 @@ class Texts(Sequence[str]):
     def __len__(self) -> int:
         return len(self.column) if self.rows is None else len(self.rows)
 
-    @overload
-    def __getitem__(self, index: int) -> str: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[str]: ...
-    def __getitem__(self, index: int | slice) -> str | list[str]:
-        if not isinstance(index, slice):
-            index = range(len(self))[index]  # negative ones count from the end, and what is outside is an IndexError
-            return self.column[index if self.rows is None else int(self.rows[index])].as_py() or ""
-        start, stop, step = index.indices(len(self))
-        if step != 1:
-            return [self[i] for i in range(start, stop, step)]
-        if stop <= start:
-            return []
+    def one(self, index: int) -> str:
+        return self.column[index if self.rows is None else int(self.rows[index])].as_py() or ""
+
+    def __iter__(self) -> Iterator[str]:
+        for start in range(0, len(self), self.CHUNK):
+            yield from self._run(start, min(start + self.CHUNK, len(self)))
+
+    def _run(self, start: int, stop: int) -> list[str]:
+        """Those from `start` to before `stop`, at once."""
         if self.rows is None:
             values = self.column.slice(start, stop - start)
         else:
@@ -174,10 +171,6 @@ class Texts(Sequence[str]):
             rows = self.rows[start:stop]
             values = self.column.slice(rows[0], rows[-1] + 1 - rows[0]).take(pa.array(rows - rows[0]))
         return [value or "" for value in values.to_pylist()]
-
-    def __iter__(self) -> Iterator[str]:
-        for start in range(0, len(self), self.CHUNK):
-            yield from self[start : start + self.CHUNK]
 
 
 def check_utf8(path: Path) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
 from functools import cached_property
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +23,7 @@ from likewise.data.cache import cached, digest
 from likewise.data.files import File, by_subfolder, folder_of, printable, progress_bar, scan
 from likewise.data.pictures import reason
 from likewise.data.reading import Reading
-from likewise.data.source import ChosenIds, Indices, Joined, Request, Source, Subset, natural_sort
+from likewise.data.source import ChosenIds, Indices, Joined, Lazy, Request, Source, Subset, natural_sort
 from likewise.data.tables import Texts, check_utf8
 from likewise.data.tokens import Tokenised, chunks, fingerprint, read_tokenizer, tokenised
 from likewise.errors import UserError
@@ -173,7 +173,7 @@ def open_source(request: Request) -> TextSource | None:
     return _file(request, data)
 
 
-class Lines(Sequence[str]):
+class Lines(Lazy):
     """Lines of a file in UTF-8, mapped; strings when looked at.
 
     Args:
@@ -189,17 +189,11 @@ class Lines(Sequence[str]):
     def __len__(self) -> int:
         return len(self.starts)
 
-    @overload
-    def __getitem__(self, index: int) -> str: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[str]: ...
-    def __getitem__(self, index: int | slice) -> str | list[str]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
+    def one(self, index: int) -> str:
         return self.content[self.starts[index] : self.ends[index]].decode()
 
 
-class Chained(Sequence[str]):
+class Chained(Lazy):
     """Texts of several sequences, one after the other."""
 
     def __init__(self, parts: Sequence[Sequence[str]]) -> None:
@@ -209,14 +203,7 @@ class Chained(Sequence[str]):
     def __len__(self) -> int:
         return self.starts[-1]
 
-    @overload
-    def __getitem__(self, index: int) -> str: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[str]: ...
-    def __getitem__(self, index: int | slice) -> str | list[str]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        index = range(len(self))[index]
+    def one(self, index: int) -> str:
         part = bisect_right(self.starts, index) - 1
         return self.parts[part][index - self.starts[part]]
 
