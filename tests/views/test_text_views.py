@@ -72,7 +72,7 @@ def test_deletion_keeps_the_order_the_frame_and_a_token(rows: list[list[int]], d
         assert len(kept) > 2 or not row
     padding = view == PAD
     assert not (padding[:, :-1] & ~padding[:, 1:]).any()
-    assert view.shape[1] == max(len(kept) for kept in texts(view))
+    assert view.shape == batch.shape  # views of a batch can be put side by side, whatever each has lost
 
 
 @pytest.mark.parametrize("delete", [0.1, 0.5, 0.9])
@@ -91,7 +91,6 @@ def test_each_token_is_deleted_with_its_probability(delete: float) -> None:
 def test_where_almost_all_are_deleted_any_token_may_be_the_one_that_stays() -> None:
     batch = torch.tensor([[CLS, 5, 6, 7, SEP]]).expand(3000, -1)
     view = TextViews(WORDPIECE, 20, 0.999)(batch, generator())
-    assert view.shape[1] <= 4
     one = view[view[:, 2] == SEP][:, 1]
     assert len(one) > 2900
     assert (one.bincount(minlength=8)[5:] / len(one) - 1 / 3).abs().max() < 0.05
