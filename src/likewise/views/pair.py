@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
-
-KINDS = {
-    "ImageViews": "likewise.views.image",
-    "TextViews": "likewise.views.text",
-    "AudioViews": "likewise.views.audio",
-}
 
 
 class PairViews:
@@ -35,16 +28,6 @@ class PairViews:
     def plain(self, batch: Any) -> Any:
         """The view of every part without randomness."""
         return self._with(batch, [views.plain(part) for views, part in self._each(batch)])
-
-    def config(self) -> dict[str, Any]:
-        """Everything about these views in plain values; see `from_config`."""
-        return {"parts": [{"views": type(views).__name__, "config": views.config()} for views in self.parts]}
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> PairViews:
-        """The views whose `config()` this is."""
-        kinds = [getattr(importlib.import_module(KINDS[part["views"]]), part["views"]) for part in config["parts"]]
-        return cls([kind.from_config(part["config"]) for kind, part in zip(kinds, config["parts"], strict=True)])
 
     def __str__(self) -> str:
         return "; ".join(map(str, self.parts))
