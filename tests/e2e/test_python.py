@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 import likewise as lw
 
@@ -72,50 +72,3 @@ def test_a_finished_run_is_resumed_to_itself() -> None:
     again = lw.pretrain(images, encoder=network(), out="run", resume=True, **QUICK)
     assert again.path.joinpath("encoder.safetensors").read_bytes() == weights
     assert torch.equal(again.encoder[0].weight, first.encoder[0].weight)
-
-
-class Vectors:
-    """A fifth modality: rows of numbers. A source, views and an encoder are all it takes."""
-
-    modality = "vector"
-    name = "vectors"
-
-    def __init__(self, samples: int, seed: int) -> None:
-        generator = torch.Generator().manual_seed(seed)
-        self.targets = torch.arange(samples) % 3
-        centres = torch.eye(3).repeat_interleave(4, 1) * 4
-        self.rows = centres[self.targets] + torch.randn(samples, 12, generator=generator)
-        self.ids = [str(i) for i in range(samples)]
-        self.classes = ["one", "two", "three"]
-        self.skipped: list[tuple[str, str]] = []
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def read(self, indices: Tensor) -> Tensor:
-        return self.rows[indices]
-
-    def labels(self) -> Tensor:
-        return self.targets
-
-
-class Jitter:
-    def __call__(self, batch: Tensor, generator: torch.Generator) -> Tensor:
-        return batch + torch.randn(batch.shape, generator=generator)
-
-    def plain(self, batch: Tensor) -> Tensor:
-        return batch
-
-    gentle = __call__
-
-
-def test_a_modality_that_likewise_has_never_seen() -> None:
-    encoder = nn.Sequential(nn.Linear(12, 32), nn.ReLU(), nn.Linear(32, 16))
-    train, test = Vectors(120, 0), Vectors(60, 1)
-    run = lw.pretrain(train, encoder=encoder, views=Jitter(), out="run", temperature=0.2, **(QUICK | {"epochs": 20}))
-    table = lw.evaluate(run, train=train, test=test, labels_per_class=(1, 5), seeds=2, steps=20, progress=False)
-    frozen = {row["labels_per_class"]: row["mean"] for row in table["summary"] if row["way"] == "frozen"}
-    assert frozen[5] > 0.9
-    assert "frozen" in str(table)
-    assert lw.embed(run, test, out="x.parquet", progress=False).rows == 60
-    assert lw.report(run).exists()
