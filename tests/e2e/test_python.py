@@ -1,4 +1,4 @@
-"""The package from Python: one's own arrays, networks, views, and samples of a kind that likewise has never seen."""
+"""The package from Python: one's own arrays, networks and views."""
 
 from __future__ import annotations
 
