@@ -14,7 +14,7 @@ test-slow: .venv/ready-dev
 	$(BIN)/pytest -m slow
 
 lint: .venv/ready-dev
-	$(BIN)/ruff check .
+	$(BIN)/ruff check --no-cache .
 	$(BIN)/ruff format --check .
 
 types: .venv/ready-dev

@@ -226,7 +226,7 @@ def evaluate(
         train_source,
         test_source,
         folder=run.path,
-        learned=train_source or learned_from(run, root, progress),
+        learned=learned_from(run, root, progress) if train_source is None else train_source,
         labels_per_class=labels_per_class,
         seeds=seeds,
         ways=ways,
@@ -265,7 +265,8 @@ def study(
 
     A named data set is split as its authors split it. A folder with train and test subfolders is split so; any other
     folder with a subfolder for each class has a fifth of each class held out for the test, and the encoder never sees
-    it. Data without labels is pretrained and reported, not evaluated.
+    it. Pairs need no labels: a fifth of them is held out, to be found. Other data without labels is pretrained and
+    reported, not evaluated.
 
     Args:
         data: what to learn from: see `likewise pretrain`.

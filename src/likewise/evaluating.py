@@ -51,7 +51,7 @@ def evaluate_on(
     """What `likewise evaluate` finds; see there. What can be looked at is written into `folder`.
 
     Args:
-        learned: what the encoder learned from, where that can be read again: baselines may learn from it too.
+        learned: what baselines may learn from: `train`, or, without it, what the encoder learned from.
         unlabelled: why there are no labels to draw from, where that is known.
 
     Raises:
@@ -89,7 +89,7 @@ def evaluate_on(
         tables = []
         if known:
             device = machine.place(judged.encoder).eval()
-            examined = Examined(device, judged.views, train or learned, test, judged.build, machine, folder)
+            examined = Examined(device, judged.views, learned, test, judged.build, machine, folder)
             tables = [table.as_dict() for table in modality_of(judged.modality).examine(examined)]
         if tables:
             result["tables"] = tables

@@ -16,7 +16,7 @@ from torch import nn
 from likewise import __version__
 from likewise.atomic import disk_trouble, write_atomically, write_json, write_text
 from likewise.data import open_source, pairs_or_halves
-from likewise.data.loader import order
+from likewise.data.loader import Loader, order
 from likewise.encoders import adopt
 from likewise.errors import Interrupted, UserError
 from likewise.evaluation import Machine, encode
@@ -108,6 +108,8 @@ def pretrain_encoder(
             "views": views_config,
             "seed": seed,
         }
+        if getattr(source, "lengths", None) is not None:
+            config["padding"] = round(Loader(source, batch=course.batch, epochs=1, seed=seed).padding(), 4)
         learner.prepare(course)  # a queue's length, and so its chance level, depends on how many samples there are
         chance = matching_chance(course.batch, across=learner.across) | learner.chance(course.batch)
         accuracy = None
@@ -136,6 +138,8 @@ def pretrain_encoder(
         tell(f"{source.name}: {len(source):,} samples{skipped_note(source.skipped)}", show=progress)
         tell(f"{plan.method}, {plan.encoder}, {run.config['precision']} -> {run.path}", show=progress)
         tell(f"views: {learner.views}", show=progress)
+        if "padding" in config:
+            tell(f"padding: {config['padding']:.1%} of the batches", show=progress)
         try:
             fitted = fit(
                 learner,

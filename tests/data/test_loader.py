@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from likewise.data import open_source
-from likewise.data.loader import Loader, order
-from likewise.data.source import Source
+from likewise.data.loader import BUCKET, Loader, bucketed, order
+from likewise.data.source import Indices, Source
+from likewise.errors import UserError
 
 
 @pytest.fixture
@@ -71,3 +72,62 @@ def test_no_thread_stays_when_a_training_stops_early(source: Source) -> None:
         if thread.name == "likewise-loader":
             thread.join(timeout=5)
     assert "likewise-loader" not in {thread.name for thread in threading.enumerate() if thread.is_alive()}
+
+
+class Sentences:
+    """Samples of known lengths: what is read is where they are."""
+
+    modality = "text"
+    name = "sentences"
+
+    def __init__(self, lengths: torch.Tensor) -> None:
+        self.lengths = lengths
+        self.ids = Indices(len(lengths))
+        self.classes: list[str] = []
+        self.skipped: list[tuple[str, str]] = []
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def labels(self) -> torch.Tensor:
+        raise UserError("sentences have no labels")
+
+    def read(self, indices: torch.Tensor) -> torch.Tensor:
+        return indices
+
+
+LENGTHS = torch.from_numpy(np.random.default_rng(0).integers(1, 200, size=1030))
+
+
+def test_batches_of_about_equally_long_samples_are_all_there_once() -> None:
+    batches = [batch.samples for batch in Loader(Sentences(LENGTHS), batch=8, epochs=1, seed=3)]
+    assert [len(batch) for batch in batches] == [8] * 128
+    assert len(torch.cat(batches).unique()) == 1024
+    for epoch in range(2):
+        once = bucketed(LENGTHS, batch=8, seed=3, epoch=epoch)
+        assert sorted(once.tolist()) == list(range(1030))
+        assert torch.equal(once, bucketed(LENGTHS, batch=8, seed=3, epoch=epoch))
+    assert not torch.equal(once, bucketed(LENGTHS, batch=8, seed=3, epoch=0))
+    assert not torch.equal(once, bucketed(LENGTHS, batch=8, seed=4, epoch=1))
+
+
+def test_a_bucket_is_sorted_and_its_batches_are_not() -> None:
+    """Within a batch lengths are neighbours in their bucket; which batch comes when says nothing of its length."""
+    samples = 8 * BUCKET
+    batches = LENGTHS[bucketed(LENGTHS[:samples], batch=8, seed=0, epoch=0)].reshape(-1, 8)
+    in_order = LENGTHS[:samples].sort().values.reshape(-1, 8)
+    assert sorted(batches.tolist()) == in_order.tolist()
+    assert batches[:, 0].tolist() != in_order[:, 0].tolist()
+
+
+def test_little_is_padding() -> None:
+    loader = Loader(Sentences(LENGTHS), batch=8, epochs=1, seed=3)
+    parts = [LENGTHS[batch.samples] for batch in loader]
+    naive = sum(int((part.max() - part).sum()) for part in parts) / sum(8 * int(part.max()) for part in parts)
+    assert loader.padding() == pytest.approx(naive)
+    shuffled = LENGTHS[order(1030, seed=3, epoch=0)[:1024]].reshape(-1, 8)
+    assert loader.padding() < 0.1 < float(1 - shuffled.sum() / (8 * shuffled.amax(1).sum()))
+
+
+def test_samples_without_lengths_have_no_padding(source: Source) -> None:
+    assert Loader(source, batch=3, epochs=1, seed=0).padding() == 0

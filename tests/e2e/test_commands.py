@@ -16,11 +16,7 @@ from likewise.cli import main
 QUICK = ["--epochs", "1", "--precision", "32-true", "--encoder", "resnet8"]
 
 
-@pytest.fixture(autouse=True)
-def working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("LIKEWISE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("working_folder")
 
 
 @pytest.fixture

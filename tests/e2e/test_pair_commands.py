@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from typed import answered
 
 import likewise as lw
 from likewise.cli import main
@@ -25,11 +25,7 @@ CHANCE, ENCODER, UNTRAINED = "chance", "encoder", "untrained"
 WAYS = ("image → text", "text → image")
 
 
-@pytest.fixture(autouse=True)
-def working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("LIKEWISE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("working_folder")
 
 
 @pytest.fixture(scope="module")
@@ -39,15 +35,6 @@ def studied(tmp_path_factory: pytest.TempPathFactory) -> Path:
     words = f"study {captioned(folder / 'squares', 120)} --method clip --encoder resnet8+bert-tiny --augment none"
     assert main([*words.split(), *QUICK, *f"--batch 30 --epochs 12 --out {folder / 'run'} --no-progress".split()]) == 0
     return folder / "run"
-
-
-def answered(capsys: Text, *words: object) -> dict[str, Any]:
-    """What a command says with --json."""
-    capsys.readouterr()
-    status = main([*map(str, words), "--json"])
-    out, err = capsys.readouterr()
-    assert status == 0, err
-    return json.loads(out)
 
 
 def test_a_study_of_captioned_pictures(studied: Path) -> None:

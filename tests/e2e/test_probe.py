@@ -16,10 +16,7 @@ import likewise as lw
 QUICK: dict[str, Any] = {"epochs": 3, "batch": 16, "precision": "32-true", "progress": False}
 
 
-@pytest.fixture(autouse=True)
-def working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LIKEWISE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("working_folder")
 
 
 def network() -> nn.Module:

@@ -12,11 +12,7 @@ from torch import nn
 
 import likewise as lw
 
-
-@pytest.fixture(autouse=True)
-def working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LIKEWISE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("working_folder")
 
 
 QUICK: dict[str, Any] = {"epochs": 1, "batch": 16, "precision": "32-true", "progress": False}

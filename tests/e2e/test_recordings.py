@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import soundfile
-from small_files import notes, table
+from typed import answered
 
 import likewise as lw
 from likewise.cli import main
 from small_data import SAMPLE_RATE, recordings
+from small_files import notes, table
 
 Text = pytest.CaptureFixture[str]
 
 QUICK = "--batch 16 --seconds 0.2 --precision 32-true".split()
 
 
-@pytest.fixture(autouse=True)
-def working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("LIKEWISE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("working_folder")
 
 
 @pytest.fixture(scope="module")
@@ -35,15 +30,6 @@ def heard(tmp_path_factory: pytest.TempPathFactory) -> Path:
     words = f"pretrain {notes(folder / 'notes', 64)} --method cola --epochs 3 --out {folder / 'run'} --no-progress"
     assert main([*words.split(), *QUICK]) == 0
     return folder / "run"
-
-
-def answered(capsys: Text, *words: object) -> dict[str, Any]:
-    """What a command says with --json."""
-    capsys.readouterr()
-    status = main([*map(str, words), "--json"])
-    out, err = capsys.readouterr()
-    assert status == 0, err
-    return json.loads(out)
 
 
 def test_an_evaluation_of_labelled_recordings(heard: Path, capsys: Text) -> None:

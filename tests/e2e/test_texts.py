@@ -10,23 +10,20 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from small_files import documents, lines, section, table
+from typed import answered
 
 import likewise as lw
 from likewise.cli import main
 from likewise.methods.base import Method
 from small_data import sentences
+from small_files import documents, lines, section, table
 
 Text = pytest.CaptureFixture[str]
 
 QUICK = "--batch 16 --tokens 24 --vocabulary 200 --precision 32-true --no-progress".split()
 
 
-@pytest.fixture(autouse=True)
-def working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("LIKEWISE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("working_folder")
 
 
 @pytest.fixture(scope="module")
@@ -37,15 +34,6 @@ def language_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     words = f"pretrain {folder / 'docs.txt'} --method gpt --epochs 4 --out {folder / 'run'}"
     assert main([*words.split(), *QUICK]) == 0
     return folder / "run"
-
-
-def answered(capsys: Text, *words: object) -> dict[str, Any]:
-    """What a command says with --json."""
-    capsys.readouterr()
-    status = main([*map(str, words), "--json"])
-    out, err = capsys.readouterr()
-    assert status == 0, err
-    return json.loads(out)
 
 
 def test_a_study_of_a_table(capsys: Text) -> None:

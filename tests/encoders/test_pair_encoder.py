@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from likewise.data.batches import Parts
 from likewise.encoders import adopt, image_encoder
-from likewise.encoders.pair import PairEncoder, pair_encoder, two_towers
+from likewise.encoders.pair import PairEncoder, two_towers
 from likewise.errors import UserError
 from likewise.modalities import pair
 from likewise.views import ImageViews
@@ -72,7 +72,7 @@ def test_it_is_built_again_from_its_config() -> None:
         "joint_dim": 6,
         "modalities": ["image", "image"],
     }
-    again = pair_encoder(**config)
+    again = pair.encoder(**config)
     again.load_state_dict(encoder.state_dict())
     view = PairViews([GREY, COLOUR]).plain(batch())
     torch.testing.assert_close(again.eval()(view), encoder.eval()(view))
@@ -87,7 +87,7 @@ def test_parts_of_one_modality_may_share_their_tower() -> None:
     names = [name for name, _ in encoder.named_parameters()]
     assert all(name.startswith("towers.0.") for name in names)
     assert encoder.config is not None
-    again = pair_encoder(**encoder.config)
+    again = pair.encoder(**encoder.config)
     assert again.towers[0] is again.towers[2]
     again.load_state_dict({name: value.clone() for name, value in encoder.state_dict().items()})
     view = torch.randn(4, 1, 8, 8)

@@ -64,12 +64,14 @@ def open_source(
             return hold_out(whole)[HELD_OUT.index(split)]
     request = Request(found, split, root, reading, progress)
     asked = KINDS if reading.modality is None else KINDS_OF[reading.modality]
-    kinds = [importlib.import_module(f"likewise.data.{kind}") for kind in asked]
-    for kind in kinds:
+    accepted = []
+    for name in asked:  # loaded when it is asked: a folder of images needs nothing of what reads tables
+        kind = importlib.import_module(f"likewise.data.{name}")
+        accepted.append(kind.ACCEPTS)
         source = kind.open_source(request)
         if source is not None:
             return fitted(source, reading)
-    raise UserError(_refusal(data, found, [kind.ACCEPTS for kind in kinds], reading))
+    raise UserError(_refusal(data, found, accepted, reading))
 
 
 def is_name(data: Any) -> bool:

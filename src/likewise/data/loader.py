@@ -86,8 +86,8 @@ class Loader:
         """The share of the first epoch's batches that is padding."""
         if self.lengths is None:
             return 0.0
-        lengths = self.lengths[self.order(0)[: self.steps_per_epoch * self.batch]].reshape(-1, self.batch).float()
-        return 1 - float(lengths.sum() / (lengths.amax(1).sum() * self.batch))
+        lengths = self.lengths[self.order(0)[: self.steps_per_epoch * self.batch]].reshape(-1, self.batch)
+        return 1 - int(lengths.sum()) / (int(lengths.amax(1).sum()) * self.batch)
 
     def state_dict(self) -> dict[str, int]:
         return {"step": self.given}

@@ -127,6 +127,7 @@ class Subset:
         self.modality = source.modality
         self.name = name or source.name
         self.skipped = source.skipped
+        self.notes: list[str] = getattr(source, "notes", [])
 
     @property
     def ids(self) -> Sequence[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,12 +11,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from likewise.errors import UserError
-
-BUILDERS = {
-    "image": ("likewise.encoders.image", "image_encoder"),
-    "text": ("likewise.encoders.text", "text_encoder"),
-    "audio": ("likewise.encoders.audio", "audio_encoder"),
-}
 
 
 class Tower(nn.Module):
@@ -39,7 +32,7 @@ class PairEncoder(nn.Module):
     """Towers for the parts of samples, whose embeddings can be compared with each other.
 
     Attributes: `towers`, one for each part, each with its `dim`; `modalities`, of the parts; `dim`, of the joint space;
-    `config`, what `pair_encoder(**config)` needs to build it again, None where an encoder has no `config`.
+    `config`, what `likewise.modalities.pair.encoder` needs to build it again, None where an encoder has no `config`.
 
     Args:
         encoders: one for each part; or a single one, for parts of one modality, which then share their tower.
@@ -67,24 +60,6 @@ class PairEncoder(nn.Module):
         """The mean of the parts' embeddings, each of length 1; `view` has the views of the parts as `parts`."""
         embeddings = [tower(part).float() for tower, part in zip(self.towers, view.parts, strict=True)]
         return torch.stack([F.normalize(z, dim=1) for z in embeddings]).mean(0)
-
-
-def pair_encoder(encoders: Sequence[dict[str, Any]], joint_dim: int, modalities: Sequence[str]) -> PairEncoder:
-    """Build a pair encoder with random weights (drawn from torch's global generator).
-
-    Args:
-        encoders: the `config` of the encoder of each part, or of the one that all share.
-        joint_dim: length of the embeddings.
-        modalities: of the parts: image, text or audio.
-
-    Raises:
-        UserError: for a config that builds no encoder.
-    """
-    built = []
-    for config, modality in zip(encoders, modalities, strict=False):  # one may serve all parts
-        module, builder = BUILDERS[modality]
-        built.append(getattr(importlib.import_module(module), builder)(**config))
-    return PairEncoder(built, joint_dim, modalities)
 
 
 def two_towers(encoder: nn.Module) -> tuple[Any, Any]:

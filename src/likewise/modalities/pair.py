@@ -15,7 +15,7 @@ from likewise.data.pairs import halves_of
 from likewise.data.reading import Reading
 from likewise.data.source import Joined, Source, fitted, linked
 from likewise.data.text import TextSource, documents_of
-from likewise.encoders.pair import PairEncoder, pair_encoder
+from likewise.encoders.pair import PairEncoder
 from likewise.errors import UserError
 from likewise.evaluation import encode
 from likewise.evaluation.features import Baseline
@@ -39,8 +39,6 @@ AT_ONCE = 256  # samples
 DECIDED = ("size", "channels", "tokenizer", "vocabulary", "tokens", "sample_rate", "seconds")
 """What of a recipe the samples of some modality decide."""
 KINDS = {"image": ImageViews, "text": TextViews, "audio": AudioViews}
-
-encoder = pair_encoder
 
 
 def prepare(source: Source, recipe: Recipe, *, accelerated: bool, kept: Path | None = None) -> Prepared:
@@ -72,6 +70,12 @@ def prepare(source: Source, recipe: Recipe, *, accelerated: bool, kept: Path | N
     if method_class(recipe.method).several:  # a method for samples of one kind, given several of each
         return Prepared(resolved, source, views, builds[0])
     return Prepared(resolved, source, views, lambda: PairEncoder([build() for build in builds], JOINT_DIM, kinds))
+
+
+def encoder(*, encoders: list[dict[str, Any]], joint_dim: int, modalities: list[str]) -> PairEncoder:
+    """The architecture whose `config` this is, with random weights; a single encoder serves all parts."""
+    each = zip(modalities, encoders, strict=False)
+    return PairEncoder([modality_of(kind).encoder(**config) for kind, config in each], joint_dim, modalities)
 
 
 def pack(views: PairViews) -> tuple[dict[str, Any], dict[str, str]]:
