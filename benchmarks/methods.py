@@ -1,9 +1,10 @@
 """Every method on the same data with the same budget of images: what its features are worth, and how fast it is.
 
-    python -m benchmarks.methods [--data fashion-mnist] [--epochs 2] [--families contrastive ...] [--methods simclr ...]
-                                 [--json FILE] [--quick]
+    python -m benchmarks.methods [--data fashion-mnist | clipart | …] [--size PIXELS] [--epochs 2]
+                                 [--families contrastive ...] [--methods simclr ...] [--json FILE] [--quick]
 
-Without `--families` and `--methods`: those that compare embeddings.
+Without `--families` and `--methods`: those that compare embeddings. `clipart`: Debian's `openclipart-png`, which of its
+categories with at least 100 files a drawing is in; a fifth is held out.
 
 Each method trains with its own recipe, as `likewise pretrain DATA --method NAME` does, in the precision that is faster
 here; all have the encoder that likewise chooses for the data, but for those whose recipe must name another (MAE: a
@@ -37,8 +38,10 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 import likewise
+from benchmarks.proof import categories
 from likewise.data import open_source, splits
 from likewise.data.loader import order
+from likewise.data.reading import Reading
 from likewise.data.source import Source, Subset
 from likewise.encoders import image_encoder
 from likewise.evaluation import evaluate_encoder
@@ -98,9 +101,22 @@ class Judge(NamedTuple):
         }
 
 
+def clipart(folder: Path) -> str:
+    """A folder of links to the categories that are judged."""
+    for category in categories():
+        (folder / category.name).symlink_to(category)
+    return str(folder)
+
+
 def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        compare(Path(folder))
+
+
+def compare(folder: Path) -> None:
     parser = argparse.ArgumentParser(description="Every method beside pixels, an untrained encoder and lightly.")
-    parser.add_argument("--data", help="labelled data with a test split (fashion-mnist)")
+    parser.add_argument("--data", help="labelled data that can be split, or clipart (fashion-mnist)")
+    parser.add_argument("--size", type=int, metavar="PIXELS", help="of the images, instead of the data's own")
     parser.add_argument("--epochs", type=int, help="passes over the train split (2)")
     families = {name: method_class(name).family for name in METHODS}
     parser.add_argument("--families", nargs="+", choices=sorted(set(families.values())), metavar="NAME")
@@ -113,9 +129,9 @@ def main() -> None:
     data = arguments.data or ("digits" if arguments.quick else "fashion-mnist")
     epochs = arguments.epochs or (1 if arguments.quick else 2)
 
-    parts = splits(data)
-    train, test = (open_source(parts[part]) for part in ("train", "test"))
-    views, build = prepare(train, Recipe(), accelerated=device_name() != "cpu")[2:]
+    parts = splits(clipart(folder) if data == "clipart" else data)
+    train, test = (open_source(parts[part], reading=Reading(size=arguments.size)) for part in ("train", "test"))
+    views, build = prepare(train, Recipe(size=arguments.size), accelerated=device_name() != "cpu")[2:]
     pool = Subset(train, order(len(train), seed=0, epoch=0)[:IMAGES])
     judged = Subset(test, order(len(test), seed=0, epoch=0)[:IMAGES])
     many = int(pool.labels().bincount().min()) // 2
@@ -154,9 +170,9 @@ def main() -> None:
     figures = attempt(lambda: peer(train, views, build, epochs, arguments.seed), judge)
     add(PEER, figures, base(usual))
     for method in chosen:
-        with tempfile.TemporaryDirectory() as folder:
-            run = Path(folder) / "run"
-            figures = attempt(lambda: ours(data, method, epochs, arguments.seed, run), judge)  # noqa: B023
+        with tempfile.TemporaryDirectory() as place:
+            more = {"epochs": epochs, "seed": arguments.seed, "size": arguments.size, "out": Path(place) / "run"}
+            figures = attempt(lambda: ours(parts["train"], method, **more), judge)  # noqa: B023
         add(method, figures, base(figures.pop("encoder", usual)))
 
 
@@ -169,8 +185,8 @@ def attempt(train: Callable[[], tuple[nn.Module, dict[str, Any]]], judge: Judge)
         return {"failure": f"{type(error).__name__}: {' '.join(str(error).split())}"}
 
 
-def ours(data: str, method: str, epochs: int, seed: int, folder: Path) -> tuple[nn.Module, dict[str, Any]]:
-    run = likewise.pretrain(data, method=method, epochs=epochs, seed=seed, out=folder, progress=False)
+def ours(data: str, method: str, **more: Any) -> tuple[nn.Module, dict[str, Any]]:
+    run = likewise.pretrain(data, method=method, progress=False, **more)
     figures = {"samples_per_second": run.config["samples_per_second"], "encoder": run.config["encoder"]}
     if run.verdict is not None:
         figures["verdict"] = run.verdict["kind"]

@@ -1,4 +1,4 @@
-"""What the benchmarks of texts, recordings and pairs share: train a method, judge it, print a row."""
+"""What benchmarks share: data, and how a method is trained, judged and told of."""
 
 from __future__ import annotations
 
@@ -14,6 +14,15 @@ from typing import Any
 import likewise
 
 WAYS = ("frozen", "fine-tuned", "untrained", "raw-logistic")
+CLIPART = Path("/usr/share/openclipart/png")
+FEWEST = 100  # files of a category of drawings that is judged
+NO_CATEGORY = {"unsorted", "special"}
+
+
+def categories() -> list[Path]:
+    """The folders of Debian's `openclipart-png` that say what is drawn and have enough files."""
+    named = (folder for folder in CLIPART.iterdir() if folder.is_dir() and folder.name not in NO_CATEGORY)
+    return sorted(folder for folder in named if sum(1 for _ in folder.rglob("*.png")) >= FEWEST)
 
 
 def options(what: str, data: str) -> argparse.ArgumentParser:

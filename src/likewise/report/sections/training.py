@@ -78,6 +78,15 @@ MEASURED = {  # what training logs beside loss and accuracy: heading, and how to
         "Codes in use",
         "How many codes are used in effect, over all codebooks: near one of each, they have collapsed.",
     ),
+    "explained": (
+        "Explained",
+        "The share of the variance of what is to be rebuilt that is right: 0 is a mean for all samples, 1 is exact.",
+    ),
+    "reconstruction": ("Reconstruction error", "Half the squared error of a rebuilt sample, a part of the loss."),
+    "kl": (
+        "KL divergence",
+        "How much codes say, in nats: their divergence from the prior; 0 means that they say nothing (collapsed).",
+    ),
     "rate": ("Learning rate", ""),
     "samples_per_second": ("Samples a second", "Over the whole training so far."),
 }
