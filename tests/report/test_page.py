@@ -308,6 +308,13 @@ def test_the_metrics_are_shown_raw_and_smoothed_beside_chance(run: Path, page: P
     assert shown == {"measured-rate", "measured-effective-rank"}  # blank columns are left out
 
 
+def test_a_large_chance_level_is_told_in_full(tmp_path: Path) -> None:
+    folder = fake_run(tmp_path)
+    (folder / "chance.json").write_text(json.dumps({"loss": 4543.2}))
+    labels = page_of(folder).figures["loss"]["variants"][""]["layout"]["annotations"]
+    assert [label["text"] for label in labels] == ["chance 4,543"]
+
+
 def test_values_that_are_not_finite_do_not_reach_the_script(tmp_path: Path) -> None:
     folder = fake_run(tmp_path)
     facts = json.loads((folder / "evaluation.json").read_text())

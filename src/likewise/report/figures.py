@@ -36,6 +36,7 @@ MOST_POINTS = 1500
 MOST_NUMBERED_CELLS = 12
 MOST_BARS = 30
 MOST_NAMED_GROUPS = 20
+LETTER = 7.2  # pixels that a letter of a line's name takes
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ def measurement(
     span = 1.03 if share else max(highest, default=1.0)
     layout = _layout(xaxis=_axis(title="step"), yaxis=axis, hovermode="x unified", shapes=shapes)
     layout["annotations"] = _end_labels(marks, span=span, height=240)
-    layout["margin"]["r"] = 96 if marks else 12
+    layout["margin"]["r"] = max((20 + LETTER * len(name) for name, *_ in marks), default=12)
     for trace in data:
         trace["hovertemplate"] = "%{y:.1%}" if share else "%{y:.4g}"
     return {"data": data, "layout": layout}
@@ -482,7 +483,7 @@ def _interval(row: dict[str, Any]) -> str:
 
 def _short(value: float, share: bool) -> str:
     if not share:
-        return f"{value:.3g}"
+        return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
     return f"{100 * value:.1f}\u00a0%" if value >= 0.001 else f"{100 * value:.2g}\u00a0%"
 
 
