@@ -196,7 +196,7 @@ def evaluate(
     Raises:
         UserError: for data without labels, more labels per class than there are, and the like.
     """
-    from likewise.asked import judging, learned_from, own_splits, reading_for, reading_of
+    from likewise.asked import has_seen, judging, learned_from, own_splits, reading_for, reading_of
     from likewise.atomic import write_json
     from likewise.evaluating import Judged, evaluate_on
     from likewise.pretraining import adopted, save_gallery
@@ -235,6 +235,8 @@ def evaluate(
         unlabelled=unlabelled,
         progress=progress,
     )
+    if has_seen(run, test):
+        result["notes"] = [f"The encoder has learned from samples of {test_source.name}, without their labels."]
     counts = result.get("labels_per_class")
     options: dict[str, Any] = {"train": train, "test": test, "labels_per_class": counts, "seeds": seeds, "ways": ways}
     options |= {"steps": steps, "modality": modality, "text_column": text_column, "label_column": label_column}

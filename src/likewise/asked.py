@@ -50,12 +50,32 @@ def again(data: Any) -> str | None:
     return f"{Path(base).resolve()}:{split}"
 
 
+def _whole_and_part(data: str) -> tuple[str, str]:
+    """`photos:train` as `photos` and `train`; data without a part has ""."""
+    if is_name(data):
+        name, _, split = data.partition(":")
+        return name, split
+    base, _, split = data.rpartition(":")
+    return (data, "") if not base or Path(data).exists() else (base, split)
+
+
+def has_seen(run: Run, test: Any) -> bool:
+    """Whether the run learned from samples of `test`, as far as what they are called tells."""
+    data, asked = run.config["data"], again(test)
+    if data is None or asked is None:
+        return False
+    (learned, its_part), (tested, part) = _whole_and_part(data), _whole_and_part(asked)
+    if not its_part and not is_name(asked) and Path(tested).is_relative_to(learned):
+        return True
+    return learned == tested and (not part or part == its_part)
+
+
 def own_splits(run: Run) -> tuple[Any, Any]:
     """The train and test parts of the data that a run learned from, if the run saw no test sample."""
     data, name = run.config["data"], run.config["source"]["name"]
     if data is None:
         raise UserError(f"{run.path} learned from data in memory: name labelled data with train and test")
-    base = data.partition(":")[0] if is_name(data) else data.rpartition(":")[0] or data
+    base = _whole_and_part(data)[0]
     if not is_name(data) and not Path(base).exists():
         raise UserError(f"the data of {run.path} is no longer at {base}: name labelled data with --train and --test")
     parts = splits(base, run.reading)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,9 @@ import soundfile
 from PIL import Image
 
 from likewise import api
+from likewise.asked import again, has_seen
 from likewise.cli import main
+from likewise.run import Run
 from small_data import sentences
 from small_files import by_colour, captioned, documents, lines, notes, squares, table
 
@@ -217,6 +220,42 @@ def test_an_evaluation_that_would_test_on_what_was_learned_from(capsys: Text, tm
     assert f"likewise study {folder}" in line
     shutil.rmtree(folder)
     assert f"the data of run is no longer at {folder}" in refused(capsys, "evaluate", "run")
+
+
+@pytest.mark.parametrize(
+    ("learned", "test", "seen"),
+    [
+        ("photos", "photos", True),
+        ("photos", "photos:test", True),
+        ("photos", "photos/cat", True),
+        ("photos:train", "photos", True),
+        ("photos:train", "photos:train", True),
+        ("photos:train", "photos:test", False),
+        ("photos/cat", "photos/dog", False),
+        ("digits", "digits:test", False),
+        ("digits:train", "digits:train", True),
+        ("digits:train", "fashion-mnist:train", False),
+        (None, "photos", False),
+        ("photos", np.zeros(3), False),
+    ],
+)
+def test_what_the_encoder_has_seen(learned: str | None, test: Any, seen: bool) -> None:
+    for name in ("photos/cat", "photos/dog"):
+        Path(name).mkdir(parents=True)
+    assert has_seen(Run(Path("run"), {"data": again(learned)}), test) is seen
+
+
+def test_an_evaluation_on_what_was_learned_from_says_so(tmp_path: Path) -> None:
+    folder = pictures(tmp_path / "photos", *(f"{c}/{i}.png" for c in ("cat", "dog") for i in range(9)))
+    run = api.pretrain(folder, epochs=1, batch=8, precision="32-true", out="run", encoder="resnet8", progress=False)
+    few: dict[str, Any] = {"labels_per_class": (1,), "seeds": 1, "ways": ("frozen-knn",), "progress": False}
+    found = api.evaluate(run, train=f"{folder}:train", test=f"{folder}:test", **few)
+    note = "The encoder has learned from samples of photos:test, without their labels."
+    assert found["notes"] == [note]
+    assert note in str(found)
+    assert note in api.report(run).read_text()
+    other = shutil.copytree(folder, tmp_path / "others")
+    assert "notes" not in api.evaluate(run, train=f"{other}:train", test=f"{other}:test", **few)
 
 
 def test_embeddings_into_an_unknown_kind_of_file(capsys: Text, finished: Path) -> None:

@@ -11,10 +11,11 @@ from rich.table import Table
 
 
 def render_table(result: dict[str, Any]) -> RenderableType:
-    """What an evaluation found, `result` being the contents of `evaluation.json`: one table, or several."""
-    tables = [accuracies(result)] if result.get("summary") else []
+    """What an evaluation found, `result` being the contents of `evaluation.json`: its tables, and what to note."""
+    tables: list[RenderableType] = [accuracies(result)] if result.get("summary") else []
     tables += [figures(table) for table in result.get("tables", [])]
-    return tables[0] if len(tables) == 1 else Group(*tables)
+    shown = [*tables, *map(escape, result.get("notes", []))]
+    return shown[0] if len(shown) == 1 else Group(*shown)
 
 
 def accuracies(result: dict[str, Any]) -> Table:

@@ -71,11 +71,10 @@ def _anchor(section: Section) -> str:
 def _head_html(contents: Contents) -> str:
     evaluation = contents.evaluation
     said = answer(evaluation) if evaluation else None
-    but = caveat(evaluation) if evaluation else None
+    but = [caveat(evaluation), *evaluation.facts.get("notes", [])] if evaluation else []
     name = (contents.config.get("source") or {}).get("name") or contents.folder.name
     lines = [f"<h1>{escape(said or name)}</h1>"]
-    if but:
-        lines.append(f'<p class="caveat">{escape(but)}</p>')
+    lines += [f'<p class="caveat">{escape(words)}</p>' for words in but if words]
     lines.append(f"<p>{escape(learned_from(contents))}</p>")
     facts = "".join(f"<div><dt>{escape(k)}</dt><dd>{escape(v)}</dd></div>" for k, v in summary_facts(contents))
     return "".join(lines) + (f"<dl>{facts}</dl>" if facts else "")
