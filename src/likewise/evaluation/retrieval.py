@@ -80,11 +80,6 @@ def chance_unanswered(groups: Int[Tensor, " n"], gallery_groups: Int[Tensor, " m
     return unanswered
 
 
-def chance_recall(groups: Int[Tensor, " n"], gallery_groups: Int[Tensor, " m"], k: int) -> float:
-    """The recall at `k` that is expected of a gallery in random order."""
-    return float(1 - chance_unanswered(groups, gallery_groups)[min(k, len(gallery_groups))])
-
-
 def alike(groups: Int[Tensor, " n"]) -> str:
     """How many pairs answer for another one too, for a table's caption."""
     sizes = groups.unique(return_counts=True)[1]
