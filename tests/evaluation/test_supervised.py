@@ -94,3 +94,17 @@ def test_a_single_sample_leaves_batch_statistics_alone():
     encoder = SmallCNN()
     train(1, encoder, steps=5)
     assert torch.equal(encoder.body[1].running_mean, torch.zeros(8))
+
+
+def test_a_step_whose_gradient_is_no_number_is_left_out():
+    torch.manual_seed(0)
+    encoder, calls = SmallCNN(), []
+
+    def spoil(gradient: torch.Tensor) -> torch.Tensor:
+        calls.append(len(calls))
+        return gradient * float("nan") if len(calls) == 7 else gradient
+
+    next(encoder.parameters()).register_hook(spoil)
+    accuracy, _ = train(40, encoder)
+    assert len(calls) == 60
+    assert accuracy == 1
