@@ -122,8 +122,8 @@ def train_classifier(
         loss = F.cross_entropy(head(machine.forward(encoder, view)), targets[chosen.to(machine.device)])
         optimiser.zero_grad()
         loss.backward()
-        # Seen in bfloat16 on a CPU (torch 2.14), with a recurrent network: once in thousands of steps the gradient is no
-        # number, from the same data that gives one the next time. Such a step is left out; it would end the training.
+        # Seen in bfloat16 on a CPU (torch 2.14), with a recurrent network: once in thousands of steps the gradient is
+        # no number, from data that gives one the next time. Such a step is left out: it would end the training.
         gradients = [p.grad for p in modules.parameters() if p.grad is not None]
         if torch.nn.utils.get_total_norm(gradients).isfinite():
             optimiser.step()
