@@ -127,6 +127,13 @@ def test_classes_are_known_by_their_names_and_learned_from_few_labels(studied: P
     assert result["classes"] == ["blue", "green", "red", "yellow"]
     assert {row["way"] for row in result["summary"]} == {"frozen", "untrained"}
     assert result["tables"][0]["title"] == found["title"]
+    for name in ("train.csv", "test.csv"):
+        table(Path(name), ["text", "label"], [(f"a {colour} square", colour) for colour in result["classes"]] * 3)
+    words = "--train train.csv --test test.csv --labels-per-class 2 --seeds 1 --ways frozen raw-logistic --no-progress"
+    by_words = answered(capsys, "evaluate", studied, *words.split())
+    assert by_words["raw"] == "TF-IDF"
+    assert {row["way"]: row["mean"] for row in by_words["summary"]} == {"frozen": 1.0, "raw-logistic": 1.0}
+    answered(capsys, "evaluate", studied, *few.split())
     assert main(["report", str(studied)]) == 0
     assert "classification by class names alone" in (studied / "report.html").read_text().lower()
 

@@ -82,12 +82,21 @@ def is_name(data: Any) -> bool:
 
 
 def pairs_or_halves(reading: Reading, data: Any) -> Reading:
-    """How to read `data` where pairs are read, but a folder without captions may hold one half of pairs."""
-    folder, split = _resolve(data)
-    if reading.modality != "pair" or not _is_folder(folder):
+    """How to read `data` where pairs are read, but folders without captions, and tables of one column beside labels,
+    may hold one half of pairs.
+    """
+    from likewise.data import tables
+
+    found, split = _resolve(data)
+    if reading.modality != "pair" or not (_is_folder(found) or tables.is_table(found)):
         return reading
-    part = folder if split is None or not (folder / split).is_dir() else folder / split
-    return reading if _has_captions(part) else dataclasses.replace(reading, modality=None)
+    if _is_folder(found):
+        whole = _has_captions(found if split is None or not (found / split).is_dir() else found / split)
+    else:
+        columns = tables.columns_of(found)
+        labels = {reading.label_column, *tables.usual_columns(columns, tables.LABELS)}
+        whole = set(reading.columns or ("",)) <= set(columns) or len(set(columns) - labels) > 1
+    return reading if whole else dataclasses.replace(reading, modality=None)
 
 
 def _has_captions(folder: Path) -> bool:
