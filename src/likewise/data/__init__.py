@@ -85,18 +85,26 @@ def pairs_or_halves(reading: Reading, data: Any) -> Reading:
     """How to read `data` where pairs are read, but folders without captions, and tables of one column beside labels,
     may hold one half of pairs.
     """
+    if reading.modality != "pair":
+        return reading
     from likewise.data import tables
 
     found, split = _resolve(data)
-    if reading.modality != "pair" or not (_is_folder(found) or tables.is_table(found)):
-        return reading
     if _is_folder(found):
         whole = _has_captions(found if split is None or not (found / split).is_dir() else found / split)
     else:
-        columns = tables.columns_of(found)
-        labels = {reading.label_column, *tables.usual_columns(columns, tables.LABELS)}
-        whole = set(reading.columns or ("",)) <= set(columns) or len(set(columns) - labels) > 1
+        whole = not tables.is_table(found) or _has_two_columns(found, reading)
     return reading if whole else dataclasses.replace(reading, modality=None)
+
+
+def _has_two_columns(table: Path, reading: Reading) -> bool:
+    """Whether a table has the columns that were named as pairs, or, beside labels, more than one."""
+    from likewise.data import tables
+
+    columns = set(tables.columns_of(table))
+    if reading.columns is not None and set(reading.columns) <= columns:
+        return True
+    return len(columns - {reading.label_column, *tables.usual_columns(columns, tables.LABELS)}) > 1
 
 
 def _has_captions(folder: Path) -> bool:
