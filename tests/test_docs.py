@@ -156,6 +156,14 @@ def test_every_recipe_is_documented() -> None:
         assert f"`{option.name}`" in page, option.name
 
 
+def test_every_section_of_the_report_is_explained() -> None:
+    source = "\n".join(path.read_text() for path in (ROOT / "src/likewise/report/sections").glob("*.py"))
+    titles = set(re.findall(r'(?:Section\(|TITLE = |title = )"([^"]+)"', source))
+    assert len(titles) > 8
+    page = (ROOT / "docs" / "guides" / "report.md").read_text().lower()
+    assert [title for title in titles if title.lower() not in page] == []
+
+
 def test_every_command_line_can_be_typed() -> None:
     found = 0
     for block in blocks("sh"):
