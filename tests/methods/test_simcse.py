@@ -95,7 +95,8 @@ def test_dropout_is_the_view() -> None:
     z = [projected(method, view) for view in (first, second)]  # the same draws, one after the other
     assert z[0] != z[1]
     assert loss.item() == pytest.approx(naive(z, temperature=0.05), rel=1e-9)
-    assert [x.tolist() for x in method.observed] == z
+    # Both views in one batch, or one after the other: equal up to the rounding of other matrix shapes.
+    assert [x.tolist() for x in method.observed] == [[pytest.approx(row, rel=1e-9, abs=1e-12) for row in x] for x in z]
 
 
 def test_without_dropout_it_says_so() -> None:
