@@ -17,7 +17,7 @@ import torch
 
 from likewise.encoders import image_encoder
 from likewise.encoders.vit import encode_visible, vision_transformer
-from likewise.methods.base import generator_for
+from likewise.seeding import generator_for
 from likewise.views.pretext import random_orders
 
 SETTINGS = [(64, 64), (96, 32)]  # pixels, batch
@@ -39,14 +39,14 @@ def measure(size: int, batch: int, rounds: int) -> dict[float, float]:
     view = torch.randn(batch, 3, size, size)
     order = random_orders(batch, patches, generator_for(0))
 
-    def step(masking: float) -> None:
-        encode_visible(vit, view, order[:, : patches - round(patches * masking)]).square().mean().backward()
+    def step(mask_ratio: float) -> None:
+        encode_visible(vit, view, order[:, : patches - round(patches * mask_ratio)]).square().mean().backward()
 
-    times: dict[float, list[float]] = {masking: [] for masking in MASKING}
+    times: dict[float, list[float]] = {mask_ratio: [] for mask_ratio in MASKING}
     for _ in range(rounds + 1):
-        for masking in MASKING:
-            times[masking].append(seconds(lambda masking=masking: step(masking)))
-    return {masking: median(taken[1:]) for masking, taken in times.items()}  # the first round warms up
+        for mask_ratio in MASKING:
+            times[mask_ratio].append(seconds(lambda mask_ratio=mask_ratio: step(mask_ratio)))
+    return {mask_ratio: median(taken[1:]) for mask_ratio, taken in times.items()}  # the first round warms up
 
 
 def main() -> None:
@@ -57,7 +57,7 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     print(f"the encoder's step, images/s (times as fast as without masking); {given.threads} thread(s)")
-    print(f"{'pixels':>6} {'batch':>5}" + "".join(f"{f'{masking:.0%} hidden':>20}" for masking in MASKING))
+    print(f"{'pixels':>6} {'batch':>5}" + "".join(f"{f'{mask_ratio:.0%} hidden':>20}" for mask_ratio in MASKING))
     for size, batch in SETTINGS:
         taken = measure(size, batch, given.rounds)
         speeds = (f"{batch / s:11,.0f} ({taken[0.0] / s:4.1f}x)" for s in taken.values())

@@ -39,9 +39,9 @@ from torch.utils.data import DataLoader, Dataset
 
 import likewise
 from benchmarks.proof import categories
-from likewise.data import open_source, splits
 from likewise.data.loader import order
-from likewise.data.reading import Reading
+from likewise.data.open import open_source, splits
+from likewise.data.read_options import ReadOptions
 from likewise.data.source import Source, Subset
 from likewise.encoders import image_encoder
 from likewise.evaluation import evaluate_encoder
@@ -59,7 +59,7 @@ PEER = "lightly's SimCLR"
 PEER_BATCH, PEER_RATE = 256, 0.06
 
 
-class Judge(NamedTuple):
+class HealthMonitor(NamedTuple):
     """Frozen features to figures: (mean, standard error) of each of `FIGURES`."""
 
     views: Any
@@ -89,14 +89,14 @@ class Judge(NamedTuple):
             self.test,
             labels_per_class=(FEW, self.many),
             seeds=DRAWS,
-            ways=(linear, knn),
-            batch=256,
+            protocols=(linear, knn),
+            batch_size=256,
             device=device_name(),
             channels_last=True,
         )["trials"]
         wanted = {"knn": (knn, self.many), "linear": (linear, self.many), "few": (linear, FEW)}
         return {
-            figure: mean_and_error([t["accuracy"] for t in trials if (t["way"], t["labels_per_class"]) == chosen])
+            figure: mean_and_error([t["accuracy"] for t in trials if (t["protocol"], t["labels_per_class"]) == chosen])
             for figure, chosen in wanted.items()
         }
 
@@ -130,12 +130,14 @@ def compare(folder: Path) -> None:
     epochs = arguments.epochs or (1 if arguments.quick else 2)
 
     parts = splits(clipart(folder) if data == "clipart" else data)
-    train, test = (open_source(parts[part], reading=Reading(size=arguments.size)) for part in ("train", "test"))
+    train, test = (
+        open_source(parts[part], read_options=ReadOptions(size=arguments.size)) for part in ("train", "test")
+    )
     views, build = prepare(train, Recipe(size=arguments.size), accelerated=device_name() != "cpu")[2:]
     pool = Subset(train, order(len(train), seed=0, epoch=0)[:IMAGES])
     judged = Subset(test, order(len(test), seed=0, epoch=0)[:IMAGES])
     many = int(pool.labels().bincount().min()) // 2
-    judge = Judge(views, pool, judged, many)
+    judge = HealthMonitor(views, pool, judged, many)
     usual = build().config
     settings = {"data": data, "epochs": epochs, "images": epochs * len(train), "encoder": usual["name"], "labels": many}
     print(
@@ -176,7 +178,7 @@ def compare(folder: Path) -> None:
         add(method, figures, base(figures.pop("encoder", usual)))
 
 
-def attempt(train: Callable[[], tuple[nn.Module, dict[str, Any]]], judge: Judge) -> dict[str, Any]:
+def attempt(train: Callable[[], tuple[nn.Module, dict[str, Any]]], judge: HealthMonitor) -> dict[str, Any]:
     """What a training gave; one that fails costs its own row only."""
     try:
         encoder, figures = train()

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import likewise
-from benchmarks.proof import CLIPART, WAYS, categories, results, show, trained, workplace
-from likewise.data import open_source
-from likewise.data.reading import Reading
+from benchmarks.proof import CLIPART, PROTOCOLS, categories, results, show, trained, workplace
+from likewise.data.open import open_source
+from likewise.data.read_options import ReadOptions
 
 STAMPS = Path("/usr/share/tuxpaint/stamps")
 PIXELS = 64
@@ -59,7 +59,9 @@ def by_category(table: Path, folder: Path) -> dict[str, dict[str, Path]]:
     """Labelled data for each tower: pictures in a folder a category, and a table of their words; split as the pairs."""
     made: dict[str, dict[str, Path]] = {"pictures": {}, "words": {}}
     for part in ("train", "test"):
-        pictures = [Path(name) for name in open_source(f"{table}:{part}", reading=Reading(modality="pair")).ids]
+        pictures = [
+            Path(name) for name in open_source(f"{table}:{part}", read_options=ReadOptions(modality="pair")).ids
+        ]
         kept = {category: [p for p in pictures if category in p.parents] for category in categories()}
         made["pictures"][part] = folder / part
         made["words"][part] = folder / f"{part}.csv"
@@ -93,7 +95,7 @@ def main() -> None:
                 for tower, parts in labelled.items():
                     print(f"  categories by {tower}, {FEW} labels each")
                     found = likewise.evaluate(
-                        run, **parts, labels_per_class=(FEW,), seeds=DRAWS, ways=WAYS, progress=False
+                        run, **parts, labels_per_class=(FEW,), seeds=DRAWS, protocols=PROTOCOLS, progress=False
                     )
                     kept[f"{name} {method} {tower}"] = found
                     show(found)

@@ -13,7 +13,7 @@ from typing import Any
 
 import likewise
 
-WAYS = ("frozen", "fine-tuned", "untrained", "raw-logistic")
+PROTOCOLS = ("frozen", "fine-tuned", "untrained", "raw-logistic")
 CLIPART = Path("/usr/share/openclipart/png")
 FEWEST = 100  # files of a category of drawings that is judged
 NO_CATEGORY = {"unsorted", "special"}
@@ -51,9 +51,9 @@ def trained(data: Any, method: str, folder: Path, **more: Any) -> likewise.Run:
 
 def show(evaluation: Any) -> None:
     """The accuracies of an evaluation, a line for each way, and its other tables."""
-    for way in evaluation.get("ways", ()):
-        rows = [row for row in evaluation["summary"] if row["way"] == way]
-        name = evaluation["raw"] if way.startswith("raw") else way
+    for protocol in evaluation.get("protocols", ()):
+        rows = [row for row in evaluation["summary"] if row["protocol"] == protocol]
+        name = evaluation["raw"] if protocol.startswith("raw") else protocol
         cells = (f"{row['labels_per_class']}: {100 * row['mean']:.1f}{half_width(row)}" for row in rows)
         print(f"  {name:<14}{'   '.join(cells)}", flush=True)
     for table in evaluation.get("tables", ()):

@@ -13,7 +13,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import likewise
-from benchmarks.proof import WAYS, options, results, show, trained, workplace
+from benchmarks.proof import PROTOCOLS, options, results, show, trained, workplace
 
 SOUNDS = Path("/usr/share/asterisk/sounds")
 VOICES = {"en": "en_US_f_Allison", "fr": "fr_CA_f_June", "ru": "ru_RU_f_IvrvoiceRU"}
@@ -33,7 +33,7 @@ def main() -> None:
         for method in arguments.methods or ("cola", "wav2vec2"):
             run = trained(f"{data}:train", method, folder, **more)
             kept[method] = likewise.evaluate(
-                run, labels_per_class=(1, 5, 20), seeds=arguments.seeds, ways=WAYS, progress=False
+                run, labels_per_class=(1, 5, 20), seeds=arguments.seeds, protocols=PROTOCOLS, progress=False
             )
             show(kept[method])
 

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import likewise
-from benchmarks.proof import WAYS, options, results, show, trained, workplace
+from benchmarks.proof import PROTOCOLS, options, results, show, trained, workplace
 
 FEWEST = 200  # descriptions of a section: 100 labels, and something to test on
 
@@ -51,13 +51,13 @@ def main() -> None:
             write(data)
         for method in arguments.methods or ("simcse", "bert", "gpt"):
             run = trained(f"{data}:train", method, folder, **more)
-            ways = ("frozen", "untrained", "raw-logistic") if method == "gpt" else WAYS
+            protocols = ("frozen", "untrained", "raw-logistic") if method == "gpt" else PROTOCOLS
             kept[method] = likewise.evaluate(
-                run, labels_per_class=(10, 100), seeds=arguments.seeds, ways=ways, progress=False
+                run, labels_per_class=(10, 100), seeds=arguments.seeds, protocols=protocols, progress=False
             )
             show(kept[method])
             if method == "gpt":
-                print("  it writes: " + likewise.generate(run, prompt="library for", tokens=20))
+                print("  it writes: " + likewise.generate(run, prompt="library for", max_new_tokens=20))
 
 
 if __name__ == "__main__":

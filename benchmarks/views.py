@@ -99,16 +99,16 @@ def measure(size: int, channels: int, batch: int, rounds: int) -> dict[str, floa
     generator = torch.Generator().manual_seed(0)
     transform = of_torchvision(views)
     images = [functional.to_pil_image(one) for one in raw]
-    ways: dict[str, Callable[[], object]] = {
+    protocols: dict[str, Callable[[], object]] = {
         "likewise": lambda: views(raw, generator),
         "tensor": lambda: torch.stack([transform(one) for one in raw]),
         "PIL": lambda: torch.stack([transform(one) for one in images]),
     }
-    times: dict[str, list[float]] = {way: [] for way in ways}
+    times: dict[str, list[float]] = {protocol: [] for protocol in protocols}
     for _ in range(rounds + 1):
-        for way, run in ways.items():
-            times[way].append(seconds(run))
-    return {way: median(taken[1:]) for way, taken in times.items()}  # the first round warms up
+        for protocol, run in protocols.items():
+            times[protocol].append(seconds(run))
+    return {protocol: median(taken[1:]) for protocol, taken in times.items()}  # the first round warms up
 
 
 def main() -> None:
@@ -122,7 +122,10 @@ def main() -> None:
     print(f"{'pixels':>6} {'batch':>5} {'likewise':>10} {'v2 on tensors':>18} {'v2 on PIL':>18}")
     for size, channels, batch in SETTINGS:
         taken = measure(size, channels, batch, given.rounds)
-        others = [f"{batch / taken[way]:10,.0f} ({taken[way] / taken['likewise']:4.1f}x)" for way in ("tensor", "PIL")]
+        others = [
+            f"{batch / taken[protocol]:10,.0f} ({taken[protocol] / taken['likewise']:4.1f}x)"
+            for protocol in ("tensor", "PIL")
+        ]
         print(f"{size:>6} {batch:>5} {batch / taken['likewise']:>10,.0f} {others[0]:>18} {others[1]:>18}")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from likewise.data import open_source
+from likewise.data.open import open_source
 from likewise.data.pairs import PairSource
 from likewise.data.source import Subset
 from likewise.data.text import TextSource
@@ -55,9 +55,9 @@ def training_data(method: str) -> tuple[Any, dict[str, Any]]:
     """Data that the method learns from, and what else `likewise.pretrain` must be told of it."""
     modality = method_class(method).modality
     if modality == "text":
-        return sentences(512), {"tokens": 32, "vocabulary": 200}
+        return sentences(512), {"max_tokens": 32, "vocab_size": 200}
     if modality == "audio":
         return recordings(512)[0], {"sample_rate": SAMPLE_RATE, "seconds": 0.4}
     if modality == "pair":
-        return digits_and_names(), {"tokens": 16, "vocabulary": 200}
+        return digits_and_names(), {"max_tokens": 16, "vocab_size": 200}
     return "digits", {}

@@ -13,34 +13,36 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from likewise.api import (
-        demo,
-        embed,
-        evaluate,
-        generate,
-        methods,
-        open_run,
-        pretrain,
-        report,
-        search,
-        show_views,
-        study,
-    )
+    from likewise.commands.demo import demo
+    from likewise.commands.embed import embed
+    from likewise.commands.evaluate import evaluate
+    from likewise.commands.generate import generate
+    from likewise.commands.methods import list_methods
+    from likewise.commands.pretrain import pretrain
+    from likewise.commands.report import write_report
+    from likewise.commands.search import search
+    from likewise.commands.study import study
+    from likewise.commands.views import show_views
     from likewise.errors import UserError
-    from likewise.run import Run
+    from likewise.runs.run import Run, open_run
 
 __version__ = version("likewise")
 
 _HOMES = {
-    **dict.fromkeys(
-        ("demo", "embed", "evaluate", "generate", "open_run", "pretrain", "search", "show_views", "study"),
-        "likewise.api",
-    ),
+    "Run": "likewise.runs.run",
     "UserError": "likewise.errors",
-    "Run": "likewise.run",
+    "demo": "likewise.commands.demo",
+    "embed": "likewise.commands.embed",
+    "evaluate": "likewise.commands.evaluate",
+    "generate": "likewise.commands.generate",
+    "list_methods": "likewise.commands.methods",
+    "open_run": "likewise.runs.run",
+    "pretrain": "likewise.commands.pretrain",
+    "search": "likewise.commands.search",
+    "show_views": "likewise.commands.views",
+    "study": "likewise.commands.study",
+    "write_report": "likewise.commands.report",
 }
-
-_PACKAGES = ("methods", "report")  # packages that are functions too: see callable_module
 
 __all__ = [
     "Run",
@@ -49,13 +51,13 @@ __all__ = [
     "embed",
     "evaluate",
     "generate",
-    "methods",
+    "list_methods",
     "open_run",
     "pretrain",
-    "report",
     "search",
     "show_views",
     "study",
+    "write_report",
 ]
 
 
@@ -63,8 +65,6 @@ def __getattr__(name: str) -> Any:
     """Public names are imported when they are first used: `import likewise` loads no torch."""
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
-    if name in _PACKAGES:
-        return import_module(f"likewise.{name}")
     raise AttributeError(f"module 'likewise' has no attribute {name!r}")
 
 

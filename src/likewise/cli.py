@@ -1,17 +1,28 @@
-"""The commands: the functions of `likewise.api`, and how their answers are shown."""
+"""The commands: the functions of `likewise.commands.api`, and how their answers are shown."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import cyclopts
 from cyclopts import App, Parameter
 
-from likewise import __version__, api
+from likewise import __version__
+from likewise.commands.demo import demo
+from likewise.commands.embed import Embedded, embed
+from likewise.commands.evaluate import evaluate
+from likewise.commands.generate import generate
+from likewise.commands.methods import list_methods
+from likewise.commands.pretrain import pretrain
+from likewise.commands.report import write_report
+from likewise.commands.search import Matches, search
+from likewise.commands.study import study
+from likewise.commands.views import show_views
 from likewise.errors import Interrupted, UserError
 
 DONE, FAULT, MISTAKE, INTERRUPTED = 0, 1, 2, 130
@@ -26,20 +37,20 @@ app = App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
-COMMANDS = (
-    api.demo,
-    api.study,
-    api.pretrain,
-    api.evaluate,
-    api.embed,
-    api.search,
-    api.generate,
-    api.report,
-    api.methods,
-)
-for function in COMMANDS:
-    app.command(function)
-app.command(api.show_views, name="views")
+COMMANDS: dict[str, Callable[..., Any]] = {
+    "demo": demo,
+    "study": study,
+    "pretrain": pretrain,
+    "evaluate": evaluate,
+    "embed": embed,
+    "search": search,
+    "generate": generate,
+    "report": write_report,
+    "methods": list_methods,
+    "views": show_views,
+}
+for name, function in COMMANDS.items():
+    app.command(function, name=name)
 
 GLOBAL_FLAGS = {
     "--json": "print one JSON object on stdout",
@@ -102,7 +113,7 @@ def as_object(result: Any) -> dict[str, Any]:
     """A command's answer as what JSON can hold."""
     if isinstance(result, dict):
         return dict(result)
-    if isinstance(result, api.Matches):
+    if isinstance(result, Matches):
         return {"matches": [match._asdict() for match in result]}
     if isinstance(result, list):
         return {"methods": result}
@@ -110,7 +121,7 @@ def as_object(result: Any) -> dict[str, Any]:
         return {"text": result}
     if isinstance(result, Path):
         return {"out": str(result)}
-    if isinstance(result, api.Embedded):
+    if isinstance(result, Embedded):
         return result._asdict()
     return {"run": str(result.path), **result.config, "verdict": result.verdict}
 
@@ -118,7 +129,7 @@ def as_object(result: Any) -> dict[str, Any]:
 def as_text(result: Any) -> str:
     if isinstance(result, (str, Path)):
         return str(result)
-    if isinstance(result, api.Embedded):
+    if isinstance(result, Embedded):
         return f"{result.out}: {result.rows:,} rows, {result.dim} dimensions"
     return f"{result.path}: {result.config['seconds']:.0f} s, {result.config['samples_per_second']:,.0f} samples/s"
 

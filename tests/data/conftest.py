@@ -6,8 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from likewise.data import named
-
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -22,4 +20,6 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     def download(name: str, root: Path) -> None:
         raise OSError("no\nnetwork")
 
-    monkeypatch.setattr(named, "download", download)
+    from likewise.data import builtin
+
+    monkeypatch.setattr(builtin, "download", download)

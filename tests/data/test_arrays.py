@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from likewise.data import open_source
+from likewise.data.open import open_source
 from likewise.errors import UserError
 
 GREY = np.random.default_rng(0).integers(0, 256, (6, 8, 9), dtype=np.uint8)

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from likewise.data import audio
 from likewise.data.audio import AudioSource, hear
 from likewise.data.batches import Ragged
-from likewise.data.reading import Reading
+from likewise.data.read_options import ReadOptions
 from likewise.data.source import Request
 from likewise.errors import UserError
 
@@ -38,8 +38,8 @@ def write(path: Path, wave: np.ndarray | None = None, rate: int = RATE, **how: s
     return path
 
 
-def opened(data: Any, split: str | None = None, *, progress: bool = False, **reading: Any) -> AudioSource:
-    source = audio.open_source(Request(data, split, reading=Reading(**reading), progress=progress))
+def opened(data: Any, split: str | None = None, *, progress: bool = False, **read_options: Any) -> AudioSource:
+    source = audio.open_source(Request(data, split, read_options=ReadOptions(**read_options), progress=progress))
     assert isinstance(source, AudioSource)
     return source
 
@@ -209,7 +209,7 @@ def test_what_is_for_others(tmp_path: Path, folder: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "table.csv").write_text("text,section\nhello,a\n")
     (tmp_path / "sounds.csv").write_text("audio,label\na.wav,b\n")
-    for data, reading in [
+    for data, read_options in [
         (tmp_path / "empty", {}),
         (tmp_path / "nowhere", {}),
         (folder, {"modality": "image"}),
@@ -222,7 +222,7 @@ def test_what_is_for_others(tmp_path: Path, folder: Path) -> None:
         ([np.zeros((4, 4))], {}),
         (("a", "b"), {}),
     ]:
-        assert audio.open_source(Request(data, reading=Reading(**reading))) is None
+        assert audio.open_source(Request(data, read_options=ReadOptions(**read_options))) is None
 
 
 def test_second_start_decodes_nothing(folder: Path, decodings: list[str]) -> None:
@@ -243,7 +243,7 @@ def test_second_start_decodes_nothing(folder: Path, decodings: list[str]) -> Non
 def test_the_cache_knows_what_has_changed(folder: Path, decodings: list[str], change: str) -> None:
     opened(folder)
     decodings.clear()
-    file, reading = folder / "class10" / "a.wav", {}
+    file, read_options = folder / "class10" / "a.wav", {}
     if change == "content":
         stat = file.stat()
         write(file, tone(0.3))
@@ -255,8 +255,8 @@ def test_the_cache_knows_what_has_changed(folder: Path, decodings: list[str], ch
     elif change == "removed":
         file.unlink()
     else:
-        reading = {"sample_rate": 4000}
-    source = opened(folder, **reading)
+        read_options = {"sample_rate": 4000}
+    source = opened(folder, **read_options)
     assert len(decodings) == len(source) == (3 if change == "removed" else 4)
     if change == "content":
         assert source.seconds[1] == 0.3
@@ -267,24 +267,24 @@ def test_another_rate_is_made_from_the_originals(folder: Path, decodings: list[s
     (folder / "class1" / "bad.wav").write_text("no recording")
     source = opened(folder)
     assert source.sample_rate == 8000
-    assert source.fitted(Reading()) is source
-    assert source.fitted(Reading(sample_rate=8000)) is source
+    assert source.fitted(ReadOptions()) is source
+    assert source.fitted(ReadOptions(sample_rate=8000)) is source
     decodings.clear()
-    higher = source.fitted(Reading(sample_rate=16_000))
+    higher = source.fitted(ReadOptions(sample_rate=16_000))
     assert len(decodings) == 6
     assert (higher.sample_rate, higher.ids, higher.skipped) == (16_000, source.ids, source.skipped)
     assert np.abs(whole(higher, source.ids.index("class1/high.wav"))).max() > 0.4
-    assert higher.fitted(Reading(sample_rate=8000)).sample_rate == 8000
+    assert higher.fitted(ReadOptions(sample_rate=8000)).sample_rate == 8000
     (folder / "class10" / "a.wav").unlink()
     with pytest.raises(UserError, match="calls: its recordings have changed since it was opened; open it again"):
-        source.fitted(Reading(sample_rate=4000))
+        source.fitted(ReadOptions(sample_rate=4000))
 
 
 def test_a_source_can_be_sent_to_another_process(folder: Path) -> None:
     source = opened(folder)
     again = pickle.loads(pickle.dumps(source))
     assert torch.equal(again.read(torch.arange(4)).values, source.read(torch.arange(4)).values)
-    assert again.fitted(Reading(sample_rate=4000)).ids == source.ids
+    assert again.fitted(ReadOptions(sample_rate=4000)).ids == source.ids
 
 
 def test_bad_files_are_left_out_with_their_reasons(
@@ -395,7 +395,7 @@ def test_long_recordings_are_cut_into_equal_pieces(tmp_path: Path) -> None:
 def test_the_pieces_are_the_same_at_every_rate(frames: int) -> None:
     """30 s at 44.1 kHz, and one sample more: at 8 kHz they are equally long."""
     source = opened([np.zeros(frames, np.int16), np.zeros(1, np.int16)], sample_rate=44_100)
-    lower = source.fitted(Reading(sample_rate=8000))
+    lower = source.fitted(ReadOptions(sample_rate=8000))
     assert lower.ids == source.ids
     assert len(source) == (2 if frames == 1_323_000 else 3)
     assert lower.seconds.sum() == pytest.approx(30 + 1 / 8000)
@@ -476,7 +476,7 @@ def test_a_table_of_recordings(folder: Path, suffix: str, decodings: list[str]) 
     assert source.labels().tolist() == [1, 0, 1, 0]
     assert opened(path, label_column="id").classes == ["1", "3", "4", "5"]
     assert decodings == []
-    assert source.fitted(Reading(sample_rate=4000)).labels().tolist() == [1, 0, 1, 0]
+    assert source.fitted(ReadOptions(sample_rate=4000)).labels().tolist() == [1, 0, 1, 0]
 
 
 def test_the_first_column_of_paths_is_taken(folder: Path) -> None:
@@ -541,7 +541,7 @@ def test_labelled_waves_in_memory() -> None:
     assert (source.ids, source.classes) == (["0", "3"], ["ant", "cat", "dog"])
     assert source.labels().tolist() == [2, 0]
     assert source.skipped == [("1", "no samples"), ("2", "holds samples that are NaN or infinite")]
-    lower = source.fitted(Reading(sample_rate=4000))
+    lower = source.fitted(ReadOptions(sample_rate=4000))
     assert lower.seconds.tolist() == [0.5, 0.1]
     assert lower.labels().tolist() == [2, 0]
     assert np.abs(whole(lower) - tone(rate=4000))[200:-200].max() < 1e-3
@@ -550,7 +550,7 @@ def test_labelled_waves_in_memory() -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "reading", "message"),
+    ("data", "read_options", "message"),
     [
         ([tone()], {}, "recordings in memory do not say how fast they are: give their sample_rate, in Hz"),
         ([tone(), 3 * tone()], {"sample_rate": 8000}, "recording 1 must lie between -1 and 1, it reaches 1.5"),
@@ -567,9 +567,9 @@ def test_labelled_waves_in_memory() -> None:
         ([np.zeros(0)], {"sample_rate": 8000}, r"none of the 1 recordings can be used \(0: no samples\)"),
     ],
 )
-def test_what_is_wrong_with_waves_in_memory(data: Any, reading: dict[str, Any], message: str) -> None:
+def test_what_is_wrong_with_waves_in_memory(data: Any, read_options: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        opened(data, **reading)
+        opened(data, **read_options)
 
 
 @pytest.mark.parametrize("module", ["soundfile", "soxr"])

@@ -13,8 +13,8 @@ from PIL import Image
 from torch.utils.data import Dataset, IterableDataset, TensorDataset
 from torch.utils.data import Subset as TorchSubset
 
-from likewise.data import open_source, splits
 from likewise.data.datasets import DatasetSource, HuggingFaceSource
+from likewise.data.open import open_source, splits
 from likewise.data.source import Subset
 from likewise.errors import UserError
 

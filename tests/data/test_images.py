@@ -16,7 +16,8 @@ import pytest
 import torch
 from PIL import Image
 
-from likewise.data import audio, images, open_source, pictures, text
+from likewise.data import audio, images, pictures, text
+from likewise.data.open import open_source
 from likewise.errors import UserError
 
 
@@ -299,7 +300,8 @@ def test_an_interrupted_build_leaves_nothing(folder: Path, cache: Path, monkeypa
 def test_a_killed_build_harms_no_later_one(folder: Path, cache: Path) -> None:
     program = f"""
 import os
-from likewise.data import open_source, pictures
+from likewise.data import pictures
+from likewise.data.open import open_source
 pictures.decode = lambda *_: os._exit(9)
 open_source({str(folder)!r})
 """

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from likewise.data import open_source
 from likewise.data.loader import BUCKET, Loader, bucketed, order
+from likewise.data.open import open_source
 from likewise.data.source import Indices, Source
 from likewise.errors import UserError
 
@@ -22,7 +22,7 @@ def seen(loader: Loader) -> list[list[int]]:
 
 
 def test_every_epoch_is_another_permutation_of_the_seed(source: Source) -> None:
-    batches = seen(Loader(source, batch=3, epochs=2, seed=7))
+    batches = seen(Loader(source, batch_size=3, epochs=2, seed=7))
     assert [len(batch) for batch in batches] == [3] * 6
     for epoch in range(2):
         expected = order(10, seed=7, epoch=epoch)[:9].tolist()
@@ -34,8 +34,8 @@ def test_every_epoch_is_another_permutation_of_the_seed(source: Source) -> None:
 
 @pytest.mark.parametrize("start", range(7))
 def test_a_loader_goes_on_from_any_step(source: Source, start: int) -> None:
-    whole = seen(Loader(source, batch=3, epochs=2, seed=7))
-    loader = Loader(source, batch=3, epochs=2, seed=7)
+    whole = seen(Loader(source, batch_size=3, epochs=2, seed=7))
+    loader = Loader(source, batch_size=3, epochs=2, seed=7)
     loader.load_state_dict({"step": start})
     assert len(loader) == 6
     assert seen(loader) == whole[start:]
@@ -43,7 +43,7 @@ def test_a_loader_goes_on_from_any_step(source: Source, start: int) -> None:
 
 
 def test_the_state_counts_what_was_given_not_what_was_read_ahead(source: Source) -> None:
-    loader = Loader(source, batch=2, epochs=3, seed=0)
+    loader = Loader(source, batch_size=2, epochs=3, seed=0)
     stream = iter(loader)
     next(stream)
     next(stream)
@@ -58,14 +58,14 @@ def test_an_error_in_reading_reaches_the_training(source: Source) -> None:
         def read(self, indices: torch.Tensor) -> torch.Tensor:
             raise OSError("the disk is gone")
 
-    loader = Loader(source, batch=2, epochs=1, seed=0)
+    loader = Loader(source, batch_size=2, epochs=1, seed=0)
     loader.source = Broken()
     with pytest.raises(OSError, match="the disk is gone"):
         seen(loader)
 
 
 def test_no_thread_stays_when_a_training_stops_early(source: Source) -> None:
-    stream = iter(Loader(source, batch=2, epochs=100, seed=0))
+    stream = iter(Loader(source, batch_size=2, epochs=100, seed=0))
     next(stream)
     stream.close()
     for thread in threading.enumerate():
@@ -100,28 +100,28 @@ LENGTHS = torch.from_numpy(np.random.default_rng(0).integers(1, 200, size=1030))
 
 
 def test_batches_of_about_equally_long_samples_are_all_there_once() -> None:
-    batches = [batch.samples for batch in Loader(Sentences(LENGTHS), batch=8, epochs=1, seed=3)]
+    batches = [batch.samples for batch in Loader(Sentences(LENGTHS), batch_size=8, epochs=1, seed=3)]
     assert [len(batch) for batch in batches] == [8] * 128
     assert len(torch.cat(batches).unique()) == 1024
     for epoch in range(2):
-        once = bucketed(LENGTHS, batch=8, seed=3, epoch=epoch)
+        once = bucketed(LENGTHS, batch_size=8, seed=3, epoch=epoch)
         assert sorted(once.tolist()) == list(range(1030))
-        assert torch.equal(once, bucketed(LENGTHS, batch=8, seed=3, epoch=epoch))
-    assert not torch.equal(once, bucketed(LENGTHS, batch=8, seed=3, epoch=0))
-    assert not torch.equal(once, bucketed(LENGTHS, batch=8, seed=4, epoch=1))
+        assert torch.equal(once, bucketed(LENGTHS, batch_size=8, seed=3, epoch=epoch))
+    assert not torch.equal(once, bucketed(LENGTHS, batch_size=8, seed=3, epoch=0))
+    assert not torch.equal(once, bucketed(LENGTHS, batch_size=8, seed=4, epoch=1))
 
 
 def test_a_bucket_is_sorted_and_its_batches_are_not() -> None:
     """Within a batch lengths are neighbours in their bucket; which batch comes when says nothing of its length."""
     samples = 8 * BUCKET
-    batches = LENGTHS[bucketed(LENGTHS[:samples], batch=8, seed=0, epoch=0)].reshape(-1, 8)
+    batches = LENGTHS[bucketed(LENGTHS[:samples], batch_size=8, seed=0, epoch=0)].reshape(-1, 8)
     in_order = LENGTHS[:samples].sort().values.reshape(-1, 8)
     assert sorted(batches.tolist()) == in_order.tolist()
     assert batches[:, 0].tolist() != in_order[:, 0].tolist()
 
 
 def test_little_is_padding() -> None:
-    loader = Loader(Sentences(LENGTHS), batch=8, epochs=1, seed=3)
+    loader = Loader(Sentences(LENGTHS), batch_size=8, epochs=1, seed=3)
     parts = [LENGTHS[batch.samples] for batch in loader]
     naive = sum(int((part.max() - part).sum()) for part in parts) / sum(8 * int(part.max()) for part in parts)
     assert loader.padding() == pytest.approx(naive)
@@ -130,4 +130,4 @@ def test_little_is_padding() -> None:
 
 
 def test_samples_without_lengths_have_no_padding(source: Source) -> None:
-    assert Loader(source, batch=3, epochs=1, seed=0).padding() == 0
+    assert Loader(source, batch_size=3, epochs=1, seed=0).padding() == 0

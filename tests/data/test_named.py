@@ -12,7 +12,8 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from likewise.data import is_name, named, open_source, splits
+from likewise.data import builtin
+from likewise.data.open import is_name, open_source, splits
 from likewise.errors import UserError
 
 RANDOM = np.random.default_rng(0)
@@ -141,10 +142,10 @@ def test_stl10(tmp_path: Path, folder: str) -> None:
 def test_stl10_folds(tmp_path: Path) -> None:
     stl10_files(tmp_path / "stl10_binary")
     train = open_source("stl10:train", root=tmp_path)
-    assert isinstance(train, named.STL10)
+    assert isinstance(train, builtin.STL10)
     assert [fold.tolist() for fold in train.folds()] == [[0, 3, 5], [1, 2, 11]]
     test = open_source("stl10:test", root=tmp_path)
-    assert isinstance(test, named.STL10)
+    assert isinstance(test, builtin.STL10)
     with pytest.raises(UserError, match="subsets of stl10:train, not of stl10:test"):
         test.folds()
     (tmp_path / "stl10_binary" / "fold_indices.txt").unlink()
@@ -306,7 +307,7 @@ def test_missing_files(tmp_path: Path, name: str, where: str) -> None:
 
 
 def test_what_the_download_brings_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(named, "download", lambda name, root: stl10_files(root / "stl10_binary"))
+    monkeypatch.setattr(builtin, "download", lambda name, root: stl10_files(root / "stl10_binary"))
     assert len(open_source("stl10", root=tmp_path)) == 12
 
 

@@ -18,7 +18,7 @@ from PIL import Image
 from likewise.data import captions, images
 from likewise.data.batches import Parts
 from likewise.data.pairs import PairSource, halves_of, open_source, scores_of
-from likewise.data.reading import Reading
+from likewise.data.read_options import ReadOptions
 from likewise.data.source import Joined, Request, Subset, hold_out
 from likewise.data.text import documents_of
 from likewise.data.tokens import train_tokenizer
@@ -30,14 +30,14 @@ def save(path: Path, level: int = 0, size: tuple[int, int] = (12, 12)) -> None:
     Image.new("RGB", size, (level, 0, 255)).save(path)
 
 
-def opened(data: Any, split: str | None = None, **reading: Any) -> PairSource:
-    source = asked(data, split, **({"modality": "pair"} | reading))
+def opened(data: Any, split: str | None = None, **read_options: Any) -> PairSource:
+    source = asked(data, split, **({"modality": "pair"} | read_options))
     assert source is not None
     return source
 
 
-def asked(data: Any, split: str | None = None, **reading: Any) -> PairSource | None:
-    return open_source(Request(data, split, None, Reading(**reading), False))
+def asked(data: Any, split: str | None = None, **read_options: Any) -> PairSource | None:
+    return open_source(Request(data, split, None, ReadOptions(**read_options), False))
 
 
 def texts(source: PairSource, half: int = 1) -> list[str]:
@@ -84,8 +84,8 @@ def test_a_batch_has_the_batches_of_its_parts(folder: Path) -> None:
     source = opened(path)
     with pytest.raises(UserError, match="has no tokenizer yet"):
         source.read(torch.arange(2))
-    tokenizer = train_tokenizer(documents_of(source.halves[1]), kind="wordpiece", vocabulary=100)
-    fitted = source.fitted(Reading(tokenizer=tokenizer, tokens=20, size=6, channels=1))
+    tokenizer = train_tokenizer(documents_of(source.halves[1]), kind="wordpiece", vocab_size=100)
+    fitted = source.fitted(ReadOptions(tokenizer=tokenizer, max_tokens=20, size=6, channels=1))
     batch = fitted.read(torch.tensor([4, 0, 4]))
     assert isinstance(batch, Parts)
     assert len(batch) == 3
@@ -347,7 +347,7 @@ def test_recordings_and_their_words(folder: Path) -> None:
     assert [half.modality for half in mixed.halves] == ["audio", "image"]
     assert (list(mixed.ids), levels(mixed, 1)) == (["said/bye.wav"], [10])
     assert sorted(file for file, _ in mixed.skipped) == ["gone.png", "said/no.wav"]
-    slower = mixed.fitted(Reading(sample_rate=4000)).read(torch.arange(1)).parts[0]
+    slower = mixed.fitted(ReadOptions(sample_rate=4000)).read(torch.arange(1)).parts[0]
     assert slower.lengths.tolist() == [4000]
 
 
@@ -469,7 +469,7 @@ def test_what_a_test_asks_for_was_not_seen_in_training() -> None:
     """A caption, or a picture, of several pairs is held out with all of them."""
     words = [f"thing {i % 30}" for i in range(120)]
     others = [f"a longer word for thing {i % 40}" for i in range(120)]
-    pairs = open_source(Request((words, others), reading=Reading(modality="pair")))
+    pairs = open_source(Request((words, others), read_options=ReadOptions(modality="pair")))
     assert pairs is not None
     assert len(pairs.groups.unique()) == 10  # 30 and 40 share their tens
     held_in, held_out = hold_out(pairs)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from likewise.data import open_source
 from likewise.data.arrays import ArraySource
+from likewise.data.open import open_source
 from likewise.data.source import Fitted, Indices, Joined, Source, Subset, hold_out, natural_sort
 from likewise.errors import UserError
 

@@ -16,7 +16,7 @@ import torch
 
 from likewise.data import tables, text, tokens
 from likewise.data.arrays import ArraySource
-from likewise.data.reading import Reading
+from likewise.data.read_options import ReadOptions
 from likewise.data.source import Joined, Request, Subset, hold_out, is_source
 from likewise.data.text import TextSource, documents_of
 from likewise.data.tokens import train_tokenizer
@@ -26,8 +26,8 @@ TEXTS = ["a small library", "an old game", "two fast editors of sound", "new ima
 SECTIONS = ["libs", "games", "sound", "libs", "games"]
 
 
-def opened(data: Any, split: str | None = None, *, progress: bool = False, **reading: Any) -> TextSource:
-    source = text.open_source(Request(data, split, None, Reading(**reading), progress))
+def opened(data: Any, split: str | None = None, *, progress: bool = False, **read_options: Any) -> TextSource:
+    source = text.open_source(Request(data, split, None, ReadOptions(**read_options), progress))
     assert source is not None
     return source
 
@@ -213,7 +213,7 @@ def test_labels_that_are_missing_or_are_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("columns", "reading", "message"),
+    ("columns", "read_options", "message"),
     [
         ({"a": TEXTS, "b": TEXTS}, {}, r"a\.csv: say with text_column which one is the text: a, b$"),
         ({"a": list("12345"), "b": list("12345")}, {}, r"a\.csv has no column of text; it has a, b$"),
@@ -231,10 +231,10 @@ def test_labels_that_are_missing_or_are_none(tmp_path: Path) -> None:
     ],
 )
 def test_columns_that_are_not_there(
-    columns: dict[str, list[str]], reading: dict[str, str], message: str, tmp_path: Path
+    columns: dict[str, list[str]], read_options: dict[str, str], message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(UserError, match=message):
-        opened(a_table(tmp_path / "a.csv", **columns), **reading)
+        opened(a_table(tmp_path / "a.csv", **columns), **read_options)
 
 
 @pytest.mark.parametrize(
@@ -284,8 +284,8 @@ def test_what_is_no_text_is_left_to_others(tmp_path: Path) -> None:
     picture = written(tmp_path / "a.png", b"")
     for data in ([], [1, 2], {"a": 1}, "text", np.zeros(3), picture, tmp_path / "no.txt", tmp_path / "empty"):
         assert text.open_source(Request(data)) is None
-    assert text.open_source(Request(table, None, None, Reading(modality="pair"))) is None
-    assert text.open_source(Request(table, None, None, Reading(modality="text"))) is not None
+    assert text.open_source(Request(table, None, None, ReadOptions(modality="pair"))) is None
+    assert text.open_source(Request(table, None, None, ReadOptions(modality="text"))) is not None
     with pytest.raises(UserError, match=r"a\.csv is one file and has no part 'test'"):
         opened(table, "test")
 
@@ -333,14 +333,14 @@ def tokenizer() -> str:
 def test_without_a_tokenizer_nothing_is_read(tokenizer: str) -> None:
     source = opened(TEXTS)
     assert source.lengths is None
-    assert source.fitted(Reading(size=3)) is source
+    assert source.fitted(ReadOptions(size=3)) is source
     with pytest.raises(UserError, match="texts has no tokenizer yet: read it with tokenizer="):
         source.read(torch.arange(2))
 
 
 def test_fitted_sources_read_token_ids(tokenizer: str, tmp_path: Path) -> None:
     source = opened((TEXTS, SECTIONS))
-    read = source.fitted(Reading(tokenizer=tokenizer, tokens=6))
+    read = source.fitted(ReadOptions(tokenizer=tokenizer, max_tokens=6))
     encoder, _ = tokens.load(tokenizer)
     rows = [encoder.encode(one).ids for one in TEXTS]
     rows = [row if len(row) <= 6 else [*row[:5], 3] for row in rows]
@@ -351,19 +351,19 @@ def test_fitted_sources_read_token_ids(tokenizer: str, tmp_path: Path) -> None:
     assert (list(read.documents), read.classes, read.labels().tolist()) == (TEXTS, source.classes, [1, 0, 2, 1, 0])
     assert source.lengths is None
     path = written(tmp_path / "tokenizer.json", tokenizer)
-    for same in (Reading(tokenizer=tokenizer), Reading(tokenizer=str(path), tokens=6), Reading()):
+    for same in (ReadOptions(tokenizer=tokenizer), ReadOptions(tokenizer=str(path), max_tokens=6), ReadOptions()):
         assert read.fitted(same) is read
-    longer = read.fitted(Reading(tokenizer=tokenizer, tokens=9))
+    longer = read.fitted(ReadOptions(tokenizer=tokenizer, max_tokens=9))
     assert int(longer.lengths.max()) > 6  # type: ignore[union-attr]
     assert (read.cut, longer.cut) == (sum(len(encoder.encode(one).ids) > 6 for one in TEXTS), 0)
 
 
 def test_the_second_start_tokenises_nothing(tokenizer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = a_table(tmp_path / "a.csv", text=TEXTS)
-    first = opened(path).fitted(Reading(tokenizer=tokenizer)).read(torch.arange(5))
+    first = opened(path).fitted(ReadOptions(tokenizer=tokenizer)).read(torch.arange(5))
     monkeypatch.setattr(tokens, "_encode", lambda *_: pytest.fail("tokenised again"))
     for data in (path, a_table(tmp_path / "b.parquet", words=TEXTS), TEXTS):
-        assert torch.equal(opened(data).fitted(Reading(tokenizer=tokenizer)).read(torch.arange(5)), first)
+        assert torch.equal(opened(data).fitted(ReadOptions(tokenizer=tokenizer)).read(torch.arange(5)), first)
 
 
 def test_documents_of_parts_and_unions() -> None:

@@ -81,7 +81,7 @@ def test_learning_again_gives_the_same_tokenizer(kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("documents", "kind", "vocabulary", "message"),
+    ("documents", "kind", "vocab_size", "message"),
     [
         (
             ["one two three"] * 50,
@@ -101,9 +101,9 @@ def test_learning_again_gives_the_same_tokenizer(kind: str) -> None:
         (DOCUMENTS, "wordpiece", 5, "vocabulary of a wordpiece tokenizer must be at least 32, got 5"),
     ],
 )
-def test_what_no_tokenizer_is_learned_from(documents: list[str], kind: str, vocabulary: int, message: str) -> None:
+def test_what_no_tokenizer_is_learned_from(documents: list[str], kind: str, vocab_size: int, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        train_tokenizer(documents, kind, vocabulary)
+        train_tokenizer(documents, kind, vocab_size)
 
 
 def test_a_tokenizer_is_given_as_text_file_or_folder(learned: tuple[str, str], tmp_path: Path) -> None:

@@ -33,12 +33,12 @@ def shapes(tmp_path: Path) -> Path:
 
 
 def test_a_study_of_a_folder(shapes: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = "study shapes --labels-per-class 1 4 all --seeds 2 --batch 16 --out run --json"
+    words = "study shapes --labels-per-class 1 4 all --seeds 2 --batch-size 16 --out run --json"
     assert main([*words.split(), *QUICK]) == 0
     out, err = capsys.readouterr()
     result = json.loads(out)
     assert result["samples"] == {"train": 38, "test": 10}
-    assert {row["way"] for row in result["summary"]} >= {"scratch", "frozen", "fine-tuned", "untrained"}
+    assert {row["protocol"] for row in result["summary"]} >= {"scratch", "frozen", "fine-tuned", "untrained"}
     assert result == json.loads(Path("run/evaluation.json").read_text())
     assert "the page: run/report.html" in err
 
@@ -55,14 +55,14 @@ def test_a_study_of_a_folder(shapes: Path, capsys: pytest.CaptureFixture[str]) -
         assert snapshots["steps"].tolist() == [0, 1, 2]
         assert snapshots["similarity"].shape == (3, 16, 16)
 
-    assert main(["evaluate", "run", "--labels-per-class", "1", "--seeds", "1", "--ways", "frozen"]) == 0
+    assert main(["evaluate", "run", "--labels-per-class", "1", "--seeds", "1", "--protocols", "frozen"]) == 0
     assert "frozen" in capsys.readouterr().out
 
 
 def test_the_commands_of_a_page_repeat_its_run(shapes: Path, capsys: pytest.CaptureFixture[str]) -> None:
     import shlex
 
-    assert main(["pretrain", "shapes", "--batch", "16", "--temperature", "0.2", *QUICK, "--out", "run"]) == 0
+    assert main(["pretrain", "shapes", "--batch-size", "16", "--temperature", "0.2", *QUICK, "--out", "run"]) == 0
     words = shlex.split(lw.open_run("run").config["command"])[1:]
     words[words.index("run")] = "again"
     assert main(words) == 0
@@ -74,15 +74,15 @@ def test_the_commands_of_a_page_repeat_its_run(shapes: Path, capsys: pytest.Capt
 
 def test_a_study_without_labels_is_a_training_and_a_page(shapes: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flat = shapes / "bar"
-    assert main(["study", str(flat), "--batch", "8", *QUICK, "--out", "run"]) == 0
+    assert main(["study", str(flat), "--batch-size", "8", *QUICK, "--out", "run"]) == 0
     assert "has no labels to evaluate with: name some with --train and --test" in capsys.readouterr().err
     assert Path("run/report.html").exists()
     assert not Path("run/evaluation.json").exists()
 
 
 def test_embeddings_in_both_kinds_of_file(shapes: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    lw.pretrain("shapes", encoder="resnet8", epochs=1, batch=16, precision="32-true", out="run", progress=False)
-    assert main(["embed", "run", "shapes", "--out", "x.parquet", "--batch", "7", "--json"]) == 0
+    lw.pretrain("shapes", encoder="resnet8", epochs=1, batch_size=16, precision="32-true", out="run", progress=False)
+    assert main(["embed", "run", "shapes", "--out", "x.parquet", "--batch-size", "7", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"out": "x.parquet", "rows": 48, "dim": 256}
     assert main(["embed", "run", "shapes", "--out", "x.npy"]) == 0
     assert capsys.readouterr().out == "x.npy: 48 rows, 256 dimensions\n"
@@ -110,7 +110,7 @@ def test_methods_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert "arXiv:2002.05709" in capsys.readouterr().out
     assert main(["methods", "--json"]) == 0
     listed = json.loads(capsys.readouterr().out)["methods"]
-    assert {"name", "family", "modality", "paper", "choose"} == set(listed[0])
+    assert {"name", "family", "modality", "paper", "when_to_use"} == set(listed[0])
 
 
 @pytest.mark.slow
@@ -142,7 +142,7 @@ def stl10(root: Path, *, train: int, test: int, unlabeled: int) -> None:
 @pytest.mark.slow
 def test_stl10_by_the_published_recipe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     stl10(tmp_path / "data", train=20, test=20, unlabeled=32)
-    words = "study stl10 --recipe stl10-simclr --epochs 1 --batch 16 --labels-per-class 1 2 --seeds 1"
+    words = "study stl10 --recipe stl10-simclr --epochs 1 --batch-size 16 --labels-per-class 1 2 --seeds 1"
     assert main([*words.split(), "--root", "data", "--out", "run", "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert (result["train"], result["test"]) == ("stl10:train", "stl10:test")
@@ -151,7 +151,7 @@ def test_stl10_by_the_published_recipe(tmp_path: Path, capsys: pytest.CaptureFix
     assert run.config["source"]["name"] == "stl10:unlabeled"
     assert run.config["source"]["samples"] == 32
     recipe = run.config["recipe"]
-    assert (recipe["encoder"], recipe["optimizer"], recipe["rate"], recipe["weight_decay"]) == (
+    assert (recipe["encoder"], recipe["optimizer"], recipe["lr"], recipe["weight_decay"]) == (
         "resnet18",
         "adam",
         1e-3,

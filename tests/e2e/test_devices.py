@@ -12,7 +12,7 @@ import likewise as lw
 
 @pytest.mark.slow
 def test_two_processes_train_one_encoder(likewise, tmp_path: Path) -> None:
-    words = "pretrain digits --epochs 3 --batch 128 --precision 32-true --devices 2 --strategy ddp --out run"
+    words = "pretrain digits --epochs 3 --batch-size 128 --precision 32-true --devices 2 --strategy ddp --out run"
     done = likewise(*words.split())
     assert done.returncode == 0, done.stderr
     run = lw.open_run(tmp_path / "run")
@@ -28,7 +28,9 @@ def test_two_processes_train_one_encoder(likewise, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_study_by_two_processes_is_told_once(likewise, tmp_path: Path) -> None:
-    words = "study digits --epochs 2 --batch 128 --precision 32-true --devices 2 --labels-per-class 1 --seeds 1 --json"
+    words = (
+        "study digits --epochs 2 --batch-size 128 --precision 32-true --devices 2 --labels-per-class 1 --seeds 1 --json"
+    )
     done = likewise(*words.split())
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["test"] == "digits:test"

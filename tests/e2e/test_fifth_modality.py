@@ -50,9 +50,9 @@ class CurveViews:
         moved = batch.gather(1, (begin + torch.arange(POINTS)) % POINTS)
         return moved + 0.3 * torch.randn(batch.shape, generator=generator)
 
-    gentle = __call__
+    weak = __call__
 
-    def plain(self, batch: Tensor) -> Tensor:
+    def clean(self, batch: Tensor) -> Tensor:
         return batch
 
 
@@ -71,14 +71,14 @@ def test_what_nobody_thought_of_trains_and_is_evaluated_and_used(tmp_path: Path)
     assert run.config["source"]["modality"] == "curve"
     evaluation = lw.evaluate(
         run, train=many, test=some, encoder=curve_encoder(), make_encoder=curve_encoder, views=views,
-        labels_per_class=[3], seeds=3, ways=("frozen", "untrained", "raw-logistic"), progress=False,
+        labels_per_class=[3], seeds=3, protocols=("frozen", "untrained", "raw-logistic"), progress=False,
     )  # fmt: skip
-    accuracy = {row["way"]: row["mean"] for row in evaluation["summary"]}
+    accuracy = {row["protocol"]: row["mean"] for row in evaluation["summary"]}
     assert accuracy["frozen"] > accuracy["untrained"] + 0.1
     assert accuracy["frozen"] > accuracy["raw-logistic"] + 0.1
     embedded = lw.embed(run, some, out=tmp_path / "v.npy", encoder=curve_encoder(), views=views, progress=False)
     assert (embedded.rows, embedded.dim) == np.load(tmp_path / "v.npy").shape == (200, 16)
-    page = lw.report(run).read_text(encoding="utf-8")
+    page = lw.write_report(run).read_text(encoding="utf-8")
     assert "200 samples of more curves" in page
 
 

@@ -12,10 +12,11 @@ import pytest
 import soundfile
 from PIL import Image
 
-from likewise import api
-from likewise.asked import again, has_seen
+import likewise as lw
 from likewise.cli import main
-from likewise.run import Run
+from likewise.commands.options import again, has_seen
+from likewise.data import builtin
+from likewise.runs.run import Run
 from small_data import sentences
 from small_files import by_colour, captioned, documents, lines, notes, squares, table
 
@@ -28,7 +29,7 @@ pytestmark = pytest.mark.usefixtures("working_folder")
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("run") / "digits"
-    api.pretrain("digits", epochs=1, precision="32-true", out=run, progress=False)
+    lw.pretrain("digits", epochs=1, precision="32-true", out=run, progress=False)
     return run
 
 
@@ -73,12 +74,12 @@ def pictures(folder: Path, *names: str) -> Path:
         ("pretrain digits --method moco-v2 --queue 100", "queue must be a multiple of the batch, 128, got 100"),
         ("pretrain digits --method moco-v2 --key-momentum 1.5", "key_momentum must be from 0 to 1, got 1.5"),
         ("pretrain digits --method swav --prototypes 1", "prototypes must be at least 2, got 1"),
-        ("pretrain digits --batch 64 --micro-batch 48", "micro_batch must divide the batch, 64, got 48"),
+        ("pretrain digits --batch-size 64 --micro-batch-size 48", "micro_batch_size must divide the batch, 64, got 48"),
         ("pretrain digits --projection-dim 0", "projection_dim must be at least 1, got 0"),
-        ("pretrain digits --batch 1", "batch must be at least 2 for SimCLR, got 1"),
-        ("pretrain digits --batch 2000", "batch 2000 is larger than the data: digits:train has 1297 samples"),
+        ("pretrain digits --batch-size 1", "batch_size must be at least 2 for SimCLR, got 1"),
+        ("pretrain digits --batch-size 2000", "batch_size 2000 is larger than the data: digits:train has 1297 samples"),
         ("pretrain digits --epochs 0", "epochs must be at least 1, got 0"),
-        ("pretrain digits --rate -1", "rate must be above 0, got -1"),
+        ("pretrain digits --lr -1", "lr must be above 0, got -1"),
         ("pretrain digits --optimizer adamm", "optimizer must be one of sgd, adam, adamw, lars, got 'adamm'"),
         ("pretrain digits --size 2", "size must be at least 4 px, got 2"),
         ("pretrain digits --precision 12", "precision must be auto,"),
@@ -95,23 +96,21 @@ def pictures(folder: Path, *names: str) -> Path:
     ],
 )
 def test_mistakes_in_one_command(words: str, message: str, capsys: Text, monkeypatch: pytest.MonkeyPatch) -> None:
-    from likewise.data import named
 
     def no_network(name: str, root: Path) -> None:
         raise OSError("no network")
 
-    monkeypatch.setattr(named, "download", no_network)
+    monkeypatch.setattr(builtin, "download", no_network)
     assert message in refused(capsys, *words.split())
     assert list(Path().glob("runs/*")) == []
 
 
 def test_missing_files_of_a_named_set_are_named(capsys: Text, monkeypatch: pytest.MonkeyPatch) -> None:
-    from likewise.data import named
 
     def no_network(name: str, root: Path) -> None:
         raise OSError("no network")
 
-    monkeypatch.setattr(named, "download", no_network)
+    monkeypatch.setattr(builtin, "download", no_network)
     line = refused(capsys, "pretrain", "stl10", "--root", "here")
     assert "here/stl10_binary" in line
     assert "unlabeled_X.bin" in line
@@ -170,7 +169,7 @@ def test_more_labels_than_there_are(capsys: Text, finished: Path) -> None:
     assert "1000" in line
     assert "labels_per_class" in line or "labels-per-class" in line
     assert "seeds" in refused(capsys, "evaluate", finished, "--seeds", "0")
-    assert "did you mean 'frozen'" in refused(capsys, "evaluate", finished, "--ways", "frozn")
+    assert "did you mean 'frozen'" in refused(capsys, "evaluate", finished, "--protocols", "frozn")
 
 
 def test_a_run_folder_that_exists(capsys: Text, tmp_path: Path, finished: Path) -> None:
@@ -182,8 +181,8 @@ def test_a_run_folder_that_exists(capsys: Text, tmp_path: Path, finished: Path) 
 
 
 def test_resuming_something_else(capsys: Text, finished: Path) -> None:
-    line = refused(capsys, "pretrain", "digits", "--epochs", "1", "--rate", "0.5", "--out", finished, "--resume")
-    assert f"{finished} was begun with rate 0.002, not 0.5" in line
+    line = refused(capsys, "pretrain", "digits", "--epochs", "1", "--lr", "0.5", "--out", finished, "--resume")
+    assert f"{finished} was begun with lr 0.002, not 0.5" in line
     assert "--out" in line
     for word, value, begun in (("temperature", "0.5", "0.2"), ("precision", "bf16-mixed", "'32-true'")):
         line = refused(capsys, "pretrain", "digits", "--epochs", "1", f"--{word}", value, "--out", finished, "--resume")
@@ -214,7 +213,7 @@ def test_a_corrupt_encoder(capsys: Text, tmp_path: Path, finished: Path) -> None
 
 def test_an_evaluation_that_would_test_on_what_was_learned_from(capsys: Text, tmp_path: Path) -> None:
     folder = pictures(tmp_path / "photos", *(f"{c}/{i}.png" for c in ("cat", "dog") for i in range(9)))
-    api.pretrain(folder, epochs=1, batch=8, precision="32-true", out="run", encoder="resnet8", progress=False)
+    lw.pretrain(folder, epochs=1, batch_size=8, precision="32-true", out="run", encoder="resnet8", progress=False)
     line = refused(capsys, "evaluate", "run")
     assert "the encoder has learned from all of photos: name labelled data that it has not seen with --train" in line
     assert f"likewise study {folder}" in line
@@ -247,15 +246,15 @@ def test_what_the_encoder_has_seen(learned: str | None, test: Any, seen: bool) -
 
 def test_an_evaluation_on_what_was_learned_from_says_so(tmp_path: Path) -> None:
     folder = pictures(tmp_path / "photos", *(f"{c}/{i}.png" for c in ("cat", "dog") for i in range(9)))
-    run = api.pretrain(folder, epochs=1, batch=8, precision="32-true", out="run", encoder="resnet8", progress=False)
-    few: dict[str, Any] = {"labels_per_class": (1,), "seeds": 1, "ways": ("frozen-knn",), "progress": False}
-    found = api.evaluate(run, train=f"{folder}:train", test=f"{folder}:test", **few)
+    run = lw.pretrain(folder, epochs=1, batch_size=8, precision="32-true", out="run", encoder="resnet8", progress=False)
+    few: dict[str, Any] = {"labels_per_class": (1,), "seeds": 1, "protocols": ("frozen-knn",), "progress": False}
+    found = lw.evaluate(run, train=f"{folder}:train", test=f"{folder}:test", **few)
     note = "The encoder has learned from samples of photos:test, without their labels."
     assert found["notes"] == [note]
     assert note in str(found)
-    assert note in api.report(run).read_text()
+    assert note in lw.write_report(run).read_text()
     other = shutil.copytree(folder, tmp_path / "others")
-    assert "notes" not in api.evaluate(run, train=f"{other}:train", test=f"{other}:test", **few)
+    assert "notes" not in lw.evaluate(run, train=f"{other}:train", test=f"{other}:test", **few)
 
 
 def test_embeddings_into_an_unknown_kind_of_file(capsys: Text, finished: Path) -> None:
@@ -266,10 +265,10 @@ def test_embeddings_into_an_unknown_kind_of_file(capsys: Text, finished: Path) -
 
 def test_a_loss_that_is_no_number(capsys: Text, tmp_path: Path) -> None:
     line = refused(
-        capsys, "pretrain", "digits", "--rate", "1e30", "--optimizer", "sgd", "--precision", "32-true", "--out", "r"
+        capsys, "pretrain", "digits", "--lr", "1e30", "--optimizer", "sgd", "--precision", "32-true", "--out", "r"
     )
     assert "NaN or infinite at step" in line
-    assert "try a smaller --rate" in line
+    assert "try a smaller --lr" in line
     assert not (tmp_path / "r" / "encoder.safetensors").exists()
 
 
@@ -307,7 +306,7 @@ def test_a_full_disk(capsys: Text, monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 def test_a_place_that_may_not_be_written_to(capsys: Text, monkeypatch: pytest.MonkeyPatch) -> None:
     import errno
 
-    from likewise.training.history import History
+    from likewise.training.callbacks.history import History
 
     def denied(self: History, *_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -323,12 +322,12 @@ def test_debug_shows_the_traceback(capsys: Text) -> None:
 
 
 def test_a_fault_of_ours_says_so(capsys: Text, monkeypatch: pytest.MonkeyPatch, finished: Path) -> None:
-    import likewise.report
+    import likewise.report.page
 
     def broken(path: Path) -> Path:
         raise KeyError("section")
 
-    monkeypatch.setattr(likewise.report, "write_report", broken)
+    monkeypatch.setattr(likewise.report.page, "write_page", broken)
     assert main(["report", str(finished)]) == 1
     assert capsys.readouterr().err == "likewise: a fault of likewise, --debug shows where: KeyError: 'section'\n"
 
@@ -360,8 +359,8 @@ def things(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-SMALL = "--epochs 1 --batch 8 --precision 32-true --no-progress"
-OF_TEXT = f"{SMALL} --tokens 24 --vocabulary 200"
+SMALL = "--epochs 1 --batch-size 8 --precision 32-true --no-progress"
+OF_TEXT = f"{SMALL} --max-tokens 24 --vocab-size 200"
 RUNS = {
     "bert": f"pretrain docs.csv --method bert {OF_TEXT}",
     "gpt": f"pretrain docs.txt --method gpt {OF_TEXT}",
@@ -436,7 +435,7 @@ def runs(things: Path) -> Path:
             "tokenizer none.json cannot be read: No such file or directory; give a tokenizer.json",
         ),
         (
-            "pretrain docs.csv --method bert --vocabulary 3",
+            "pretrain docs.csv --method bert --vocab-size 3",
             "vocabulary of a wordpiece tokenizer must be at least 32, got 3",
         ),
         (
@@ -499,7 +498,7 @@ def test_mistakes_in_training_on_other_things_than_images(
         ("generate run-clip", "run-clip has learned from pair samples: it cannot write"),
         ("generate run-cola", "run-cola has learned from audio samples: it cannot write"),
         ("generate run-bert", "encoder must be causal, to be asked for the next token, got bert-tiny"),
-        ("generate run-gpt --tokens 0", "tokens must be at least 1, got 0"),
+        ("generate run-gpt --max-new-tokens 0", "max_new_tokens must be at least 1, got 0"),
         ("generate run-gpt --temperature -1", "temperature must be 0 or more, got -1"),
         (
             "evaluate run-bert --train digits:train --test digits:test",
@@ -526,7 +525,7 @@ def test_mistakes_in_training_on_other_things_than_images(
             "cannot read samples from the file docs.txt; possible are a folder of recordings",
         ),
         ("embed run-clip notes --out x.npy", "the encoder takes image and text, not audio"),
-        ("pretrain docs.csv --method bert --batch 8 --probe docs.txt", "docs has no labels"),
+        ("pretrain docs.csv --method bert --batch-size 8 --probe docs.txt", "docs has no labels"),
     ],
 )
 def test_mistakes_in_the_use_of_a_run(

@@ -12,7 +12,7 @@ from typed import answered
 
 import likewise as lw
 from likewise.cli import main
-from likewise.data import open_source
+from likewise.data.open import open_source
 from likewise.data.pairs import PairSource
 from likewise.data.text import TextSource
 from small_data import THINGS
@@ -20,9 +20,9 @@ from small_files import COLOURS, by_colour, captioned, lines, notes, squares, ta
 
 Text = pytest.CaptureFixture[str]
 
-QUICK = "--tokens 16 --vocabulary 200 --precision 32-true".split()
+QUICK = "--max-tokens 16 --vocab-size 200 --precision 32-true".split()
 CHANCE, ENCODER, UNTRAINED = "chance", "encoder", "untrained"
-WAYS = ("image → text", "text → image")
+PROTOCOLS = ("image → text", "text → image")
 
 
 pytestmark = pytest.mark.usefixtures("working_folder")
@@ -33,7 +33,10 @@ def studied(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run of a study of a folder of captioned squares, beside which the folder lies."""
     folder = tmp_path_factory.mktemp("clip")
     words = f"study {captioned(folder / 'squares', 120)} --method clip --encoder resnet8+bert-tiny --augment none"
-    assert main([*words.split(), *QUICK, *f"--batch 30 --epochs 12 --out {folder / 'run'} --no-progress".split()]) == 0
+    assert (
+        main([*words.split(), *QUICK, *f"--batch-size 30 --epochs 12 --out {folder / 'run'} --no-progress".split()])
+        == 0
+    )
     return folder / "run"
 
 
@@ -44,12 +47,12 @@ def test_a_study_of_captioned_pictures(studied: Path) -> None:
     assert "summary" not in evaluation
     [found] = evaluation["tables"]
     assert [tuple(row[:2]) for row in found["rows"]] == [
-        (way, by) for way in WAYS for by in (ENCODER, UNTRAINED, CHANCE)
+        (protocol, by) for protocol in PROTOCOLS for by in (ENCODER, UNTRAINED, CHANCE)
     ]
     assert found["head"][2:] == ["recall@1", "recall@5", "recall@10", "mean reciprocal rank", "median rank"]
     reciprocal = {tuple(row[:2]): row[5] for row in found["rows"]}
-    for way in WAYS:
-        assert reciprocal[way, ENCODER] > 1.5 * max(reciprocal[way, UNTRAINED], reciprocal[way, CHANCE])
+    for protocol in PROTOCOLS:
+        assert reciprocal[protocol, ENCODER] > 1.5 * max(reciprocal[protocol, UNTRAINED], reciprocal[protocol, CHANCE])
 
 
 def test_the_page_of_pairs(studied: Path) -> None:
@@ -122,17 +125,19 @@ def test_classes_are_known_by_their_names_and_learned_from_few_labels(studied: P
     assert accuracy[ENCODER] > 0.6
     assert set(accuracy) == {ENCODER, UNTRAINED, CHANCE, "most frequent class"}
 
-    few = "--train labelled --test judged --labels-per-class 1 --seeds 2 --ways frozen untrained --no-progress"
+    few = "--train labelled --test judged --labels-per-class 1 --seeds 2 --protocols frozen untrained --no-progress"
     result = answered(capsys, "evaluate", studied, *few.split())
     assert result["classes"] == ["blue", "green", "red", "yellow"]
-    assert {row["way"] for row in result["summary"]} == {"frozen", "untrained"}
+    assert {row["protocol"] for row in result["summary"]} == {"frozen", "untrained"}
     assert result["tables"][0]["title"] == found["title"]
     for name in ("train.csv", "test.csv"):
         table(Path(name), ["text", "label"], [(f"a {colour} square", colour) for colour in result["classes"]] * 3)
-    words = "--train train.csv --test test.csv --labels-per-class 2 --seeds 1 --ways frozen raw-logistic --no-progress"
+    words = (
+        "--train train.csv --test test.csv --labels-per-class 2 --seeds 1 --protocols frozen raw-logistic --no-progress"
+    )
     by_words = answered(capsys, "evaluate", studied, *words.split())
     assert by_words["raw"] == "TF-IDF"
-    assert {row["way"]: row["mean"] for row in by_words["summary"]} == {"frozen": 1.0, "raw-logistic": 1.0}
+    assert {row["protocol"]: row["mean"] for row in by_words["summary"]} == {"frozen": 1.0, "raw-logistic": 1.0}
     answered(capsys, "evaluate", studied, *few.split())
     assert main(["report", str(studied)]) == 0
     assert "classification by class names alone" in (studied / "report.html").read_text().lower()
@@ -141,7 +146,7 @@ def test_classes_are_known_by_their_names_and_learned_from_few_labels(studied: P
 def test_a_table_of_pairs_with_a_probe_resumed(capsys: Text) -> None:
     table(Path("pairs.csv"), ["image", "text"], squares(Path("pictures"), 32))
     by_colour(Path("labelled"), 16, seed=500)
-    words = "pretrain pairs.csv --method siglip --batch 16 --epochs 1 --encoder resnet8+bert-tiny --probe labelled"
+    words = "pretrain pairs.csv --method siglip --batch-size 16 --epochs 1 --encoder resnet8+bert-tiny --probe labelled"
     assert main([*words.split(), *QUICK, "--out", "run"]) == 0, capsys.readouterr().err
     run = lw.open_run("run")
     assert run.chance["probe"] == 0.25
@@ -158,7 +163,7 @@ def test_recordings_and_words(capsys: Text) -> None:
     paths = sorted(folder.rglob("*.wav"))
     rows = [(path, f"note {THINGS[i % 10]} of {path.parent.name}") for i, path in enumerate(paths)]
     table(Path("pairs.csv"), ["audio", "text"], rows)
-    words = "pretrain pairs.csv --method clip --batch 16 --epochs 1 --encoder mel-resnet8+bert-tiny --seconds 0.2"
+    words = "pretrain pairs.csv --method clip --batch-size 16 --epochs 1 --encoder mel-resnet8+bert-tiny --seconds 0.2"
     assert main([*words.split(), *QUICK, "--out", "run"]) == 0, capsys.readouterr().err
     assert lw.open_run("run").config["encoder"]["modalities"] == ["audio", "text"]
     found = answered(capsys, "search", "run", "notes", "--text", "note one of timbre b", "--top", 3)["matches"]
@@ -173,8 +178,10 @@ def test_pairs_from_python() -> None:
     digits = open_source("digits:test")
     said = [f"the number {THINGS[label]}" for label in digits.labels().tolist()]
     pairs = PairSource([digits, TextSource(said, name="said", progress=False)], ["image", "text"], name="digits said")
-    how: dict[str, Any] = {"epochs": 1, "batch": 64, "precision": "32-true", "progress": False}
-    run = lw.pretrain(pairs, method="clip", encoder="resnet8+bert-tiny", tokens=16, vocabulary=200, out="run", **how)
+    how: dict[str, Any] = {"epochs": 1, "batch_size": 64, "precision": "32-true", "progress": False}
+    run = lw.pretrain(
+        pairs, method="clip", encoder="resnet8+bert-tiny", max_tokens=16, vocab_size=200, out="run", **how
+    )
     assert run.config["data"] is None
     evaluation = lw.evaluate(run, test=pairs, progress=False)
     assert evaluation["tables"][0]["rows"][0][:2] == ["image → text", "encoder"]
@@ -184,6 +191,6 @@ def test_pairs_from_python() -> None:
     assert pq.read_table("x.parquet").num_rows == 500
     found = lw.search(again, "x.parquet", text="the number three", top=4)
     assert [match.rank for match in found] == [1, 2, 3, 4]
-    how = {"labels_per_class": [1], "seeds": 1, "ways": ["frozen"], "modality": "image", "progress": False}
+    how = {"labels_per_class": [1], "seeds": 1, "protocols": ["frozen"], "modality": "image", "progress": False}
     zero_shot = lw.evaluate(again, test="digits:test", train="digits:train", **how)
     assert zero_shot["tables"][0]["title"] == "classification by class names alone"

@@ -13,7 +13,7 @@ from torch import nn
 
 import likewise as lw
 
-QUICK: dict[str, Any] = {"epochs": 3, "batch": 16, "precision": "32-true", "progress": False}
+QUICK: dict[str, Any] = {"epochs": 3, "batch_size": 16, "precision": "32-true", "progress": False}
 
 
 pytestmark = pytest.mark.usefixtures("working_folder")
@@ -62,7 +62,9 @@ def test_a_probe_without_labels_is_told_before_the_training() -> None:
 
 
 def test_the_command_says_the_probe_and_json_the_verdict(likewise: Any, tmp_path: Path) -> None:
-    words = "pretrain digits --epochs 2 --batch 128 --encoder resnet8 --precision 32-true --probe digits:test --json"
+    words = (
+        "pretrain digits --epochs 2 --batch-size 128 --encoder resnet8 --precision 32-true --probe digits:test --json"
+    )
     done = likewise(*words.split(), "--out", tmp_path / "run")
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
@@ -77,13 +79,13 @@ def test_the_command_says_the_probe_and_json_the_verdict(likewise: Any, tmp_path
     assert "(chance 5.541)" in last
     assert "probe" in last
     assert 0.05 < lw.open_run(tmp_path / "run").chance["probe"] < 0.2
-    page = lw.report(tmp_path / "run").read_text()
+    page = lw.write_report(tmp_path / "run").read_text()
     assert said["verdict"]["words"] in page
     assert "measured-probe" in page
 
 
 def test_seconds_are_those_of_all_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    from likewise.training import progress
+    from likewise.training.callbacks import progress
     from likewise.training.fit import _Stop
 
     images, _ = labelled_images()

@@ -15,7 +15,7 @@ import likewise as lw
 pytestmark = pytest.mark.usefixtures("working_folder")
 
 
-QUICK: dict[str, Any] = {"epochs": 1, "batch": 16, "precision": "32-true", "progress": False}
+QUICK: dict[str, Any] = {"epochs": 1, "batch_size": 16, "precision": "32-true", "progress": False}
 
 
 def network() -> nn.Module:

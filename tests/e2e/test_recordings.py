@@ -17,7 +17,7 @@ from small_files import notes, table
 
 Text = pytest.CaptureFixture[str]
 
-QUICK = "--batch 16 --seconds 0.2 --precision 32-true".split()
+QUICK = "--batch-size 16 --seconds 0.2 --precision 32-true".split()
 
 
 pytestmark = pytest.mark.usefixtures("working_folder")
@@ -38,7 +38,7 @@ def test_an_evaluation_of_labelled_recordings(heard: Path, capsys: Text) -> None
     result = answered(capsys, "evaluate", heard, "--train", heard.parent / "notes", *words.split())
     assert result["classes"] == [f"timbre {name}" for name in "abcd"]
     assert result["raw"] == "log-mel"
-    accuracy = {row["way"]: row["mean"] for row in result["summary"]}
+    accuracy = {row["protocol"]: row["mean"] for row in result["summary"]}
     assert set(accuracy) >= {"scratch", "frozen", "fine-tuned", "untrained", "raw-logistic"}
     assert accuracy["frozen"] > 0.4  # of four classes
     [found] = result["tables"]
@@ -139,8 +139,8 @@ def test_a_table_of_recordings_and_a_probe(capsys: Text) -> None:
 def test_arrays_and_their_labels_from_python() -> None:
     waves, classes = recordings(48)
     run = lw.pretrain(
-        waves, method="cola", sample_rate=SAMPLE_RATE, seconds=0.2, epochs=1, batch=16, precision="32-true", out="run",
-        progress=False,
+        waves, method="cola", sample_rate=SAMPLE_RATE, seconds=0.2, epochs=1, batch_size=16, precision="32-true",
+        out="run", progress=False,
     )  # fmt: skip
     result = lw.evaluate(
         run,
@@ -148,7 +148,7 @@ def test_arrays_and_their_labels_from_python() -> None:
         test=(waves[32:], classes[32:]),
         labels_per_class=["all"],
         seeds=1,
-        ways=["frozen", "raw-logistic"],
+        protocols=["frozen", "raw-logistic"],
         progress=False,
     )
     assert result["samples"] == {"train": 32, "test": 16}

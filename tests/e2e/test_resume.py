@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from likewise.training.checkpoints import all_checkpoints
+from likewise.training.callbacks.checkpoints import all_checkpoints
 
 TRAINING = [
-    *"pretrain digits --epochs 6 --batch 64 --precision bf16-mixed".split(),
+    *"pretrain digits --epochs 6 --batch-size 64 --precision bf16-mixed".split(),
     *"--checkpoint-minutes 0.005 --no-progress --out".split(),
 ]
 STEPS = 6 * (1297 // 64)
@@ -22,15 +22,15 @@ STEPS = 6 * (1297 // 64)
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from likewise import api
+    import likewise as lw
 
     folder = tmp_path_factory.mktemp("whole") / "run"
     import torch
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    api.pretrain(
-        "digits", epochs=6, batch=64, precision="bf16-mixed", checkpoint_minutes=0.005, progress=False, out=folder
+    lw.pretrain(
+        "digits", epochs=6, batch_size=64, precision="bf16-mixed", checkpoint_minutes=0.005, progress=False, out=folder
     )
     torch.set_num_threads(threads)
     return folder

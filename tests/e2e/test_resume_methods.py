@@ -14,14 +14,14 @@ import pytest
 import torch
 
 import likewise as lw
-from likewise.data import open_source
+from likewise.data.open import open_source
 from likewise.errors import Interrupted
 from likewise.methods import METHODS, method_class, method_options
 from likewise.methods.base import Method
-from likewise.training.checkpoints import newest, step_of
+from likewise.training.callbacks.checkpoints import newest, step_of
 from small_data import training_data
 
-TRAINING: dict[str, Any] = {"epochs": 2, "batch": 64, "precision": "32-true", "devices": 1, "progress": False}
+TRAINING: dict[str, Any] = {"epochs": 2, "batch_size": 64, "precision": "32-true", "devices": 1, "progress": False}
 OPTIONS = {"queue": 128, "prototypes": 16, "hidden_dim": 32, "projection_dim": 16, "permutations": 10, "local": 1}
 WITHIN, BETWEEN = 0.5, 1.0  # epochs
 FAST = [(name, WITHIN) for name in ("simclr", "moco-v2", "simcse", "cola", "clip")]
@@ -48,7 +48,7 @@ def train(name: str, out: Path, **more: Any) -> lw.Run:
 def steps_per_epoch(name: str) -> int:
     data, shape = training_data(name)
     how = {"sample_rate": shape["sample_rate"], "modality": "audio"} if "sample_rate" in shape else {}
-    return len(open_source(data, **how)) // TRAINING["batch"]
+    return len(open_source(data, **how)) // TRAINING["batch_size"]
 
 
 def final(run: Path, steps: int) -> dict[str, Any]:
@@ -103,4 +103,4 @@ def test_interrupted_and_resumed_is_the_same(
     assert history(parts, steps) == history(whole, steps)
     if name == "moco-v2":
         assert got["queue.keys"].shape == (OPTIONS["queue"], OPTIONS["projection_dim"])
-        assert got["queue.pushed"] == steps * TRAINING["batch"]
+        assert got["queue.pushed"] == steps * TRAINING["batch_size"]

@@ -20,7 +20,7 @@ from small_files import documents, lines, section, table
 
 Text = pytest.CaptureFixture[str]
 
-QUICK = "--batch 16 --tokens 24 --vocabulary 200 --precision 32-true --no-progress".split()
+QUICK = "--batch-size 16 --max-tokens 24 --vocab-size 200 --precision 32-true --no-progress".split()
 
 
 pytestmark = pytest.mark.usefixtures("working_folder")
@@ -43,12 +43,18 @@ def test_a_study_of_a_table(capsys: Text) -> None:
     assert result["samples"] == {"train": 96, "test": 24}
     assert result["classes"] == ["high", "low"]
     assert result["raw"] == "TF-IDF"
-    assert {row["way"] for row in result["summary"]} >= {"scratch", "frozen", "fine-tuned", "untrained", "raw-logistic"}
+    assert {row["protocol"] for row in result["summary"]} >= {
+        "scratch",
+        "frozen",
+        "fine-tuned",
+        "untrained",
+        "raw-logistic",
+    }
     assert "tables" not in result  # what does not write has no perplexity
 
     run = lw.open_run("run")
     recipe = run.config["recipe"]
-    assert (recipe["encoder"], recipe["tokenizer"], recipe["tokens"], recipe["vocabulary"]) == (
+    assert (recipe["encoder"], recipe["tokenizer"], recipe["max_tokens"], recipe["vocab_size"]) == (
         "bert-tiny", "wordpiece", 24, 200,
     )  # fmt: skip
     assert run.config["source"]["modality"] == "text"
@@ -78,7 +84,7 @@ def test_a_language_model_beside_models_that_count(language_model: Path, capsys:
 
 
 def test_a_language_model_writes(language_model: Path, capsys: Text) -> None:
-    words = ["generate", language_model, "--prompt", "my neighbour wrote the digit", "--tokens", "8"]
+    words = ["generate", language_model, "--prompt", "my neighbour wrote the digit", "--max-new-tokens", "8"]
     written = answered(capsys, *words, "--seed", "3")["text"]
     assert written.startswith("my neighbour wrote the digit ")
     assert len(written.split()) > 6
@@ -157,7 +163,9 @@ def tally() -> list[str]:
 
 def test_the_precision_is_measured_with_a_file_of_lines(capsys: Text) -> None:
     lines(Path("docs.txt"), sentences(32))
-    words = "pretrain docs.txt --method simcse --epochs 1 --batch 16 --tokens 24 --vocabulary 200 --no-progress"
+    words = (
+        "pretrain docs.txt --method simcse --epochs 1 --batch-size 16 --max-tokens 24 --vocab-size 200 --no-progress"
+    )
     assert main([*words.split(), "--out", "run"]) == 0, capsys.readouterr().err
     assert lw.open_run("run").config["precision"] in ("32-true", "bf16-mixed")
 
@@ -193,8 +201,8 @@ def test_anchors_and_positives_and_scored_pairs(capsys: Text) -> None:
 def test_texts_and_their_labels_from_python() -> None:
     texts = sentences(96)
     labels = [section(text) for text in texts]
-    how: dict[str, Any] = {"epochs": 1, "batch": 16, "precision": "32-true", "progress": False}
-    run = lw.pretrain(texts, method="simcse", tokens=24, vocabulary=200, out="run", **how)
+    how: dict[str, Any] = {"epochs": 1, "batch_size": 16, "precision": "32-true", "progress": False}
+    run = lw.pretrain(texts, method="simcse", max_tokens=24, vocab_size=200, out="run", **how)
     assert run.config["data"] is None
     result = lw.evaluate(
         run,
@@ -202,7 +210,7 @@ def test_texts_and_their_labels_from_python() -> None:
         test=(texts[64:], labels[64:]),
         labels_per_class=[2],
         seeds=2,
-        ways=["frozen", "raw-logistic"],
+        protocols=["frozen", "raw-logistic"],
         progress=False,
     )
     assert result["classes"] == ["high", "low"]
@@ -218,7 +226,7 @@ def test_a_hugging_face_dataset_of_texts() -> None:
     rows = {"text": texts, "kind": [section(text) for text in texts]}
     data = datasets.Dataset.from_dict(rows, features=features)
     run = lw.pretrain(
-        data, method="bert", tokens=24, vocabulary=200, epochs=1, batch=16, precision="32-true", out="run",
+        data, method="bert", max_tokens=24, vocab_size=200, epochs=1, batch_size=16, precision="32-true", out="run",
         probe=data, progress=False,
     )  # fmt: skip
     assert run.config["source"]["samples"] == 48

@@ -166,7 +166,7 @@ def test_it_is_transformers_model() -> None:
         hidden = torch.rand(3, encoder.usual_count, generator=torch.Generator().manual_seed(2)) < 0.4
         veil = torch.linspace(-1, 1, encoder.dim)
         encoder.body.masked_spec_embed = nn.Parameter(veil)
-        states, heard = encoder.behind(veil, hidden, waves())
+        states, heard = encoder.forward_masked(veil, hidden, waves())
         veiled = encoder.body(standardised(waves()), mask_time_indices=hidden)
     torch.testing.assert_close(states, veiled.last_hidden_state)
     torch.testing.assert_close(heard, features)

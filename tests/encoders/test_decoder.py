@@ -10,9 +10,9 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 
 from likewise.encoders import image_encoder
-from likewise.encoders.decoders import ImageDecoder, PatchDecoder
 from likewise.encoders.vit import encode_visible, from_patches, grid_positions, take, to_patches, vision_transformer
 from likewise.errors import UserError
+from likewise.modules.decoders import ImageDecoder, PatchDecoder
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:

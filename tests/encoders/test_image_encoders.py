@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from likewise.encoders import adopt, image_encoder, mlp, projector
+from likewise.encoders import adopt, image_encoder
 from likewise.encoders.image import ARCHITECTURES, default_image_encoder
 from likewise.errors import UserError
+from likewise.modules.heads import mlp, projector
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def test_a_tower_is_its_encoder_and_a_linear_map_without_bias() -> None:
 
 def test_the_embedding_of_a_pair_is_the_mean_of_its_parts_unit_embeddings() -> None:
     encoder = built().eval()
-    view = PairViews([GREY, COLOUR]).plain(batch())
+    view = PairViews([GREY, COLOUR]).clean(batch())
     z = [tower(part) for tower, part in zip(encoder.towers, view.parts, strict=True)]
     expected = sum(each / (each * each).sum(1, keepdim=True).sqrt() for each in z) / 2
     torch.testing.assert_close(encoder(view), expected)
@@ -74,7 +74,7 @@ def test_it_is_built_again_from_its_config() -> None:
     }
     again = pair.encoder(**config)
     again.load_state_dict(encoder.state_dict())
-    view = PairViews([GREY, COLOUR]).plain(batch())
+    view = PairViews([GREY, COLOUR]).clean(batch())
     torch.testing.assert_close(again.eval()(view), encoder.eval()(view))
     assert PairEncoder([image_encoder(**SMALL), Mean()], 6, ["image", "noise"]).config is None
 
@@ -108,10 +108,10 @@ def test_views_of_pairs_are_those_of_their_parts() -> None:
     views = PairViews([GREY, COLOUR])
     samples = batch()
     for way, expected in {
-        "plain": lambda generator: (GREY.plain(samples.parts[0]), COLOUR.plain(samples.parts[1])),
-        "gentle": lambda generator: (
-            GREY.gentle(samples.parts[0], generator),
-            COLOUR.gentle(samples.parts[1], generator),
+        "plain": lambda generator: (GREY.clean(samples.parts[0]), COLOUR.clean(samples.parts[1])),
+        "weak": lambda generator: (
+            GREY.weak(samples.parts[0], generator),
+            COLOUR.weak(samples.parts[1], generator),
         ),
         "__call__": lambda generator: (GREY(samples.parts[0], generator), COLOUR(samples.parts[1], generator)),
     }.items():
@@ -122,7 +122,7 @@ def test_views_of_pairs_are_those_of_their_parts() -> None:
             assert torch.equal(part, wanted)
     assert str(views) == "horizontal-flip; as they are"
     with pytest.raises(ValueError, match="shorter"):
-        views.plain(Parts(samples.parts[:1]))
+        views.clean(Parts(samples.parts[:1]))
 
 
 def test_views_are_made_again_from_their_config() -> None:

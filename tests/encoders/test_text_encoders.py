@@ -16,11 +16,11 @@ from likewise.errors import UserError
 
 PAD, CLS, SEP = 0, 2, 3
 HIDDEN = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
-USUAL: dict[str, Any] = {"vocabulary": 50, "tokens": 12, "pad": PAD}
+USUAL: dict[str, Any] = {"vocab_size": 50, "max_tokens": 12, "pad": PAD}
 
 
 def texts(*lengths: int, width: int | None = None) -> Tensor:
-    """`[CLS] tokens [SEP]` of so many tokens each, then padding."""
+    """`[CLS] max_tokens [SEP]` of so many tokens each, then padding."""
     generator = torch.Generator().manual_seed(0)
     ids = torch.zeros(len(lengths), width or max(lengths) + 2, dtype=torch.long)
     for row, length in zip(ids, lengths, strict=True):
@@ -31,12 +31,12 @@ def texts(*lengths: int, width: int | None = None) -> Tensor:
 
 def small(family: str, pooling: str | None = None) -> TextEncoder:
     torch.manual_seed(0)
-    body = {"bert": bert, "gpt": gpt}[family](2, 32, vocabulary=50, tokens=12, pad=PAD, heads=2)
+    body = {"bert": bert, "gpt": gpt}[family](2, 32, vocab_size=50, max_tokens=12, pad=PAD, heads=2)
     for parameter in body.parameters():
         if parameter.ndim == 2:
             parameter.data *= 5
     causal = family == "gpt"
-    return TextEncoder(body, causal=causal, tokens=12, pad=PAD, pooling=pooling, config={}).double().eval()
+    return TextEncoder(body, causal=causal, max_tokens=12, pad=PAD, pooling=pooling, config={}).double().eval()
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -186,8 +186,8 @@ def test_folders_that_are_none_are_named(tmp_path: Path, capsys: pytest.CaptureF
     (folder / "model.safetensors").write_bytes(b"no weights")
     assert "can't be read" in refused(folder)
     transformers.BertModel(config).save_pretrained(folder)
-    assert "knows 60 tokens, the tokenizer has 70: give the one" in refused(folder, vocabulary=70)
-    assert "can't read 21 tokens: use --tokens 20 or fewer" in refused(folder, tokens=21)
+    assert "knows 60 tokens, the tokenizer has 70: give the one" in refused(folder, vocab_size=70)
+    assert "can't read 21 tokens: use --max-tokens 20 or fewer" in refused(folder, max_tokens=21)
     config.num_hidden_layers = 2
     config.save_pretrained(folder)
     assert "lacks weights: encoder.layer.1" in refused(folder)
@@ -196,8 +196,8 @@ def test_folders_that_are_none_are_named(tmp_path: Path, capsys: pytest.CaptureF
     shifted = tmp_path / "shifted"
     roberta = transformers.RobertaConfig(vocab_size=60, max_position_embeddings=20, **HIDDEN)
     transformers.RobertaModel(roberta).save_pretrained(shifted)
-    assert text_encoder(f"hf:{shifted}", **USUAL | {"tokens": 18}).tokens == 18
-    assert "can't read 19 tokens: use --tokens 18 or fewer" in refused(shifted, tokens=19)
+    assert text_encoder(f"hf:{shifted}", **USUAL | {"max_tokens": 18}).max_tokens == 18
+    assert "can't read 19 tokens: use --max-tokens 18 or fewer" in refused(shifted, max_tokens=19)
     t5 = transformers.T5Config(vocab_size=60, d_model=32, d_kv=16, d_ff=64, num_layers=1, num_heads=2)
     both = tmp_path / "both"
     transformers.T5Model(t5).save_pretrained(both)

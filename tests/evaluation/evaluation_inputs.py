@@ -35,11 +35,11 @@ class Labelled:
 class PixelViews:
     """Plain: to [-1, 1]. Gentle: the same, a little brighter or darker."""
 
-    def plain(self, batch: Tensor) -> Tensor:
+    def clean(self, batch: Tensor) -> Tensor:
         return batch.float() / 127.5 - 1
 
-    def gentle(self, batch: Tensor, generator: torch.Generator) -> Tensor:
-        return self.plain(batch) + 0.1 * torch.randn(len(batch), 1, 1, 1, generator=generator)
+    def weak(self, batch: Tensor, generator: torch.Generator) -> Tensor:
+        return self.clean(batch) + 0.1 * torch.randn(len(batch), 1, 1, 1, generator=generator)
 
 
 class SmallCNN(nn.Module):

@@ -6,11 +6,11 @@ from torch import nn
 from likewise.data.arrays import ArraySource
 from likewise.errors import UserError
 from likewise.evaluation.features import FeatureTable, encode, raw_features, stream
-from likewise.evaluation.fresh import fresh
 from likewise.evaluation.inputs import Machine
 from likewise.evaluation.linear import apply, fit_linear
+from likewise.evaluation.reinitialize import reinitialize
 
-CPU = Machine(torch.device("cpu"), batch=7)
+CPU = Machine(torch.device("cpu"), batch_size=7)
 
 
 def test_encode_is_the_encoder_in_evaluation_mode_whatever_the_batch():
@@ -20,7 +20,7 @@ def test_encode_is_the_encoder_in_evaluation_mode_whatever_the_batch():
     assert encoder.training
     assert torch.equal(encoder.body[1].running_mean, statistics)
     with torch.no_grad():
-        expected = encoder.eval()(PixelViews().plain(source.batch))
+        expected = encoder.eval()(PixelViews().clean(source.batch))
     torch.testing.assert_close(features, expected)
     chosen = torch.tensor([5, 2, 5])
     torch.testing.assert_close(encode(encoder, PixelViews(), source, chosen, machine=CPU), expected[chosen])
@@ -33,7 +33,7 @@ def test_stream_reads_one_batch_at_a_time():
         sizes.append(len(indices))
         return source.read(indices).float().flatten(1)
 
-    parts = stream(featurise, source, batch=4)
+    parts = stream(featurise, source, batch_size=4)
     assert len(next(parts)) == 4
     assert sizes == [4]
     assert [len(part) for part in parts] == [4, 2]
@@ -44,7 +44,7 @@ def test_large_raw_views_are_pooled(shape, dim):
     batch = torch.randint(0, 256, (2, *shape), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     features = raw_features(PixelViews(), CPU)(ArraySource(batch.numpy(), name="noise"), torch.arange(2))
     assert features.shape == (2, dim)
-    flat = PixelViews().plain(batch).flatten(1)
+    flat = PixelViews().clean(batch).flatten(1)
     torch.testing.assert_close(features.mean(1), flat.mean(1), atol=0.02, rtol=0)
 
 
@@ -57,7 +57,9 @@ def table(one_scale=False):
     return (
         train,
         featurise,
-        FeatureTable(featurise, train, test, needed=needed, reference=torch.arange(30), batch=8, one_scale=one_scale),
+        FeatureTable(
+            featurise, train, test, needed=needed, reference=torch.arange(30), batch_size=8, one_scale=one_scale
+        ),
     )
 
 
@@ -89,7 +91,7 @@ def test_fresh_draws_every_parameter_anew_and_leaves_the_original():
     before = {name: value.clone() for name, value in encoder.state_dict().items()}
     with torch.no_grad():
         encoder.body[1].weight.fill_(5)
-    again = fresh(encoder)
+    again = reinitialize(encoder)
     assert float(encoder.body[1].weight.detach().mean()) == 5
     assert float(again.body[1].weight.detach().mean()) == 1
     assert not torch.equal(again.body[0].weight, before["body.0.weight"])
@@ -102,7 +104,7 @@ def test_fresh_says_what_it_cannot_draw():
             self.token = nn.Parameter(torch.zeros(3))
 
     with pytest.raises(UserError, match=r"parameter 'token' has no reset_parameters\(\).*give make_encoder"):
-        fresh(Tokens())
+        reinitialize(Tokens())
 
 
 def halves(source, indices):
@@ -116,7 +118,7 @@ def test_sparse_features_are_gathered_and_their_head_is_the_one_of_all_dimension
     wide = halves(train, torch.arange(60)).to_dense()
     needed = torch.arange(40)
     sparse, dense = (
-        FeatureTable(f, train, test, needed=needed, reference=torch.arange(60), batch=8, one_scale=True)
+        FeatureTable(f, train, test, needed=needed, reference=torch.arange(60), batch_size=8, one_scale=True)
         for f in (halves, lambda source, indices: halves(source, indices).to_dense())
     )
     chosen = torch.tensor([7, 3, 39, 0, 12, 13, 14, 1])

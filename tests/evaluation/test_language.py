@@ -30,7 +30,7 @@ class Naive(NamedTuple):
     """Kneser-Ney's formulas with dictionaries, one token at a time."""
 
     seen: list[tuple[int, int]]
-    vocabulary: int
+    vocab_size: int
 
     @staticmethod
     def discount(counts: Counter) -> float:
@@ -39,7 +39,7 @@ class Naive(NamedTuple):
 
     def absolute(self, counts: Counter, token: int) -> float:
         taken, total = self.discount(counts), sum(counts.values())
-        return max(counts[token] - taken, 0) / total + taken * len(counts) / total / self.vocabulary
+        return max(counts[token] - taken, 0) / total + taken * len(counts) / total / self.vocab_size
 
     def unigram(self, token: int) -> float:
         return self.absolute(Counter(after for _, after in self.seen), token)
@@ -142,7 +142,7 @@ def test_the_table_reads_documents_once_and_orders_models_by_what_they_know() ->
     train = [[t for c in torch.randint(4, 6, (8,), generator=generator).tolist() for t in (3, c)] for _ in range(60)]
     test, counts = train[40:], count([padded(train[:40])], 9, PAD)
     models = {"bigram": Bigram(counts, PAD), "unigram": Unigram(counts, PAD)}
-    table = language_table(models, iter([padded(test)]), vocabulary=9, characters=1000)
+    table = language_table(models, iter([padded(test)]), vocab_size=9, characters=1000)
     rows = {row[0]: row[1:] for row in table.rows}
     assert list(rows) == ["bigram", "unigram", "all tokens alike"]
     assert rows["all tokens alike"] == pytest.approx([9, 17 * 20 * math.log2(9) / 1000])
@@ -151,15 +151,15 @@ def test_the_table_reads_documents_once_and_orders_models_by_what_they_know() ->
     assert table.head == ["model", "perplexity", "bits per character"]
     assert "340 tokens" in table.caption
     assert len(table.units) == 3
-    assert language_table(models, [padded(test)], vocabulary=9).head == ["model", "perplexity"]
+    assert language_table(models, [padded(test)], vocab_size=9).head == ["model", "perplexity"]
 
 
 def test_a_model_that_broke_has_no_figure() -> None:
     encoder = Causal()
     nn.init.constant_(encoder.embedding.weight, torch.nan)
-    table = language_table({"gpt": causal_model(encoder, PAD)}, [padded([[3, 4]])], vocabulary=9)
+    table = language_table({"gpt": causal_model(encoder, PAD)}, [padded([[3, 4]])], vocab_size=9)
     assert table.rows == [["gpt", None], ["all tokens alike", pytest.approx(9)]]
     with torch.no_grad():
         encoder.embedding.weight.copy_(torch.eye(9, 4) * -1e4)
-    table = language_table({"gpt": causal_model(encoder, PAD)}, [padded([[3, 3]])], vocabulary=9)
+    table = language_table({"gpt": causal_model(encoder, PAD)}, [padded([[3, 3]])], vocab_size=9)
     assert table.rows[0] == ["gpt", None]

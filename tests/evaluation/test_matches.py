@@ -14,7 +14,7 @@ from likewise.evaluation.matches import save_matches
 
 
 class Seen:
-    def plain(self, batch: Tensor) -> Tensor:
+    def clean(self, batch: Tensor) -> Tensor:
         return batch
 
     def picture(self, view: Tensor) -> Tensor:
@@ -24,7 +24,7 @@ class Seen:
 class Said:
     sample_rate = 8000
 
-    def plain(self, batch: Tensor) -> Tensor:
+    def clean(self, batch: Tensor) -> Tensor:
         return batch
 
     def words(self, view: Tensor) -> list[str]:
@@ -37,7 +37,7 @@ class Said:
 class Both:
     parts = (Seen(), Said())
 
-    def plain(self, batch: Parts) -> Parts:
+    def clean(self, batch: Parts) -> Parts:
         return batch
 
 
@@ -80,14 +80,14 @@ def test_answers_marks_and_ranks_are_those_of_a_search_sample_by_sample(tmp_path
     arrays, first, second, _ = saved(tmp_path, 50, groups)
     shown = arrays["first"].ravel()
     assert shown[arrays["queries"]].tolist() == [0, 4, 9, 13, 18, 22, 27, 31, 36, 40, 45, 49]
-    for way, (asked, gallery) in enumerate(((first, second), (second, first))):
+    for protocol, (asked, gallery) in enumerate(((first, second), (second, first))):
         for number, query in enumerate(shown[arrays["queries"]].tolist()):
             cosines = [float(asked[query] @ z / asked[query].norm() / z.norm()) for z in gallery]
             best = sorted(range(50), key=lambda n: -cosines[n])
-            assert shown[arrays["answers"][way, number]].tolist() == best[:5]
+            assert shown[arrays["answers"][protocol, number]].tolist() == best[:5]
             right = [n // 2 == query // 2 for n in best]
-            assert arrays["right"][way, number].tolist() == right[:5]
-            assert arrays["ranks"][way, number] == 1 + right.index(True)
+            assert arrays["right"][protocol, number].tolist() == right[:5]
+            assert arrays["ranks"][protocol, number] == 1 + right.index(True)
 
 
 def test_what_is_shown_is_what_was_found(tmp_path: Path) -> None:

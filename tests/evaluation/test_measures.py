@@ -36,13 +36,13 @@ def test_entries_are_those_that_are_not_zero():
 
 def test_summary_groups_by_way_and_label_count():
     trials = [
-        {"way": way, "labels_per_class": count, "accuracy": accuracy, "seconds": 0.5}
-        for way, count, accuracy in [("b", 1, 0.2), ("b", 1, 0.4), ("a", "all", 0.9)]
+        {"protocol": protocol, "labels_per_class": count, "accuracy": accuracy, "seconds": 0.5}
+        for protocol, count, accuracy in [("b", 1, 0.2), ("b", 1, 0.4), ("a", "all", 0.9)]
     ]
     first, second = summarise(trials)
-    assert (first["way"], first["labels_per_class"], first["seeds"], first["seconds"]) == ("b", 1, 2, 1.0)
+    assert (first["protocol"], first["labels_per_class"], first["seeds"], first["seconds"]) == ("b", 1, 2, 1.0)
     assert (first["mean"], first["low"], first["high"]) == pytest.approx(interval([0.2, 0.4]))
-    assert (second["way"], second["labels_per_class"], second["mean"], second["low"]) == (
+    assert (second["protocol"], second["labels_per_class"], second["mean"], second["low"]) == (
         "a",
         "all",
         0.9,

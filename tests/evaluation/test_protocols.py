@@ -7,7 +7,8 @@ import torch
 from evaluation_inputs import Labelled, PixelViews, SmallCNN, Telltale, dense, digits, noise, telltale
 
 from likewise.errors import UserError
-from likewise.evaluation import DEFAULT_WAYS, WAYS, bench, evaluate_encoder
+from likewise.evaluation import DEFAULT_PROTOCOLS, PROTOCOLS, evaluate_encoder
+from likewise.evaluation import few_labels as bench
 from likewise.evaluation.features import Baseline
 
 
@@ -32,7 +33,7 @@ def without_seconds(result):
 
 @pytest.fixture(scope="module")
 def result():
-    return evaluate(ways=WAYS, labels_per_class=(1, 3, "all"))
+    return evaluate(protocols=PROTOCOLS, labels_per_class=(1, 3, "all"))
 
 
 def test_the_result_is_complete_and_json(result):
@@ -40,16 +41,16 @@ def test_the_result_is_complete_and_json(result):
     assert (result["train"], result["test"]) == ("pile:train", "pile:test")
     assert result["samples"] == {"train": 80, "test": 60}
     assert (result["chance"], result["majority"]) == (0.25, 0.25)
-    assert result["ways"] == list(WAYS)
+    assert result["protocols"] == list(PROTOCOLS)
     random_with_all = {"scratch", "fine-tuned", "untrained"}
     expected = [
-        (way, count, seed)
-        for way in WAYS
+        (protocol, count, seed)
+        for protocol in PROTOCOLS
         for count in (1, 3, "all")
-        for seed in range(1 if count == "all" and way not in random_with_all else 2)
+        for seed in range(1 if count == "all" and protocol not in random_with_all else 2)
     ]
-    assert [(t["way"], t["labels_per_class"], t["seed"]) for t in result["trials"]] == expected
-    assert [(s["way"], s["labels_per_class"]) for s in result["summary"]] == list(
+    assert [(t["protocol"], t["labels_per_class"], t["seed"]) for t in result["trials"]] == expected
+    assert [(s["protocol"], s["labels_per_class"]) for s in result["summary"]] == list(
         dict.fromkeys(e[:2] for e in expected)
     )
 
@@ -65,7 +66,7 @@ def test_confusions_give_the_accuracies(result):
 
 def test_trained_ways_have_learning_curves_and_losses(result):
     for trial in result["trials"]:
-        if trial["way"].endswith("knn"):
+        if trial["protocol"].endswith("knn"):
             assert trial["curve"] is None
             assert trial["loss"] is None
             continue
@@ -80,10 +81,10 @@ def test_trained_ways_have_learning_curves_and_losses(result):
 
 def test_an_encoder_that_carries_the_label_beats_scratch_and_chance():
     accuracy = {
-        s["way"]: s["mean"]
-        for s in evaluate(Telltale(), ways=("scratch", "frozen", "fine-tuned", "frozen-knn"), labels_per_class=[1])[
-            "summary"
-        ]
+        s["protocol"]: s["mean"]
+        for s in evaluate(
+            Telltale(), protocols=("scratch", "frozen", "fine-tuned", "frozen-knn"), labels_per_class=[1]
+        )["summary"]
     }
     assert accuracy["frozen"] == accuracy["fine-tuned"] == accuracy["frozen-knn"] == 1
     assert accuracy["scratch"] < 0.6
@@ -91,8 +92,8 @@ def test_an_encoder_that_carries_the_label_beats_scratch_and_chance():
 
 def test_noise_is_worth_chance():
     train, test = noise(200, 0, "noise:train"), noise(400, 1, "noise:test")
-    for row in evaluate(train=train, test=test, ways=WAYS, labels_per_class=[10], seeds=3)["summary"]:
-        assert row["mean"] == pytest.approx(0.25, abs=0.08), row["way"]
+    for row in evaluate(train=train, test=test, protocols=PROTOCOLS, labels_per_class=[10], seeds=3)["summary"]:
+        assert row["mean"] == pytest.approx(0.25, abs=0.08), row["protocol"]
 
 
 def test_the_same_call_gives_the_same_bits_and_leaves_the_world_alone():
@@ -100,7 +101,7 @@ def test_the_same_call_gives_the_same_bits_and_leaves_the_world_alone():
     weights = copy.deepcopy(encoder.state_dict())
     torch.manual_seed(5)
     state, legacy = torch.get_rng_state(), np.random.get_state()[1].copy()
-    call = {"ways": WAYS, "labels_per_class": [2], "seeds": 1, "steps": 6}
+    call = {"protocols": PROTOCOLS, "labels_per_class": [2], "seeds": 1, "steps": 6}
     args = (encoder, PixelViews(), telltale(40, 0, "a"), telltale(20, 1, "b"))
     first = evaluate_encoder(*args, **call)
     assert torch.equal(torch.get_rng_state(), state)
@@ -112,8 +113,10 @@ def test_the_same_call_gives_the_same_bits_and_leaves_the_world_alone():
 
 
 def test_a_trial_does_not_depend_on_what_else_is_evaluated(result):
-    alone = evaluate(ways=["fine-tuned"], labels_per_class=[3], seeds=2)
-    expected = [t for t in without_seconds(result)["trials"] if t["way"] == "fine-tuned" and t["labels_per_class"] == 3]
+    alone = evaluate(protocols=["fine-tuned"], labels_per_class=[3], seeds=2)
+    expected = [
+        t for t in without_seconds(result)["trials"] if t["protocol"] == "fine-tuned" and t["labels_per_class"] == 3
+    ]
     for trial, other in zip(without_seconds(alone)["trials"], expected, strict=True):
         assert trial["confusion"] == other["confusion"]
 
@@ -121,7 +124,7 @@ def test_a_trial_does_not_depend_on_what_else_is_evaluated(result):
 def test_test_labels_choose_nothing():
     test = telltale(60, 1, "pile:test")
     mixed = Labelled(test.batch, test.labels()[torch.randperm(60)], test.classes, test.name)
-    options = {"ways": WAYS, "labels_per_class": [3], "seeds": 1}
+    options = {"protocols": PROTOCOLS, "labels_per_class": [3], "seeds": 1}
     honest, shuffled = evaluate(test=test, **options), evaluate(test=mixed, **options)
     for one, other in zip(honest["trials"], shuffled["trials"], strict=True):
         # Column sums: how often each class was answered.
@@ -139,14 +142,14 @@ def test_frozen_features_are_computed_once():
             Counting.seen += len(view)
             return super().forward(view)
 
-    evaluate(Counting(), ways=("frozen", "frozen-knn"), labels_per_class=(1, 3, 5), seeds=4)
+    evaluate(Counting(), protocols=("frozen", "frozen-knn"), labels_per_class=(1, 3, 5), seeds=4)
     assert Counting.seen == 80 + 60
 
 
 def test_the_head_on_all_labels_is_fitted_once(monkeypatch):
     fits = []
     monkeypatch.setattr(bench, "choose_variance", lambda features, *_: fits.append(len(features)) or 1.0)
-    evaluate(ways=("frozen", "fine-tuned"), labels_per_class=(1, "all"), seeds=3)
+    evaluate(protocols=("frozen", "fine-tuned"), labels_per_class=(1, "all"), seeds=3)
     assert sorted(fits) == [4, 4, 4, 80]
 
 
@@ -155,14 +158,14 @@ def test_raw_features_can_be_given():
         return torch.nn.functional.one_hot((source.read(indices)[:, 0, 0, 0] // 20).long(), 10).float()
 
     raw = Baseline("the first pixel", first_pixel)
-    result = evaluate(ways=("raw-knn", "raw-logistic"), raw=raw, labels_per_class=[1])
+    result = evaluate(protocols=("raw-knn", "raw-logistic"), raw=raw, labels_per_class=[1])
     assert result["raw"] == "the first pixel"
     assert [row["mean"] for row in result["summary"]] == [1, 1]
 
 
 def test_progress_ends_where_it_said():
     calls = []
-    evaluate(ways=("scratch", "frozen"), labels_per_class=[1], seeds=1, progress=lambda *call: calls.append(call))
+    evaluate(protocols=("scratch", "frozen"), labels_per_class=[1], seeds=1, progress=lambda *call: calls.append(call))
     done = [call[0] for call in calls]
     assert done == sorted(done)
     assert done[0] == 0
@@ -208,12 +211,12 @@ class Unlabelled(Labelled):
         ({"train": telltale(0, 1, "pile:train")}, "train: pile:train holds no sample; give labelled samples"),
         ({"train": Unlabelled(noise(8, 0, "").batch, [0] * 8, [], "pile")}, "pile has no labels"),
         ({"seeds": 0}, "seeds: got 0; give a whole number from 1"),
-        ({"batch": 0}, "batch: got 0; give a whole number from 1"),
+        ({"batch_size": 0}, "batch: got 0; give a whole number from 1"),
         ({"steps": 0}, "steps: got 0; give a whole number from 1"),
-        ({"ways": []}, f"ways: got none; give some of {', '.join(WAYS)}"),
+        ({"protocols": []}, f"protocols: got none; give some of {', '.join(PROTOCOLS)}"),
         (
-            {"ways": ["frozn"]},
-            f"ways: unknown way 'frozn', did you mean 'frozen'?; known are {', '.join(WAYS)}",
+            {"protocols": ["frozn"]},
+            f"protocols: unknown protocol 'frozn', did you mean 'frozen'?; known are {', '.join(PROTOCOLS)}",
         ),
     ],
 )
@@ -226,8 +229,10 @@ def test_mistakes_are_told_in_one_line(options, message):
 @pytest.mark.slow
 def test_digits_are_learnt_from_all_their_labels():
     train, test = digits()
-    result = evaluate(train=train, test=test, labels_per_class=["all"], seeds=1, steps=None, ways=DEFAULT_WAYS)
-    accuracy = {row["way"]: row["mean"] for row in result["summary"]}
+    result = evaluate(
+        train=train, test=test, labels_per_class=["all"], seeds=1, steps=None, protocols=DEFAULT_PROTOCOLS
+    )
+    accuracy = {row["protocol"]: row["mean"] for row in result["summary"]}
     assert accuracy["scratch"] > 0.93
     assert accuracy["raw-knn"] > 0.95
     assert accuracy["raw-logistic"] > 0.93

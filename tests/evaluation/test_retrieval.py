@@ -157,7 +157,9 @@ def test_the_table_asks_both_ways() -> None:
     assert len(table.units) == len(table.head)
     rows = {(row[0], row[1]): row[2:] for row in table.rows}
     forward, backward = "image → text", "text → image"
-    assert list(rows) == [(way, by) for way in (forward, backward) for by in ("trained", "lopsided", "chance")]
+    assert list(rows) == [
+        (protocol, by) for protocol in (forward, backward) for by in ("trained", "lopsided", "chance")
+    ]
     assert rows[forward, "trained"][:2] == [0.5, 1.0]
     # The last picture is the first once more: it finds the first text, and the first text finds it as soon as its own.
     assert rows[forward, "lopsided"][0] == 0.75

@@ -66,7 +66,7 @@ def test_crops_are_as_long_as_three_quarters_of_the_recordings_allow(lengths: li
 
 
 def test_tones_are_known_again_by_their_spectrum() -> None:
-    table = segment_table(tones(), tones().lengths, {"nothing": nothing}, sample_rate=RATE, seconds=0.5, batch=4)
+    table = segment_table(tones(), tones().lengths, {"nothing": nothing}, sample_rate=RATE, seconds=0.5, batch_size=4)
     rows = {row[0]: row[1:] for row in table.rows}
     assert rows["log-mel"] == [1, 1, 1, 1, 1]
     assert rows["nothing"] == [0, 0, 1, pytest.approx(1 / 9), 9]
@@ -84,7 +84,7 @@ def test_an_encoder_hears_crops_and_nothing_of_their_recordings_length() -> None
         return crops.values.double()[:, :2].float()
 
     source = tones()
-    segment_table(source, source.lengths, {"encoder": embed}, sample_rate=RATE, seconds=0.25, batch=5)
+    segment_table(source, source.lengths, {"encoder": embed}, sample_rate=RATE, seconds=0.25, batch_size=5)
     assert [len(crops) for crops in heard] == [5, 5, 4, 4]
     assert {length for crops in heard for length in crops.lengths.tolist()} == {1000}
     assert torch.equal(heard[0].values[2], source.waves[2][:1000])
@@ -124,7 +124,7 @@ def test_mel_features_are_of_what_the_encoder_hears() -> None:
     class Views:
         sample_rate = RATE
 
-        def plain(self, batch: Ragged) -> Tensor:
+        def clean(self, batch: Ragged) -> Tensor:
             return batch.values[:, 500:2500].float() / 2**15
 
     source = tones(3)

@@ -8,21 +8,21 @@ from likewise.evaluation.inputs import Machine
 from likewise.evaluation.supervised import (
     Rates,
     Samples,
-    batch_size,
     budget,
     fine_tuning_rates,
     predict,
     shuffled,
+    supervised_batch_size,
     train_classifier,
 )
 
-CPU = Machine(torch.device("cpu"), batch=16)
+CPU = Machine(torch.device("cpu"), batch_size=16)
 
 
 def test_more_labels_get_more_steps_but_fewer_passes():
     counts = [1, 10, 100, 1000, 10_000, 60_000]
     steps = [budget(n) for n in counts]
-    passes = [s * batch_size(n, 128) / n for s, n in zip(steps, counts, strict=True)]
+    passes = [s * supervised_batch_size(n, 128) / n for s, n in zip(steps, counts, strict=True)]
     assert steps == sorted(steps)
     assert steps[0] == 120
     assert passes[-1] < passes[-2] < passes[-3]
@@ -34,7 +34,7 @@ def test_more_labels_get_more_steps_but_fewer_passes():
     [(1, 128, 1), (10, 128, 10), (100, 128, 32), (5000, 128, 128), (100, 8, 8)],
 )
 def test_batch_size(labels, most, expected):
-    assert batch_size(labels, most) == expected
+    assert supervised_batch_size(labels, most) == expected
 
 
 def test_fine_tuning_moves_the_encoder_less_the_fewer_the_labels():
@@ -73,7 +73,7 @@ def train(count, encoder, steps=60):
         source.labels(),
         rates=Rates(1e-2, 1e-2),
         steps=steps,
-        batch=min(count, 16),
+        batch_size=min(count, 16),
         seed=0,
         machine=CPU,
         points=frozenset({0, 3, steps}),

@@ -44,9 +44,9 @@ def test_several_tables_follow_each_other():
         "chance": 0.1,
         "majority": 0.1,
         "labels_per_class": [1],
-        "ways": ["raw-knn"],
+        "protocols": ["raw-knn"],
         "raw": "TF-IDF",
-        "summary": [{"way": "raw-knn", "labels_per_class": 1, "mean": 0.5, "low": None, "high": None}],
+        "summary": [{"protocol": "raw-knn", "labels_per_class": 1, "mean": 0.5, "low": None, "high": None}],
     }
     text = text_of(render_table(few | {"tables": [FIGURES, FIGURES | {"title": "again"}]}))
     assert text.index("accuracy on digits:test") < text.index("finding [one]") < text.index("again")
@@ -60,12 +60,12 @@ def test_table_shows_means_with_half_widths_and_chance():
         "chance": 0.1,
         "majority": 0.112,
         "labels_per_class": [1, "all"],
-        "ways": ["scratch", "frozen"],
+        "protocols": ["scratch", "frozen"],
         "summary": [
-            {"way": "scratch", "labels_per_class": 1, "mean": 0.5, "low": 0.45, "high": 0.55},
-            {"way": "scratch", "labels_per_class": "all", "mean": 0.99, "low": 0.98, "high": 1.0},
-            {"way": "frozen", "labels_per_class": 1, "mean": 0.8, "low": 0.79, "high": 0.81},
-            {"way": "frozen", "labels_per_class": "all", "mean": 0.985, "low": None, "high": None},
+            {"protocol": "scratch", "labels_per_class": 1, "mean": 0.5, "low": 0.45, "high": 0.55},
+            {"protocol": "scratch", "labels_per_class": "all", "mean": 0.99, "low": 0.98, "high": 1.0},
+            {"protocol": "frozen", "labels_per_class": 1, "mean": 0.8, "low": 0.79, "high": 0.81},
+            {"protocol": "frozen", "labels_per_class": "all", "mean": 0.985, "low": None, "high": None},
         ],
     }
     table = render_table(result)

@@ -44,7 +44,7 @@ def trained(method: str, data: Recordings, folder: Path, **options: Any) -> lw.R
 @pytest.mark.parametrize(("method", "epochs", "batch"), [("cola", 6, 64), ("cpc-audio", 5, 32)])
 def test_features_tell_instruments_apart(method: str, epochs: int, batch: int, tmp_path: Path) -> None:
     train, test = melodies(512, seed=1), melodies(256, seed=2)
-    run = trained(method, train, tmp_path, epochs=epochs, batch=batch, seconds=0.5)
+    run = trained(method, train, tmp_path, epochs=epochs, batch_size=batch, seconds=0.5)
     # 5 labels a class: measured 0.82 and 0.41 with COLA, 0.83 and 0.33 with CPC when this was written, 0.39 with the
     # spectrogram's mean and deviation.
     data = {"train": train, "test": test}

@@ -13,18 +13,18 @@ from torch.nn import functional as F
 
 import likewise as lw
 from likewise.methods import byol, simclr, swav
-from likewise.training.verdict import judge
+from likewise.training.verdict import diagnose
 
 
 def train(folder: Path, **options: Any) -> lw.Run:
-    usual: dict[str, Any] = {"epochs": 5, "batch": 128, "encoder": "resnet8", "precision": "32-true"}
+    usual: dict[str, Any] = {"epochs": 5, "batch_size": 128, "encoder": "resnet8", "precision": "32-true"}
     return lw.pretrain("digits", out=folder / "run", progress=False, **(usual | options))
 
 
 def kinds(run: lw.Run) -> list[str]:
     """The verdict at the end of each epoch of ten steps."""
     rows = run.metrics()
-    return [judge([row for row in rows if row["step"] < 10 * epoch], run.chance, 10).kind for epoch in range(1, 6)]
+    return [diagnose([row for row in rows if row["step"] < 10 * epoch], run.chance, 10).kind for epoch in range(1, 6)]
 
 
 def against_itself(scale: float) -> Any:
@@ -32,7 +32,7 @@ def against_itself(scale: float) -> Any:
 
     def objective(self: simclr.SimCLR, first: Tensor, second: Tensor) -> Tensor:
         z1, z2 = self.embed(torch.cat([first, second])).chunk(2)
-        self.observe(z1, z2)
+        self.track(z1, z2)
         z = F.normalize(torch.cat([z1, z2]), dim=1)
         return F.cross_entropy(scale * (z @ z.T) / 0.5, torch.arange(len(z)))
 
@@ -84,11 +84,11 @@ def test_swav_without_sinkhorn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
 def test_a_rate_of_a_hundred(optimizer: str, tmp_path: Path) -> None:
-    run = train(tmp_path, method="simclr", recipe="digits-simclr", rate=100.0, optimizer=optimizer, warmup=0.0)
+    run = train(tmp_path, method="simclr", recipe="digits-simclr", lr=100.0, optimizer=optimizer, warmup_epochs=0.0)
     # Weights grow 10 and 2,000 times over in five steps.
     assert run.verdict is not None
     assert run.verdict["kind"] == "diverging"
-    assert "--rate" in run.verdict["remedy"]
+    assert "--lr" in run.verdict["remedy"]
     assert kinds(run)[0] == "diverging"
 
 

@@ -42,7 +42,7 @@ def test_mae_learns_what_an_untrained_transformer_does_not_know(tmp_path: Path) 
         method="mae",
         encoder=small_vit(),
         epochs=40,
-        rate=2e-3,
+        lr=2e-3,
         decoder_dim=32,
         decoder_depth=1,
         precision="32-true",

@@ -8,16 +8,16 @@ import pytest
 
 import likewise as lw
 from likewise.methods import METHODS, method_class
-from likewise.training.verdict import judge
+from likewise.training.verdict import diagnose
 
 EPOCHS = 12
 
 
 def alarms(run: lw.Run, samples: int) -> list[str]:
     """What was wrong at the end of each epoch."""
-    rows, steps = run.metrics(), samples // run.config["recipe"]["batch"]
+    rows, steps = run.metrics(), samples // run.config["recipe"]["batch_size"]
     ends = range(steps, steps * run.config["recipe"]["epochs"] + 1, steps)
-    verdicts = [judge([row for row in rows if row["step"] < end], run.chance, steps) for end in ends]
+    verdicts = [diagnose([row for row in rows if row["step"] < end], run.chance, steps) for end in ends]
     return [str(verdict) for verdict in verdicts if verdict.alarm]
 
 

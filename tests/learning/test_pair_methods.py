@@ -30,13 +30,13 @@ def found(run: lw.Run, test: Source) -> dict[tuple[str, str], float]:
     "method", ["clip", *(pytest.param(name, marks=pytest.mark.slow) for name in ("siglip", "slip"))]
 )
 def test_pictures_find_what_is_said_of_them(method: str, halves: tuple[Source, Source], tmp_path: Path) -> None:
-    shape: dict[str, Any] = {"tokens": 16, "vocabulary": 200, "precision": "32-true", "progress": False}
+    shape: dict[str, Any] = {"max_tokens": 16, "vocab_size": 200, "precision": "32-true", "progress": False}
     run = lw.pretrain(halves[0], method=method, epochs=12, out=tmp_path / "run", **shape)
     recall = found(run, halves[1])
-    for way in ("image → text", "text → image"):
-        assert recall[way, "encoder"] > 0.7
-        assert recall[way, "encoder"] > recall[way, "untrained"] + 0.4
-        assert recall[way, "chance"] < 0.15
+    for protocol in ("image → text", "text → image"):
+        assert recall[protocol, "encoder"] > 0.7
+        assert recall[protocol, "encoder"] > recall[protocol, "untrained"] + 0.4
+        assert recall[protocol, "chance"] < 0.15
 
 
 def test_pairs_that_were_shuffled_teach_nothing(halves: tuple[Source, Source], tmp_path: Path) -> None:
@@ -45,6 +45,8 @@ def test_pairs_that_were_shuffled_teach_nothing(halves: tuple[Source, Source], t
 
     pictures, words = halves_of(halves[0])
     wrong = PairSource([pictures, Subset(words, (pictures.indices + 1) % len(words))], ["image", "text"], name="wrong")
-    run = lw.pretrain(wrong, method="clip", epochs=12, out=tmp_path / "run", progress=False, tokens=16, vocabulary=200)
+    run = lw.pretrain(
+        wrong, method="clip", epochs=12, out=tmp_path / "run", progress=False, max_tokens=16, vocab_size=200
+    )
     recall = found(run, halves[1])
     assert recall["image → text", "encoder"] < 0.4

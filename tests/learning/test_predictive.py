@@ -28,7 +28,7 @@ def test_the_change_is_named(method: str, epochs: int, least: float, tmp_path: P
 @pytest.mark.slow
 def test_pirl_learns_what_an_untrained_encoder_does_not_know(tmp_path: Path) -> None:
     run = trained("pirl", 8, tmp_path)
-    result = lw.evaluate(run, labels_per_class=(5,), seeds=3, ways=("frozen", "untrained"), progress=False)
-    accuracy = {row["way"]: row["mean"] for row in result["summary"]}
+    result = lw.evaluate(run, labels_per_class=(5,), seeds=3, protocols=("frozen", "untrained"), progress=False)
+    accuracy = {row["protocol"]: row["mean"] for row in result["summary"]}
     # 5 labels a class: measured 0.85 and 0.80 when this was written; with rows of other images as positives 0.73.
     assert accuracy["frozen"] > accuracy["untrained"] + 0.025

@@ -46,7 +46,7 @@ def corpus() -> tuple[list[str], list[str]]:
 
 
 def trained(corpus: tuple[list[str], list[str]], folder: Path, method: str, **options: Any) -> lw.Run:
-    usual: dict[str, Any] = {"vocabulary": 1000, "tokens": 32, "precision": "32-true", "progress": False}
+    usual: dict[str, Any] = {"vocab_size": 1000, "max_tokens": 32, "precision": "32-true", "progress": False}
     return lw.pretrain(corpus[0], method=method, out=folder / "run", **(usual | options))
 
 
@@ -57,14 +57,14 @@ def worth(run: lw.Run, corpus: tuple[list[str], list[str]]) -> dict[str, float]:
         "train": tuple(column[:cut] for column in corpus),
         "test": tuple(column[cut:] for column in corpus),
     }
-    return {way: accuracy(run, way, **halves) for way in ("frozen", "untrained")}
+    return {protocol: accuracy(run, protocol, **halves) for protocol in ("frozen", "untrained")}
 
 
 # 5 labels a package; measured when this was written, and untrained: simcse 0.465 and 0.418, gpt 0.492 and 0.402.
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "options", "margin"),
-    [("simcse", {"epochs": 5, "rate": 2e-3}, 0.02), ("gpt", {"epochs": 8, "batch": 64}, 0.06)],
+    [("simcse", {"epochs": 5, "lr": 2e-3}, 0.02), ("gpt", {"epochs": 8, "batch_size": 64}, 0.06)],
 )
 def test_it_learns_what_an_untrained_encoder_does_not_know(
     method: str, options: dict[str, Any], margin: float, corpus: tuple[list[str], list[str]], tmp_path: Path
@@ -78,7 +78,7 @@ def test_it_learns_what_an_untrained_encoder_does_not_know(
 # At this scale neither makes features that a few labels can use; what they are asked they learn.
 @pytest.mark.slow
 def test_bert_fills_in_what_frequencies_can_not(corpus: tuple[list[str], list[str]], tmp_path: Path) -> None:
-    run = trained(corpus, tmp_path, "bert", epochs=16, batch=64, rate=2e-3)
+    run = trained(corpus, tmp_path, "bert", epochs=16, batch_size=64, lr=2e-3)
     last = run.metrics()[-1]
     assert last["loss"] < last["by_frequency"] - 0.5
     assert last["accuracy"] > 0.15
@@ -88,5 +88,5 @@ def test_bert_fills_in_what_frequencies_can_not(corpus: tuple[list[str], list[st
 
 @pytest.mark.slow
 def test_sentence_order_tells_beginnings_from_ends(corpus: tuple[list[str], list[str]], tmp_path: Path) -> None:
-    run = trained(corpus, tmp_path, "sentence-order", epochs=10, batch=64)
+    run = trained(corpus, tmp_path, "sentence-order", epochs=10, batch_size=64)
     assert sum(row["accuracy"] for row in run.metrics()[-20:]) / 20 > 0.8

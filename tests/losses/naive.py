@@ -240,9 +240,9 @@ def vicreg(
     return loss
 
 
-def pair_matching(first: Tensor, second: Tensor, *, across: bool) -> dict[str, float]:
+def pair_matching(first: Tensor, second: Tensor, *, cross_modal: bool) -> dict[str, float]:
     """By ranks, without ties."""
-    if across:
+    if cross_modal:
         sides = ((first, second), (second, first))
         anchors = [(a, other[i], [*other[:i], *other[i + 1 :]]) for one, other in sides for i, a in enumerate(one)]
     else:

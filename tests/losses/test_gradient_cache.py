@@ -26,11 +26,11 @@ def gradients(model: nn.Module, embeddings: Tensor) -> list[Tensor]:
     return [loss.detach(), *torch.autograd.grad(loss, list(model.parameters()))]
 
 
-@pytest.mark.parametrize("micro_batch", [1, 8, 24])
-def test_gradients_are_those_of_the_whole_batch(micro_batch: int) -> None:
+@pytest.mark.parametrize("micro_batch_size", [1, 8, 24])
+def test_gradients_are_those_of_the_whole_batch(micro_batch_size: int) -> None:
     model = network()
     whole = gradients(model, model(batch()))
-    cached = gradients(model, encode_cached(model, batch(), micro_batch=micro_batch))
+    cached = gradients(model, encode_cached(model, batch(), micro_batch_size=micro_batch_size))
     torch.testing.assert_close(cached, whole, rtol=1e-10, atol=1e-12)
 
 
@@ -40,7 +40,7 @@ def test_dropout_is_replayed_and_the_random_state_goes_on() -> None:
     plain = gradients(model, torch.cat([model(part) for part in batch().split(8)]))
     after = torch.rand(2)
     torch.manual_seed(3)
-    cached = gradients(model, encode_cached(model, batch(), micro_batch=8))
+    cached = gradients(model, encode_cached(model, batch(), micro_batch_size=8))
     torch.testing.assert_close(cached, plain, rtol=1e-10, atol=1e-12)
     assert torch.equal(torch.rand(2), after)
 
@@ -57,13 +57,13 @@ def test_only_one_micro_batch_is_encoded_at_a_time_and_nothing_of_it_is_held() -
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        loss = nt_xent(*encode_cached(encode, batch(), micro_batch=8).chunk(2))
+        loss = nt_xent(*encode_cached(encode, batch(), micro_batch_size=8).chunk(2))
     assert HIDDEN not in held
     loss.backward()
     assert rows == [8] * 6
 
 
-@pytest.mark.parametrize("micro_batch", [0, -8, 7, 48])
-def test_a_micro_batch_that_does_not_divide(micro_batch: int) -> None:
-    with pytest.raises(ValueError, match=f"micro_batch: {micro_batch} must divide the batch, 24 rows"):
-        encode_cached(network(), batch(), micro_batch=micro_batch)
+@pytest.mark.parametrize("micro_batch_size", [0, -8, 7, 48])
+def test_a_micro_batch_that_does_not_divide(micro_batch_size: int) -> None:
+    with pytest.raises(ValueError, match=f"micro_batch_size: {micro_batch_size} must divide the batch, 24 rows"):
+        encode_cached(network(), batch(), micro_batch_size=micro_batch_size)

@@ -13,12 +13,12 @@ def views(n: int, noise: float, d: int = 5) -> tuple[torch.Tensor, torch.Tensor]
     return first, first + noise * torch.randn(n, d, generator=generator)
 
 
-@pytest.mark.parametrize("across", [False, True])
+@pytest.mark.parametrize("cross_modal", [False, True])
 @pytest.mark.parametrize("noise", [0.1, 1.0, 10.0])
-def test_ranks(noise: float, across: bool) -> None:
+def test_ranks(noise: float, cross_modal: bool) -> None:
     first, second = views(12, noise)
-    got = pair_matching(first, second, across=across)
-    wanted = naive.pair_matching(first.double(), second.double(), across=across)
+    got = pair_matching(first, second, cross_modal=cross_modal)
+    wanted = naive.pair_matching(first.double(), second.double(), cross_modal=cross_modal)
     assert {name: float(value) for name, value in got.items()} == pytest.approx(wanted, rel=1e-5)
 
 
@@ -34,10 +34,10 @@ def test_perfect_pairs() -> None:
     assert pair_matching(first, 2 * first) == {"top1": 1, "top5": 1}
 
 
-@pytest.mark.parametrize(("across", "others"), [(False, 99), (True, 50)])
-def test_a_collapsed_encoder_scores_chance(across: bool, others: int) -> None:
+@pytest.mark.parametrize(("cross_modal", "others"), [(False, 99), (True, 50)])
+def test_a_collapsed_encoder_scores_chance(cross_modal: bool, others: int) -> None:
     point = torch.randn(1, 64, generator=torch.Generator().manual_seed(0))
-    got = pair_matching(point.repeat(50, 1), 3 * point.repeat(50, 1), across=across)
+    got = pair_matching(point.repeat(50, 1), 3 * point.repeat(50, 1), cross_modal=cross_modal)
     assert got["top1"] == pytest.approx(1 / others, rel=1e-4)
     assert got["top5"] == pytest.approx(5 / others, rel=1e-4)
 
@@ -47,4 +47,4 @@ def test_kinds_that_lie_apart_are_compared_across_only() -> None:
     first, second = views(32, 0.1)
     apart = torch.cat([first, 20 * torch.ones(32, 1)], 1), torch.cat([second, -20 * torch.ones(32, 1)], 1)
     assert pair_matching(*apart)["top1"] == 0
-    assert pair_matching(*apart, across=True)["top1"] > 0.25
+    assert pair_matching(*apart, cross_modal=True)["top1"] > 0.25

@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from likewise.losses import vocabulary
-from likewise.losses.vocabulary import name_tokens
+from likewise.losses.vocabulary import token_cross_entropy
 
 
 def inputs(rows: int = 37, *, bias: bool = True, dtype: torch.dtype = torch.float64) -> tuple[Tensor, ...]:
@@ -26,7 +26,7 @@ def test_it_is_the_cross_entropy_and_its_gradients(bias: bool, stripe: int, monk
     expected = F.cross_entropy(scores, targets)
     leaves = [states, weight, *rest]
     gradients = torch.autograd.grad(3 * expected, leaves)
-    named = name_tokens(states, weight, targets, *rest)
+    named = token_cross_entropy(states, weight, targets, *rest)
     torch.testing.assert_close(named.loss, expected, rtol=1e-12, atol=0)
     torch.testing.assert_close(named.losses, F.cross_entropy(scores, targets, reduction="none"), rtol=1e-10, atol=1e-12)
     assert torch.equal(named.right, scores.argmax(1) == targets)
@@ -36,7 +36,7 @@ def test_it_is_the_cross_entropy_and_its_gradients(bias: bool, stripe: int, monk
 
 def test_scores_of_a_thousand_are_no_overflow() -> None:
     states, weight, targets, bias = inputs(dtype=torch.float32)
-    named = name_tokens(states * 1000, weight, targets, bias)
+    named = token_cross_entropy(states * 1000, weight, targets, bias)
     expected = F.cross_entropy(states.double() * 1000 @ weight.double().T + bias.double(), targets)
     torch.testing.assert_close(named.loss.double(), expected, rtol=1e-5, atol=0)
     assert torch.autograd.grad(named.loss, states)[0].isfinite().all()
@@ -45,17 +45,17 @@ def test_scores_of_a_thousand_are_no_overflow() -> None:
 def test_only_what_is_trained_gets_a_gradient() -> None:
     states, weight, targets, bias = inputs()
     weight.requires_grad_(False)
-    name_tokens(states, weight, targets, bias).loss.backward()
+    token_cross_entropy(states, weight, targets, bias).loss.backward()
     assert states.grad is not None
     assert bias.grad is not None
     assert weight.grad is None
     with torch.no_grad():
-        assert name_tokens(states, weight, targets, bias).loss.grad_fn is None
+        assert token_cross_entropy(states, weight, targets, bias).loss.grad_fn is None
 
 
 def test_no_row_is_no_loss() -> None:
     states, weight, targets, bias = inputs(rows=0)
-    named = name_tokens(states, weight, targets, bias)
+    named = token_cross_entropy(states, weight, targets, bias)
     named.loss.backward()
     assert named.loss.item() == 0
     assert not weight.grad.any()
@@ -63,10 +63,10 @@ def test_no_row_is_no_loss() -> None:
 
 def test_bfloat16_products_have_a_float32_loss() -> None:
     states, weight, targets, bias = inputs(dtype=torch.float32)
-    exact = name_tokens(states, weight, targets, bias)
+    exact = token_cross_entropy(states, weight, targets, bias)
     gradient = torch.autograd.grad(exact.loss, weight)[0]
     with torch.autocast("cpu", torch.bfloat16):
-        half = name_tokens(states.bfloat16(), weight, targets, bias)
+        half = token_cross_entropy(states.bfloat16(), weight, targets, bias)
     assert half.loss.dtype == torch.float32
     torch.testing.assert_close(half.loss, exact.loss, rtol=0.01, atol=0)
     assert not torch.equal(half.losses, exact.losses)
@@ -79,4 +79,4 @@ def test_bfloat16_products_have_a_float32_loss() -> None:
 def test_shapes_that_do_not_fit_are_told() -> None:
     states, weight, targets, _ = inputs()
     with pytest.raises(ValueError, match=r"targets: shape \(36,\) and weight \(50, 8\) must be"):
-        name_tokens(states, weight, targets[1:])
+        token_cross_entropy(states, weight, targets[1:])

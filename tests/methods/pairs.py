@@ -37,10 +37,10 @@ class Shifted:
     def __call__(self, batch: Tensor, generator: torch.Generator) -> Tensor:
         return batch + self.by * torch.randn(batch.shape, generator=generator, dtype=torch.float64)
 
-    def plain(self, batch: Tensor) -> Tensor:
+    def clean(self, batch: Tensor) -> Tensor:
         return batch
 
-    def gentle(self, batch: Tensor, generator: torch.Generator) -> Tensor:
+    def weak(self, batch: Tensor, generator: torch.Generator) -> Tensor:
         return batch + 0.01 * self.by * torch.randn(batch.shape, generator=generator, dtype=torch.float64)
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from likewise.data.loader import Batch
-from likewise.methods.base import Course, Method
+from likewise.methods.base import Method, TrainingContext
 
 
 class Patchwise(nn.Module):
@@ -33,11 +33,11 @@ class Still:
         self.made.append("strong")
         return batch
 
-    def gentle(self, batch: Tensor, generator: torch.Generator) -> Tensor:
-        self.made.append("gentle")
+    def weak(self, batch: Tensor, generator: torch.Generator) -> Tensor:
+        self.made.append("weak")
         return batch
 
-    def plain(self, batch: Tensor) -> Tensor:
+    def clean(self, batch: Tensor) -> Tensor:
         return batch
 
     def picture(self, view: Tensor) -> Tensor:
@@ -49,7 +49,7 @@ def built(cls: type[Method], *, channels: int = 1, samples: int = 20, batch: int
     torch.manual_seed(0)
     method = cls(Patchwise(channels), **options)
     method.views = Still(channels)
-    method.prepare(Course(samples, batch, steps=10, steps_per_epoch=5))
+    method.prepare(TrainingContext(samples, batch, steps=10, steps_per_epoch=5))
     return method.double()
 
 

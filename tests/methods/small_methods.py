@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from likewise.data.loader import Batch
 from likewise.methods import METHODS, build_method, method_class, method_options
-from likewise.methods.base import Course, Method, generator_for
+from likewise.methods.base import Method, TrainingContext
+from likewise.seeding import generator_for
 
 SAMPLES, BATCH, CLASSES, SIZE = 32, 8, 4, 12
 
@@ -33,7 +34,7 @@ OPTIONS = {
     "noise": 20,
     "queue": 2 * BATCH,
     "queue_from": 0.0,
-    "local": 2,
+    "local_crops": 2,
 }
 """Sizes, by what methods may call them; each method gets those whose name and type it knows."""
 
@@ -54,10 +55,10 @@ class Views:
     def local(self, batch: Tensor, generator: torch.Generator) -> Tensor:
         return self(batch, generator)[..., 2:-2, 2:-2]
 
-    def plain(self, batch: Tensor) -> Tensor:
+    def clean(self, batch: Tensor) -> Tensor:
         return batch
 
-    def gentle(self, batch: Tensor, generator: torch.Generator) -> Tensor:
+    def weak(self, batch: Tensor, generator: torch.Generator) -> Tensor:
         return self(batch, generator)
 
 
@@ -114,7 +115,7 @@ def ready(case: str, *, dtype: torch.dtype = torch.float64, batch_norm: bool = T
     method = build_method(name, encoder(name), options_of(case))
     method.views = Views()
     read = images(dtype).__getitem__
-    method.prepare(Course(SAMPLES, size, steps=40, steps_per_epoch=SAMPLES // size, read=read))
+    method.prepare(TrainingContext(SAMPLES, size, steps=40, steps_per_epoch=SAMPLES // size, read=read))
     if not batch_norm:
         for module in list(method.modules()):
             for child, layer in module.named_children():

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from likewise.data.loader import Batch
 from likewise.encoders.text import TextEncoder, bert, gpt
 from likewise.methods import build_method
-from likewise.methods.base import Course, Method, generator_for
+from likewise.methods.base import Method, TrainingContext
+from likewise.seeding import generator_for
 
 VOCABULARY, TOKENS, WIDTH = 40, 16, 32
 
@@ -29,17 +30,17 @@ SPECIAL = Special()
 class Views:
     """Ids as they are; every third token goes on with the word before it, and token 7 is written as w7."""
 
-    special, vocabulary, tokens = SPECIAL, VOCABULARY, TOKENS
+    special, vocab_size, max_tokens = SPECIAL, VOCABULARY, TOKENS
     continues = torch.arange(VOCABULARY) % 3 == 0
 
     def __call__(self, batch: Tensor, generator: torch.Generator) -> Tensor:
-        return self.plain(batch)
+        return self.clean(batch)
 
-    def plain(self, batch: Tensor) -> Tensor:
+    def clean(self, batch: Tensor) -> Tensor:
         return batch[:, : int((batch != SPECIAL.pad).sum(1).max())]
 
-    def gentle(self, batch: Tensor, generator: torch.Generator) -> Tensor:
-        return self.plain(batch)
+    def weak(self, batch: Tensor, generator: torch.Generator) -> Tensor:
+        return self.clean(batch)
 
     def decode(self, ids: Tensor) -> list[str]:
         silent = (SPECIAL.pad, SPECIAL.cls, SPECIAL.sep)
@@ -47,7 +48,7 @@ class Views:
 
 
 def texts(count: int = 12, *, seed: int = 0, least: int = 2, longest: int = TOKENS) -> Tensor:
-    """`[CLS] tokens [SEP]`, then padding; some tokens are unknown."""
+    """`[CLS] max_tokens [SEP]`, then padding; some tokens are unknown."""
     generator = generator_for(seed)
     lengths = torch.randint(least, longest - 1, (count, 1), generator=generator)
     place = torch.arange(longest)
@@ -61,7 +62,7 @@ def text_encoder(family: str = "bert", *, dropout: float = 0.0, pooling: str | N
     """The same weights at every call, in float64; not so near 0 that attention would hardly attend."""
     torch.manual_seed(0)
     build = {"bert": bert, "gpt": gpt}[family]
-    body = build(2, WIDTH, vocabulary=VOCABULARY, tokens=TOKENS, pad=SPECIAL.pad, heads=2)
+    body = build(2, WIDTH, vocab_size=VOCABULARY, max_tokens=TOKENS, pad=SPECIAL.pad, heads=2)
     for module in body.modules():
         if isinstance(module, nn.Dropout):
             module.p = dropout
@@ -69,17 +70,17 @@ def text_encoder(family: str = "bert", *, dropout: float = 0.0, pooling: str | N
         if parameter.ndim == 2:
             parameter.data *= 5
     config, causal = {"name": f"{family}-test"}, family == "gpt"
-    return TextEncoder(body, causal=causal, tokens=TOKENS, pad=SPECIAL.pad, pooling=pooling, config=config).double()
+    return TextEncoder(body, causal=causal, max_tokens=TOKENS, pad=SPECIAL.pad, pooling=pooling, config=config).double()
 
 
-def built(name: str, encoder: nn.Module | None = None, *, micro_batch: int | None = None, **options: Any) -> Any:
+def built(name: str, encoder: nn.Module | None = None, *, micro_batch_size: int | None = None, **options: Any) -> Any:
     """A method around an encoder of its family, ready to be trained."""
     encoder = encoder or text_encoder("gpt" if name == "gpt" else "bert")
     torch.manual_seed(1)
     method: Method = build_method(name, encoder, options).double()
     method.views = Views()
     batch = len(texts())
-    method.prepare(Course(batch, batch, 10, 1, micro_batch=micro_batch, read=texts().__getitem__))
+    method.prepare(TrainingContext(batch, batch, 10, 1, micro_batch_size=micro_batch_size, read=texts().__getitem__))
     return method.train()
 
 

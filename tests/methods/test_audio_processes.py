@@ -14,14 +14,15 @@ from transformers import Wav2Vec2Config, Wav2Vec2Model
 from likewise.data.loader import Batch
 from likewise.encoders.audio import Wav2Vec2, audio_encoder
 from likewise.methods import build_method
-from likewise.methods.base import Method, generator_for
+from likewise.methods.base import Method
+from likewise.seeding import generator_for
 
 N, SAMPLES = 6, 300
 WAVES = torch.randn(N, SAMPLES, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
 OPTIONS = {
     "cola": {"projection_dim": 5},
     "cpc-audio": {"steps": 3, "times": 4},
-    "wav2vec2": {"span": 3, "distractors": 5, "codes": 4, "code_dim": 3, "projection_dim": 6, "diversity": 2.0},
+    "wav2vec2": {"mask_length": 3, "distractors": 5, "codes": 4, "code_dim": 3, "projection_dim": 6, "diversity": 2.0},
 }
 
 

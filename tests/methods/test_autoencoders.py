@@ -11,12 +11,13 @@ from likewise.encoders import image_encoder
 from likewise.errors import UserError
 from likewise.methods import build_method
 from likewise.methods.autoencoder import Autoencoder, explained
-from likewise.methods.base import Course, Method, generator_for
+from likewise.methods.base import Method, TrainingContext
 from likewise.methods.denoising_autoencoder import DenoisingAutoencoder
+from likewise.seeding import generator_for
 from likewise.views import ImageViews
 
 IMAGES = torch.randint(0, 256, (16, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-COURSE = Course(samples=16, batch=8, steps=10, steps_per_epoch=2, read=IMAGES.__getitem__)
+COURSE = TrainingContext(samples=16, batch_size=8, steps=10, steps_per_epoch=2, read=IMAGES.__getitem__)
 BATCH = Batch(IMAGES[:8], torch.arange(8))
 
 
@@ -90,7 +91,7 @@ def test_the_damage_hides_a_share_of_the_pixels_and_the_target_is_whole(masked: 
     method = built(DenoisingAutoencoder, masked=masked)
     method.views = ImageViews([], size=8, channels=1)
     damaged, target = views_of(method)
-    whole = method.views.plain(BATCH.samples)
+    whole = method.views.clean(BATCH.samples)
     assert torch.equal(target, whole)
     hidden = damaged == 0
     assert hidden.float().mean().item() == pytest.approx(masked, abs=0.06)
@@ -126,11 +127,11 @@ def test_views_are_a_function_of_the_generator(cls: type[Method]) -> None:
 def test_the_mean_image_is_no_answer_and_a_word_is_said_about_it(monkeypatch: pytest.MonkeyPatch) -> None:
     method = built(Autoencoder)
     assert method.chance(8) == {"explained": 0.0}
-    assert method.caution({"explained": 0.0}) is None  # at the beginning it may be
+    assert method.degenerate_solution({"explained": 0.0}) is None  # at the beginning it may be
     monkeypatch.setattr(Autoencoder, "progress", 0.5)
-    assert "every image is rebuilt as the mean image" in (method.caution({"explained": 0.01}) or "")
-    assert method.caution({"explained": 0.4}) is None
-    assert method.caution({}) is None
+    assert "every image is rebuilt as the mean image" in (method.degenerate_solution({"explained": 0.01}) or "")
+    assert method.degenerate_solution({"explained": 0.4}) is None
+    assert method.degenerate_solution({}) is None
 
 
 @pytest.mark.parametrize(
@@ -141,7 +142,7 @@ def test_pictures_show_what_came_in_and_what_came_out(cls: type[Method], rows: l
     method = built(cls).eval()
     with torch.no_grad():
         (sheet,) = method.pictures(IMAGES[:3], generator_for(5))
-        plain = method.views.plain(IMAGES[:3])
+        plain = method.views.clean(IMAGES[:3])
         given = plain if cls is Autoencoder else method.damage(plain, generator_for(5))
         rebuilt = method.views.picture(method.rebuild(given))
     assert [row.name for row in sheet.rows] == rows
@@ -153,7 +154,7 @@ def test_pictures_show_what_came_in_and_what_came_out(cls: type[Method], rows: l
 
 def test_samples_that_are_nothing_to_look_at_have_no_pictures() -> None:
     class Blind:
-        def plain(self, batch: Tensor) -> Tensor:
+        def clean(self, batch: Tensor) -> Tensor:
             return batch / 255
 
     for cls in (Autoencoder, DenoisingAutoencoder):
@@ -175,7 +176,7 @@ def test_bad_options_are_named() -> None:
 
 def test_views_that_are_no_square_images_are_refused() -> None:
     class Flat:
-        def plain(self, batch: Tensor) -> Tensor:
+        def clean(self, batch: Tensor) -> Tensor:
             return batch.flatten(1).float()
 
     method = built(Autoencoder)

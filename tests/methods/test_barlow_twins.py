@@ -36,7 +36,7 @@ def test_correlations_are_those_of_the_batch_of_all_processes(monkeypatch: pytes
     first, second = two_views()
     z1, z2 = (torch.cat([method.embed(view), elsewhere]) for view in (first, second))
     assert method.objective(first, second).item() == pytest.approx(formula(z1, z2, 0.005).item(), rel=1e-10)
-    assert [len(z) for z in method.observed] == [10, 10]
+    assert [len(z) for z in method.tracked] == [10, 10]
 
 
 def test_the_projector_has_three_layers_of_one_width() -> None:

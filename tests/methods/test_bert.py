@@ -10,8 +10,8 @@ from torch import Tensor
 
 from likewise.encoders import image_encoder
 from likewise.errors import UserError
-from likewise.methods.base import generator_for
 from likewise.methods.bert import BERT
+from likewise.seeding import generator_for
 
 
 def as_in_the_paper(method: Any, hidden: Tensor, ids: Tensor, chosen: Tensor) -> tuple[float, float]:
@@ -35,7 +35,7 @@ def as_in_the_paper(method: Any, hidden: Tensor, ids: Tensor, chosen: Tensor) ->
 
 @pytest.mark.parametrize("whole_words", [False, True])
 def test_the_objective_is_the_papers(whole_words: bool) -> None:
-    method = built("bert", masking=0.3, whole_words=whole_words)
+    method = built("bert", mask_ratio=0.3, whole_words=whole_words)
     views = views_of(method, texts())
     answer = method.objective(*views)
     loss, accuracy = as_in_the_paper(method, *views)
@@ -44,10 +44,10 @@ def test_the_objective_is_the_papers(whole_words: bool) -> None:
 
 
 def test_of_each_text_a_share_is_hidden_and_asked_for() -> None:
-    method = built("bert", masking=0.4)
+    method = built("bert", mask_ratio=0.4)
     ids = texts(50)
     hidden, asked, chosen = views_of(method, ids)
-    assert torch.equal(asked, Views().plain(ids))
+    assert torch.equal(asked, Views().clean(ids))
     ordinary = (ids >= len(SPECIAL)).sum(1)
     assert chosen.sum(1).tolist() == [max(1, round(0.4 * count)) if count else 0 for count in ordinary.tolist()]
     assert not (chosen & (asked < len(SPECIAL))).any()
@@ -56,7 +56,7 @@ def test_of_each_text_a_share_is_hidden_and_asked_for() -> None:
 
 
 def test_whole_words_are_hidden_with_all_their_pieces() -> None:
-    method = built("bert", masking=0.4, whole_words=True)
+    method = built("bert", mask_ratio=0.4, whole_words=True)
     _, ids, chosen = views_of(method, texts(50))
     goes_on = Views.continues[ids] & (ids >= len(SPECIAL))
     goes_on[:, 1:] &= ids[:, :-1] >= len(SPECIAL)
@@ -110,11 +110,11 @@ def test_what_frequencies_know_is_counted_beside() -> None:
 def test_no_better_than_frequencies_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     method = built("bert")
     stuck = {"loss": 5.9, "by_frequency": 6.0}
-    assert method.caution(stuck) is None  # at the beginning it may
+    assert method.degenerate_solution(stuck) is None  # at the beginning it may
     monkeypatch.setattr(BERT, "progress", 0.5)
-    assert "named by how frequent they are" in (method.caution(stuck) or "")
-    assert method.caution({"loss": 5.0, "by_frequency": 6.0}) is None
-    assert method.caution({}) is None
+    assert "named by how frequent they are" in (method.degenerate_solution(stuck) or "")
+    assert method.degenerate_solution({"loss": 5.0, "by_frequency": 6.0}) is None
+    assert method.degenerate_solution({}) is None
 
 
 def test_knowing_nothing_is_chance() -> None:
@@ -125,7 +125,7 @@ def test_knowing_nothing_is_chance() -> None:
 
 
 def test_pictures_show_what_was_hidden_and_what_was_put_there() -> None:
-    method = built("bert", masking=0.3).eval()
+    method = built("bert", mask_ratio=0.3).eval()
     ids = texts(3)
     with torch.no_grad():
         (sheet,) = method.pictures(ids, generator_for(4))
@@ -142,9 +142,9 @@ def test_pictures_show_what_was_hidden_and_what_was_put_there() -> None:
 
 
 def test_bad_options_are_named() -> None:
-    for masking in (0.0, 1.0, -0.5, 15.0):
-        with pytest.raises(UserError, match=f"masking must be between 0 and 1, got {masking}"):
-            built("bert", masking=masking)
+    for mask_ratio in (0.0, 1.0, -0.5, 15.0):
+        with pytest.raises(UserError, match=f"mask_ratio must be between 0 and 1, got {mask_ratio}"):
+            built("bert", mask_ratio=mask_ratio)
     with pytest.raises(UserError, match="gpt-test sees only what comes before a hidden word: bert needs one"):
         built("bert", text_encoder("gpt"))
     with pytest.raises(UserError, match=r"encoder must be one of texts, .* got resnet8"):

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from likewise.errors import UserError
 from likewise.methods.byol import BYOL
-from likewise.methods.parts import rising
+from likewise.modules.ema import cosine_momentum
 
 
 def unlike_its_target(**options: object) -> BYOL:
@@ -55,7 +55,7 @@ def test_the_target_follows_with_a_momentum_that_rises_to_1(progress: float, mon
     byol.objective(*two_views())
     online = [*byol.encoder.parameters(), *byol.projector.parameters()]
     momentum = {0.0: 0.9, 0.5: 0.95, 1.0: 1.0}[progress]
-    assert rising(0.9, progress) == pytest.approx(momentum)
+    assert cosine_momentum(0.9, progress) == pytest.approx(momentum)
     for was, now, follows in zip(before, byol.target.parameters(), online, strict=True):
         torch.testing.assert_close(now, momentum * was + (1 - momentum) * follows, rtol=0, atol=1e-12)
 
@@ -80,7 +80,7 @@ def test_it_shows_the_embeddings_of_the_network_that_learns() -> None:
     byol = unlike_its_target(target_momentum=1.0)
     first, second = two_views()
     byol.objective(first, second)
-    z1, z2 = byol.observed
+    z1, z2 = byol.tracked
     torch.testing.assert_close(z1, byol.embed(first).detach())
     torch.testing.assert_close(z2, byol.embed(second).detach())
     assert not z1.requires_grad

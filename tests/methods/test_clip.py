@@ -13,13 +13,14 @@ from likewise.data.loader import Batch
 from likewise.encoders.pair import PairEncoder
 from likewise.errors import UserError
 from likewise.methods import build_method
-from likewise.methods import pair as pair_module
+from likewise.methods import pair_base as pair_module
 from likewise.methods import slip as slip_module
-from likewise.methods.base import Method, generator_for
+from likewise.methods.base import Method
 from likewise.methods.clip import CLIP
-from likewise.methods.pair import found
+from likewise.methods.pair_base import found
 from likewise.methods.siglip import SigLIP
 from likewise.methods.slip import SLIP
+from likewise.seeding import generator_for
 
 METHODS: list[type[Method]] = [CLIP, SigLIP, SLIP]
 
@@ -83,7 +84,7 @@ def test_each_half_is_viewed_by_its_own_views(cls: type[Method]) -> None:
 @pytest.mark.parametrize("cls", METHODS)
 def test_matched_are_the_embeddings_of_the_towers(cls: type[Method]) -> None:
     method = built(cls)
-    z1, z2 = method.matched(samples(), generator_for(5))
+    z1, z2 = method.embed_pairs(samples(), generator_for(5))
     views = method.views(samples(), generator_for(5)).parts
     for z, wanted in zip((z1, z2), halves_of(method, views), strict=True):
         assert z.shape == (6, JOINT)
@@ -109,9 +110,9 @@ def test_chance_is_what_equal_embeddings_give(cls: type[Method]) -> None:
 @pytest.mark.parametrize("cls", METHODS)
 def test_micro_batches_have_the_gradients_of_the_batch(cls: type[Method]) -> None:
     gradients = []
-    for micro_batch in (None, 2):
+    for micro_batch_size in (None, 2):
         method = built(cls)
-        method.course = method.course._replace(micro_batch=micro_batch)
+        method.training_context = method.training_context._replace(micro_batch_size=micro_batch_size)
         views = method.make_views(batch(), generator_for(0))
         encoded: set[int] = set()
         for tower in method.encoder.towers:
@@ -119,7 +120,7 @@ def test_micro_batches_have_the_gradients_of_the_batch(cls: type[Method]) -> Non
                 lambda _, arguments, encoded=encoded: encoded.add(len(arguments[0]))
             )
         method.objective(*views)["loss"].backward()
-        assert (encoded == {2}) == (micro_batch == 2)
+        assert (encoded == {2}) == (micro_batch_size == 2)
         gradients.append({name: p.grad for name, p in method.named_parameters()})
     for name, whole in gradients[0].items():
         assert whole is not None, name
@@ -137,13 +138,13 @@ def test_the_batch_is_that_of_all_processes(cls: type[Method], monkeypatch: pyte
     joined = method.objective(*views)
     assert joined["loss"].item() == pytest.approx(twice["loss"].item(), rel=1e-9)
     assert abs(joined["loss"].item() - alone["loss"].item()) > 1e-3
-    assert [len(z) for z in method.observed] == [12, 12]
+    assert [len(z) for z in method.tracked] == [12, 12]
 
 
 def test_embeddings_are_shown_without_their_gradient() -> None:
     clip, views = built(CLIP), samples().parts
     clip.objective(*views)
-    for z, wanted in zip(clip.observed, halves_of(clip, views), strict=True):
+    for z, wanted in zip(clip.tracked, halves_of(clip, views), strict=True):
         assert not z.requires_grad
         torch.testing.assert_close(z, wanted.detach())
 

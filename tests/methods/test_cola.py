@@ -11,8 +11,8 @@ from likewise.data.loader import Batch
 from likewise.encoders.audio import audio_encoder
 from likewise.errors import UserError
 from likewise.methods import build_method
-from likewise.methods.base import generator_for
 from likewise.methods.cola import COLA
+from likewise.seeding import generator_for
 
 
 def by_hand(method: COLA, first: Tensor, second: Tensor) -> float:
@@ -97,18 +97,18 @@ def test_views_are_two_parts_of_each_recording_and_the_diagnostics_see_both() ->
     assert first.shape == second.shape == (4, 300)
     assert not torch.equal(first, second)
     assert method.objective(first, second).ndim == 0
-    assert method.observed is not None
-    for seen, view in zip(method.observed, (first, second), strict=True):
+    assert method.tracked is not None
+    for seen, view in zip(method.tracked, (first, second), strict=True):
         torch.testing.assert_close(seen, method.embed(view).detach(), rtol=1e-4, atol=1e-5)
         assert seen.abs().max() < 1
 
 
-@pytest.mark.parametrize("micro_batch", [2, 5])
-def test_micro_batches_give_the_gradient_of_the_batch(micro_batch: int) -> None:
+@pytest.mark.parametrize("micro_batch_size", [2, 5])
+def test_micro_batches_give_the_gradient_of_the_batch(micro_batch_size: int) -> None:
     gradients = []
-    for size in (None, micro_batch):
+    for size in (None, micro_batch_size):
         method = built(COLA, projection_dim=7)
-        method.course = method.course._replace(micro_batch=size)
+        method.training_context = method.training_context._replace(micro_batch_size=size)
         method.objective(*two_views()).backward()
         gradients.append([parameter.grad for parameter in method.parameters()])
     for whole, cached in zip(*gradients, strict=True):

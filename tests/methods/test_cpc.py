@@ -10,9 +10,9 @@ from torch.nn import functional as F
 
 from likewise.data.loader import Batch
 from likewise.errors import UserError
-from likewise.methods.base import generator_for
 from likewise.methods.cpc import CPC, overlapping_patches
-from likewise.methods.sequence import SequencePrediction
+from likewise.modules.sequence_prediction import SequencePrediction
+from likewise.seeding import generator_for
 
 N, DIM = 3, 5
 
@@ -135,10 +135,10 @@ def test_chance_is_what_equal_embeddings_give() -> None:
 def test_the_diagnostics_see_one_pair_of_each_image() -> None:
     method = built()
     method.objective(random(N, 16, 1, 8, 8))
-    assert method.observed is not None
-    assert [z.shape for z in method.observed] == [(N, DIM), (N, DIM)]
+    assert method.tracked is not None
+    assert [z.shape for z in method.tracked] == [(N, DIM), (N, DIM)]
     z = method.encoder(random(N, 16, 1, 8, 8)[:, 11])  # the third column's last row
-    torch.testing.assert_close(method.observed[1], z.detach())
+    torch.testing.assert_close(method.tracked[1], z.detach())
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from likewise.data.loader import Batch
 from likewise.encoders.audio import ConvGRU, audio_encoder
 from likewise.errors import UserError
 from likewise.methods import build_method
-from likewise.methods.base import generator_for
 from likewise.methods.cpc_audio import AudioCPC
+from likewise.seeding import generator_for
 
 N, RATE, FRAMES, STEPS, TIMES = 3, 1000, 16, 4, 5
 WAVES = torch.randn(N, 300, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
@@ -115,8 +115,8 @@ def test_the_diagnostics_see_one_pair_of_each_recording() -> None:
     method = built()
     view, times = views_of(method)
     method.objective(view, times)
-    assert method.observed is not None
-    _, named = method.observed
+    assert method.tracked is not None
+    _, named = method.tracked
     latents = method.encoder.latents(view)
     right = torch.stack([latents[i, times[i] + 1] for i in range(N)])
     expected = right[:, 0] - right.mean((0, 1))
@@ -125,9 +125,9 @@ def test_the_diagnostics_see_one_pair_of_each_recording() -> None:
 
 def test_micro_batches_give_the_gradient_of_the_batch() -> None:
     gradients = []
-    for micro_batch in (None, 1):
+    for micro_batch_size in (None, 1):
         method = built()
-        method.course = method.course._replace(micro_batch=micro_batch)
+        method.training_context = method.training_context._replace(micro_batch_size=micro_batch_size)
         method.objective(*views_of(method)).backward()
         gradients.append({name: parameter.grad for name, parameter in method.named_parameters()})
     whole, cached = gradients

@@ -11,9 +11,10 @@ from likewise.data.loader import Batch
 from likewise.encoders import image_encoder
 from likewise.errors import UserError
 from likewise.losses import jsd
-from likewise.methods.base import Course, generator_for
-from likewise.methods.critics import Discriminator
+from likewise.methods.base import TrainingContext
 from likewise.methods.deep_infomax import DeepInfoMax
+from likewise.modules.critics import Discriminator
+from likewise.seeding import generator_for
 
 N, SIZE, SUMMARY = 5, 6, 3
 
@@ -153,7 +154,7 @@ def test_micro_batches_have_the_gradients_of_the_whole_batch() -> None:
     gradients = []
     for micro in (None, 1):
         method = built(alpha=1.0)
-        method.prepare(Course(samples=N, batch=N, steps=1, steps_per_epoch=1, micro_batch=micro))
+        method.prepare(TrainingContext(samples=N, batch_size=N, steps=1, steps_per_epoch=1, micro_batch_size=micro))
         method.objective(*views())["loss"].backward()
         gradients.append([p.grad for p in method.parameters()])
     for whole, parts in zip(*gradients, strict=True):
@@ -201,8 +202,8 @@ def test_the_encoders_of_the_house_fit() -> None:
     answer = method.objective(torch.rand(4, 1, 64), torch.randn(4, 1, 8, 8))
     answer["loss"].backward()
     assert all(p.grad is not None for p in method.parameters())
-    assert method.observed is not None
-    assert [z.shape for z in method.observed] == [(4, 16), (4, 16)]
+    assert method.tracked is not None
+    assert [z.shape for z in method.tracked] == [(4, 16), (4, 16)]
 
 
 @pytest.mark.parametrize(

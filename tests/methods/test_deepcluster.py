@@ -10,11 +10,12 @@ from torch.nn import functional as F
 
 from likewise.data.loader import Batch
 from likewise.errors import UserError
-from likewise.methods.base import Course, generator_for
+from likewise.methods.base import TrainingContext
 from likewise.methods.deepcluster import DeepCluster
-from likewise.methods.kmeans import spherical_kmeans
+from likewise.modules.kmeans import spherical_kmeans
+from likewise.seeding import generator_for
 
-SMALL = {"projection_dim": 4, "prototypes": 3, "heads": 2, "local": 1}
+SMALL = {"projection_dim": 4, "prototypes": 3, "heads": 2, "local_crops": 1}
 SAMPLES, BATCH = 22, 5  # the batches do not divide the samples
 
 
@@ -30,7 +31,7 @@ class Views:
 
     local = __call__
 
-    def plain(self, batch: Tensor) -> Tensor:
+    def clean(self, batch: Tensor) -> Tensor:
         return batch
 
 
@@ -38,7 +39,7 @@ def deepcluster(**options: object) -> DeepCluster:
     method = built(DeepCluster, **SMALL | options)
     method.views = Views()
     read = images().__getitem__
-    method.prepare(Course(SAMPLES, BATCH, steps=12, steps_per_epoch=4, seed=6, read=read))
+    method.prepare(TrainingContext(SAMPLES, BATCH, steps=12, steps_per_epoch=4, seed=6, read=read))
     return method.double()
 
 
@@ -93,8 +94,8 @@ def test_the_memory_keeps_the_first_views_and_is_clustered_anew_from_the_second_
     was, centroids = method.bank.vectors.clone(), method.centroids.clone()
     answer = step(method)
     indices = torch.arange(BATCH) * 3
-    assert method.observed is not None
-    first = F.normalize(method.observed[0], dim=1)
+    assert method.tracked is not None
+    first = F.normalize(method.tracked[0], dim=1)
     torch.testing.assert_close(method.bank.vectors[indices], first, rtol=0, atol=1e-12)
     assert answer["bank_freshness"].item() == pytest.approx((first * was[indices]).sum(1).mean().item())
     others = [i for i in range(SAMPLES) if i not in indices.tolist()]
@@ -147,7 +148,7 @@ def test_chance_is_what_equal_scores_give() -> None:
     [
         ({"prototypes": 1}, "prototypes must be at least 2, got 1"),
         ({"heads": 0}, "heads must be at least 1, got 0"),
-        ({"local": -1}, "local must be at least 0, got -1"),
+        ({"local_crops": -1}, "local_crops must be at least 0, got -1"),
         ({"temperature": 0.0}, "temperature must be above 0, got 0.0"),
     ],
 )

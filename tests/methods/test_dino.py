@@ -11,16 +11,17 @@ from torch.nn import functional as F
 
 from likewise.encoders import image_encoder
 from likewise.errors import UserError
-from likewise.methods.base import Course, generator_for
+from likewise.methods.base import TrainingContext
 from likewise.methods.dino import DINO
-from likewise.methods.parts import rising
+from likewise.modules.ema import cosine_momentum
+from likewise.seeding import generator_for
 
-SMALL = {"hidden_dim": 7, "projection_dim": 4, "prototypes": 5, "local": 2}
-COURSE = Course(samples=50, batch=5, steps=100, steps_per_epoch=10)
+SMALL = {"hidden_dim": 7, "projection_dim": 4, "prototypes": 5, "local_crops": 2}
+COURSE = TrainingContext(samples=50, batch_size=5, steps=100, steps_per_epoch=10)
 
 
-def crops(samples: int = 5, local: int = 2) -> list[Tensor]:
-    parts = torch.randn(local, samples, 1, 4, 4, generator=generator_for(4), dtype=torch.float64)
+def crops(samples: int = 5, local_crops: int = 2) -> list[Tensor]:
+    parts = torch.randn(local_crops, samples, 1, 4, 4, generator=generator_for(4), dtype=torch.float64)
     return [*two_views(samples), *parts]
 
 
@@ -82,7 +83,7 @@ def test_the_teacher_follows_with_a_momentum_that_rises_to_1(progress: float, mo
     before = copy.deepcopy(list(dino.teacher.parameters()))
     dino.objective(*crops())
     student = [*dino.encoder.parameters(), *dino.projector.parameters(), *dino.prototypes.parameters()]
-    momentum = rising(0.9, progress)
+    momentum = cosine_momentum(0.9, progress)
     for was, now, follows in zip(before, dino.teacher.parameters(), student, strict=True):
         torch.testing.assert_close(now, momentum * was + (1 - momentum) * follows, rtol=0, atol=1e-12)
 
@@ -93,8 +94,8 @@ def test_the_teachers_temperature_goes_in_a_line_and_the_prototypes_are_held(mon
     for step, temperature in [(0, 0.04), (10, 0.055), (20, 0.07), (99, 0.07)]:
         monkeypatch.setattr(DINO, "global_step", step)
         assert dino.teacher_temperature() == pytest.approx(temperature)
-    assert [parameter is dino.prototypes.weight for parameter in dino.held(9)] == [True]
-    assert list(dino.held(10)) == []
+    assert [parameter is dino.prototypes.weight for parameter in dino.frozen_parameters(9)] == [True]
+    assert list(dino.frozen_parameters(10)) == []
     dino.teacher_warmup = 0.0
     assert dino.teacher_temperature() == 0.07
 
@@ -124,7 +125,9 @@ def test_chance_is_what_equal_scores_give() -> None:
 
 def test_a_vision_transformer_takes_views_of_parts() -> None:
     torch.manual_seed(0)
-    dino = DINO(image_encoder("vit_tiny", channels=1, size=28), hidden_dim=16, projection_dim=8, prototypes=6, local=1)
+    dino = DINO(
+        image_encoder("vit_tiny", channels=1, size=28), hidden_dim=16, projection_dim=8, prototypes=6, local_crops=1
+    )
     views = [torch.randn(2, 1, size, size, generator=generator_for(size)) for size in (28, 28, 12)]
     dino.objective(*views)["loss"].backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in dino.encoder.parameters())

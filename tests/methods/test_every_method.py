@@ -11,15 +11,14 @@ import pytest
 import torch
 from small_methods import CASES, IMAGE_METHODS, Encoder, Views, encoder, gradients, images, loss_of, ready, views_of
 
-from likewise import api
+import likewise as lw
 from likewise.cli import main
 from likewise.errors import UserError
 from likewise.methods import METHODS, build_method, method_class, method_options
-from likewise.methods.base import Course, Method
+from likewise.methods.base import Method, TrainingContext
 from likewise.training.recipe import Recipe, load_recipe, recipe_names
 
 ROOT = Path(__file__).parents[2]
-LONGEST = 125  # lines of a method's file
 COMPARING = [case for case, (name, _) in CASES.items() if method_class(name).family not in ("generative", "predictive")]
 ONE_IS_THE_KEY = {"moco-v1", "moco-v2"}
 
@@ -35,8 +34,8 @@ def test_it_says_what_it_is(name: str) -> None:
     method = method_class(name)
     assert issubclass(method, Method)
     assert method.family
-    assert method.choose
-    assert "\n" not in method.choose
+    assert method.when_to_use
+    assert "\n" not in method.when_to_use
     assert f"arXiv:{method.paper}" in (method.__doc__ or "")
 
 
@@ -45,18 +44,10 @@ def test_its_options_can_be_told_from_the_recipes_own(name: str) -> None:
     assert not set(method_options(name)) & {field.name for field in dataclasses.fields(Recipe)}
 
 
-def test_no_file_is_long() -> None:
-    lengths = {}
-    for place in METHODS.values():
-        path = ROOT / "src" / Path(*place.partition(":")[0].split(".")).with_suffix(".py")
-        lengths[path.name] = len(path.read_text(encoding="utf-8").splitlines())
-    assert {name: lines for name, lines in lengths.items() if lines > LONGEST} == {}
-
-
 def test_they_are_listed_by_command_and_readme(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["methods", "--json"]) == 0
     listed = json.loads(capsys.readouterr().out)["methods"]
-    assert listed == api.methods()
+    assert listed == lw.list_methods()
     assert [row["name"] for row in listed] == list(METHODS)
     assert all(all(row.values()) for row in listed)
     readme = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
@@ -73,11 +64,11 @@ def test_its_recipe_builds_it(name: str) -> None:
     assert recipe.channels is None
     method = build_method(name, encoder(name), recipe.options)
     method.views = Views()
-    batch = recipe.batch or 256
-    assert batch >= method.smallest_batch
+    batch = recipe.batch_size or 256
+    assert batch >= method.min_batch_size
     read = images(torch.float32).__getitem__
     for samples in (1297, 60_000):  # digits and Fashion-MNIST
-        method.prepare(Course(samples, batch, steps=20, steps_per_epoch=samples // batch, read=read))
+        method.prepare(TrainingContext(samples, batch, steps=20, steps_per_epoch=samples // batch, read=read))
 
 
 def test_every_recipe_of_a_method_is_named_after_it() -> None:
@@ -93,8 +84,8 @@ def test_its_papers_recipe_builds_it(name: str) -> None:
     assert recipe.size in (224, 256)
     with torch.device("meta"):  # heads of the papers' width take gigabytes
         method = build_method(name, encoder(name), recipe.options)
-    assert recipe.batch is not None
-    assert recipe.batch >= method.smallest_batch
+    assert recipe.batch_size is not None
+    assert recipe.batch_size >= method.min_batch_size
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -117,8 +108,8 @@ def test_it_shows_matched_embeddings_to_the_diagnostics(case: str) -> None:
     method = ready(case)
     views = views_of(method)
     method.objective(*views)
-    assert method.observed is not None
-    first, second = method.observed
+    assert method.tracked is not None
+    first, second = method.tracked
     assert first.shape == second.shape
     assert first.ndim == 2
     assert len(first) == len(views[0])
@@ -129,7 +120,7 @@ def test_it_shows_matched_embeddings_to_the_diagnostics(case: str) -> None:
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_smallest_batch_has_a_loss(case: str) -> None:
-    least = max(method_class(CASES[case][0]).smallest_batch, 1)
+    least = max(method_class(CASES[case][0]).min_batch_size, 1)
     method = ready(case, size=least)
     loss = loss_of(method.objective(*views_of(method, size=least)))
     loss.backward()

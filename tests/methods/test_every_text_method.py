@@ -29,8 +29,8 @@ def test_views_are_a_function_of_the_generator(name: str) -> None:
 @pytest.mark.parametrize("name", METHODS)
 def test_micro_batches_give_the_gradient_of_the_batch(name: str) -> None:
     every = []
-    for micro_batch in (None, 3):
-        method = built(name, micro_batch=micro_batch)
+    for micro_batch_size in (None, 3):
+        method = built(name, micro_batch_size=micro_batch_size)
         views = views_of(method, texts())
         if name == "simcse":  # with no dropout to tell them apart, another text is taken for the other view
             views = (*views[:1], texts(seed=5))

@@ -35,7 +35,7 @@ def check_equal(got: dict[str, Tensor], exact: dict[str, Tensor], tolerance: flo
 @pytest.mark.parametrize("case", CASES)
 def test_micro_batches_have_the_gradients_of_the_batch(case: str, dtype: torch.dtype) -> None:
     whole, cached = ready(case, dtype=dtype), ready(case, dtype=dtype)
-    cached.course = cached.course._replace(micro_batch=MICRO)
+    cached.training_context = cached.training_context._replace(micro_batch_size=MICRO)
     encoded = set()
 
     def note(_: nn.Module, arguments: tuple[Any, ...]) -> None:

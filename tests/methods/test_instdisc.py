@@ -11,8 +11,9 @@ from torch.nn import functional as F
 
 from likewise.data.loader import Batch
 from likewise.errors import UserError
-from likewise.methods.base import Course, generator_for
+from likewise.methods.base import TrainingContext
 from likewise.methods.instdisc import InstDisc
+from likewise.seeding import generator_for
 
 SAMPLES, BATCH, SEED = 12, 5, 4
 INDICES = torch.tensor([7, 0, 3, 11, 4])
@@ -21,7 +22,7 @@ VIEW = two_views(BATCH)[0]
 
 def ready(**options: Any) -> Any:
     instdisc = built(InstDisc, projection_dim=3, **options)
-    instdisc.prepare(Course(SAMPLES, BATCH, steps=4, steps_per_epoch=2, seed=SEED))
+    instdisc.prepare(TrainingContext(SAMPLES, BATCH, steps=4, steps_per_epoch=2, seed=SEED))
     instdisc.double()
     instdisc.bank.vectors = F.normalize(instdisc.bank.vectors, dim=1)  # unit to the precision of float64
     return instdisc
@@ -69,8 +70,8 @@ def test_the_bank_moves_after_it_was_compared_with(loss: str) -> None:
     instdisc = ready(loss=loss, bank_momentum=0.75)
     z, was = embedded(instdisc).detach(), instdisc.bank.vectors.clone()
     scalars = instdisc.objective(VIEW, INDICES)
-    assert instdisc.observed is not None
-    torch.testing.assert_close(instdisc.observed, (z, was[INDICES]))
+    assert instdisc.tracked is not None
+    torch.testing.assert_close(instdisc.tracked, (z, was[INDICES]))
     torch.testing.assert_close(scalars["bank_freshness"], (z * was[INDICES]).sum(1).mean())
     torch.testing.assert_close(instdisc.bank.vectors[INDICES], F.normalize(0.75 * was[INDICES] + 0.25 * z, dim=1))
     others = torch.tensor(sorted(set(range(SAMPLES)) - set(INDICES.tolist())))

@@ -7,8 +7,8 @@ import torch
 from patchwise import Still, batch, built, images
 
 from likewise.errors import UserError
-from likewise.methods.base import generator_for
 from likewise.methods.jigsaw import Jigsaw
+from likewise.seeding import generator_for
 from likewise.views.pretext import mosaic, permutation_set, standardised
 
 SMALL = {"permutations": 10, "hidden_dim": 7}
@@ -35,7 +35,7 @@ def test_views_are_the_tiles_of_light_views_in_the_order_that_is_to_be_named() -
     for i in range(4):
         assert torch.equal(tiles[i], cut[i, permutation_set(9, 10)[drawn[i]]])
     assert isinstance(jigsaw.views, Still)
-    assert jigsaw.views.made == ["gentle"]
+    assert jigsaw.views.made == ["weak"]
     many = jigsaw.make_views(batch(400, size=12), generator_for(0))[1]
     assert many.unique().tolist() == list(range(10))
 
@@ -67,9 +67,9 @@ def test_chance_is_what_equal_scores_give() -> None:
 
 def test_the_known_trivial_solution_is_named_once_the_puzzle_is_solved() -> None:
     touching = built(Jigsaw, gap=0.0, jitter=0.0, **SMALL)
-    assert "--gap" in (touching.caution({"accuracy": 0.9}) or "")
-    assert touching.caution({"accuracy": 0.1}) is None
-    assert built(Jigsaw, **SMALL).caution({"accuracy": 0.9}) is None
+    assert "--gap" in (touching.degenerate_solution({"accuracy": 0.9}) or "")
+    assert touching.degenerate_solution({"accuracy": 0.1}) is None
+    assert built(Jigsaw, **SMALL).degenerate_solution({"accuracy": 0.9}) is None
 
 
 def test_pictures_show_the_tiles_put_back_as_named() -> None:

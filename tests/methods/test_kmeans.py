@@ -5,9 +5,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from likewise.methods import kmeans
-from likewise.methods.base import generator_for
-from likewise.methods.kmeans import spherical_kmeans
+from likewise.modules import kmeans
+from likewise.modules.kmeans import spherical_kmeans
+from likewise.seeding import generator_for
 
 
 def blobs(samples: int = 60, spread: float = 0.6) -> Tensor:

@@ -12,8 +12,8 @@ from likewise.encoders import image_encoder
 from likewise.encoders.vit import to_patches
 from likewise.errors import UserError
 from likewise.methods import build_method
-from likewise.methods.base import generator_for
 from likewise.methods.mae import MAE
+from likewise.seeding import generator_for
 from likewise.views import ImageViews
 
 IMAGES = torch.randint(0, 256, (8, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
@@ -65,9 +65,9 @@ def test_the_objective_is_the_papers() -> None:
     assert answer["loss"].item() == pytest.approx(expected.item(), rel=1e-10)
 
 
-@pytest.mark.parametrize(("masking", "visible"), [(0.75, 4), (0.5, 8), (0.9, 2)])
-def test_every_sample_hides_exactly_its_share(masking: float, visible: int) -> None:
-    method = built(masking=masking)
+@pytest.mark.parametrize(("mask_ratio", "visible"), [(0.75, 4), (0.5, 8), (0.9, 2)])
+def test_every_sample_hides_exactly_its_share(mask_ratio: float, visible: int) -> None:
+    method = built(mask_ratio=mask_ratio)
     view, shuffle = views_of(method)
     assert torch.equal(shuffle.sort(dim=1).values, torch.arange(16).expand(8, -1))
     assert method.visible == visible
@@ -126,10 +126,10 @@ def test_predicting_every_patchs_mean_explains_nothing(monkeypatch: pytest.Monke
     assert answer["explained"].item() == method.chance(8)["explained"] == 0
     assert answer["loss"].item() == pytest.approx(47 / 48, rel=1e-4)  # the variance's own correction
     figures = {name: float(value) for name, value in answer.items()}
-    assert method.caution(figures) is None  # at the beginning it may
+    assert method.degenerate_solution(figures) is None  # at the beginning it may
     monkeypatch.setattr(MAE, "progress", 0.5)
-    assert "every patch is rebuilt as its mean" in (method.caution(figures) or "")
-    assert method.caution({"explained": 0.3}) is None
+    assert "every patch is rebuilt as its mean" in (method.degenerate_solution(figures) or "")
+    assert method.degenerate_solution({"explained": 0.3}) is None
 
 
 def test_patches_of_one_pixel_are_normalised_by_the_image() -> None:
@@ -143,9 +143,9 @@ def test_patches_of_one_pixel_are_normalised_by_the_image() -> None:
 
 def test_micro_batches_give_the_gradient_of_the_batch() -> None:
     gradients = []
-    for micro_batch in (None, 2):
+    for micro_batch_size in (None, 2):
         method = built().double()
-        method.course = method.course._replace(micro_batch=micro_batch)
+        method.training_context = method.training_context._replace(micro_batch_size=micro_batch_size)
         view, shuffle = views_of(method)
         method.objective(view.double(), shuffle)["loss"].backward()
         gradients.append([p.grad for p in method.parameters() if p.grad is not None])
@@ -159,7 +159,7 @@ def test_pictures_show_what_was_hidden_and_what_was_put_there() -> None:
     with torch.no_grad():
         (sheet,) = method.pictures(IMAGES[:3], generator_for(4))
         shuffle = torch.rand(3, 16, generator=generator_for(4)).argsort(1)
-        view = method.views.plain(IMAGES[:3])
+        view = method.views.clean(IMAGES[:3])
         predicted = method.rebuild(view, shuffle)
     assert [row.name for row in sheet.rows] == ["original", "masked", "rebuilt"]
     original, masked, rebuilt = (to_patches(row.pictures.float(), 4, 4) for row in sheet.rows)
@@ -182,11 +182,11 @@ def test_bad_options_are_named() -> None:
     resnet = image_encoder("resnet8", channels=1, size=8)
     with pytest.raises(UserError, match=r"encoder must be a Vision Transformer, .*got resnet8: try --encoder vit_tiny"):
         build_method("mae", resnet, {})
-    for masking in (0.0, 0.99, 1.0, -0.5, 1.5):
+    for mask_ratio in (0.0, 0.99, 1.0, -0.5, 1.5):
         with pytest.raises(
-            UserError, match=f"masking must hide some of the 16 patches and leave others, got {masking}"
+            UserError, match=f"mask_ratio must hide some of the 16 patches and leave others, got {mask_ratio}"
         ):
-            built(masking=masking)
+            built(mask_ratio=mask_ratio)
     with pytest.raises(UserError, match="decoder_dim must be a multiple of 32, got 40"):
         built(decoder_dim=40)
     with pytest.raises(UserError, match="decoder_depth must be at least 1, got 0"):

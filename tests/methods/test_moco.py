@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from likewise.errors import UserError
-from likewise.methods.base import Course, Method
+from likewise.methods.base import Method, TrainingContext
 from likewise.methods.moco import MoCoV1, MoCoV2
 from likewise.methods.moco_v3 import MoCoV3
 
@@ -21,7 +21,7 @@ SAMPLES, BATCH, QUEUE = 40, 5, 10
 def ready(cls: type[Method], **options: Any) -> Any:
     """A MoCo whose keys come from other weights than its queries, as after some steps."""
     moco = built(cls, projection_dim=3, **options)
-    moco.prepare(Course(SAMPLES, BATCH, steps=16, steps_per_epoch=8, seed=4))
+    moco.prepare(TrainingContext(SAMPLES, BATCH, steps=16, steps_per_epoch=8, seed=4))
     with torch.no_grad():
         for weight in moco.keys.parameters():
             weight += 0.3 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(2))
@@ -84,7 +84,7 @@ def test_a_resumed_moco_goes_on_with_the_same_queue() -> None:
     moco = ready(MoCoV2, queue=QUEUE)
     moco.objective(*two_views(BATCH))
     resumed = built(MoCoV2, projection_dim=3, queue=QUEUE)
-    resumed.prepare(Course(SAMPLES, BATCH, steps=16, steps_per_epoch=8))
+    resumed.prepare(TrainingContext(SAMPLES, BATCH, steps=16, steps_per_epoch=8))
     resumed.double().load_state_dict(moco.state_dict())
     again = [method.objective(*two_views(BATCH))["loss"] for method in (moco, resumed)]
     assert torch.equal(again[0], again[1])
@@ -126,7 +126,7 @@ def test_chance_is_what_equal_embeddings_give(cls: type[Method], options: dict[s
         moco.projector = Same()
         moco.queue.keys[:] = torch.tensor([1.0, 0, 0])
         moco.keys.copies[1] = Same()
-    moco.keys.follow = lambda *modules, momentum: None
+    moco.keys.update = lambda *modules, momentum: None
     answer = moco.objective(*two_views(BATCH))
     loss = answer["loss"] if isinstance(answer, dict) else answer
     assert loss.item() == pytest.approx(moco.chance(BATCH)["loss"], rel=1e-6)
@@ -150,16 +150,16 @@ def test_v3_tells_the_other_views_key_from_those_of_the_batch_both_ways() -> Non
             candidates = [k[b][i], *(k[b][j] for j in range(BATCH) if j != i)]
             expected += 2 * 0.3 * cross_entropy_of_first(q[a][i], candidates, 0.3) / BATCH
     assert moco.objective(*views).item() == pytest.approx(expected.item(), rel=1e-10)
-    assert moco.observed is not None
-    assert not any(z.requires_grad for z in moco.observed)
+    assert moco.tracked is not None
+    assert not any(z.requires_grad for z in moco.tracked)
 
 
 def test_v3_leaves_the_patch_projection_of_a_transformer_as_it_is() -> None:
     from likewise.encoders import image_encoder
 
     moco = MoCoV3(image_encoder("vit_tiny", channels=1, size=28), projection_dim=4, hidden_dim=4)
-    held = {id(weight) for weight in moco.held(0)}
+    held = {id(weight) for weight in moco.frozen_parameters(0)}
     assert held == {id(weight) for weight in moco.encoder.body.patch_embed.parameters()}
     assert held
-    assert not list(ready(MoCoV3).held(0))
+    assert not list(ready(MoCoV3).frozen_parameters(0))
     assert moco.chance(8) == {"loss": pytest.approx(4 * 0.2 * math.log(8))}

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from likewise.errors import UserError
-from likewise.methods.base import Course
+from likewise.methods.base import TrainingContext
 from likewise.methods.nnclr import NNCLR
 
 SAMPLES, BATCH, QUEUE = 40, 5, 10
@@ -18,7 +18,7 @@ SAMPLES, BATCH, QUEUE = 40, 5, 10
 
 def ready(**options: Any) -> Any:
     nnclr = built(NNCLR, projection_dim=3, hidden_dim=4, **options)
-    nnclr.prepare(Course(SAMPLES, BATCH, steps=16, steps_per_epoch=8, seed=4))
+    nnclr.prepare(TrainingContext(SAMPLES, BATCH, steps=16, steps_per_epoch=8, seed=4))
     return nnclr.double()
 
 

@@ -8,16 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from likewise.distributed import local_rows
 from likewise.errors import UserError
-from likewise.methods.base import generator_for
-from likewise.methods.parts import (
-    Prototypes,
-    WeightNormPrototypes,
-    encode_crops,
-    multi_crop,
-    own_rows,
-    usage_entropy,
-)
+from likewise.modules.multi_crop import encode_crops, multi_crop
+from likewise.modules.prototypes import Prototypes, WeightNormPrototypes, usage_entropy
+from likewise.seeding import generator_for
 from likewise.views import ImageViews, preset
 
 
@@ -69,7 +64,7 @@ def test_usage_entropy_is_1_for_even_use_and_0_for_a_collapse() -> None:
 
 
 def test_a_single_process_owns_all_rows() -> None:
-    assert torch.equal(own_rows(rows(4)), rows(4))
+    assert torch.equal(local_rows(rows(4)), rows(4))
 
 
 def images(n: int = 5) -> Tensor:
@@ -78,10 +73,10 @@ def images(n: int = 5) -> Tensor:
 
 def test_multi_crop_makes_two_whole_views_and_small_ones() -> None:
     views = ImageViews(preset("strong", size=28, channels=1), size=28, channels=1)
-    crops = multi_crop(views, images(), generator_for(0), local=3)
+    crops = multi_crop(views, images(), generator_for(0), local_crops=3)
     assert [tuple(crop.shape[-2:]) for crop in crops] == [(28, 28)] * 2 + [(12, 12)] * 3
     assert all(len(crop) == 5 for crop in crops)
-    again = multi_crop(views, images(), generator_for(0), local=3)
+    again = multi_crop(views, images(), generator_for(0), local_crops=3)
     assert all(torch.equal(a, b) for a, b in zip(crops, again, strict=True))
     assert not torch.equal(crops[0], crops[1])
     assert not torch.equal(crops[2], crops[3])
@@ -95,11 +90,11 @@ class Whole:
 
 
 def test_parts_are_asked_of_views_that_have_them() -> None:
-    assert len(multi_crop(Whole(), rows(2), generator_for(0), local=0)) == 2
-    with pytest.raises(UserError, match="local is 2, but Whole makes no views of parts: use local 0"):
-        multi_crop(Whole(), rows(2), generator_for(0), local=2)
-    with pytest.raises(UserError, match="local must be 0 or more, got -1"):
-        multi_crop(Whole(), rows(2), generator_for(0), local=-1)
+    assert len(multi_crop(Whole(), rows(2), generator_for(0), local_crops=0)) == 2
+    with pytest.raises(UserError, match="local is 2, but Whole makes no views of parts: use local_crops 0"):
+        multi_crop(Whole(), rows(2), generator_for(0), local_crops=2)
+    with pytest.raises(UserError, match="local_crops must be 0 or more, got -1"):
+        multi_crop(Whole(), rows(2), generator_for(0), local_crops=-1)
 
 
 def test_crops_of_one_size_are_encoded_together() -> None:

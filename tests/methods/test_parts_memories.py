@@ -10,18 +10,15 @@ import torch.multiprocessing as mp
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from likewise.checks import check_momentum
+from likewise.distributed import shuffle_batchnorm
 from likewise.errors import UserError
-from likewise.methods.base import Course, generator_for
-from likewise.methods.parts import (
-    Bank,
-    MomentumCopy,
-    Queue,
-    Temperature,
-    check_momentum,
-    in_shuffled_parts,
-    queue_size,
-    rising,
-)
+from likewise.methods.base import TrainingContext
+from likewise.modules.ema import EMA, cosine_momentum
+from likewise.modules.memory_bank import MemoryBank
+from likewise.modules.queue import Queue, queue_size
+from likewise.modules.temperature import Temperature
+from likewise.seeding import generator_for
 
 
 def rows(n: int, seed: int = 0) -> Tensor:
@@ -34,7 +31,7 @@ def unit(x: Tensor) -> Tensor:
 
 def test_a_momentum_copy_is_an_exponential_average_of_the_weights() -> None:
     first, second = nn.Linear(3, 4), nn.Linear(4, 2)
-    copies = MomentumCopy(first, second)
+    copies = EMA(first, second)
     was = [weight.clone() for weight in copies.parameters()]
     view = rows(5)
     torch.testing.assert_close(copies(view), second(first(view)))
@@ -42,7 +39,7 @@ def test_a_momentum_copy_is_an_exponential_average_of_the_weights() -> None:
         for weight in [*first.parameters(), *second.parameters()]:
             weight += 1
     assert all(torch.equal(a, b) for a, b in zip(was, copies.parameters(), strict=True))
-    copies.follow(first, second, momentum=0.75)
+    copies.update(first, second, momentum=0.75)
     theirs = [*first.parameters(), *second.parameters()]
     for old, new, followed in zip(was, copies.parameters(), theirs, strict=True):
         torch.testing.assert_close(new, 0.75 * old + 0.25 * followed)
@@ -52,26 +49,26 @@ def test_a_momentum_copy_is_an_exponential_average_of_the_weights() -> None:
 
 def test_a_momentum_of_1_stays_and_of_0_copies() -> None:
     layer = nn.Linear(3, 2)
-    copies = MomentumCopy(layer)
+    copies = EMA(layer)
     was = copies.copies[0].weight.clone()
     nn.init.ones_(layer.weight)
-    copies.follow(layer, momentum=1.0)
+    copies.update(layer, momentum=1.0)
     assert torch.equal(copies.copies[0].weight, was)
-    copies.follow(layer, momentum=0.0)
+    copies.update(layer, momentum=0.0)
     assert torch.equal(copies.copies[0].weight, layer.weight)
 
 
 def test_a_momentum_copys_batch_norm_sees_its_own_batches() -> None:
     norm = nn.BatchNorm1d(3)
-    copies = MomentumCopy(norm)
+    copies = EMA(norm)
     copies(rows(8) + 5)
     assert copies.copies[0].running_mean.mean() > 0.2
     assert torch.equal(norm.running_mean, torch.zeros(3))
 
 
 def test_rising_goes_from_its_start_to_1_by_half_a_cosine() -> None:
-    assert [rising(0.9, progress) for progress in (0.0, 0.5, 1.0)] == pytest.approx([0.9, 0.95, 1.0])
-    assert rising(0.9, 0.25) == pytest.approx(1 - 0.1 * (math.cos(math.pi / 4) + 1) / 2)
+    assert [cosine_momentum(0.9, progress) for progress in (0.0, 0.5, 1.0)] == pytest.approx([0.9, 0.95, 1.0])
+    assert cosine_momentum(0.9, 0.25) == pytest.approx(1 - 0.1 * (math.cos(math.pi / 4) + 1) / 2)
 
 
 @pytest.mark.parametrize("value", [-0.1, 1.1, math.nan])
@@ -119,7 +116,7 @@ def test_a_queue_finds_the_nearest_of_many_rows() -> None:
 
 
 @pytest.mark.parametrize(
-    ("samples", "batch", "asked", "size"),
+    ("samples", "batch_size", "asked", "size"),
     [
         (10**6, 256, None, 65536),
         (10**6, 100, None, 65500),
@@ -131,17 +128,17 @@ def test_a_queue_finds_the_nearest_of_many_rows() -> None:
 def test_a_queue_is_as_long_as_asked_or_a_share_of_the_samples_at_most(
     samples: int, batch: int, asked: int | None, size: int
 ) -> None:
-    assert queue_size(asked, Course(samples, batch, 1, 1), most=65536, share=0.5) == size
+    assert queue_size(asked, TrainingContext(samples, batch, 1, 1), most=65536, share=0.5) == size
 
 
 @pytest.mark.parametrize("asked", [0, -64, 32, 100])
 def test_a_queue_that_is_no_multiple_of_the_batch_is_refused(asked: int) -> None:
     with pytest.raises(UserError, match=rf"queue must be a multiple of the batch, 64, got {asked}"):
-        queue_size(asked, Course(1000, 64, 1, 1), most=65536, share=0.5)
+        queue_size(asked, TrainingContext(1000, 64, 1, 1), most=65536, share=0.5)
 
 
 def test_a_bank_moves_the_rows_of_the_samples_that_came_and_no_others() -> None:
-    bank = Bank(7, 3)
+    bank = MemoryBank(7, 3)
     was = bank.vectors.clone()
     torch.testing.assert_close(was.norm(dim=1), torch.ones(7))
     indices, embeddings = torch.tensor([5, 0]), 4 * rows(2)
@@ -155,7 +152,7 @@ def test_a_bank_moves_the_rows_of_the_samples_that_came_and_no_others() -> None:
 def test_memories_begin_and_come_back_as_they_were() -> None:
     for one, again, other in [
         (Queue(6, 3, seed=1), Queue(6, 3, seed=1), Queue(6, 3, seed=2)),
-        (Bank(6, 3, seed=1), Bank(6, 3, seed=1), Bank(6, 3, seed=2)),
+        (MemoryBank(6, 3, seed=1), MemoryBank(6, 3, seed=1), MemoryBank(6, 3, seed=2)),
     ]:
         name = next(iter(one.state_dict()))
         assert torch.equal(one.state_dict()[name], again.state_dict()[name])
@@ -205,9 +202,9 @@ def one_rank(rank: int, folder: str) -> None:
 
     norm = nn.BatchNorm1d(3)
     results = {
-        "plain": in_shuffled_parts(encode, views, generator_for(0, 5)),
+        "plain": shuffle_batchnorm(encode, views, generator_for(0, 5)),
         "met": met[0],
-        "normed": in_shuffled_parts(norm, views, generator_for(0, 5)),
+        "normed": shuffle_batchnorm(norm, views, generator_for(0, 5)),
     }
     torch.save(results, Path(folder) / f"{rank}.pt")
     dist.destroy_process_group()
@@ -236,4 +233,4 @@ def test_shuffled_parts_meet_in_other_batches_and_come_back_in_their_places(tmp_
 
 def test_a_single_process_has_nothing_to_shuffle() -> None:
     norm = nn.BatchNorm1d(3)
-    assert torch.equal(in_shuffled_parts(norm, rows(8), generator_for(0)), nn.BatchNorm1d(3)(rows(8)))
+    assert torch.equal(shuffle_batchnorm(norm, rows(8), generator_for(0)), nn.BatchNorm1d(3)(rows(8)))

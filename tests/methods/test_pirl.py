@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from likewise.errors import UserError
-from likewise.methods.base import generator_for
 from likewise.methods.pirl import PIRL
+from likewise.seeding import generator_for
 from likewise.views.pretext import mosaic
 
 SMALL = {"projection_dim": 6, "negatives": 11, "temperature": 0.3}
@@ -20,7 +20,7 @@ def test_the_objective_is_the_papers_equation() -> None:
     pirl = built(PIRL, balance=0.3, **SMALL)
     image, patches, indices = pirl.make_views(batch(), generator_for(0))
     bank = pirl.bank.vectors.clone()
-    others = pirl.bank.others(indices, pirl.negatives, generator_for(pirl.course.seed, pirl.global_step))
+    others = pirl.bank.others(indices, pirl.negatives, generator_for(pirl.training_context.seed, pirl.global_step))
 
     def nce(v: Tensor, row: Tensor) -> Tensor:
         h = torch.exp(F.cosine_similarity(row, v, dim=0) / 0.3)
@@ -77,9 +77,9 @@ def test_images_and_their_rows_are_shown_to_the_diagnostics() -> None:
     image, patches, indices = pirl.make_views(batch(), generator_for(0))
     rows = pirl.bank.vectors[:4].clone()
     pirl.objective(image, patches, indices)
-    assert pirl.observed is not None
-    assert torch.equal(pirl.observed[0], pirl.embed(image))
-    assert torch.equal(pirl.observed[1], rows)
+    assert pirl.tracked is not None
+    assert torch.equal(pirl.tracked[0], pirl.embed(image))
+    assert torch.equal(pirl.tracked[1], rows)
 
 
 def test_chance_is_what_equal_rows_give() -> None:
@@ -111,7 +111,7 @@ def test_pictures_show_whose_patches_they_were_taken_for() -> None:
 
 
 def test_mistakes_are_told() -> None:
-    with pytest.raises(UserError, match=r"batch must be below the 20 samples, for negatives, got 20"):
+    with pytest.raises(UserError, match=r"batch_size must be below the 20 samples, for negatives, got 20"):
         built(PIRL, batch=20, **SMALL)
     with pytest.raises(UserError, match=r"balance must be from 0 to 1, got 1\.5"):
         built(PIRL, balance=1.5)

@@ -7,8 +7,8 @@ import torch
 from patchwise import Still, batch, built, images
 
 from likewise.errors import UserError
-from likewise.methods.base import generator_for
 from likewise.methods.relative_position import RelativePosition
+from likewise.seeding import generator_for
 from likewise.views.pretext import mosaic
 
 
@@ -34,7 +34,7 @@ def test_views_are_patches_of_light_views_with_one_colour_each() -> None:
     cut = method.grid.cut(images(channels=3), generator_for(0))
     assert ((patches == cut).all((3, 4)).sum(2) == 1).all()
     assert isinstance(method.views, Still)
-    assert method.views.made == ["gentle"]
+    assert method.views.made == ["weak"]
     coloured = built(RelativePosition, channels=3, hidden_dim=7, drop_colours=False)
     assert torch.equal(coloured.make_views(batch(channels=3), generator_for(0))[0], cut)
 
@@ -51,12 +51,12 @@ def test_chance_is_what_equal_scores_give() -> None:
 def test_the_known_trivial_solutions_are_named_once_the_task_is_solved() -> None:
     solved, unsolved = {"accuracy": 0.9}, {"accuracy": 0.13}
     touching = built(RelativePosition, hidden_dim=7, gap=0.0, jitter=0.0)
-    assert "--gap" in (touching.caution(solved) or "")
-    assert touching.caution(unsolved) is None
+    assert "--gap" in (touching.degenerate_solution(solved) or "")
+    assert touching.degenerate_solution(unsolved) is None
     coloured = built(RelativePosition, channels=3, hidden_dim=7, drop_colours=False)
-    assert "--drop-colours" in (coloured.caution(solved) or "")
-    assert built(RelativePosition, hidden_dim=7, drop_colours=False).caution(solved) is None
-    assert built(RelativePosition, channels=3, hidden_dim=7).caution(solved) is None
+    assert "--drop-colours" in (coloured.degenerate_solution(solved) or "")
+    assert built(RelativePosition, hidden_dim=7, drop_colours=False).degenerate_solution(solved) is None
+    assert built(RelativePosition, channels=3, hidden_dim=7).degenerate_solution(solved) is None
 
 
 def test_pictures_show_patches_where_they_are_and_where_they_were_placed() -> None:

@@ -6,8 +6,8 @@ import pytest
 import torch
 from patchwise import Still, batch, built, images
 
-from likewise.methods.base import generator_for
 from likewise.methods.rotnet import RotNet
+from likewise.seeding import generator_for
 
 
 def test_the_objective_is_the_papers_equation() -> None:
@@ -29,7 +29,7 @@ def test_views_are_light_and_all_four_rotations_of_them() -> None:
     (views,) = rotnet.make_views(batch(), generator_for(0))
     assert torch.equal(views, torch.cat([images().rot90(k, (2, 3)) for k in range(4)]))
     assert isinstance(rotnet.views, Still)
-    assert rotnet.views.made == ["gentle"]
+    assert rotnet.views.made == ["weak"]
 
 
 def test_chance_is_what_equal_scores_give() -> None:

@@ -8,7 +8,7 @@ from small_texts import SPECIAL, TOKENS, built, texts, views_of
 
 from likewise.encoders import image_encoder
 from likewise.errors import UserError
-from likewise.methods.base import generator_for
+from likewise.seeding import generator_for
 
 
 def test_half_of_the_texts_have_their_halves_swapped() -> None:

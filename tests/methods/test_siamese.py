@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from likewise.data.loader import Batch
 from likewise.errors import UserError
 from likewise.methods import siamese
-from likewise.methods.base import generator_for
 from likewise.methods.siamese import Siamese, pairs_of
+from likewise.seeding import generator_for
 
 LABELS = torch.tensor([2, 0, 2, 1, 0])
 
@@ -137,7 +137,7 @@ def test_it_shows_the_two_views_of_each_sample() -> None:
     method = built(Siamese, projection_dim=3, pairs="labelled")
     views = two_views()
     method.objective(*views, LABELS)
-    z1, z2 = method.observed
+    z1, z2 = method.tracked
     expected = method.embed(torch.cat(list(views))).detach()
     torch.testing.assert_close(torch.cat([z1, z2]), expected)
     assert not z1.requires_grad

@@ -16,8 +16,9 @@ from likewise.encoders import image_encoder
 from likewise.errors import UserError
 from likewise.methods import build_method
 from likewise.methods import simclr as simclr_module
-from likewise.methods.base import Course, generator_for
+from likewise.methods.base import TrainingContext
 from likewise.methods.simclr import LOSSES, SimCLR
+from likewise.seeding import generator_for
 
 LABELS = torch.tensor([2, 0, 2, 1, 0])
 CHOICES: dict[str, tuple[dict[str, Any], Callable[..., Tensor]]] = {
@@ -40,7 +41,7 @@ class Views:
     def __call__(self, batch: Any, generator: torch.Generator) -> Any:
         return batch + torch.rand(batch.shape, generator=generator)
 
-    def plain(self, batch: Any) -> Any:
+    def clean(self, batch: Any) -> Any:
         return batch
 
 
@@ -144,14 +145,14 @@ def test_the_batch_is_that_of_all_processes(loss: str, monkeypatch: pytest.Monke
     joined = {"labels": LABELS.repeat(2)} if method.supervised else {}
     expected = method.compare(torch.cat([z1, z1]), torch.cat([z2, z2]), temperature=0.2, **joined)
     assert method.objective(*given(method)).item() == pytest.approx(expected.item(), rel=1e-10)
-    assert [len(z) for z in method.observed] == [10, 10]
+    assert [len(z) for z in method.tracked] == [10, 10]
 
 
 def test_the_objective_shows_its_embeddings_without_their_gradient(simclr: SimCLR) -> None:
     simclr.objective(*torch.randn(2, 6, 1, 8, 8))
-    assert simclr.observed is not None
-    assert [z.shape for z in simclr.observed] == [(6, 32), (6, 32)]
-    assert not any(z.requires_grad for z in simclr.observed)
+    assert simclr.tracked is not None
+    assert [z.shape for z in simclr.tracked] == [(6, 32), (6, 32)]
+    assert not any(z.requires_grad for z in simclr.tracked)
 
 
 def test_views_are_a_function_of_seed_step_and_rank(simclr: SimCLR) -> None:
@@ -194,7 +195,7 @@ def test_impossible_options_are_told() -> None:
 
 def test_more_hard_negatives_than_the_batch_has_are_told() -> None:
     method = SimCLR(Tiny(), loss="hardest", negatives=15)
-    method.prepare(Course(samples=100, batch=9, steps=11, steps_per_epoch=11))
+    method.prepare(TrainingContext(samples=100, batch_size=9, steps=11, steps_per_epoch=11))
     with pytest.raises(UserError, match=r"negatives must be at most 2 batch - 2 = 14, got 15"):
-        method.prepare(Course(samples=100, batch=8, steps=12, steps_per_epoch=12))
-    SimCLR(Tiny(), negatives=15).prepare(Course(samples=100, batch=8, steps=12, steps_per_epoch=12))
+        method.prepare(TrainingContext(samples=100, batch_size=8, steps=12, steps_per_epoch=12))
+    SimCLR(Tiny(), negatives=15).prepare(TrainingContext(samples=100, batch_size=8, steps=12, steps_per_epoch=12))

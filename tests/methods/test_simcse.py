@@ -12,8 +12,9 @@ from torch.nn import functional as F
 from likewise.data.batches import Parts
 from likewise.errors import UserError
 from likewise.losses import info_nce
-from likewise.methods.base import Course, generator_for
+from likewise.methods.base import TrainingContext
 from likewise.methods.simcse import with_hard_negatives
+from likewise.seeding import generator_for
 
 
 class PartsViews:
@@ -30,7 +31,7 @@ def parts(count: int) -> Parts:
 def with_parts(count: int, **options: Any) -> Any:
     method = built("simcse", **options)
     method.views = PartsViews()
-    method.prepare(Course(12, 12, 10, 1, read=parts(count).__getitem__))
+    method.prepare(TrainingContext(12, 12, 10, 1, read=parts(count).__getitem__))
     return method
 
 
@@ -95,7 +96,8 @@ def test_dropout_is_the_view() -> None:
     z = [projected(method, view) for view in (first, second)]  # the same draws, one after the other
     assert z[0] != z[1]
     assert loss.item() == pytest.approx(naive(z, temperature=0.05), rel=1e-9)
-    assert [x.tolist() for x in method.observed] == z
+    # Both views in one batch, or one after the other: equal up to the rounding of other matrix shapes.
+    assert [x.tolist() for x in method.tracked] == [[pytest.approx(row, rel=1e-9, abs=1e-12) for row in x] for x in z]
 
 
 def test_without_dropout_it_says_so() -> None:
@@ -103,18 +105,18 @@ def test_without_dropout_it_says_so() -> None:
     for dropout in (0.0, 0.1):
         method = built("simcse", text_encoder(dropout=dropout))
         method.objective(*views_of(method, texts()))
-        first, second = (F.normalize(z, dim=1) for z in method.observed)
+        first, second = (F.normalize(z, dim=1) for z in method.tracked)
         figures.append({"alignment": (first - second).square().sum(1).mean().item()})
-    assert "take an encoder with dropout" in (method.caution(figures[0]) or "")
-    assert method.caution(figures[1]) is None
-    assert method.caution({}) is None
+    assert "take an encoder with dropout" in (method.degenerate_solution(figures[0]) or "")
+    assert method.degenerate_solution(figures[1]) is None
+    assert method.degenerate_solution({}) is None
 
 
 def test_micro_batches_replay_their_dropout() -> None:
     """What is encoded again for the gradient is what was encoded for the loss."""
     every = []
     for cached in (True, False):
-        method = built("simcse", text_encoder(dropout=0.3), micro_batch=3 if cached else None)
+        method = built("simcse", text_encoder(dropout=0.3), micro_batch_size=3 if cached else None)
         if not cached:
             encoder = method.encoder
             method.encode = lambda view, *_, encoder=encoder: torch.cat([encoder(part) for part in view.split(3)])
@@ -130,7 +132,7 @@ def test_micro_batches_replay_their_dropout() -> None:
 
 def test_matched_embeddings_are_those_of_the_objective() -> None:
     method = built("simcse", text_encoder(dropout=0.1))
-    first, second = method.matched(texts(), generator_for(0))
+    first, second = method.embed_pairs(texts(), generator_for(0))
     assert first.shape == second.shape == (12, WIDTH)
     assert not torch.equal(first, second)
 

@@ -52,7 +52,7 @@ def test_it_shows_the_embeddings_that_are_predicted() -> None:
     simsiam = built(SimSiam, projection_dim=8, prediction_dim=2)
     first, second = two_views()
     simsiam.objective(first, second)
-    z1, z2 = simsiam.observed
+    z1, z2 = simsiam.tracked
     torch.testing.assert_close(z1, simsiam.embed(first).detach())
     torch.testing.assert_close(z2, simsiam.embed(second).detach())
     assert not z2.requires_grad

@@ -12,8 +12,8 @@ from likewise.data.loader import Batch
 from likewise.encoders.pair import PairEncoder
 from likewise.errors import UserError
 from likewise.methods import build_method
-from likewise.methods.base import generator_for
 from likewise.methods.slip import SLIP
+from likewise.seeding import generator_for
 from likewise.views.pair import PairViews
 
 SMALL = {"hidden_dim": 7, "projection_dim": 3}

@@ -9,14 +9,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from likewise.errors import UserError
-from likewise.methods.base import Course, generator_for
+from likewise.methods.base import TrainingContext
 from likewise.methods.swav import SwAV
+from likewise.seeding import generator_for
 
-SMALL = {"projection_dim": 4, "prototypes": 3, "local": 2}
+SMALL = {"projection_dim": 4, "prototypes": 3, "local_crops": 2}
 
 
-def crops(samples: int = 5, local: int = 2) -> list[Tensor]:
-    parts = torch.randn(local, samples, 1, 4, 4, generator=generator_for(4), dtype=torch.float64)
+def crops(samples: int = 5, local_crops: int = 2) -> list[Tensor]:
+    parts = torch.randn(local_crops, samples, 1, 4, 4, generator=generator_for(4), dtype=torch.float64)
     return [*two_views(samples), *parts]
 
 
@@ -54,8 +55,8 @@ def test_the_loss_is_the_papers_swapped_prediction_over_all_crops() -> None:
     expected = naive(z, swav.prototypes.weight, [z[0][:0], z[0][:0]], 0.2, 0.1)
     answer = swav.objective(*crops())
     assert answer["loss"].item() == pytest.approx(expected.item(), rel=1e-10)
-    assert swav.observed is not None
-    assert torch.equal(swav.observed[1], z[1])
+    assert swav.tracked is not None
+    assert torch.equal(swav.tracked[1], z[1])
 
 
 def test_codes_get_no_gradient_and_prototypes_do() -> None:
@@ -82,7 +83,7 @@ def test_prototypes_are_brought_back_to_length_1_at_the_beginning_of_a_step() ->
 
 def with_queue(queue_from: float = 0.0) -> SwAV:
     swav = built(SwAV, queue=10, queue_from=queue_from, **SMALL)
-    swav.prepare(Course(samples=50, batch=5, steps=100, steps_per_epoch=10))
+    swav.prepare(TrainingContext(samples=50, batch_size=5, steps=100, steps_per_epoch=10))
     return swav
 
 
@@ -121,9 +122,9 @@ def test_a_checkpoint_holds_the_queues() -> None:
 
 def test_prototypes_are_held_at_first() -> None:
     swav = built(SwAV, freeze=0.5, **SMALL)
-    swav.prepare(Course(samples=50, batch=5, steps=100, steps_per_epoch=10))
-    assert [parameter is swav.prototypes.weight for parameter in swav.held(4)] == [True]
-    assert list(swav.held(5)) == []
+    swav.prepare(TrainingContext(samples=50, batch_size=5, steps=100, steps_per_epoch=10))
+    assert [parameter is swav.prototypes.weight for parameter in swav.frozen_parameters(4)] == [True]
+    assert list(swav.frozen_parameters(5)) == []
 
 
 def test_code_entropy_shows_a_collapse(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,7 +147,7 @@ def test_chance_is_what_equal_scores_give() -> None:
     ("options", "message"),
     [
         ({"prototypes": 1}, "prototypes must be at least 2, got 1"),
-        ({"local": -1}, "local must be at least 0, got -1"),
+        ({"local_crops": -1}, "local_crops must be at least 0, got -1"),
         ({"epsilon": 0.0}, "epsilon must be above 0, got 0.0"),
         ({"temperature": -1.0}, "temperature must be above 0, got -1.0"),
         ({"freeze": -1.0}, "freeze must be 0 or more, got -1.0"),
@@ -160,4 +161,4 @@ def test_impossible_options(options: dict[str, float], message: str) -> None:
 def test_a_queue_is_a_multiple_of_the_batch() -> None:
     swav = SwAV(Tiny(), queue=12, **SMALL)
     with pytest.raises(UserError, match="queue must be a multiple of the batch, 5, got 12"):
-        swav.prepare(Course(samples=50, batch=5, steps=100, steps_per_epoch=10))
+        swav.prepare(TrainingContext(samples=50, batch_size=5, steps=100, steps_per_epoch=10))

@@ -11,12 +11,13 @@ from likewise.data.loader import Batch
 from likewise.encoders import image_encoder
 from likewise.errors import UserError
 from likewise.methods import build_method
-from likewise.methods.base import Course, generator_for
+from likewise.methods.base import TrainingContext
 from likewise.methods.vae import VAE, kl_from_prior, latent_kl
+from likewise.seeding import generator_for
 from likewise.views import ImageViews
 
 IMAGES = torch.randint(0, 256, (16, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-COURSE = Course(samples=16, batch=8, steps=10, steps_per_epoch=2, read=IMAGES.__getitem__)
+COURSE = TrainingContext(samples=16, batch_size=8, steps=10, steps_per_epoch=2, read=IMAGES.__getitem__)
 
 
 def built(**options: Any) -> VAE:
@@ -84,13 +85,13 @@ def test_the_embedding_is_the_encoders() -> None:
 def test_a_posterior_that_equals_the_prior_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     method = built(beta=8.0)
     assert method.chance(8) == {"kl": 0.0, "explained": 0.0}
-    assert method.caution({"kl": 0.0}) is None  # at the beginning it may
+    assert method.degenerate_solution({"kl": 0.0}) is None  # at the beginning it may
     monkeypatch.setattr(VAE, "progress", 0.5)
-    assert method.caution({"kl": 0.001, "explained": 0.0}) == (
+    assert method.degenerate_solution({"kl": 0.001, "explained": 0.0}) == (
         "the posterior equals the prior (kl 0.001 nats): codes say nothing; try --beta 2"
     )
-    assert "mean image" in (method.caution({"kl": 3.0, "explained": 0.0}) or "")
-    assert method.caution({"kl": 3.0, "explained": 0.5}) is None
+    assert "mean image" in (method.degenerate_solution({"kl": 3.0, "explained": 0.0}) or "")
+    assert method.degenerate_solution({"kl": 3.0, "explained": 0.5}) is None
 
 
 def test_a_huge_beta_does_collapse_and_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,14 +103,16 @@ def test_a_huge_beta_does_collapse_and_is_noticed(monkeypatch: pytest.MonkeyPatc
         answer["loss"].backward()
         optimizer.step()
     monkeypatch.setattr(VAE, "progress", 0.5)
-    assert "--beta 250" in (method.caution({name: float(value.detach()) for name, value in answer.items()}) or "")
+    assert "--beta 250" in (
+        method.degenerate_solution({name: float(value.detach()) for name, value in answer.items()}) or ""
+    )
 
 
 def test_pictures_are_of_rebuilt_images_of_samples_and_of_traversals() -> None:
     method = built(latent_dim=9).eval()
     with torch.no_grad():
         rebuilt, sampled, traversed = method.pictures(IMAGES[:3], generator_for(5))
-        mean, log_variance = method.posterior(method.views.plain(IMAGES[:3]))
+        mean, log_variance = method.posterior(method.views.clean(IMAGES[:3]))
         assert torch.equal(rebuilt.rows[1].pictures, method.views.picture(method.decoder(mean)))
         generator = generator_for(5)
         for row in sampled.rows:

@@ -16,10 +16,11 @@ from likewise.data.loader import Batch
 from likewise.encoders.audio import Wav2Vec2, audio_encoder
 from likewise.errors import UserError
 from likewise.methods import build_method
-from likewise.methods.base import generator_for
-from likewise.methods.codebooks import Codebooks, among_distractors, perplexity
-from likewise.methods.spans import greyed, hidden_spans, other_hidden_frames
 from likewise.methods.wav2vec2 import Wav2Vec2Pretraining
+from likewise.modules.masked_contrast import contrast_with_distractors
+from likewise.modules.quantizer import Codebooks, perplexity
+from likewise.modules.span_masking import grey_out, sample_distractors, span_mask
+from likewise.seeding import generator_for
 
 N, SAMPLES, FRAMES = 4, 208, 25
 SIZES: dict[str, Any] = {
@@ -39,7 +40,7 @@ SIZES: dict[str, Any] = {
     "feat_quantizer_dropout": 0.0,
     "layerdrop": 0.0,
 }
-OPTIONS = {"masking": 0.1, "span": 3, "distractors": 7, "codes": 5, "code_dim": 4, "projection_dim": 8}
+OPTIONS = {"mask_prob": 0.1, "mask_length": 3, "distractors": 7, "codes": 5, "code_dim": 4, "projection_dim": 8}
 WAVES = 0.1 * torch.randn(N, SAMPLES, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
 
 
@@ -47,7 +48,7 @@ class Views:
     def __call__(self, batch: Tensor, generator: torch.Generator) -> Tensor:
         return batch + 0.01 * torch.randn(batch.shape, generator=generator, dtype=batch.dtype)
 
-    def plain(self, batch: Tensor) -> Tensor:
+    def clean(self, batch: Tensor) -> Tensor:
         return batch
 
 
@@ -80,10 +81,10 @@ def spans_by_hand(n: int, frames: int, share: float, span: int, seed: int) -> li
 def runs(row: list[bool]) -> Iterator[int]:
     """Lengths of what is hidden without a gap."""
     length = 0
-    for hidden in [*row, False]:
-        if length and not hidden:
+    for masked in [*row, False]:
+        if length and not masked:
             yield length
-        length = length + 1 if hidden else 0
+        length = length + 1 if masked else 0
 
 
 @given(
@@ -96,28 +97,28 @@ def runs(row: list[bool]) -> Iterator[int]:
 @settings(deadline=None)
 def test_hidden_spans_are_the_papers(n: int, frames: int, share: float, span: int, seed: int) -> None:
     span = min(span, frames)
-    hidden = hidden_spans(n, frames, share=share, span=span, generator=generator_for(seed))
-    assert hidden.tolist() == spans_by_hand(n, frames, share, span, seed)
-    for row in hidden.tolist():
+    masked = span_mask(n, frames, share=share, span=span, generator=generator_for(seed))
+    assert masked.tolist() == spans_by_hand(n, frames, share, span, seed)
+    for row in masked.tolist():
         lengths = list(runs(row))
         assert lengths
         assert min(lengths) >= span
 
 
 def test_as_much_is_hidden_as_the_paper_says() -> None:
-    hidden = hidden_spans(2000, 779, share=0.065, span=10, generator=generator_for(0))
-    lengths = [length for row in hidden.tolist() for length in runs(row)]
-    assert hidden.float().mean().item() == pytest.approx(0.49, abs=0.005)  # "approximately 49 % of all time steps"
+    masked = span_mask(2000, 779, share=0.065, span=10, generator=generator_for(0))
+    lengths = [length for row in masked.tolist() for length in runs(row)]
+    assert masked.float().mean().item() == pytest.approx(0.49, abs=0.005)  # "approximately 49 % of all time steps"
     assert sum(lengths) / len(lengths) == pytest.approx(14.7, abs=0.3)  # "a mean span length of 14.7"
-    single = hidden_spans(4000, 100, share=0.034, span=1, generator=generator_for(0)).sum(1)
+    single = span_mask(4000, 100, share=0.034, span=1, generator=generator_for(0)).sum(1)
     assert set(single.tolist()) == {3, 4}
     assert single.float().mean().item() == pytest.approx(3.4, abs=0.04)
 
 
 def test_a_span_begins_anywhere_with_the_same_probability() -> None:
-    hidden = hidden_spans(6000, 12, share=0.0, span=3, generator=generator_for(0))
-    assert (hidden.sum(1) == 3).all()
-    starts = torch.bincount(hidden.int().argmax(1), minlength=12).tolist()
+    masked = span_mask(6000, 12, share=0.0, span=3, generator=generator_for(0))
+    assert (masked.sum(1) == 3).all()
+    starts = torch.bincount(masked.int().argmax(1), minlength=12).tolist()
     assert starts[10:] == [0, 0]
     assert all(abs(count - 600) < 5 * 600**0.5 for count in starts[:10])
 
@@ -127,19 +128,19 @@ def test_a_span_begins_anywhere_with_the_same_probability() -> None:
 def test_distractors_are_other_hidden_frames_of_the_recording(data: st.DataObject, count: int, seed: int) -> None:
     frames = data.draw(st.integers(2, 12))
     row = st.lists(st.booleans(), min_size=frames, max_size=frames).filter(lambda row: sum(row) >= 2)
-    hidden = torch.tensor(data.draw(st.lists(row, min_size=1, max_size=4)))
-    drawn = other_hidden_frames(hidden, count, generator_for(seed))
-    assert drawn.shape == (*hidden.shape, count)
-    assert torch.equal(drawn, other_hidden_frames(hidden, count, generator_for(seed)))
-    for i, row in enumerate(hidden.tolist()):
+    masked = torch.tensor(data.draw(st.lists(row, min_size=1, max_size=4)))
+    drawn = sample_distractors(masked, count, generator_for(seed))
+    assert drawn.shape == (*masked.shape, count)
+    assert torch.equal(drawn, sample_distractors(masked, count, generator_for(seed)))
+    for i, row in enumerate(masked.tolist()):
         for t, is_hidden in enumerate(row):
             others = {u for u, other in enumerate(row) if other and u != t}
             assert set(drawn[i, t].tolist()) <= (others if is_hidden else {0})
 
 
 def test_distractors_are_drawn_evenly() -> None:
-    hidden = torch.tensor([[True, False, True, True, False, True], [False, True, True, False, False, False]])
-    drawn = other_hidden_frames(hidden, 6000, generator_for(0))
+    masked = torch.tensor([[True, False, True, True, False, True], [False, True, True, False, False, False]])
+    drawn = sample_distractors(masked, 6000, generator_for(0))
     for t, others in {0: (2, 3, 5), 2: (0, 3, 5), 3: (0, 2, 5), 5: (0, 2, 3)}.items():
         counts = torch.bincount(drawn[0, t], minlength=6)
         assert counts.sum() == counts[list(others)].sum()
@@ -149,11 +150,11 @@ def test_distractors_are_drawn_evenly() -> None:
 
 
 def contrast_by_hand(
-    said: Tensor, targets: Tensor, kinds: Tensor, distractors: Tensor, hidden: Tensor, temperature: float
+    said: Tensor, targets: Tensor, kinds: Tensor, distractors: Tensor, masked: Tensor, temperature: float
 ) -> tuple[list[float], list[float]]:
     """Equation 3, frame by frame; a distractor of the target's kind is no candidate."""
     losses, nearest = [], []
-    for i, t in hidden.nonzero().tolist():
+    for i, t in masked.nonzero().tolist():
         right = math.exp(F.cosine_similarity(said[i, t], targets[i, t], dim=0).item() / temperature)
         alike, wrong = 0, []
         for u in distractors[i, t].tolist():
@@ -169,19 +170,19 @@ def contrast_by_hand(
 @pytest.mark.parametrize("kinds_of", ["all differ", "some alike", "all alike"])
 def test_the_contrast_is_the_papers_equation(kinds_of: str) -> None:
     generator = generator_for(3)
-    hidden = hidden_spans(3, 20, share=0.1, span=3, generator=generator)
-    distractors = other_hidden_frames(hidden, 9, generator)
+    masked = span_mask(3, 20, share=0.1, span=3, generator=generator)
+    distractors = sample_distractors(masked, 9, generator)
     kinds = torch.randint(
         {"all differ": 10**9, "some alike": 3, "all alike": 1}[kinds_of], (3, 20), generator=generator
     )
     said = torch.randn(3, 20, 5, generator=generator, dtype=torch.float64)
     table = torch.randn(3, 20, 5, generator=generator, dtype=torch.float64)
     targets = table if kinds_of == "all differ" else table[0][kinds]
-    losses, nearest = among_distractors(said, targets, kinds, distractors, hidden, temperature=0.3)
-    expected = contrast_by_hand(said, targets, kinds, distractors, hidden, 0.3)
+    losses, nearest = contrast_with_distractors(said, targets, kinds, distractors, masked, temperature=0.3)
+    expected = contrast_by_hand(said, targets, kinds, distractors, masked, 0.3)
     torch.testing.assert_close(losses, torch.tensor(expected[0], dtype=torch.float64), rtol=1e-9, atol=1e-9)
     torch.testing.assert_close(nearest, torch.tensor(expected[1], dtype=torch.float64))
-    assert len(losses) == hidden.sum()
+    assert len(losses) == masked.sum()
 
 
 def test_perplexity_counts_the_entries_in_use() -> None:
@@ -226,14 +227,14 @@ def test_the_noise_is_gumbels() -> None:
 
 def theirs_like(method: Wav2Vec2Pretraining) -> Wav2Vec2ForPreTraining:
     """transformers' model with the same weights."""
-    books = method.naming.codebooks
+    books = method.masked_contrast.codebooks
     sizes = {"num_codevectors_per_group": books.entries.shape[1], "num_codevector_groups": len(books.entries)}
-    lengths = {"codevector_dim": method.naming.of_codes.in_features, "proj_codevector_dim": 8}
+    lengths = {"codevector_dim": method.masked_contrast.of_codes.in_features, "proj_codevector_dim": 8}
     model = Wav2Vec2ForPreTraining(Wav2Vec2Config(**SIZES, **sizes, **lengths, diversity_loss_weight=0.1)).double()
-    model.wav2vec2.load_state_dict(method.encoder.body.state_dict() | {"masked_spec_embed": method.veil})
+    model.wav2vec2.load_state_dict(method.encoder.body.state_dict() | {"masked_spec_embed": method.mask_embedding})
     model.quantizer.weight_proj.load_state_dict(books.score.state_dict())
-    model.project_hid.load_state_dict(method.naming.of_context.state_dict())
-    model.project_q.load_state_dict(method.naming.of_codes.state_dict())
+    model.project_hid.load_state_dict(method.masked_contrast.of_context.state_dict())
+    model.project_q.load_state_dict(method.masked_contrast.of_codes.state_dict())
     with torch.no_grad():
         model.quantizer.codevectors.copy_(books.entries.reshape(1, -1, books.entries.shape[2]))
     return model.train()
@@ -242,8 +243,8 @@ def theirs_like(method: Wav2Vec2Pretraining) -> Wav2Vec2ForPreTraining:
 @pytest.mark.parametrize("codes", [2, 5, 40])
 def test_loss_and_gradients_are_those_of_transformers(codes: int, monkeypatch: pytest.MonkeyPatch) -> None:
     method = built(codes=codes)
-    view, hidden, distractors, noise = views_of(method)
-    answer = method.objective(view, hidden, distractors, noise)
+    view, masked, distractors, noise = views_of(method)
+    answer = method.objective(view, masked, distractors, noise)
     answer["loss"].backward()
 
     def gumbel_softmax(scores: Tensor, tau: float, hard: bool) -> Tensor:
@@ -256,27 +257,27 @@ def test_loss_and_gradients_are_those_of_transformers(codes: int, monkeypatch: p
     waves = (view - view.mean(1, keepdim=True)) / (view.var(1, correction=0, keepdim=True) + 1e-7).sqrt()
     indices = distractors + FRAMES * torch.arange(N)[:, None, None]
     # It computes similarities in float32.
-    output = model(waves, mask_time_indices=hidden, sampled_negative_indices=indices)
-    output.loss.div(hidden.sum()).backward()
+    output = model(waves, mask_time_indices=masked, sampled_negative_indices=indices)
+    output.loss.div(masked.sum()).backward()
 
-    assert answer["loss"].item() == pytest.approx(output.loss.item() / hidden.sum().item(), rel=1e-6)
-    assert answer["contrastive"].item() == pytest.approx(output.contrastive_loss.item() / hidden.sum().item(), rel=1e-6)
-    assert answer["diversity"].item() == pytest.approx(output.diversity_loss.item() / hidden.sum().item(), rel=1e-6)
+    assert answer["loss"].item() == pytest.approx(output.loss.item() / masked.sum().item(), rel=1e-6)
+    assert answer["contrastive"].item() == pytest.approx(output.contrastive_loss.item() / masked.sum().item(), rel=1e-6)
+    assert answer["diversity"].item() == pytest.approx(output.diversity_loss.item() / masked.sum().item(), rel=1e-6)
     entries = 2 * codes
     assert entries * (1 - answer["diversity"].item()) == pytest.approx(output.codevector_perplexity.item(), rel=1e-6)
     pairs = [
         (method.encoder.body, model.wav2vec2),
-        (method.naming.codebooks.score, model.quantizer.weight_proj),
-        (method.naming.of_context, model.project_hid),
-        (method.naming.of_codes, model.project_q),
+        (method.masked_contrast.codebooks.score, model.quantizer.weight_proj),
+        (method.masked_contrast.of_context, model.project_hid),
+        (method.masked_contrast.of_codes, model.project_q),
     ]
     for mine, other in pairs:
         gradients = {name: parameter.grad for name, parameter in other.named_parameters()}
         for name, parameter in mine.named_parameters():
             torch.testing.assert_close(parameter.grad, gradients[name], rtol=1e-4, atol=1e-7)
-    torch.testing.assert_close(method.veil.grad, model.wav2vec2.masked_spec_embed.grad, rtol=1e-4, atol=1e-7)
-    entries_gradient = model.quantizer.codevectors.grad.view_as(method.naming.codebooks.entries)
-    torch.testing.assert_close(method.naming.codebooks.entries.grad, entries_gradient, rtol=1e-4, atol=1e-7)
+    torch.testing.assert_close(method.mask_embedding.grad, model.wav2vec2.masked_spec_embed.grad, rtol=1e-4, atol=1e-7)
+    entries_gradient = model.quantizer.codevectors.grad.view_as(method.masked_contrast.codebooks.entries)
+    torch.testing.assert_close(method.masked_contrast.codebooks.entries.grad, entries_gradient, rtol=1e-4, atol=1e-7)
 
 
 def test_views_are_a_function_of_the_generator() -> None:
@@ -290,9 +291,9 @@ def test_views_are_a_function_of_the_generator() -> None:
 
 def test_micro_batches_give_the_gradient_of_the_batch() -> None:
     gradients = []
-    for micro_batch in (None, 2):
+    for micro_batch_size in (None, 2):
         method = built()
-        method.course = method.course._replace(micro_batch=micro_batch)
+        method.training_context = method.training_context._replace(micro_batch_size=micro_batch_size)
         method.objective(*views_of(method))["loss"].backward()
         gradients.append({name: p.grad for name, p in method.named_parameters()})
     whole, cached = gradients
@@ -302,8 +303,8 @@ def test_micro_batches_give_the_gradient_of_the_batch() -> None:
 
 def test_chance_is_what_a_mute_context_gives() -> None:
     method = built(codes=4000)  # hardly any two frames alike
-    nn.init.zeros_(method.naming.of_context.weight)
-    nn.init.zeros_(method.naming.of_context.bias)
+    nn.init.zeros_(method.masked_contrast.of_context.weight)
+    nn.init.zeros_(method.masked_contrast.of_context.bias)
     answer = method.objective(*views_of(method))
     chance = method.chance(N)
     assert chance == {"contrastive": math.log(8)}
@@ -313,46 +314,48 @@ def test_chance_is_what_a_mute_context_gives() -> None:
 
 def test_one_code_for_everything_is_no_success_and_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     method = built()
-    nn.init.zeros_(method.naming.codebooks.score.weight)
-    method.naming.codebooks.score.bias.data[[0, 5]] = 100.0
+    nn.init.zeros_(method.masked_contrast.codebooks.score.weight)
+    method.masked_contrast.codebooks.score.bias.data[[0, 5]] = 100.0
     answer = {name: value.item() for name, value in method.objective(*views_of(method)).items()}
     assert answer["contrastive"] == 0
     assert answer["accuracy"] == pytest.approx(1 / 8)
     assert answer["code_perplexity"] == 2
     assert answer["diversity"] == pytest.approx(1 - 2 / 10)
-    assert method.caution(answer) is None  # at the beginning it may
+    assert method.degenerate_solution(answer) is None  # at the beginning it may
     monkeypatch.setattr(Wav2Vec2Pretraining, "progress", 0.5)
-    assert "nearly all frames have the same code: 1 of a codebook's entries" in (method.caution(answer) or "")
-    assert method.caution({"code_perplexity": 4.0}) is None
-    assert method.caution({}) is None
+    assert "nearly all frames have the same code: 1 of a codebook's entries" in (
+        method.degenerate_solution(answer) or ""
+    )
+    assert method.degenerate_solution({"code_perplexity": 4.0}) is None
+    assert method.degenerate_solution({}) is None
 
 
-@pytest.mark.parametrize(("progress", "softness"), [(0.0, 2.0), (0.5, 2 * math.exp(-1)), (0.9, 0.5)])
+@pytest.mark.parametrize(("progress", "gumbel_temperature"), [(0.0, 2.0), (0.5, 2 * math.exp(-1)), (0.9, 0.5)])
 def test_the_choice_hardens_as_training_goes_on(
-    progress: float, softness: float, monkeypatch: pytest.MonkeyPatch
+    progress: float, gumbel_temperature: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     method, asked = built(), []
     monkeypatch.setattr(Wav2Vec2Pretraining, "progress", progress)
-    choose = method.naming.codebooks.forward
+    choose = method.masked_contrast.codebooks.forward
     monkeypatch.setattr(
-        method.naming.codebooks,
+        method.masked_contrast.codebooks,
         "forward",
         lambda *args, temperature: asked.append(temperature) or choose(*args, temperature=temperature),
     )
     method.objective(*views_of(method))
-    assert asked == [pytest.approx(softness)]
+    assert asked == [pytest.approx(gumbel_temperature)]
 
 
 def test_the_diagnostics_see_one_hidden_frame_of_each_recording() -> None:
     method = built()
-    view, hidden, *drawn = views_of(method)
-    method.objective(view, hidden, *drawn)
-    assert method.observed is not None
-    said, right = method.observed
+    view, masked, *drawn = views_of(method)
+    method.objective(view, masked, *drawn)
+    assert method.tracked is not None
+    said, right = method.tracked
     assert said.shape == right.shape == (N, 8)
-    states, _ = method.encoder.behind(method.veil, hidden, view)
-    first = [row.index(True) for row in hidden.tolist()]
-    expected = torch.stack([method.naming.of_context(states[i, t]) for i, t in enumerate(first)])
+    states, _ = method.encoder.forward_masked(method.mask_embedding, masked, view)
+    first = [row.index(True) for row in masked.tolist()]
+    expected = torch.stack([method.masked_contrast.of_context(states[i, t]) for i, t in enumerate(first)])
     torch.testing.assert_close(said, (expected - expected.mean(0)).detach())
     torch.testing.assert_close(right.mean(0), torch.zeros(8).double(), atol=1e-12, rtol=0)
 
@@ -381,14 +384,14 @@ def test_pictures_show_what_is_hidden() -> None:
 
     method.views = Seen()
     (sheet,) = method.pictures(WAVES, generator_for(0))
-    _, hidden, *_ = views_of(method)
+    _, masked, *_ = views_of(method)
     heard, grey = (row.pictures for row in sheet.rows)
     assert [row.name for row in sheet.rows] == ["heard", "hidden"]
     assert (heard == 7).all()
-    expected = torch.where(hidden, 128, 7).repeat_interleave(2, dim=1)
+    expected = torch.where(masked, 128, 7).repeat_interleave(2, dim=1)
     assert torch.equal(grey, expected[:, None, None].expand(-1, 1, 3, -1).byte())
-    assert f"Of 25 frames {hidden.float().mean():.0%} are hidden" in sheet.caption
-    assert greyed(heard[:1], torch.tensor([[True, False]]))[0, 0, 0].tolist() == [128] * 25 + [7] * 25
+    assert f"Of 25 frames {masked.float().mean():.0%} are hidden" in sheet.caption
+    assert grey_out(heard[:1], torch.tensor([[True, False]]))[0, 0, 0].tolist() == [128] * 25 + [7] * 25
 
 
 def test_bad_options_are_named() -> None:
@@ -398,8 +401,8 @@ def test_bad_options_are_named() -> None:
     ):
         build_method("wav2vec2", mel, {})
     for masking in (0.0, 1.0, -0.5):
-        with pytest.raises(UserError, match=f"masking must be above 0 and below 1, got {masking:g}"):
-            built(masking=masking)
+        with pytest.raises(UserError, match=f"mask_prob must be above 0 and below 1, got {masking:g}"):
+            built(mask_prob=masking)
     for span in (1, FRAMES):
         with pytest.raises(UserError, match=f"span must be from 2 to 24, below the 25 frames of a view, got {span}"):
             built(span=span)

@@ -14,10 +14,11 @@ from torch import Tensor
 
 from likewise.data.batches import Parts
 from likewise.evaluation.matches import save_matches
-from likewise.methods.base import Row, Sheet, generator_for
-from likewise.training.sheets import save_sheets
-from likewise.training.showing import gallery_arrays
-from likewise.training.snapshots import pair_arrays
+from likewise.methods.base import Row, Sheet
+from likewise.runs.figures import save_sheets
+from likewise.runs.samples import gallery_arrays
+from likewise.seeding import generator_for
+from likewise.training.callbacks.snapshots import pair_arrays
 
 SECTIONS = ["games", "science", "sound"]
 WORDS = {
@@ -32,17 +33,17 @@ NAMES = "zero one two three four five six seven eight nine".split()
 class Documents:
     """Views of token ids: a random one is without some of them; 0 is padding, also of what was deleted."""
 
-    def __init__(self, delete: float = 0.2, vocabulary: list[str] = VOCABULARY) -> None:
-        self.delete, self.vocabulary = delete, vocabulary
+    def __init__(self, delete: float = 0.2, vocab_size: list[str] = VOCABULARY) -> None:
+        self.delete, self.vocab_size = delete, vocab_size
 
     def __call__(self, batch: Tensor, generator: torch.Generator) -> Tensor:
         return batch * (torch.rand(batch.shape, generator=generator) >= self.delete)
 
-    def plain(self, batch: Tensor) -> Tensor:
+    def clean(self, batch: Tensor) -> Tensor:
         return batch
 
     def words(self, view: Tensor) -> list[str]:
-        return [" ".join(self.vocabulary[i - 1] for i in row if i) for row in view.tolist()]
+        return [" ".join(self.vocab_size[i - 1] for i in row if i) for row in view.tolist()]
 
 
 class Pictures:
@@ -51,7 +52,7 @@ class Pictures:
     def __call__(self, batch: Tensor, generator: torch.Generator) -> Tensor:
         return batch * torch.empty(len(batch), 1, 1, 1).uniform_(0.5, 1, generator=generator)
 
-    def plain(self, batch: Tensor) -> Tensor:
+    def clean(self, batch: Tensor) -> Tensor:
         return batch.float()
 
     def picture(self, view: Tensor) -> Tensor:
@@ -66,7 +67,7 @@ class Recordings:
     def __call__(self, batch: Tensor, generator: torch.Generator) -> Tensor:
         return batch / 32768 * torch.empty(len(batch), 1).uniform_(0.3, 1, generator=generator)
 
-    def plain(self, batch: Tensor) -> Tensor:
+    def clean(self, batch: Tensor) -> Tensor:
         return batch / 32768
 
     def picture(self, view: Tensor) -> Tensor:
@@ -87,8 +88,8 @@ class Pairs:
     def __call__(self, batch: Parts, generator: torch.Generator) -> Parts:
         return Parts(tuple(views(part, generator) for views, part in zip(self.parts, batch.parts, strict=True)))
 
-    def plain(self, batch: Parts) -> Parts:
-        return Parts(tuple(views.plain(part) for views, part in zip(self.parts, batch.parts, strict=True)))
+    def clean(self, batch: Parts) -> Parts:
+        return Parts(tuple(views.clean(part) for views, part in zip(self.parts, batch.parts, strict=True)))
 
 
 class Source:
@@ -173,7 +174,7 @@ def audio_run(folder: Path) -> Path:
     facts = json.loads((folder / "evaluation.json").read_text()) | {"raw": "log-mel"}
     (folder / "evaluation.json").write_text(json.dumps(facts))
     _keep(folder, views, waves, labels, classes)
-    row = Row("heard", views.picture(views.plain(waves[:3])), ["a", "b", "c"], waves[:3], views.sample_rate)
+    row = Row("heard", views.picture(views.clean(waves[:3])), ["a", "b", "c"], waves[:3], views.sample_rate)
     save_sheets(folder / "pictures.npz", [Sheet("What was heard", "Three of them.", [row])])
     return folder
 

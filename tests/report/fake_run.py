@@ -97,11 +97,11 @@ def _config() -> dict[str, Any]:
         "source": {"name": "digits:train", "samples": 1297, "modality": "image"},
         "recipe": {
             "epochs": 200,
-            "batch": 256,
+            "batch_size": 256,
             "optimizer": "adamw",
-            "rate": 0.002,
+            "lr": 0.002,
             "weight_decay": 1e-4,
-            "warmup": 10,
+            "warmup_epochs": 10,
         },
         "encoder": {"name": "resnet_small", "dim": 128, "channels": 1},
         "views": {
@@ -130,7 +130,7 @@ def _metrics(path: Path, rng: np.random.Generator) -> None:
     progress = 1 - np.exp(-steps / 180)
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["step", "epoch", "loss", "top1", "top5", "rate", "samples_per_second", "effective_rank"])
+        writer.writerow(["step", "epoch", "loss", "top1", "top5", "lr", "samples_per_second", "effective_rank"])
         for step, p in zip(steps, progress, strict=True):
             loss = 6.3 - 4.6 * p + 0.12 * rng.normal()
             top1 = min(1, max(0, 0.002 + 0.78 * p + 0.03 * rng.normal()))
@@ -159,15 +159,15 @@ def _evaluation(
     k = len(classes)
     counts: list[int | str] = [1, 5, 10, "all"]
     trials, summary = [], []
-    for way, accuracies in final.items():
+    for protocol, accuracies in final.items():
         for count, mean, spread in zip(counts, accuracies, (0.03, 0.015, 0.01, 0.004), strict=True):
             values = np.clip(mean + spread * rng.normal(size=seeds), 0, 1)
             for seed, accuracy in enumerate(values):
-                trials.append(_trial(rng, way, count, seed, float(accuracy), k, epochs))
+                trials.append(_trial(rng, protocol, count, seed, float(accuracy), k, epochs))
             half = 2.776 * values.std(ddof=1) / np.sqrt(seeds) if seeds > 1 else None
             centre = float(values.mean())
             low, high = (None, None) if half is None else (centre - float(half), centre + float(half))
-            row = {"way": way, "labels_per_class": count, "mean": centre, "low": low, "high": high}
+            row = {"protocol": protocol, "labels_per_class": count, "mean": centre, "low": low, "high": high}
             summary.append({**row, "seeds": seeds, "seconds": 1.2})
     return {
         "train": "digits:train",
@@ -176,7 +176,7 @@ def _evaluation(
         "samples": {"train": 1297, "test": 500},
         "seeds": seeds,
         "labels_per_class": counts,
-        "ways": [way for way in ALL_WAYS if way in final],
+        "protocols": [protocol for protocol in ALL_WAYS if protocol in final],
         "chance": 1 / k,
         "majority": 0.114,
         "trials": trials,
@@ -187,7 +187,7 @@ def _evaluation(
 
 
 def _trial(
-    rng: np.random.Generator, way: str, count: int | str, seed: int, accuracy: float, k: int, epochs: int
+    rng: np.random.Generator, protocol: str, count: int | str, seed: int, accuracy: float, k: int, epochs: int
 ) -> dict[str, Any]:
     per_class = np.clip(accuracy + 0.08 * rng.normal(size=k) * (1 - accuracy) * 3, 0, 1)
     confusion = np.zeros((k, k), dtype=int)
@@ -198,8 +198,8 @@ def _trial(
         confusion[true, others] = rng.multinomial(50 - right, wrong)
         confusion[true, true] = right
     curve = None
-    if not way.startswith("raw"):
-        speed = 0.6 if way == "frozen" else 0.35
+    if not protocol.startswith("raw"):
+        speed = 0.6 if protocol == "frozen" else 0.35
         risen = 1 - np.exp(-speed * np.arange(1, epochs + 1))
         noise = 0.01 * rng.normal(size=epochs)
         curve = [
@@ -207,13 +207,13 @@ def _trial(
                 "epoch": epoch + 1,
                 "train_loss": float(2.3 - 2.25 * r),
                 "train_accuracy": float(0.1 + 0.9 * r),
-                "test_loss": float(2.3 - 2.0 * accuracy * r + (0.02 * epoch if way == "scratch" else 0)),
+                "test_loss": float(2.3 - 2.0 * accuracy * r + (0.02 * epoch if protocol == "scratch" else 0)),
                 "test_accuracy": float(np.clip(0.1 + (accuracy - 0.1) * r + n, 0, 1)),
             }
             for epoch, (r, n) in enumerate(zip(risen, noise, strict=True))
         ]
     return {
-        "way": way,
+        "protocol": protocol,
         "labels_per_class": count,
         "seed": seed,
         "accuracy": accuracy,

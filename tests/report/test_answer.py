@@ -6,19 +6,21 @@ from typing import Any
 
 import pytest
 
-from likewise.report.answer import answer, caveat, figure, typical_count, way_name
+from likewise.report.answer import answer, caveat, figure, protocol_name, typical_count
 from likewise.report.contents import Evaluation
 
 
-def row(way: str, mean: float, half: float | None = 0.01, count: int | str = 10) -> dict[str, Any]:
+def row(protocol: str, mean: float, half: float | None = 0.01, count: int | str = 10) -> dict[str, Any]:
     low, high, seeds = (None, None, 1) if half is None else (mean - half, mean + half, 5)
-    return {"way": way, "labels_per_class": count, "mean": mean, "low": low, "high": high, "seeds": seeds}
+    return {"protocol": protocol, "labels_per_class": count, "mean": mean, "low": low, "high": high, "seeds": seeds}
 
 
 def evaluation(*rows: dict[str, Any]) -> Evaluation:
-    ways = list(dict.fromkeys(r["way"] for r in rows))
+    protocols = list(dict.fromkeys(r["protocol"] for r in rows))
     counts = list(dict.fromkeys(r["labels_per_class"] for r in rows))
-    return Evaluation({"ways": ways, "labels_per_class": counts, "summary": list(rows), "trials": [], "majority": 0.11})
+    return Evaluation(
+        {"protocols": protocols, "labels_per_class": counts, "summary": list(rows), "trials": [], "majority": 0.11}
+    )
 
 
 @pytest.mark.parametrize(
@@ -107,12 +109,12 @@ def test_means_are_compared_where_there_is_no_interval() -> None:
 
 def test_what_raw_features_are_is_said() -> None:
     found = evaluation(row("frozen", 0.8), row("raw-logistic", 0.85))
-    assert way_name("raw-knn", found) == "nearest neighbours on pixels"
+    assert protocol_name("raw-knn", found) == "nearest neighbours on pixels"
     found.facts["raw"] = "TF-IDF"
-    assert way_name("raw-knn", found) == "nearest neighbours on TF-IDF"
+    assert protocol_name("raw-knn", found) == "nearest neighbours on TF-IDF"
     assert str(caveat(found)).startswith("Logistic regression on TF-IDF does better: 85.0")
-    assert way_name("a {raw} one", found) == "a TF-IDF one"
-    assert way_name("own", found) == "own"
+    assert protocol_name("a {raw} one", found) == "a TF-IDF one"
+    assert protocol_name("own", found) == "own"
 
 
 def test_without_labels_the_first_table_speaks() -> None:

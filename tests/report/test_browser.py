@@ -12,7 +12,7 @@ import pytest
 from fake_kinds import audio_run, pair_run, text_run
 from fake_run import fake_run
 
-from likewise.report import write_report
+from likewise.report.page import write_page
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = [
@@ -96,7 +96,7 @@ def expected_figures(page: Path) -> int:
 @pytest.mark.parametrize(("width", "dark"), [(1200, False), (360, True)], ids=["desktop, light", "phone, dark"])
 def test_everything_is_drawn_without_complaint(tmp_path: Path, width: int, dark: bool) -> None:
     names = ["<script>alert(1)</script>", "a name of more than thirty letters", *"abcdefgh"]
-    page = write_report(fake_run(tmp_path / "run", classes=names))
+    page = write_page(fake_run(tmp_path / "run", classes=names))
     seen, console = visit(page, tmp_path / "profile", width=width, dark=dark)
     count = expected_figures(page)
     assert seen["figures"] == f"{count}/{count}"
@@ -112,7 +112,7 @@ def test_everything_is_drawn_without_complaint(tmp_path: Path, width: int, dark:
 
 def test_a_run_of_little_is_drawn_too(tmp_path: Path) -> None:
     parts = ("config", "metrics", "gallery")
-    page = write_report(fake_run(tmp_path / "run", parts=parts, labelled=False, channels=3, samples=12))
+    page = write_page(fake_run(tmp_path / "run", parts=parts, labelled=False, channels=3, samples=12))
     seen, console = visit(page, tmp_path / "profile")
     assert seen["figures"] == f"{expected_figures(page)}/{expected_figures(page)}"
     assert console == []
@@ -126,7 +126,7 @@ def test_a_run_of_little_is_drawn_too(tmp_path: Path) -> None:
 def test_samples_that_are_no_pictures_fit_a_phone(
     tmp_path: Path, make: Callable[[Path], Path], card: str, heard: int
 ) -> None:
-    page = write_report(make(tmp_path / "run"))
+    page = write_page(make(tmp_path / "run"))
     seen, console = visit(page, tmp_path / "profile", width=360)
     assert seen["figures"] == f"{expected_figures(page)}/{expected_figures(page)}"
     assert console == []

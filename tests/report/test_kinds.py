@@ -14,8 +14,8 @@ from fake_run import fake_run
 from PIL import Image
 from test_page import Page, page_of
 
-from likewise.report import story_png
 from likewise.report.contents import read_contents
+from likewise.report.story import story_png
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +147,7 @@ def test_pairs_are_shown_as_their_halves(pages: dict[str, Page]) -> None:
 
 def test_a_page_of_tables_only(pages: dict[str, Page]) -> None:
     page = pages["pair"]
-    assert "Where it errs" not in page.titles
+    assert "Errors" not in page.titles
     assert "How each way learns" not in page.titles
     assert page.titles.count("What the encoder is worth") == 1
     headline = re.findall("<h1>(.*?)</h1>", page.html)[0].replace("\u00a0", " ")

@@ -12,10 +12,10 @@ import torch
 from fake_run import fake_run
 from torch import Tensor, nn
 
-from likewise.methods.base import Course, Method, Row, Sheet
-from likewise.report import write_report
+from likewise.methods.base import Method, Row, Sheet, TrainingContext
 from likewise.report.contents import read_contents
-from likewise.training.sheets import save_pictures, save_sheets
+from likewise.report.page import write_page
+from likewise.runs.figures import save_pictures, save_sheets
 
 
 def pictures(n: int, channels: int, size: int, seed: int = 0) -> Tensor:
@@ -79,7 +79,7 @@ def test_what_is_saved_is_read_again(folder: Path) -> None:
 
 
 def test_the_page_shows_every_row_and_marks_what_was_right_and_wrong(folder: Path) -> None:
-    html = write_report(folder).read_text(encoding="utf-8").split("<script")[0]
+    html = write_page(folder).read_text(encoding="utf-8").split("<script")[0]
     section = html.split("<h2>What the method did</h2>")[1].split("</section>")[0]
     assert re.findall(r"<h3>(.*?)</h3><p>(.*?)</p>", section) == [
         ("How far is it &lt;turned&gt;?", "Below each, the angle that was named."),
@@ -99,7 +99,7 @@ def test_the_page_shows_every_row_and_marks_what_was_right_and_wrong(folder: Pat
 
 
 def test_a_run_without_pictures_has_no_such_section(tmp_path: Path) -> None:
-    page = write_report(fake_run(tmp_path / "run")).read_text(encoding="utf-8")
+    page = write_page(fake_run(tmp_path / "run")).read_text(encoding="utf-8")
     assert "What the method did" not in page
 
 
@@ -117,7 +117,7 @@ def test_a_method_is_asked_at_rest_with_draws_of_its_seed_and_left_as_it_was(tmp
     (tmp_path / "other").mkdir()
     samples = pictures(4, 1, 8)
     for folder, seed in ((tmp_path, 3), (tmp_path / "again", 3), (tmp_path / "other", 4)):
-        method.course = Course(samples=8, batch=4, steps=2, steps_per_epoch=2, seed=seed)
+        method.training_context = TrainingContext(samples=8, batch_size=4, steps=2, steps_per_epoch=2, seed=seed)
         save_pictures(folder, method, samples)
     ((sheet,), (again,), (other,)) = (
         read_contents(folder).shown for folder in (tmp_path, tmp_path / "again", tmp_path / "other")
@@ -152,7 +152,7 @@ def test_words_and_sounds_are_kept(tmp_path: Path) -> None:
 def test_what_must_be_read_or_heard_is_shown_sample_by_sample(tmp_path: Path) -> None:
     folder = fake_run(tmp_path, parts=("config",))
     save_sheets(folder / "pictures.npz", [READ, Sheet("Short", "", [Row("said", words=["in order ✓", "swapped ✗"])])])
-    html = write_report(folder).read_text(encoding="utf-8").split("<script")[0]
+    html = write_page(folder).read_text(encoding="utf-8").split("<script")[0]
     section = html.split("<h2>What the method did</h2>")[1].split("</section>")[0]
     long, short = section.split("<h3>")[1:]
     first, second = long.split('<div class="case">')[1:]

@@ -15,8 +15,9 @@ import pytest
 from fake_run import FINAL, PARTS, fake_run
 
 from likewise.errors import UserError
-from likewise.report import embedding_map, write_report
+from likewise.report import embedding_map
 from likewise.report.contents import read_contents
+from likewise.report.page import write_page
 
 ALL_SECTIONS = [
     "What training sees",
@@ -24,7 +25,7 @@ ALL_SECTIONS = [
     "Similarity, stage by stage",
     "How each way learns",
     "What the encoder is worth",
-    "Where it errs",
+    "Errors",
     "A map of the embeddings",
     "Nearest neighbours",
     "Repeat it",
@@ -82,7 +83,7 @@ class Page(HTMLParser):
 
 
 def page_of(folder: Path) -> Page:
-    return Page(write_report(folder))
+    return Page(write_page(folder))
 
 
 def without(*missing: str) -> tuple[str, ...]:
@@ -112,7 +113,7 @@ def test_a_whole_run_has_every_section_and_a_place_for_every_figure(page: Page) 
         (("pairs",), {"What training sees"}),
         (("snapshots",), {"Similarity, stage by stage"}),
         (("gallery",), {"A map of the embeddings", "Nearest neighbours"}),
-        (("evaluation",), {"How each way learns", "Where it errs"}),
+        (("evaluation",), {"How each way learns", "Errors"}),
         (("chance", "skipped"), set()),
     ],
 )
@@ -165,11 +166,11 @@ def test_a_training_with_labels_is_not_said_to_be_without(tmp_path: Path) -> Non
 
 def test_the_verdict_is_on_top_with_causes_and_remedy(tmp_path: Path) -> None:
     folder = fake_run(tmp_path)
-    verdict = {"kind": "stuck", "words": "It is <stuck> at 5.54.", "causes": ["one & only"], "remedy": "--rate 0.1"}
+    verdict = {"kind": "stuck", "words": "It is <stuck> at 5.54.", "causes": ["one & only"], "remedy": "--lr 0.1"}
     (folder / "verdict.json").write_text(json.dumps(verdict))
     text = page_of(folder).text
-    assert text.index("It is <stuck> at 5.54.") < text.index("one & only") < text.index("Try --rate 0.1.")
-    assert text.index("Try --rate 0.1.") < text.index("the loss is")
+    assert text.index("It is <stuck> at 5.54.") < text.index("one & only") < text.index("Try --lr 0.1.")
+    assert text.index("Try --lr 0.1.") < text.index("the loss is")
     (folder / "verdict.json").write_text(json.dumps(verdict | {"words": "It is learning.", "causes": []}))
     assert "Likely causes" not in page_of(folder).text
     (folder / "verdict.json").write_text('{"kind": "stuck"}')
@@ -179,7 +180,7 @@ def test_the_verdict_is_on_top_with_causes_and_remedy(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_read_is_named_and_the_rest_is_shown(tmp_path: Path) -> None:
     folder = fake_run(tmp_path)
     (folder / "gallery.npz").write_bytes(b"PK\x03\x04 cut short")
-    (folder / "evaluation.json").write_text('{"ways": [')
+    (folder / "evaluation.json").write_text('{"protocols": [')
     page = page_of(folder)
     assert "A map of the embeddings" not in page.titles
     assert "Similarity, stage by stage" in page.titles
@@ -195,19 +196,19 @@ def test_pickled_arrays_are_not_loaded(tmp_path: Path) -> None:
 
 def test_what_is_not_a_run_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"'.*nowhere' does not exist"):
-        write_report(tmp_path / "nowhere")
+        write_page(tmp_path / "nowhere")
     with pytest.raises(UserError, match="is not a run folder"):
-        write_report(tmp_path)
+        write_page(tmp_path)
 
 
 def test_the_table_shows_the_numbers_of_the_evaluation(run: Path, page: Page) -> None:
     facts = json.loads((run / "evaluation.json").read_text())
     rows = {row[0].strip(): row[1:] for row in page.rows if len(row) == 5}
-    names = dict(zip(facts["ways"], rows, strict=False))
-    for way in facts["ways"]:
-        results = [row for row in facts["summary"] if row["way"] == way]
+    names = dict(zip(facts["protocols"], rows, strict=False))
+    for protocol in facts["protocols"]:
+        results = [row for row in facts["summary"] if row["protocol"] == protocol]
         expected = [f"{100 * r['mean']:.1f} {100 * r['low']:.1f}–{100 * r['high']:.1f}" for r in results]
-        assert [cell.strip() for cell in rows[names[way]]] == expected
+        assert [cell.strip() for cell in rows[names[protocol]]] == expected
     assert [cell.strip() for cell in rows["Always the most frequent class"]] == ["11.4"] * 4
     assert [cell.strip() for cell in rows["Chance"]] == ["10.0"] * 4
 
@@ -226,15 +227,15 @@ def test_the_chart_by_labels_shows_the_means_and_intervals(run: Path, page: Page
     plot = page.figures["labels"]["variants"][""]
     assert plot["layout"]["xaxis"]["type"] == "log"
     assert plot["layout"]["xaxis"]["tickvals"] == [1, 5, 10, pytest.approx(129.7)]
-    frozen = plot["data"][facts["ways"].index("frozen")]
-    results = [row for row in facts["summary"] if row["way"] == "frozen"]
+    frozen = plot["data"][facts["protocols"].index("frozen")]
+    results = [row for row in facts["summary"] if row["protocol"] == "frozen"]
     assert frozen["y"] == pytest.approx([row["mean"] for row in results], rel=1e-4)
     assert frozen["error_y"]["array"] == pytest.approx([row["high"] - row["mean"] for row in results])
 
 
 def test_the_confusion_matrix_is_that_of_the_chosen_way_and_labels(run: Path, page: Page) -> None:
     facts = json.loads((run / "evaluation.json").read_text())
-    trials = [t for t in facts["trials"] if t["way"] == "fine-tuned" and t["labels_per_class"] == 5]
+    trials = [t for t in facts["trials"] if t["protocol"] == "fine-tuned" and t["labels_per_class"] == 5]
     counts = np.zeros((10, 10))
     for true, predicted, count in (entry for trial in trials for entry in trial["confusion"]):
         counts[true, predicted] += count
@@ -242,13 +243,13 @@ def test_the_confusion_matrix_is_that_of_the_chosen_way_and_labels(run: Path, pa
     assert np.asarray(shown) == pytest.approx(counts / counts.sum(axis=1, keepdims=True), rel=1e-3)
     bars = page.figures["per-class"]["variants"]["fine-tuned|5"]["data"][0]
     assert dict(zip(bars["y"], bars["x"], strict=True))["3"] == pytest.approx(shown[3][3], rel=1e-3)
-    checked = [a["value"] for tag, a in page.tags if tag == "input" and "checked" in a and "mistakes" in a["name"]]
+    checked = [a["value"] for tag, a in page.tags if tag == "input" and "checked" in a and "errors" in a["name"]]
     assert checked == ["frozen", "all"]
 
 
 def test_the_learning_curves_are_means_over_seeds(run: Path, page: Page) -> None:
     facts = json.loads((run / "evaluation.json").read_text())
-    trials = [t for t in facts["trials"] if t["way"] == "scratch" and t["labels_per_class"] == 10]
+    trials = [t for t in facts["trials"] if t["protocol"] == "scratch" and t["labels_per_class"] == 10]
     means = np.mean([[epoch["test_loss"] for epoch in t["curve"]] for t in trials], axis=0)
     traces = page.figures["curves-loss"]["variants"]["10"]["data"]
     shown = next(trace for trace in traces if trace.get("name") == "trained from scratch, test")
@@ -259,7 +260,7 @@ def test_curves_of_epochs_and_of_iterations_share_one_axis(tmp_path: Path) -> No
     folder = fake_run(tmp_path, seeds=2)
     facts = json.loads((folder / "evaluation.json").read_text())
     for trial in facts["trials"]:
-        if trial["way"] == "frozen":
+        if trial["protocol"] == "frozen":
             for point in trial["curve"]:
                 point["epoch"] = 10 * (point["epoch"] - 1)
     (folder / "evaluation.json").write_text(json.dumps(facts))
@@ -305,7 +306,7 @@ def test_the_metrics_are_shown_raw_and_smoothed_beside_chance(run: Path, page: P
     assert plot["layout"]["shapes"][0]["y0"] == 6.236
     assert "below the 6.24 of guessing" in page.text
     shown = {name for name in page.figures if name.startswith("measured-")}
-    assert shown == {"measured-rate", "measured-effective-rank"}  # blank columns are left out
+    assert shown == {"measured-lr", "measured-effective-rank"}  # blank columns are left out
 
 
 def test_a_large_chance_level_is_told_in_full(tmp_path: Path) -> None:
@@ -443,7 +444,7 @@ def test_the_commands_and_settings_are_there(run: Path, page: Page) -> None:
     commands = f"{config['command']}\nlikewise evaluate runs/digits --train digits:train --test digits:test\n"
     assert f"{commands}likewise report {run}" in page.text
     settings = {row[0].strip(): row[1].strip() for row in page.rows if len(row) == 2}
-    assert settings["batch"] == "256"
+    assert settings["batch_size"] == "256"
     assert settings["crop.scale"] == "[0.5, 1.0]"
     assert settings["options.temperature"] == "0.2"
     assert settings["ops.rotation.degrees"] == "15.3333"
@@ -454,7 +455,7 @@ def test_the_commands_and_settings_are_there(run: Path, page: Page) -> None:
 def test_the_page_can_go_elsewhere(tmp_path: Path) -> None:
     folder = fake_run(tmp_path / "run", parts=("config",))
     out = tmp_path / "pages" / "digits.html"
-    assert write_report(folder, out) == out
+    assert write_page(folder, out) == out
     assert Page(out).titles
     assert not (folder / "report.html").exists()
     assert [path.name for path in out.parent.iterdir()] == ["digits.html"]
@@ -462,7 +463,7 @@ def test_the_page_can_go_elsewhere(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("seeds", "counts"), [(1, None), (2, ["all"]), (3, [1])])
 def test_small_evaluations(tmp_path: Path, seeds: int, counts: list[int | str] | None) -> None:
-    folder = fake_run(tmp_path, seeds=seeds, final={way: FINAL[way] for way in ("frozen", "raw-knn")})
+    folder = fake_run(tmp_path, seeds=seeds, final={protocol: FINAL[protocol] for protocol in ("frozen", "raw-knn")})
     facts = json.loads((folder / "evaluation.json").read_text())
     if counts:
         facts["labels_per_class"] = counts
@@ -481,7 +482,7 @@ def test_a_hundred_classes_and_long_names(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path)
     folder = fake_run(tmp_path, classes=names, seeds=2)
     page = page_of(folder)
-    assert page.figures["confusion"]["variants"].keys() == {f"{way}|all" for way in FINAL}
+    assert page.figures["confusion"]["variants"].keys() == {f"{protocol}|all" for protocol in FINAL}
     bars = page.figures["per-class"]["variants"]["frozen|all"]["data"][0]
     assert len(bars["y"]) == len(set(bars["y"])) == 30
     assert "The weakest and the strongest of 60." in page.text

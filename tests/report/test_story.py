@@ -10,10 +10,9 @@ from fake_run import FINAL, fake_run
 from PIL import Image
 
 from likewise.errors import UserError
-from likewise.report import story_png
-from likewise.report.figures import moved_apart
+from likewise.report.charts import moved_apart
 from likewise.report.sections.training import partners_and_others, stage_indices
-from likewise.report.story import CHART_HEIGHT, MARGIN, TITLE_HEIGHT, similarity_colours
+from likewise.report.story import CHART_HEIGHT, MARGIN, TITLE_HEIGHT, similarity_colours, story_png
 
 
 def picture(path: Path) -> np.ndarray:

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from likewise.training.diagnostics import ROWS, matching_chance, measure, total_norm
-from likewise.training.history import History, read_history
+from likewise.training.callbacks.diagnostics import ROWS, matching_chance, measure, total_norm
+from likewise.training.callbacks.history import History, read_history
 
 
 def test_a_point_is_told_from_a_sphere_and_from_a_line() -> None:
@@ -45,7 +45,7 @@ def test_chance_is_that_of_the_rows_that_are_measured() -> None:
     assert matching_chance(128) == {"top1": 1 / 255, "top5": 5 / 255}
     assert matching_chance(4096) == matching_chance(ROWS) == {"top1": 1 / (2 * ROWS - 1), "top5": 5 / (2 * ROWS - 1)}
     assert matching_chance(2) == {"top1": 1 / 3, "top5": 1.0}
-    assert matching_chance(128, across=True) == {"top1": 1 / 128, "top5": 5 / 128}
+    assert matching_chance(128, cross_modal=True) == {"top1": 1 / 128, "top5": 5 / 128}
     generator = torch.Generator().manual_seed(0)
     drawn = [measure(*torch.randn(2, 2 * ROWS, 16, generator=generator)) for _ in range(20)]
     assert sum(float(d["top5"]) for d in drawn) / 20 == pytest.approx(matching_chance(2 * ROWS)["top5"], rel=0.15)

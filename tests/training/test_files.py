@@ -13,8 +13,8 @@ import torch
 
 from likewise.atomic import write_atomically, write_text
 from likewise.errors import UserError
-from likewise.training.checkpoints import AtomicCheckpointIO, checkpoint_path, newest, sound, step_of
-from likewise.training.history import History, read_history
+from likewise.training.callbacks.checkpoints import AtomicCheckpointIO, checkpoint_path, newest, sound, step_of
+from likewise.training.callbacks.history import History, read_history
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:

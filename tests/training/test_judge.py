@@ -10,9 +10,9 @@ import lightning as L
 import pytest
 from torch import nn
 
-from likewise.methods.base import Course, Method
-from likewise.training.history import History
-from likewise.training.judge import Judge
+from likewise.methods.base import Method, TrainingContext
+from likewise.training.callbacks.health import HealthMonitor
+from likewise.training.callbacks.history import History
 
 
 class Network(nn.Module):
@@ -22,7 +22,7 @@ class Network(nn.Module):
 class Known(Method):
     """A method that knows a trivial solution of its own."""
 
-    def caution(self, figures: Mapping[str, float]) -> str | None:
+    def degenerate_solution(self, figures: Mapping[str, float]) -> str | None:
         return "codes say nothing: try --beta 0.1" if figures.get("kl", 1.0) < 0.01 else None
 
 
@@ -33,13 +33,13 @@ def test_a_trivial_solution_that_the_method_knows_of_is_named(
     history = History(tmp_path / "metrics.csv", steps_per_epoch=10, step=0)
     for step in range(60):
         history.log_metrics({"loss": 5.0 - step / 20, "kl": kl}, step=step)
-    course = Course(samples=100, batch=10, steps=60, steps_per_epoch=10)
-    judge = Judge(history, tmp_path / "verdict.json", chance={}, course=course, show=True)
+    context = TrainingContext(samples=100, batch_size=10, steps=60, steps_per_epoch=10)
+    health = HealthMonitor(history, tmp_path / "verdict.json", chance={}, context=context, show=True)
     trainer = L.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False)
 
-    judge.on_train_end(trainer, Known(Network()))
+    health.on_train_end(trainer, Known(Network()))
 
-    assert judge.verdict is not None
-    assert judge.verdict.kind == json.loads((tmp_path / "verdict.json").read_text())["kind"] == kind
-    assert judge.verdict.alarm == (kind == "trivial")
+    assert health.verdict is not None
+    assert health.verdict.kind == json.loads((tmp_path / "verdict.json").read_text())["kind"] == kind
+    assert health.verdict.alarm == (kind == "trivial")
     assert ("--beta 0.1" in capsys.readouterr().err) == (kind == "trivial")

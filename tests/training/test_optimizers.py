@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from likewise.training.optimizers import optimizers, parameter_groups, rate_at
+from likewise.training.optimizers import lr_at, optimizers, parameter_groups
 from likewise.training.recipe import OPTIMIZERS, Recipe
 
 
@@ -19,17 +19,17 @@ def test_biases_and_norms_do_not_decay() -> None:
 
 
 def test_the_rate_warms_up_linearly_then_falls_as_a_cosine() -> None:
-    rates = [rate_at(step, steps=110, warmup=10, schedule="cosine") for step in range(110)]
+    rates = [lr_at(step, steps=110, warmup=10, schedule="cosine") for step in range(110)]
     assert rates[:10] == pytest.approx([(i + 1) / 10 for i in range(10)])
     assert rates[10:] == pytest.approx([0.5 * (1 + math.cos(math.pi * i / 100)) for i in range(100)])
-    assert {rate_at(step, steps=110, warmup=0, schedule="constant") for step in range(110)} == {1.0}
+    assert {lr_at(step, steps=110, warmup=0, schedule="constant") for step in range(110)} == {1.0}
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_every_optimizer_descends(name: str) -> None:
     torch.manual_seed(0)
     model, x, y = nn.Linear(4, 1), torch.randn(64, 4), torch.randn(64, 1)
-    recipe = Recipe(optimizer=name, rate=0.05, momentum=0.5)
+    recipe = Recipe(optimizer=name, lr=0.05, momentum=0.5)
     made = optimizers(recipe, steps=50, steps_per_epoch=10)(model)
     losses = []
     for _ in range(50):

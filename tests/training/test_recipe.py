@@ -13,13 +13,13 @@ from small_data import training_data
 def test_the_published_recipe() -> None:
     recipe = load_recipe("stl10-simclr")
     assert (recipe.method, recipe.encoder, recipe.optimizer) == ("simclr", "resnet18", "adam")
-    assert (recipe.epochs, recipe.batch, recipe.rate, recipe.weight_decay) == (100, 256, 1e-3, 1e-4)
+    assert (recipe.epochs, recipe.batch_size, recipe.lr, recipe.weight_decay) == (100, 256, 1e-3, 1e-4)
     assert recipe.options["projection_dim"] == 128
 
 
 @pytest.mark.parametrize("name", recipe_names())
 def test_every_recipe_that_comes_with_the_package_builds_its_method(name: str) -> None:
-    from likewise.data import open_source
+    from likewise.data.open import open_source
     from likewise.encoders import image_encoder
     from likewise.methods import build_method, method_class
     from likewise.modalities import prepare
@@ -43,8 +43,8 @@ def test_a_recipe_file_is_the_recipe(tmp_path: Path) -> None:
 
 
 def test_changes_go_to_the_recipe_or_to_the_method() -> None:
-    recipe = Recipe(options={"projection_dim": 64}).with_(rate=0.1, temperature=0.2)
-    assert recipe.rate == 0.1
+    recipe = Recipe(options={"projection_dim": 64}).with_(lr=0.1, temperature=0.2)
+    assert recipe.lr == 0.1
     assert recipe.options == {"projection_dim": 64, "temperature": 0.2}
 
 
@@ -56,16 +56,16 @@ def test_changes_go_to_the_recipe_or_to_the_method() -> None:
         ("epochs: [", "is not YAML"),
         ("epochs: 0", "epochs must be at least 1, got 0"),
         ("epochs: many", "epochs must be a whole number, got 'many'"),
-        ("batch: 1.5", "batch must be a whole number or none, got 1.5"),
-        ("rate: 0", "rate must be above 0, got 0"),
-        ("rate: fast", "rate must be a number, got 'fast'"),
+        ("batch_size: 1.5", "batch_size must be a whole number or none, got 1.5"),
+        ("lr: 0", "lr must be above 0, got 0"),
+        ("lr: fast", "lr must be a number, got 'fast'"),
         ("momentum: 1.0", "momentum must be from 0 to below 1, got 1.0"),
         ("weight_decay: -1", "weight_decay must be 0 or more, got -1"),
-        ("warmup: 200", "warmup must be from 0 to epochs (100), got 200"),
+        ("warmup_epochs: 200", "warmup_epochs must be from 0 to epochs (100), got 200"),
         ("optimizer: adamm", "optimizer must be one of sgd, adam, adamw, lars, got 'adamm'"),
         ("schedule: step", "schedule must be one of cosine, constant, got 'step'"),
-        ("clip: 0", "clip must be above 0 or absent, got 0"),
-        ("clip: high", "clip must be a number or none, got 'high'"),
+        ("grad_clip: 0", "grad_clip must be above 0 or absent, got 0"),
+        ("grad_clip: high", "grad_clip must be a number or none, got 'high'"),
         ("size: 2", "size must be at least 4 px, got 2"),
         ("channels: 2", "channels must be 1 or 3, got 2"),
     ],

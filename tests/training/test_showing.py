@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from likewise.data.batches import Parts
-from likewise.training.showing import LONGEST, gallery_arrays, halves, prefixed, shown
+from likewise.runs.samples import LONGEST, gallery_arrays, halves, prefixed, shown
 
 
 class Seen:
     """Views of numbers that can be seen."""
 
-    def plain(self, batch: Tensor) -> Tensor:
+    def clean(self, batch: Tensor) -> Tensor:
         return batch + 1
 
     def picture(self, view: Tensor) -> Tensor:
@@ -25,7 +25,7 @@ class Seen:
 class Read:
     """Views of numbers that can be read."""
 
-    def plain(self, batch: Tensor) -> Tensor:
+    def clean(self, batch: Tensor) -> Tensor:
         return batch + 2
 
     def words(self, view: Tensor) -> list[str]:
@@ -47,14 +47,14 @@ class Couple:
     def __init__(self, *parts: Any) -> None:
         self.parts = parts
 
-    def plain(self, batch: Parts) -> Parts:
-        return Parts(tuple(views.plain(part) for views, part in zip(self.parts, batch.parts, strict=True)))
+    def clean(self, batch: Parts) -> Parts:
+        return Parts(tuple(views.clean(part) for views, part in zip(self.parts, batch.parts, strict=True)))
 
 
 class Silent:
     """Views that show nothing."""
 
-    def plain(self, batch: Tensor) -> Tensor:
+    def clean(self, batch: Tensor) -> Tensor:
         return batch
 
 

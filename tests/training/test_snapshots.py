@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from likewise.data.batches import Parts
-from likewise.methods.base import Course, Method, generator_for
-from likewise.training.snapshots import Snapshots, pair_arrays, similarity
+from likewise.methods.base import Method, TrainingContext
+from likewise.seeding import generator_for
+from likewise.training.callbacks.snapshots import Snapshots, pair_arrays, similarity
 
 
 class Noisy:
@@ -21,10 +22,10 @@ class Noisy:
     def __call__(self, batch: Tensor, generator: torch.Generator) -> Tensor:
         return batch.float() + 20 * torch.rand(batch.shape, generator=generator)
 
-    def plain(self, batch: Tensor) -> Tensor:
+    def clean(self, batch: Tensor) -> Tensor:
         return batch.float()
 
-    def gentle(self, batch: Tensor, generator: torch.Generator) -> Tensor:
+    def weak(self, batch: Tensor, generator: torch.Generator) -> Tensor:
         return self(batch, generator)
 
     def picture(self, view: Tensor) -> Tensor:
@@ -49,14 +50,14 @@ class Spoken:
 class Embedding(Method):
     """Linear, BatchNorm, dropout."""
 
-    family, paper, choose = "none", "0000.00000", "never"
+    family, paper, when_to_use = "none", "0000.00000", "never"
 
     def __init__(self, dropout: float = 0.0) -> None:
         encoder = nn.Sequential(nn.Flatten(), nn.Linear(16, 8), nn.BatchNorm1d(8), nn.Dropout(dropout))
         encoder.dim = 8  # type: ignore[assignment]
         super().__init__(encoder)
         self.views = Noisy()
-        self.course = Course(samples=8, batch=8, steps=4, steps_per_epoch=2, seed=3)
+        self.training_context = TrainingContext(samples=8, batch_size=8, steps=4, steps_per_epoch=2, seed=3)
 
 
 class At(L.Trainer):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from likewise.training.verdict import HALVES, Verdict, diverged, judge
+from likewise.training.verdict import HALVES, Verdict, diagnose, diverged
 
 CHANCE = {"loss": 5.54, "top1": 1 / 255, "top5": 5 / 255}
 FIRST = {"loss": 5.5, "top1": 0.02, "spread": 0.82, "effective_rank": 78.0, "alignment": 1.25, "weight_norm": 56.0}
@@ -25,12 +25,12 @@ def history(last: dict[str, float], *, steps: int = 60, rate: float = 1e-3) -> l
         figures = {name: (1 - share) * FIRST[name] + share * last[name] for name in last}
         if "spread" in figures and "alignment" in figures:
             figures["pair_distance"] = figures["alignment"] / (2 * figures["spread"] ** 2)
-        rows.append({"step": step, "rate": rate, "loss": figures["loss"]} | (figures if step % 5 in (0, 4) else {}))
+        rows.append({"step": step, "lr": rate, "loss": figures["loss"]} | (figures if step % 5 in (0, 4) else {}))
     return rows
 
 
 def test_a_training_that_learns() -> None:
-    verdict = judge(history(LEARNED), CHANCE, 10)
+    verdict = diagnose(history(LEARNED), CHANCE, 10)
     assert verdict.kind == "learning"
     assert not verdict.alarm
     assert "28% as far apart as two samples (93% untrained)" in str(verdict)
@@ -39,7 +39,7 @@ def test_a_training_that_learns() -> None:
 
 
 def test_of_pairs_it_is_said_that_they_have_halves() -> None:
-    learning, stuck = (judge(history(LEARNED | more), CHANCE, 10, of=HALVES) for more in ({}, {"alignment": 1.85}))
+    learning, stuck = (diagnose(history(LEARNED | more), CHANCE, 10, of=HALVES) for more in ({}, {"alignment": 1.85}))
     assert learning.words == (
         "It is learning: the two halves of a pair are 28% as far apart as halves of two pairs (93% untrained), "
         "the other half is found 11.0% of the time (chance 0.4%)."
@@ -62,7 +62,7 @@ def test_of_pairs_it_is_said_that_they_have_halves() -> None:
     ],
 )
 def test_trainings_that_go_wrong(kind: str, changes: dict[str, float], figure: str) -> None:
-    verdict = judge(history(LEARNED | changes), CHANCE, 10)
+    verdict = diagnose(history(LEARNED | changes), CHANCE, 10)
     assert verdict.kind == kind
     assert verdict.alarm
     assert figure in verdict.words
@@ -72,36 +72,36 @@ def test_trainings_that_go_wrong(kind: str, changes: dict[str, float], figure: s
 
 def test_a_loss_that_never_moves_is_named_after_two_epochs() -> None:
     rows = history(FIRST | {"loss": 5.5}, steps=20)
-    assert judge(rows, CHANCE, 20).kind == "too-early"
-    verdict = judge(rows, CHANCE, 10)
+    assert diagnose(rows, CHANCE, 20).kind == "too-early"
+    verdict = diagnose(rows, CHANCE, 10)
     assert verdict.kind == "stuck"
     assert "for 2 epochs the loss has stayed at 5.5 (guessing gives 5.54)" in verdict.words
 
 
 def test_a_rate_that_still_rises_is_waited_for_but_not_for_ever() -> None:
     def warming(steps: int) -> list[dict[str, Any]]:
-        return [row | {"rate": 1e-5 * row["step"]} for row in history(LEARNED | {"alignment": 1.9}, steps=steps)]
+        return [row | {"lr": 1e-5 * row["step"]} for row in history(LEARNED | {"alignment": 1.9}, steps=steps)]
 
-    assert judge(warming(150), CHANCE, 10).kind == "too-early"
-    assert judge(warming(250), CHANCE, 10).kind == "stuck"
+    assert diagnose(warming(150), CHANCE, 10).kind == "too-early"
+    assert diagnose(warming(250), CHANCE, 10).kind == "stuck"
 
 
 def test_easy_pairs_are_no_alarm() -> None:
     near = {"pair_distance": 0.02, "top1": 0.99}
     rows = [row | (near if "top1" in row else {}) for row in history(LEARNED)]
-    assert judge(rows, CHANCE, 10).kind == "learning"
+    assert diagnose(rows, CHANCE, 10).kind == "learning"
 
 
 def test_views_that_come_nearer_slowly_are_waited_for() -> None:
     rows = [row | ({"pair_distance": 1.0 - 0.0015 * row["step"]} if "top1" in row else {}) for row in history(LEARNED)]
-    assert judge(rows, CHANCE, 10).kind == "too-early"
+    assert diagnose(rows, CHANCE, 10).kind == "too-early"
     still = [row | ({"pair_distance": 0.91} if row["step"] > 5 and "top1" in row else {}) for row in rows]
-    assert judge(still, CHANCE, 10).kind == "stuck"
+    assert diagnose(still, CHANCE, 10).kind == "stuck"
 
 
 def test_a_memory_that_fills_lets_the_loss_rise_to_chance() -> None:
     rows = history(LEARNED | {"loss": 8.0})
-    assert judge([row | {"loss": row["loss"] - 5.4} for row in rows], {"loss": 8.3}, 10).kind == "learning"
+    assert diagnose([row | {"loss": row["loss"] - 5.4} for row in rows], {"loss": 8.3}, 10).kind == "learning"
 
 
 def test_one_code_for_all_is_said() -> None:
@@ -109,36 +109,34 @@ def test_one_code_for_all_is_said() -> None:
         row | ({"code_entropy": 0.9 if row["step"] == 0 else 0.0} if "top1" in row else {})
         for row in history(LEARNED | {"spread": 0.01})
     ]
-    assert "Nearly all samples get the same code" in judge(rows, CHANCE, 10).words
+    assert "Nearly all samples get the same code" in diagnose(rows, CHANCE, 10).words
 
 
 def test_without_embeddings_the_loss_is_what_there_is() -> None:
     falling = [{"step": step, "loss": 1.4 - 0.01 * step} for step in range(40)]
-    assert judge(falling, {}, 10).kind == "learning"
-    assert "the loss went from 1.4 to 1.02" in judge(falling, {}, 10).words
+    assert diagnose(falling, {}, 10).kind == "learning"
+    assert "the loss went from 1.4 to 1.02" in diagnose(falling, {}, 10).words
 
 
 def test_nothing_is_too_early() -> None:
-    assert judge([], {}, 10).kind == "too-early"
-    assert judge([{"step": 0, **FIRST}], CHANCE, 10).kind == "too-early"
+    assert diagnose([], {}, 10).kind == "too-early"
+    assert diagnose([{"step": 0, **FIRST}], CHANCE, 10).kind == "too-early"
 
 
 def test_a_loss_that_is_no_number() -> None:
     rows = history(LEARNED)
-    assert judge([*rows, {"step": 60, "loss": math.nan}], CHANCE, 10).kind == "diverging"
+    assert diagnose([*rows, {"step": 60, "loss": math.nan}], CHANCE, 10).kind == "diverging"
     assert "at step 12 the loss or a weight became NaN or infinite" in str(diverged(12, 10))
 
 
 KINDS = {"learning", "too-early", "stuck", "collapsed-to-a-point", "collapsed-to-few-dimensions", "diverging"}
 NUMBERS = st.one_of(st.floats(), st.just(0.0), st.floats(0, 10))
-ROWS = st.lists(
-    st.dictionaries(st.sampled_from([*FIRST, "pair_distance", "rate", "code_entropy"]), NUMBERS), max_size=80
-)
+ROWS = st.lists(st.dictionaries(st.sampled_from([*FIRST, "pair_distance", "lr", "code_entropy"]), NUMBERS), max_size=80)
 
 
 @given(rows=ROWS, chance=st.dictionaries(st.sampled_from(["loss", "top1"]), NUMBERS), epoch=st.integers(0, 30))
 def test_any_history_has_a_verdict(rows: list[dict[str, float]], chance: dict[str, float], epoch: int) -> None:
-    verdict = judge([{"step": step, **row} for step, row in enumerate(rows)], chance, epoch)
+    verdict = diagnose([{"step": step, **row} for step, row in enumerate(rows)], chance, epoch)
     assert verdict.kind in KINDS
     assert str(verdict)
     assert verdict.alarm == bool(verdict.causes) == bool(verdict.remedy)
@@ -150,4 +148,4 @@ def test_the_scale_of_a_loss_does_not_matter(scale: float, seed: int) -> None:
     kinds = [LEARNED, LEARNED | {"alignment": 1.9}, FIRST, LEARNED | {"spread": 0.01}, LEARNED | {"loss": 900.0}]
     rows = history(kinds[seed % 5])
     scaled = [row | {"loss": row["loss"] * scale} for row in rows]
-    assert judge(scaled, {}, 10).kind == judge(rows, {}, 10).kind
+    assert diagnose(scaled, {}, 10).kind == diagnose(rows, {}, 10).kind

@@ -57,7 +57,7 @@ def snr(signal: Tensor, rest: Tensor) -> Tensor:
 def test_any_batch_becomes_views_of_one_length(strength: str) -> None:
     views = AudioViews(RATE, 0.3, audio_preset(strength))
     raw = batch(1, 20, 299, 300, 301, 1500)
-    for view in (views(raw, generator()), views.gentle(raw, generator()), views.plain(raw)):
+    for view in (views(raw, generator()), views.weak(raw, generator()), views.clean(raw)):
         assert view.shape == (6, 300)
         assert view.dtype == torch.float32
         assert view.isfinite().all()
@@ -83,12 +83,12 @@ def test_a_short_recording_is_repeated_from_a_random_sample_on() -> None:
     assert stats.chisquare(np.bincount(view[:, 0].int().numpy(), minlength=100)).pvalue > 0.01
     # What fits exactly is taken as it is.
     exact = Ragged.of([torch.arange(300, dtype=torch.int16)] * 50)
-    assert torch.equal(views(exact, generator()), views.plain(exact))
+    assert torch.equal(views(exact, generator()), views.clean(exact))
 
 
 def test_plain_is_the_middle() -> None:
     views = AudioViews(RATE, 0.3, audio_preset("strong"))
-    plain = views.plain(batch(310, 303, 300, 100, 299)) * 32768
+    plain = views.clean(batch(310, 303, 300, 100, 299)) * 32768
     assert plain[:, 0].tolist() == [5, 2001, 4000, 6000, 8000]
     assert plain[4, -1] == 8000
     assert torch.equal(plain[2], 4000.0 + torch.arange(300))
@@ -294,10 +294,10 @@ def test_presets() -> None:
     assert audio_preset("none") == ()
     raw = batch(*[300] * 8)
     none, mild, strong = (AudioViews(RATE, 0.3, PRESETS[strength]) for strength in ("none", "mild", "strong"))
-    assert torch.equal(none(raw, generator()), none.plain(raw))
-    assert torch.equal(none.gentle(raw, generator()), none.plain(raw))
-    assert torch.equal(strong.gentle(raw, generator(3)), mild(raw, generator(3)))
-    loss = [(views(raw, generator()).abs() - none.plain(raw).abs()).abs().mean() for views in (mild, strong)]
+    assert torch.equal(none(raw, generator()), none.clean(raw))
+    assert torch.equal(none.weak(raw, generator()), none.clean(raw))
+    assert torch.equal(strong.weak(raw, generator(3)), mild(raw, generator(3)))
+    loss = [(views(raw, generator()).abs() - none.clean(raw).abs()).abs().mean() for views in (mild, strong)]
     assert 0 < 2 * loss[0] < loss[1]
     with pytest.raises(UserError, match="unknown augmentation strength 'stron', did you mean 'strong'"):
         audio_preset("stron")

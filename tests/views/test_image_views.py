@@ -29,7 +29,7 @@ def batch(n: int = 12, c: int = 3, h: int = 32, w: int = 32) -> Tensor:
 def test_any_batch_becomes_views_of_one_shape(source: tuple[int, int], given: int, channels: int) -> None:
     views = ImageViews(EVERYTHING, size=32, channels=channels)
     raw = batch(5, given, *source)
-    for view in (views(raw, generator()), views.gentle(raw, generator()), views.plain(raw)):
+    for view in (views(raw, generator()), views.weak(raw, generator()), views.clean(raw)):
         assert view.shape == (5, channels, 32, 32)
         assert view.dtype == torch.float32
         assert bool(view.isfinite().all())
@@ -62,32 +62,32 @@ def test_views_do_not_touch_the_global_generator() -> None:
 def test_plain_is_the_image_itself() -> None:
     raw = batch()
     views = ImageViews(EVERYTHING, size=32, channels=3)
-    assert torch.equal(views.plain(raw), views.plain(raw))
+    assert torch.equal(views.clean(raw), views.clean(raw))
     mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
     expected = (raw / 255 - mean[:, None, None]) / std[:, None, None]
-    assert (views.plain(raw) - expected).abs().max() < 1e-5
-    assert torch.equal(views.picture(views.plain(raw)), raw)
+    assert (views.clean(raw) - expected).abs().max() < 1e-5
+    assert torch.equal(views.picture(views.clean(raw)), raw)
 
 
 def test_no_operations_is_plain() -> None:
     views = ImageViews(preset("none", size=24, channels=3), size=24, channels=3)
-    assert torch.equal(views(batch(), generator()), views.plain(batch()))
+    assert torch.equal(views(batch(), generator()), views.clean(batch()))
 
 
 def test_plain_of_a_larger_image_is_antialiased() -> None:
     raw = batch(3, 3, 90, 64)
     views = ImageViews([], size=32, channels=3, mean=[0, 0, 0], std=[1, 1, 1])
     expected = reference.resize(raw / 255, [32, 32], antialias=True)
-    assert (views.plain(raw) - expected).abs().max() < 1e-6
+    assert (views.clean(raw) - expected).abs().max() < 1e-6
 
 
 def test_channels_are_converted() -> None:
     grey, colour = batch(3, 1), batch(3, 3)
     rgb = ImageViews([], size=32, channels=3)
-    assert torch.equal(rgb.picture(rgb.plain(grey)), grey.expand(-1, 3, -1, -1))
+    assert torch.equal(rgb.picture(rgb.clean(grey)), grey.expand(-1, 3, -1, -1))
     one = ImageViews([], size=32, channels=1)
     expected = reference.rgb_to_grayscale(colour / 255, 1) * 255
-    assert (one.picture(one.plain(colour)).float() - expected).abs().max() <= 0.51
+    assert (one.picture(one.clean(colour)).float() - expected).abs().max() <= 0.51
 
 
 def test_autocast_does_not_coarsen_views() -> None:
@@ -108,18 +108,18 @@ def test_stages_do_what_the_operations_alone_do() -> None:
 
 
 def test_config_round_trip() -> None:
-    views = ImageViews(EVERYTHING, size=40, channels=3, gentle=["rotation"], std=[0.5, 0.5, 0.5])
+    views = ImageViews(EVERYTHING, size=40, channels=3, weak=["rotation"], std=[0.5, 0.5, 0.5])
     config = json.loads(json.dumps(views.config()))
     again = ImageViews.from_config(config)
     assert again.config() == config
     assert again.ops == views.ops
     assert torch.equal(again(batch(), generator(3)), views(batch(), generator(3)))
-    assert torch.equal(again.gentle(batch(), generator(3)), views.gentle(batch(), generator(3)))
+    assert torch.equal(again.weak(batch(), generator(3)), views.weak(batch(), generator(3)))
 
 
 def test_gentle_mirrors_only_what_the_strong_view_mirrors() -> None:
-    assert HorizontalFlip() in ImageViews(preset("strong", size=32, channels=3), size=32, channels=3).gentle_ops
-    symbols = ImageViews(preset("strong", size=28, channels=1), size=28, channels=1).gentle_ops
+    assert HorizontalFlip() in ImageViews(preset("strong", size=32, channels=3), size=32, channels=3).weak_ops
+    symbols = ImageViews(preset("strong", size=28, channels=1), size=28, channels=1).weak_ops
     assert not any(isinstance(op, HorizontalFlip) for op in symbols)
 
 
@@ -136,7 +136,7 @@ def test_presets(strength: str, size: int) -> None:
     assert ("blur" in [op.name for op in photos]) == (strength == "strong" and size >= 48)
     raw = batch(4, 3, size, size)
     changed = ImageViews(photos, size=size, channels=3)
-    assert torch.equal(changed(raw, generator()), changed.plain(raw)) == (strength == "none")
+    assert torch.equal(changed(raw, generator()), changed.clean(raw)) == (strength == "none")
 
 
 def test_operations_from_plain_values() -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from likewise.errors import UserError
-from likewise.methods.base import generator_for
+from likewise.seeding import generator_for
 from likewise.views.pretext import (
     SMALLEST_SEEN,
     Grid,

@@ -115,7 +115,7 @@ def test_without_deletion_views_are_the_texts_themselves() -> None:
     batch = batch_of([[5, 6, 7], [8]])
     padded = torch.cat([batch, torch.zeros(2, 4, dtype=torch.int64)], dim=1)
     none, some = TextViews(WORDPIECE, 20), TextViews(WORDPIECE, 20, 0.5)
-    for view in (none(padded, generator()), some.plain(padded), some.gentle(padded, generator())):
+    for view in (none(padded, generator()), some.clean(padded), some.weak(padded, generator())):
         assert torch.equal(view, batch)
     untouched = generator(5).get_state()
     one_generator = generator(5)
@@ -133,7 +133,7 @@ def test_no_texts_and_texts_without_tokens(delete: float) -> None:
 
 def test_what_is_too_long_ends_like_any_other() -> None:
     batch = batch_of([[5, 6, 7, 8, 9], [5, 6, 7], [5, 6], [5]])
-    assert texts(TextViews(WORDPIECE, 5).plain(batch)) == [
+    assert texts(TextViews(WORDPIECE, 5).clean(batch)) == [
         [CLS, 5, 6, 7, SEP], [CLS, 5, 6, 7, SEP], [CLS, 5, 6, SEP], [CLS, 5, SEP]
     ]  # fmt: skip
 
@@ -141,7 +141,7 @@ def test_what_is_too_long_ends_like_any_other() -> None:
 def test_special_tokens_vocabulary_and_what_continues_a_word() -> None:
     views = TextViews(WORDPIECE, 16)
     assert views.special == Special(pad=0, unk=1, cls=2, sep=3, mask=4)
-    assert views.vocabulary == 10
+    assert views.vocab_size == 10
     assert views.continues.tolist() == [name.startswith("##") for name in NAMES]
     other = TextViews(tokenizer(["<s>", "<unk>", "</s>", "<pad>", "##a", "<mask>"]), 16)
     assert other.special == Special(pad=3, unk=1, cls=0, sep=2, mask=5)
@@ -187,7 +187,7 @@ def test_views_are_made_again_from_their_config() -> None:
     views = TextViews(WORDPIECE, 16, 0.25)
     config = json.loads(json.dumps(views.config()))
     again = TextViews.from_config(config)
-    assert again.config() == config == {"tokenizer": WORDPIECE, "tokens": 16, "delete": 0.25}
+    assert again.config() == config == {"tokenizer": WORDPIECE, "max_tokens": 16, "delete": 0.25}
     batch = batch_of([[5, 6, 7, 8, 9]] * 20)
     assert torch.equal(views(batch, generator()), again(batch, generator()))
     assert str(views) == "texts of up to 16 tokens of 10, 25% of the tokens deleted"

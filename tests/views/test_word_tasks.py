@@ -79,7 +79,7 @@ def test_whole_words_have_the_same_share_of_the_tokens() -> None:
 def test_what_is_hidden_becomes_a_mask_another_token_or_stays() -> None:
     ids = texts(*[50] * 2000)
     chosen = choose_words(ids, 0.5, generator(1), special=SPECIAL)
-    hidden = hide_words(ids, chosen, generator(2), mask=MASK, special=SPECIAL, vocabulary=VOCABULARY)
+    hidden = hide_words(ids, chosen, generator(2), mask=MASK, special=SPECIAL, vocab_size=VOCABULARY)
     assert torch.equal(hidden[~chosen], ids[~chosen])
     total = int(chosen.sum())
     assert total == 2000 * 25
@@ -100,7 +100,7 @@ def test_choices_are_a_function_of_the_generator() -> None:
     def hidden(seed: int) -> Tensor:
         source = generator(seed)
         chosen = choose_words(ids, 0.3, source, special=SPECIAL)
-        return hide_words(ids, chosen, source, mask=MASK, special=SPECIAL, vocabulary=VOCABULARY)
+        return hide_words(ids, chosen, source, mask=MASK, special=SPECIAL, vocab_size=VOCABULARY)
 
     assert torch.equal(hidden(1), hidden(1))
     assert not torch.equal(hidden(1), hidden(2))
@@ -114,16 +114,16 @@ def test_ordinary_tokens_are_all_but_the_special_ones() -> None:
 @settings(max_examples=60, deadline=None)
 @given(
     lengths=st.lists(st.integers(0, 12), min_size=1, max_size=6),
-    tokens=st.integers(3, 16),
+    max_tokens=st.integers(3, 16),
     seed=st.integers(0, 1000),
 )
-def test_halves_are_put_in_order_or_swapped(lengths: list[int], tokens: int, seed: int) -> None:
+def test_halves_are_put_in_order_or_swapped(lengths: list[int], max_tokens: int, seed: int) -> None:
     ids = texts(*lengths)
     swapped = torch.rand(len(ids), generator=generator(seed)) < 0.5
-    shown = halves(ids, swapped, generator(seed), pad=PAD, sep=SEP, tokens=tokens)
+    shown = halves(ids, swapped, generator(seed), pad=PAD, sep=SEP, max_tokens=max_tokens)
     longest = 0
     for row, length, swap, seen in zip(ids.tolist(), lengths, swapped.tolist(), shown.tolist(), strict=True):
-        kept = min(length, tokens - 3)
+        kept = min(length, max_tokens - 3)
         words = row[1 : 1 + kept]
         possible = []
         for cut in {kept // 2, kept - kept // 2}:
@@ -133,12 +133,12 @@ def test_halves_are_put_in_order_or_swapped(lengths: list[int], tokens: int, see
         assert seen[: kept + 3] in possible
         assert not any(seen[kept + 3 :])
         longest = max(longest, kept + 3)
-    assert shown.shape[1] == longest <= tokens
+    assert shown.shape[1] == longest <= max_tokens
 
 
 def test_the_lengths_of_the_halves_do_not_tell_their_order() -> None:
     ids = texts(5).expand(4000, -1)
     for swap in (False, True):
-        shown = halves(ids, torch.full((4000,), swap), generator(int(swap)), pad=PAD, sep=SEP, tokens=16)
+        shown = halves(ids, torch.full((4000,), swap), generator(int(swap)), pad=PAD, sep=SEP, max_tokens=16)
         longer = int((shown[:, 3] != SEP).sum())  # the first has three tokens, not two
         assert abs(longer - 2000) < 5 * 1000**0.5

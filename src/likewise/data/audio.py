@@ -32,7 +32,7 @@ from likewise.data.files import (
     scan,
 )
 from likewise.data.pictures import reason
-from likewise.data.reading import Reading
+from likewise.data.read_options import ReadOptions
 from likewise.data.source import Request
 from likewise.errors import UserError, needs
 
@@ -77,7 +77,7 @@ class Sounds(NamedTuple):
 
 def open_source(request: Request) -> AudioSource | None:
     """The source of a folder or table of recordings, or of arrays in memory; None for anything else."""
-    if request.reading.modality not in (None, "audio"):
+    if request.read_options.modality not in (None, "audio"):
         return None
     if not isinstance(request.data, Path):
         return _open_arrays(request)
@@ -89,7 +89,7 @@ def open_source(request: Request) -> AudioSource | None:
     if not files:
         return None
     labelling = partial(_labels_by_subfolder, folder, files)
-    rate = request.reading.sample_rate
+    rate = request.read_options.sample_rate
     return from_files(folder, files, unreadable, labelling, name=name, progress=request.progress, sample_rate=rate)
 
 
@@ -160,11 +160,11 @@ class AudioSource:
             raise UserError(self._labels)
         return self._labels[self.recordings]
 
-    def fitted(self, reading: Reading) -> AudioSource:
-        """The same samples at the rate of `reading`, made from the originals; itself where it has that rate."""
-        if reading.sample_rate in (None, self.sample_rate):
+    def fitted(self, read_options: ReadOptions) -> AudioSource:
+        """The same samples at the rate of `read_options`, made from the originals; itself where it has that rate."""
+        if read_options.sample_rate in (None, self.sample_rate):
             return self
-        again = self._again(sample_rate=reading.sample_rate)
+        again = self._again(sample_rate=read_options.sample_rate)
         if again.ids != self.ids:
             raise UserError(f"{self.name}: its recordings have changed since it was opened; open it again")
         return again
@@ -378,13 +378,13 @@ def from_arrays(
 
 def _open_table(request: Request) -> AudioSource | None:
     """The source of a table whose first column of paths of recordings this is; paths start where the table lies."""
-    path, reading = request.data, request.reading
-    if not tables.is_table(path) or reading.columns is not None or reading.text_column is not None:
+    path, read_options = request.data, request.read_options
+    if not tables.is_table(path) or read_options.columns is not None or read_options.text_column is not None:
         return None
     table = tables.read_table(path)
     there = table.column_names
     column = next((name for name in tables.text_columns(table) if _mostly(table[name], SUFFIXES)), None)
-    if column is None and reading.modality is None:
+    if column is None and read_options.modality is None:
         return None
     if column is None:
         raise UserError(
@@ -392,7 +392,7 @@ def _open_table(request: Request) -> AudioSource | None:
         )
     if request.split is not None:
         raise UserError(f"{path} is one file and has no split {request.split!r}")
-    label, notes = tables.label_column(there, reading, where=path)
+    label, notes = tables.label_column(there, read_options, where=path)
     if len(there) > 1:
         said = f"labels are column {label!r}" if label else "without labels"
         notes.append(f"recordings are column {column!r}, {said}")
@@ -420,7 +420,7 @@ def _open_table(request: Request) -> AudioSource | None:
         partial(_labels_by_column, path, label, None if words is None else list(words)),
         name=printable(path.stem),
         progress=request.progress,
-        sample_rate=reading.sample_rate,
+        sample_rate=read_options.sample_rate,
         notes=notes,
     )
 
@@ -454,11 +454,11 @@ def _open_arrays(request: Request) -> AudioSource | None:
     labels: Any = None
     if isinstance(data, tuple) and len(data) == 2:
         data, labels = data
-    if isinstance(data, np.ndarray | Tensor) and data.ndim == 2 and request.reading.modality == "audio":
+    if isinstance(data, np.ndarray | Tensor) and data.ndim == 2 and request.read_options.modality == "audio":
         data = list(data)
     if not isinstance(data, list) or not data or not _is_wave(data[0]):
         return None
-    rate = request.reading.sample_rate
+    rate = request.read_options.sample_rate
     if rate is None:
         raise UserError("recordings in memory do not say how fast they are: give their sample_rate, in Hz")
     waves = [_wave(wave, i) for i, wave in enumerate(data)]

@@ -34,10 +34,10 @@ def open_source(request: Request) -> DatasetSource | HuggingFaceSource | None:
     if isinstance(data, dict) and all(_is_hugging_face(part) for part in data.values()):
         raise UserError(f"a DatasetDict has several splits, give one of them: {', '.join(data)}")
     if _is_hugging_face(data):
-        return HuggingFaceSource(data, size=request.reading.size, channels=request.reading.channels)
+        return HuggingFaceSource(data, size=request.read_options.size, channels=request.read_options.channels)
     if isinstance(data, str | bytes | Mapping) or not (hasattr(data, "__getitem__") and hasattr(data, "__len__")):
         return None
-    return DatasetSource(data, size=request.reading.size, channels=request.reading.channels)
+    return DatasetSource(data, size=request.read_options.size, channels=request.read_options.channels)
 
 
 class DatasetSource:

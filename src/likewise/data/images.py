@@ -52,8 +52,8 @@ def open_source(request: Request) -> ImageFolder | None:
         found,
         unreadable,
         name=name,
-        size=request.reading.size,
-        channels=request.reading.channels,
+        size=request.read_options.size,
+        channels=request.read_options.channels,
         progress=request.progress,
     )
 

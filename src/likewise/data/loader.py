@@ -24,16 +24,16 @@ def order(samples: int, *, seed: int, epoch: int) -> Int[Tensor, " samples"]:
     return torch.from_numpy(np.random.default_rng((seed, epoch)).permutation(samples))
 
 
-def bucketed(lengths: Int[Tensor, " samples"], *, batch: int, seed: int, epoch: int) -> Int[Tensor, " samples"]:
+def bucketed(lengths: Int[Tensor, " samples"], *, batch_size: int, seed: int, epoch: int) -> Int[Tensor, " samples"]:
     """An order like `order`, in which the samples of a batch are about equally long, so that little of it is padding.
 
     Of every `BUCKET` batches of a random order the samples are sorted by length, and cut into batches; then all batches
     are shuffled. What fills no batch comes last.
     """
     shuffled = order(len(lengths), seed=seed, epoch=epoch)
-    whole = len(shuffled) // batch * batch
-    parts = [part[lengths[part].argsort(stable=True)] for part in shuffled[:whole].split(BUCKET * batch)]
-    batches = torch.cat(parts).reshape(-1, batch) if parts else shuffled[:0].reshape(0, batch)
+    whole = len(shuffled) // batch_size * batch_size
+    parts = [part[lengths[part].argsort(stable=True)] for part in shuffled[:whole].split(BUCKET * batch_size)]
+    batches = torch.cat(parts).reshape(-1, batch_size) if parts else shuffled[:0].reshape(0, batch_size)
     mixed = torch.from_numpy(np.random.default_rng((seed, epoch, 1)).permutation(len(batches)))
     return torch.cat([batches[mixed].flatten(), shuffled[whole:]])
 
@@ -65,11 +65,11 @@ class Loader:
         labelled: whether batches bring their labels; raises `UserError` where the source has none.
     """
 
-    def __init__(self, source: Source, *, batch: int, epochs: int, seed: int, labelled: bool = False) -> None:
-        self.source, self.batch, self.epochs, self.seed = source, batch, epochs, seed
+    def __init__(self, source: Source, *, batch_size: int, epochs: int, seed: int, labelled: bool = False) -> None:
+        self.source, self.batch_size, self.epochs, self.seed = source, batch_size, epochs, seed
         self.labels = source.labels() if labelled else None
         self.lengths: Tensor | None = getattr(source, "lengths", None)
-        self.steps_per_epoch = len(source) // batch
+        self.steps_per_epoch = len(source) // batch_size
         self.start = 0
         self.given = 0
 
@@ -80,14 +80,14 @@ class Loader:
         """The order of an epoch."""
         if self.lengths is None:
             return order(len(self.source), seed=self.seed, epoch=epoch)
-        return bucketed(self.lengths, batch=self.batch, seed=self.seed, epoch=epoch)
+        return bucketed(self.lengths, batch_size=self.batch_size, seed=self.seed, epoch=epoch)
 
     def padding(self) -> float:
         """The share of the first epoch's batches that is padding."""
         if self.lengths is None:
             return 0.0
-        lengths = self.lengths[self.order(0)[: self.steps_per_epoch * self.batch]].reshape(-1, self.batch)
-        return 1 - int(lengths.sum()) / (int(lengths.amax(1).sum()) * self.batch)
+        lengths = self.lengths[self.order(0)[: self.steps_per_epoch * self.batch_size]].reshape(-1, self.batch_size)
+        return 1 - int(lengths.sum()) / (int(lengths.amax(1).sum()) * self.batch_size)
 
     def state_dict(self) -> dict[str, int]:
         return {"step": self.given}
@@ -98,12 +98,12 @@ class Loader:
     def _indices(self) -> Iterator[Int[Tensor, " part"]]:
         parallel = dist.is_available() and dist.is_initialized()
         rank, world = (dist.get_rank(), dist.get_world_size()) if parallel else (0, 1)
-        part = self.batch // world
+        part = self.batch_size // world
         for step in range(self.start, len(self)):
             epoch, within = divmod(step, self.steps_per_epoch)
             if within == 0 or step == self.start:
                 permutation = self.order(epoch)
-            first = within * self.batch + rank * part
+            first = within * self.batch_size + rank * part
             yield permutation[first : first + part]
 
     def __iter__(self) -> Iterator[Batch]:

@@ -20,7 +20,7 @@ from likewise.data.batches import Parts
 from likewise.data.captions import beside, unpacked
 from likewise.data.files import File, by_name, by_subfolder, folder_of, printable, scan
 from likewise.data.pictures import reason
-from likewise.data.reading import Reading
+from likewise.data.read_options import ReadOptions
 from likewise.data.source import ChosenIds, Indices, Joined, Request, Source, Subset, fitted, linked
 from likewise.errors import UserError
 
@@ -112,10 +112,10 @@ class PairSource:
             raise UserError(f"{self.name} has no labels: {self._labels}")
         return self._labels
 
-    def fitted(self, reading: Reading) -> PairSource:
-        """The same samples, every part read as `reading` says for its modality."""
+    def fitted(self, read_options: ReadOptions) -> PairSource:
+        """The same samples, every part read as `read_options` says for its modality."""
         return PairSource(
-            [fitted(half, reading) for half in self.halves],
+            [fitted(half, read_options) for half in self.halves],
             self.names,
             name=self.name,
             ids=self.ids,
@@ -162,8 +162,8 @@ def scores_of(source: Any) -> Float[Tensor, " n"] | None:
 
 def open_source(request: Request) -> PairSource | None:
     """The source of what is asked for as pairs, by its modality or by columns that it has; None for anything else."""
-    data, reading = request.data, request.reading
-    if reading.modality not in (None, "pair") or (reading.modality is None and reading.columns is None):
+    data, read_options = request.data, request.read_options
+    if read_options.modality not in (None, "pair") or (read_options.modality is None and read_options.columns is None):
         return None
     if not isinstance(data, Path):
         return _lists(request)
@@ -275,11 +275,11 @@ def opened(kind: str, folder: Path, paths: Sequence[str], request: Request, name
         return Media(None, {}, unread)
     source: images.ImageFolder | audio.AudioSource
     if kind == "image":
-        size, channels = request.reading.size, request.reading.channels
+        size, channels = request.read_options.size, request.read_options.channels
         source = images.ImageFolder(folder, files, name=name, size=size, channels=channels, progress=request.progress)
         first = list(range(len(source)))
     else:
-        rate, progress = request.reading.sample_rate, request.progress
+        rate, progress = request.read_options.sample_rate, request.progress
         source = audio.from_files(
             folder, files, (), lambda _: ([], "no labels"), name=name, progress=progress, sample_rate=rate
         )
@@ -323,14 +323,14 @@ def column_of(name: str, values: Sequence[str], *, where: object) -> Column:
 
 
 def _table(request: Request) -> PairSource | None:
-    path, reading = request.data, request.reading
+    path, read_options = request.data, request.read_options
     table = tables.read_table(path)
     there = table.column_names
-    if reading.modality is None and not set(reading.columns or ()) <= set(there):
+    if read_options.modality is None and not set(read_options.columns or ()) <= set(there):
         return None  # columns of other data: this is of another kind
     score = next(iter(tables.usual_columns(there, SCORES)), None)
-    label, notes = tables.label_column(there, reading, where=path, taken=reading.columns or ())
-    names = _paired_columns([name for name in there if name not in (score, label)], there, reading, path)
+    label, notes = tables.label_column(there, read_options, where=path, taken=read_options.columns or ())
+    names = _paired_columns([name for name in there if name not in (score, label)], there, read_options, path)
     score, label = (None if name in names else name for name in (score, label))
     columns = [column_of(name, tables.Texts(tables.text_of(table, name, where=path)), where=path) for name in names]
     parts = " and ".join(f"{column.name!r} ({column.kind})" for column in columns)
@@ -347,14 +347,14 @@ def _table(request: Request) -> PairSource | None:
     return paired(rows, request)
 
 
-def _paired_columns(candidates: list[str], there: list[str], reading: Reading, path: Path) -> list[str]:
+def _paired_columns(candidates: list[str], there: list[str], read_options: ReadOptions, path: Path) -> list[str]:
     """The columns that belong together.
 
     Raises:
         UserError: where those that were asked for are not there, or nobody can tell which they are.
     """
-    if reading.columns is not None:
-        return [tables.column_named(name, there, where=path, option="columns") for name in reading.columns]
+    if read_options.columns is not None:
+        return [tables.column_named(name, there, where=path, option="columns") for name in read_options.columns]
     lower = {name.lower(): name for name in candidates}
     for together in TOGETHER:
         if set(together) <= set(lower):

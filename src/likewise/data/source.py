@@ -15,7 +15,7 @@ from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from likewise.data.pictures import fit
-from likewise.data.reading import Reading
+from likewise.data.read_options import ReadOptions
 from likewise.errors import UserError
 
 HELD_OUT_FRACTION = 0.2
@@ -70,7 +70,7 @@ class Request(NamedTuple):
     split: str | None = None
     """What followed the colon of `data:split`."""
     root: Any = None
-    reading: Reading = Reading()
+    read_options: ReadOptions = ReadOptions()
     progress: bool = True
 
 
@@ -140,8 +140,8 @@ class Subset:
     def __len__(self) -> int:
         return len(self.indices)
 
-    def fitted(self, reading: Reading) -> Subset:
-        return Subset(fitted(self.source, reading), self.indices, name=self.name)
+    def fitted(self, read_options: ReadOptions) -> Subset:
+        return Subset(fitted(self.source, read_options), self.indices, name=self.name)
 
     @property
     def lengths(self) -> Int[Tensor, " len"] | None:
@@ -170,8 +170,8 @@ class Joined:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def fitted(self, reading: Reading) -> Joined:
-        return Joined([fitted(source, reading) for source in self.sources], name=self.name)
+    def fitted(self, read_options: ReadOptions) -> Joined:
+        return Joined([fitted(source, read_options) for source in self.sources], name=self.name)
 
     def read(self, indices: Int[Tensor, " n"]) -> UInt8[Tensor, "n c h w"]:
         part = torch.bucketize(indices, self.ends, right=True)
@@ -218,16 +218,16 @@ class Fitted:
         return self.source.labels()
 
 
-def fitted(source: Source, reading: Reading) -> Source:
-    """The samples of `source` as `reading` has them; itself where they are so already.
+def fitted(source: Source, read_options: ReadOptions) -> Source:
+    """The samples of `source` as `read_options` has them; itself where they are so already.
 
-    A source knows itself how, by its method `fitted(reading)`; images without it are resized, by their method
+    A source knows itself how, by its method `fitted(read_options)`; images without it are resized, by their method
     `resized(size, channels)` from their originals where they have one.
     """
     own = getattr(source, "fitted", None)
     if own is not None:
-        return own(reading)
-    size, channels = reading.size, reading.channels
+        return own(read_options)
+    size, channels = read_options.size, read_options.channels
     if source.modality != "image" or (size is None and channels is None):
         return source
     _, c, h, w = source.read(torch.tensor([0])).shape

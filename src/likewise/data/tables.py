@@ -20,7 +20,7 @@ import pyarrow.parquet
 from jaxtyping import Int
 
 from likewise.data.cache import cached, digest
-from likewise.data.reading import Reading
+from likewise.data.read_options import ReadOptions
 from likewise.data.source import Lazy
 from likewise.errors import UserError, nearest
 
@@ -112,14 +112,14 @@ def usual_columns(columns: Iterable[str], usual: Sequence[str]) -> list[str]:
 
 
 def label_column(
-    columns: list[str], reading: Reading, *, where: object, taken: Collection[str | None] = ()
+    columns: list[str], read_options: ReadOptions, *, where: object, taken: Collection[str | None] = ()
 ) -> tuple[str | None, list[str]]:
     """The column that labels are in, None without any, and what to say about it.
 
-    It is `reading.label_column`, or the only one with a usual name that is not `taken` by something else.
+    It is `read_options.label_column`, or the only one with a usual name that is not `taken` by something else.
     """
-    if reading.label_column is not None:
-        return column_named(reading.label_column, columns, where=where, option="label_column"), []
+    if read_options.label_column is not None:
+        return column_named(read_options.label_column, columns, where=where, option="label_column"), []
     usual = [name for name in usual_columns(columns, LABELS) if name not in taken]
     if len(usual) > 1:
         return None, [f"no labels are taken: {' or '.join(usual)} could be, say which with label_column"]

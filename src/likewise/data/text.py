@@ -22,7 +22,7 @@ from likewise.data import tables
 from likewise.data.cache import cached, digest
 from likewise.data.files import File, by_subfolder, folder_of, printable, progress_bar, scan
 from likewise.data.pictures import reason
-from likewise.data.reading import Reading
+from likewise.data.read_options import ReadOptions
 from likewise.data.source import ChosenIds, Indices, Joined, Lazy, Request, Source, Subset, natural_sort
 from likewise.data.tables import Texts, check_utf8
 from likewise.data.tokens import Tokenised, chunks, fingerprint, read_tokenizer, tokenised
@@ -75,30 +75,30 @@ class TextSource:
         self.notes = list(notes)
         self.progress = progress
         self.tokenizer: str | None = None
-        self.tokens: int | None = None
+        self.max_tokens: int | None = None
         self._give_labels = labels
         self._tokenised: Tokenised | None = None
 
     def __len__(self) -> int:
         return len(self.documents)
 
-    def fitted(self, reading: Reading) -> TextSource:
-        """The same documents as token ids, of at most `reading.tokens` (128) each; itself if it has these already.
+    def fitted(self, read_options: ReadOptions) -> TextSource:
+        """The same documents as token ids, of at most `read_options.max_tokens` (128) each; itself if it has these.
 
         Raises:
             UserError: for a tokenizer that cannot be read, or lacks a special token.
         """
-        if reading.tokenizer is None:
+        if read_options.tokenizer is None:
             return self
-        tokenizer = read_tokenizer(reading.tokenizer)
-        tokens = reading.tokens or self.tokens or TOKENS
-        if (tokenizer, tokens) == (self.tokenizer, self.tokens):
+        tokenizer = read_tokenizer(read_options.tokenizer)
+        max_tokens = read_options.max_tokens or self.max_tokens or TOKENS
+        if (tokenizer, max_tokens) == (self.tokenizer, self.max_tokens):
             return self
         content = self._content
         other = copy(self)
-        other.tokenizer, other.tokens = tokenizer, tokens
+        other.tokenizer, other.max_tokens = tokenizer, max_tokens
         other._tokenised = tokenised(
-            self.documents, tokenizer, tokens, content=content, name=self.name, progress=self.progress
+            self.documents, tokenizer, max_tokens, content=content, name=self.name, progress=self.progress
         )
         return other
 
@@ -109,7 +109,7 @@ class TextSource:
 
     @property
     def cut(self) -> int:
-        """How many documents were longer than `tokens`."""
+        """How many documents were longer than `max_tokens`."""
         return 0 if self._tokenised is None else self._tokenised.cut
 
     def read(self, indices: Int[Tensor, " n"]) -> Int[Tensor, "n longest"]:
@@ -156,8 +156,8 @@ def documents_of(source: Source) -> Sequence[str]:
 
 def open_source(request: Request) -> TextSource | None:
     """The source of anything that holds texts and is not some other kind's; None for anything else."""
-    data, reading = request.data, request.reading
-    if reading.modality not in (None, "text"):
+    data, read_options = request.data, request.read_options
+    if read_options.modality not in (None, "text"):
         return None
     if not isinstance(data, Path):
         return _hugging_face(request) if _is_hugging_face(data) else _in_memory(request)
@@ -213,7 +213,7 @@ def _file(request: Request, path: Path) -> TextSource:
     name = printable(path.stem)
     if path.stat().st_size == 0:
         raise UserError(f"{path} is empty")
-    if request.reading.per_file:
+    if request.read_options.per_file:
         text = _whole(path)
         if not text:
             raise UserError(f"{path} holds no text, only white space")
@@ -326,17 +326,19 @@ def _table(
         texts: the columns that hold text.
         labels: a column that is known to hold the numbers of classes, and the names of these.
     """
-    reading = request.reading
+    read_options = request.read_options
     columns = table.column_names
     label, notes = (
-        (labels[0], []) if labels else tables.label_column(columns, reading, where=where, taken=(reading.text_column,))
+        (labels[0], [])
+        if labels
+        else tables.label_column(columns, read_options, where=where, taken=(read_options.text_column,))
     )
     possible = [column for column in texts if column != label]
-    if not possible and reading.label_column is None:
+    if not possible and read_options.label_column is None:
         possible = texts  # a single column is the text, whatever its name
-    text = _text_column(columns, possible, reading, where)
+    text = _text_column(columns, possible, read_options, where)
     label = None if label == text else label
-    if reading.text_column is None and len(columns) > 1:
+    if read_options.text_column is None and len(columns) > 1:
         notes.append(f"the text is column {text!r}, " + (f"labels are column {label!r}" if label else "without labels"))
     column = tables.text_of(table, text, where=where)
     try:
@@ -353,9 +355,9 @@ def _table(
     )
 
 
-def _text_column(columns: list[str], texts: list[str], reading: Reading, where: object) -> str:
-    if reading.text_column is not None:
-        return tables.column_named(reading.text_column, columns, where=where, option="text_column")
+def _text_column(columns: list[str], texts: list[str], read_options: ReadOptions, where: object) -> str:
+    if read_options.text_column is not None:
+        return tables.column_named(read_options.text_column, columns, where=where, option="text_column")
     usual = tables.usual_columns(texts, TEXT)
     if usual:
         return usual[0]
@@ -370,13 +372,13 @@ def _hugging_face(request: Request) -> TextSource | None:
     """A `datasets.Dataset` with a column of strings, unless it is one of images."""
     dataset = request.data
     kinds = {name: type(feature).__name__ for name, feature in dataset.features.items()}
-    if request.reading.modality is None and "Image" in kinds.values():
+    if request.read_options.modality is None and "Image" in kinds.values():
         return None
     texts = [name for name, feature in dataset.features.items() if getattr(feature, "dtype", "").endswith("string")]
-    if not texts and request.reading.modality is None:
+    if not texts and request.read_options.modality is None:
         return None
     classes = [name for name, kind in kinds.items() if kind == "ClassLabel"]
-    wanted = request.reading.label_column or (classes[0] if classes else "")
+    wanted = request.read_options.label_column or (classes[0] if classes else "")
     labels = (wanted, list(dataset.features[wanted].names)) if wanted in classes else None
     name = str(dataset.info.dataset_name or "dataset")
     plain = [column for column, kind in kinds.items() if kind in ("Value", "ClassLabel")]

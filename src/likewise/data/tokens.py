@@ -39,7 +39,7 @@ MANY = 20_000  # documents that take long enough to say so beforehand
 ENCODER = 1
 
 
-def train_tokenizer(documents: Sequence[str], kind: str = "wordpiece", vocabulary: int = 8192) -> str:
+def train_tokenizer(documents: Sequence[str], kind: str = "wordpiece", vocab_size: int = 8192) -> str:
     """A tokenizer learned from documents, as the JSON text of the `tokenizers` library.
 
     It makes `[CLS] tokens [SEP]` of a document. `wordpiece` is BERT's (arXiv:1810.04805): in lower case, without
@@ -47,7 +47,7 @@ def train_tokenizer(documents: Sequence[str], kind: str = "wordpiece", vocabular
     begins a word. The same documents give the same text, on any number of threads.
 
     Args:
-        vocabulary: how many tokens it may have at most, the five special ones among them.
+        vocab_size: how many tokens it may have at most, the five special ones among them.
 
     Raises:
         UserError: for another kind, a vocabulary that is too small for it, fewer than 2 documents, or fewer than 10
@@ -55,11 +55,11 @@ def train_tokenizer(documents: Sequence[str], kind: str = "wordpiece", vocabular
     """
     if kind not in KINDS:
         raise UserError(f"tokenizer must be {' or '.join(KINDS)}, got {kind!r}{nearest(kind, KINDS)}")
-    if vocabulary < KINDS[kind]:
-        raise UserError(f"vocabulary of a {kind} tokenizer must be at least {KINDS[kind]}, got {vocabulary}")
+    if vocab_size < KINDS[kind]:
+        raise UserError(f"vocabulary of a {kind} tokenizer must be at least {KINDS[kind]}, got {vocab_size}")
     _check_corpus(documents)
     needs("tokenizers", "text")
-    return (_wordpiece if kind == "wordpiece" else _bpe)(documents, vocabulary).to_str()
+    return (_wordpiece if kind == "wordpiece" else _bpe)(documents, vocab_size).to_str()
 
 
 def read_tokenizer(given: str) -> str:
@@ -132,9 +132,9 @@ class Tokenised(NamedTuple):
 
 
 def tokenised(
-    documents: Sequence[str], tokenizer: str, tokens: int, *, content: str, name: str, progress: bool = False
+    documents: Sequence[str], tokenizer: str, max_tokens: int, *, content: str, name: str, progress: bool = False
 ) -> Tokenised:
-    """The token ids of all documents, `[CLS] tokens [SEP]`, of each at most `tokens`; encoded once.
+    """The token ids of all documents, `[CLS] tokens [SEP]`, of each at most `max_tokens`; encoded once.
 
     Args:
         tokenizer: its JSON text.
@@ -143,10 +143,10 @@ def tokenised(
     """
     encoder, special = load(tokenizer)
     kind = np.dtype(np.uint16 if max(encoder.get_vocab().values()) < 1 << 16 else np.uint32)
-    key = digest([ENCODER, content, hashlib.sha256(tokenizer.encode()).hexdigest(), tokens])
+    key = digest([ENCODER, content, hashlib.sha256(tokenizer.encode()).hexdigest(), max_tokens])
 
     def build(building: Path) -> dict[str, Any]:
-        return _encode(building, documents, encoder, tokens, kind, name if progress else None)
+        return _encode(building, documents, encoder, max_tokens, kind, name if progress else None)
 
     folder, said = cached("tokens", key, build)
     ids = np.memmap(folder / "ids.bin", dtype=kind, mode="r")
@@ -165,19 +165,19 @@ def fingerprint(documents: Iterable[str]) -> str:
 
 
 def _encode(
-    building: Path, documents: Sequence[str], encoder: Any, tokens: int, kind: np.dtype[Any], name: str | None
+    building: Path, documents: Sequence[str], encoder: Any, max_tokens: int, kind: np.dtype[Any], name: str | None
 ) -> dict[str, Any]:
     if name and len(documents) >= MANY:
         print(f"{name}: tokenising {len(documents):,} documents, once", file=sys.stderr)
     started = time.perf_counter()
-    encoder.enable_truncation(tokens)
+    encoder.enable_truncation(max_tokens)
     end, cut = 0, 0
     with (building / "ids.bin").open("wb") as ids, (building / "offsets.bin").open("wb") as offsets:
         offsets.write(np.zeros(1, dtype=np.int64).tobytes())
         for chunk in chunks(documents):
             encodings = encoder.encode_batch_fast(chunk)
             rows = [encoding.ids for encoding in encodings]
-            cut += sum(len(e.overflowing) > 0 for e, row in zip(encodings, rows, strict=True) if len(row) == tokens)
+            cut += sum(len(e.overflowing) > 0 for e, row in zip(encodings, rows, strict=True) if len(row) == max_tokens)
             ends = end + np.cumsum([len(row) for row in rows], dtype=np.int64)
             end = int(ends[-1])
             offsets.write(ends.tobytes())
@@ -216,7 +216,7 @@ def _check_corpus(documents: Sequence[str]) -> None:
     )
 
 
-def _wordpiece(documents: Sequence[str], vocabulary: int) -> Any:
+def _wordpiece(documents: Sequence[str], vocab_size: int) -> Any:
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
     def made(model: Any) -> Any:
@@ -229,11 +229,11 @@ def _wordpiece(documents: Sequence[str], vocabulary: int) -> Any:
     learning = made(models.WordPiece(unk_token="[UNK]"))
     # The trainer numbers "##a" in the order of a hash table, another one each time, and breaks ties between equally
     # frequent pairs by number: only where all letters have their numbers beforehand is what it learns always the same.
-    first = _alphabet(learning.normalizer, documents, vocabulary // 4)
+    first = _alphabet(learning.normalizer, documents, vocab_size // 4)
     pieces = [learning.pre_tokenizer.pre_tokenize_str(learning.normalizer.normalize_str(f"a{c}")) for c in first]
     later = [f"##{c}" for c, words in zip(first, pieces, strict=True) if len(words) == 1]
     trainer = trainers.WordPieceTrainer(
-        vocab_size=vocabulary,
+        vocab_size=vocab_size,
         min_frequency=2,
         special_tokens=[*SPECIAL, *first, *later],
         initial_alphabet=first,
@@ -245,7 +245,7 @@ def _wordpiece(documents: Sequence[str], vocabulary: int) -> Any:
     return _frame(tokenizer, {"cls": SPECIAL.index("[CLS]"), "sep": SPECIAL.index("[SEP]")}, SPECIAL)
 
 
-def _bpe(documents: Sequence[str], vocabulary: int) -> Any:
+def _bpe(documents: Sequence[str], vocab_size: int) -> Any:
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
     tokenizer = Tokenizer(models.BPE())
@@ -253,7 +253,7 @@ def _bpe(documents: Sequence[str], vocabulary: int) -> Any:
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary,
+        vocab_size=vocab_size,
         min_frequency=2,
         special_tokens=list(SPECIAL),
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),

@@ -159,12 +159,12 @@ class Wav2Vec2(ConvolutionalEncoder):
         """The Transformer's states: each has seen all frames."""
         return self.body.encoder(inputs).last_hidden_state
 
-    def behind(
-        self, veil: Float[Tensor, " dim"], hidden: Bool[Tensor, "n t"], waves: Float[Tensor, "n samples"]
+    def forward_masked(
+        self, mask_embedding: Float[Tensor, " dim"], masked: Bool[Tensor, "n t"], waves: Float[Tensor, "n samples"]
     ) -> tuple[Float[Tensor, "n t dim"], Float[Tensor, "n t c"]]:
         """The states where the Transformer sees the veil instead of the hidden frames, and the features as they are."""
         inputs, features = self.local(waves)
-        return self.context(torch.where(hidden[..., None], veil, inputs)), features
+        return self.context(torch.where(masked[..., None], mask_embedding, inputs)), features
 
     def frames(self, waves: Float[Tensor, "n samples"]) -> Float[Tensor, "n t dim"]:
         return self.context(self.local(waves)[0])

@@ -27,13 +27,13 @@ class TextEncoder(nn.Module):
     """A transformer without its head, that knows what it takes and what it gives.
 
     Attributes: `dim` and `width`, the length of embedding and states, which are the same; `causal`, whether a state has
-    seen only the tokens up to its own; `tokens`, the longest text; `config`, what `text_encoder(**config)` needs to
+    seen only the tokens up to its own; `max_tokens`, the longest text; `config`, what `text_encoder(**config)` needs to
     build it again.
 
     Args:
         body: a model of transformers that gives `last_hidden_state`.
         causal: whether it is a decoder.
-        tokens: how many positions it has.
+        max_tokens: how many positions it has.
         pad: the id that fills texts up, at their ends.
         pooling: `mean` of the states of a text, special tokens among them; that of the first token, `cls`, or of the
             `last`.
@@ -43,7 +43,7 @@ class TextEncoder(nn.Module):
     """
 
     def __init__(
-        self, body: Any, *, causal: bool, tokens: int, pad: int, pooling: str | None, config: dict[str, Any]
+        self, body: Any, *, causal: bool, max_tokens: int, pad: int, pooling: str | None, config: dict[str, Any]
     ) -> None:
         super().__init__()
         pooling = pooling or "mean"
@@ -59,7 +59,7 @@ class TextEncoder(nn.Module):
         self.body = body
         self.dim: int = body.config.hidden_size
         self.width = self.dim
-        self.causal, self.tokens, self.pad, self.pooling = causal, tokens, pad, pooling
+        self.causal, self.max_tokens, self.pad, self.pooling = causal, max_tokens, pad, pooling
         self.config = config
 
     @property
@@ -89,8 +89,8 @@ class TextEncoder(nn.Module):
 def text_encoder(
     name: str,
     *,
-    vocabulary: int,
-    tokens: int,
+    vocab_size: int,
+    max_tokens: int,
     pad: int,
     pooling: str | None = None,
     architecture: dict[str, Any] | None = None,
@@ -99,8 +99,8 @@ def text_encoder(
 
     Args:
         name: `bert-` or `gpt-` and one of `SIZES`; or `hf:FOLDER`, a folder that transformers' `save_pretrained` wrote.
-        vocabulary: how many tokens there are.
-        tokens: of the longest text, special ones included.
+        vocab_size: how many tokens there are.
+        max_tokens: of the longest text, special ones included.
         pad: the id that fills texts up.
         pooling: see `TextEncoder`; None is the mean.
         architecture: transformers' configuration of what was in FOLDER, to be built again without it, untrained.
@@ -109,10 +109,10 @@ def text_encoder(
         UserError: for an unknown name, a folder that is none or holds no such model, or a text or vocabulary that is
             too large for it.
     """
-    config = {"name": name, "vocabulary": vocabulary, "tokens": tokens, "pad": pad, "pooling": pooling}
+    config = {"name": name, "vocab_size": vocab_size, "max_tokens": max_tokens, "pad": pad, "pooling": pooling}
     if name.startswith(FOLDER):
         body = _read(name.removeprefix(FOLDER)) if architecture is None else _rebuilt(architecture)
-        causal = _checked(body, name, vocabulary=vocabulary, tokens=tokens, pad=pad)
+        causal = _checked(body, name, vocab_size=vocab_size, max_tokens=max_tokens, pad=pad)
         config["architecture"] = json.loads(body.config.to_json_string())
     else:
         family, _, size = name.partition("-")
@@ -121,9 +121,9 @@ def text_encoder(
             listed = ", ".join(known)
             raise UserError(f"unknown encoder '{name}'{nearest(name, known)}; there are {listed} and hf:FOLDER")
         layers, width = SIZES[size]
-        body = _FAMILIES[family](layers, width, vocabulary=vocabulary, tokens=tokens, pad=pad)
+        body = _FAMILIES[family](layers, width, vocab_size=vocab_size, max_tokens=max_tokens, pad=pad)
         causal = family == "gpt"
-    return TextEncoder(body, causal=causal, tokens=tokens, pad=pad, pooling=pooling, config=config)
+    return TextEncoder(body, causal=causal, max_tokens=max_tokens, pad=pad, pooling=pooling, config=config)
 
 
 def language_encoder(encoder: nn.Module) -> TextEncoder:
@@ -160,31 +160,31 @@ def causal_encoder(encoder: nn.Module) -> TextEncoder:
     return language
 
 
-def bert(layers: int, width: int, *, vocabulary: int, tokens: int, pad: int, heads: int | None = None) -> Any:
+def bert(layers: int, width: int, *, vocab_size: int, max_tokens: int, pad: int, heads: int | None = None) -> Any:
     """BERT (arXiv:1810.04805) without its pooling layer and without segments."""
     transformers = needs("transformers", "text")
     config = transformers.BertConfig(
-        vocab_size=vocabulary,
+        vocab_size=vocab_size,
         hidden_size=width,
         num_hidden_layers=layers,
         num_attention_heads=heads or width // 64,
         intermediate_size=4 * width,
-        max_position_embeddings=tokens,
+        max_position_embeddings=max_tokens,
         type_vocab_size=1,
         pad_token_id=pad,
     )
     return transformers.BertModel(config, add_pooling_layer=False)
 
 
-def gpt(layers: int, width: int, *, vocabulary: int, tokens: int, pad: int, heads: int | None = None) -> Any:
+def gpt(layers: int, width: int, *, vocab_size: int, max_tokens: int, pad: int, heads: int | None = None) -> Any:
     """GPT-2 (Radford et al. 2019)."""
     transformers = needs("transformers", "text")
     config = transformers.GPT2Config(
-        vocab_size=vocabulary,
+        vocab_size=vocab_size,
         n_embd=width,
         n_layer=layers,
         n_head=heads or width // 64,
-        n_positions=tokens,
+        n_positions=max_tokens,
         bos_token_id=None,
         eos_token_id=None,
     )
@@ -238,7 +238,7 @@ def _rebuilt(architecture: dict[str, Any]) -> Any:
 
 
 @torch.no_grad()
-def _checked(body: Any, name: str, *, vocabulary: int, tokens: int, pad: int) -> bool:
+def _checked(body: Any, name: str, *, vocab_size: int, max_tokens: int, pad: int) -> bool:
     """Whether a model that is not ours is causal; its pooling layer, which nothing would train, is taken away.
 
     Raises:
@@ -249,18 +249,18 @@ def _checked(body: Any, name: str, *, vocabulary: int, tokens: int, pad: int) ->
     if getattr(body, "pooler", None) is not None:
         body.pooler = None
     known = body.get_input_embeddings().num_embeddings
-    if known < vocabulary:
+    if known < vocab_size:
         raise UserError(
-            f"encoder '{name}' knows {known:,} tokens, the tokenizer has {vocabulary:,}: give the one that "
+            f"encoder '{name}' knows {known:,} tokens, the tokenizer has {vocab_size:,}: give the one that "
             "it was trained with, --tokenizer FOLDER/tokenizer.json"
         )
-    most = getattr(body.config, "max_position_embeddings", None) or tokens
+    most = getattr(body.config, "max_position_embeddings", None) or max_tokens
     if "roberta" in body.config.model_type:  # its positions are counted from behind the padding's id
         most -= body.config.pad_token_id + 1
-    if tokens > most:
-        raise UserError(f"encoder '{name}' can't read {tokens} tokens: use --tokens {most} or fewer")
+    if max_tokens > most:
+        raise UserError(f"encoder '{name}' can't read {max_tokens} tokens: use --max-tokens {most} or fewer")
     one, other = [token for token in range(3) if token != pad][:2]
-    texts = torch.full((2, tokens), one)
+    texts = torch.full((2, max_tokens), one)
     texts[1, -1] = other
     training = body.training
     states = body.eval()(input_ids=texts, attention_mask=torch.ones_like(texts)).last_hidden_state

@@ -33,10 +33,10 @@ class Baseline(NamedTuple):
 
 
 def encoder_features(encoder: nn.Module, views: EvaluationViews, machine: Machine) -> Featuriser:
-    """Embeddings of plain views. The encoder is used as it is: put it into evaluation mode."""
+    """Embeddings of clean views. The encoder is used as it is: put it into evaluation mode."""
 
     def featurise(source: Source, indices: Int[Tensor, " n"]) -> Float[Tensor, "n dim"]:
-        return machine.forward(encoder, views.plain(source.read(indices).to(machine.device)))
+        return machine.forward(encoder, views.clean(source.read(indices).to(machine.device)))
 
     return featurise
 
@@ -45,7 +45,7 @@ def raw_features(views: EvaluationViews, machine: Machine) -> Featuriser:
     """Plain views, flattened; an image's average-pooled when it has more than `RAW_DIM` numbers."""
 
     def featurise(source: Source, indices: Int[Tensor, " n"]) -> Float[Tensor, "n dim"]:
-        view = views.plain(source.read(indices).to(machine.device)).float()
+        view = views.clean(source.read(indices).to(machine.device)).float()
         if view[0].numel() > RAW_DIM:
             view = F.adaptive_avg_pool2d(view, isqrt(RAW_DIM // view.shape[1]) or 1)
         return view.flatten(1)
@@ -54,11 +54,11 @@ def raw_features(views: EvaluationViews, machine: Machine) -> Featuriser:
 
 
 def stream(
-    featurise: Featuriser, source: Source, indices: Int[Tensor, " n"] | None = None, *, batch: int = 128
+    featurise: Featuriser, source: Source, indices: Int[Tensor, " n"] | None = None, *, batch_size: int = 128
 ) -> Iterator[Float[Tensor, "b dim"]]:
     """Features of `source` (of its `indices`, in their order), batch by batch, on the CPU."""
     order = torch.arange(len(source)) if indices is None else indices
-    for some in order.split(batch):
+    for some in order.split(batch_size):
         with torch.inference_mode():
             features = featurise(source, some).cpu()
         yield features
@@ -72,24 +72,24 @@ def encode(
     *,
     machine: Machine,
 ) -> Float[Tensor, "n dim"]:
-    """Embeddings of the plain views of `source` (of its `indices`), float32 on the CPU.
+    """Embeddings of the clean views of `source` (of its `indices`), float32 on the CPU.
 
     Only one batch of samples is in memory at a time. The encoder must be on the machine's device.
     """
     was_training = encoder.training
     encoder.eval()
     try:
-        return gather(encoder_features(encoder, views, machine), source, indices, batch=machine.batch)
+        return gather(encoder_features(encoder, views, machine), source, indices, batch_size=machine.batch_size)
     finally:
         encoder.train(was_training)
 
 
 def gather(
-    featurise: Featuriser, source: Source, indices: Int[Tensor, " n"] | None = None, *, batch: int = 128
+    featurise: Featuriser, source: Source, indices: Int[Tensor, " n"] | None = None, *, batch_size: int = 128
 ) -> Float[Tensor, "n dim"]:
     """The whole `stream` in one tensor."""
     length = len(source) if indices is None else len(indices)
-    parts = stream(featurise, source, indices, batch=batch)
+    parts = stream(featurise, source, indices, batch_size=batch_size)
     first = next(parts, None)
     if first is None:
         raise ValueError("no features of no samples")
@@ -130,14 +130,14 @@ class FeatureTable:
         *,
         needed: Int[Tensor, " needed"],
         reference: Int[Tensor, " reference"],
-        batch: int,
+        batch_size: int,
         one_scale: bool = False,
     ) -> None:
         indices = torch.cat([needed, reference]).unique()
         self._row = torch.full((len(train),), -1)
         self._row[indices] = torch.arange(len(indices))
-        self._train = gather(featurise, train, indices, batch=batch)
-        self.test = gather(featurise, test, batch=batch)
+        self._train = gather(featurise, train, indices, batch_size=batch_size)
+        self.test = gather(featurise, test, batch_size=batch_size)
         known = self.train(reference)
         if known.is_sparse:
             self.mean = torch.zeros(())

@@ -22,8 +22,8 @@ Progress = Callable[[int, int, str], None]
 class EvaluationViews(Protocol):
     """The part of a modality's views that an evaluation uses: no strong augmentation."""
 
-    def plain(self, batch: Any) -> Any: ...
-    def gentle(self, batch: Any, generator: torch.Generator) -> Any: ...
+    def clean(self, batch: Any) -> Any: ...
+    def weak(self, batch: Any, generator: torch.Generator) -> Any: ...
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Machine:
     """Where and how the arithmetic is done; `batch` samples at a time."""
 
     device: torch.device
-    batch: int = 128
+    batch_size: int = 128
     autocast: bool = False
     channels_last: bool = False
 

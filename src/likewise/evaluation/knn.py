@@ -22,7 +22,7 @@ def nearest_neighbours(
     k: int,
     *,
     without_self: bool = False,
-    batch: int = 1024,
+    batch_size: int = 1024,
 ) -> tuple[Float[Tensor, "n k"], Int[Tensor, "n k"]]:
     """Cosine similarities and positions of the `k` samples most similar to each query, the nearest first.
 
@@ -30,7 +30,7 @@ def nearest_neighbours(
     query's own position, for queries that are the first `n` samples.
     """
     similarities, positions = [], []
-    for start, some in cosine_similarities(queries, samples, batch):
+    for start, some in cosine_similarities(queries, samples, batch_size):
         if without_self:
             some.diagonal(start).fill_(-torch.inf)
         best = some.topk(k)
@@ -40,12 +40,12 @@ def nearest_neighbours(
 
 
 def cosine_similarities(
-    queries: Float[Tensor, "n dim"], samples: Float[Tensor, "m dim"], batch: int
+    queries: Float[Tensor, "n dim"], samples: Float[Tensor, "m dim"], batch_size: int
 ) -> Iterator[tuple[int, Float[Tensor, "b m"]]]:
     """Cosine similarities of `batch` queries at a time to all samples, and which query is the first of them."""
     samples = unit(samples)
-    for start in range(0, len(queries), batch):
-        some = unit(rows(queries, torch.arange(start, min(start + batch, len(queries)), device=queries.device)))
+    for start in range(0, len(queries), batch_size):
+        some = unit(rows(queries, torch.arange(start, min(start + batch_size, len(queries)), device=queries.device)))
         yield start, (samples @ some.to_dense().T).T if samples.is_sparse else some @ samples.T
 
 

@@ -54,9 +54,9 @@ def causal_model(encoder: Any, pad: int) -> LanguageModel:
     return model
 
 
-def count(batches: Iterable[Int[Tensor, "_ _"]], vocabulary: int, pad: int) -> csr_array:
+def count(batches: Iterable[Int[Tensor, "_ _"]], vocab_size: int, pad: int) -> csr_array:
     """How often each token (column) followed each (row), int64 (vocabulary, vocabulary)."""
-    total = csr_array((vocabulary, vocabulary), dtype=np.int64)
+    total = csr_array((vocab_size, vocab_size), dtype=np.int64)
     for ids in batches:
         known = targets(ids, pad)
         steps = (ids[:, :-1][known].numpy(), ids[:, 1:][known].numpy())
@@ -106,18 +106,18 @@ class Bigram:
 
     def __init__(self, counts: csr_array, pad: int) -> None:
         self.pad = pad
-        self.vocabulary = counts.shape[0]
+        self.vocab_size = counts.shape[0]
         counts.sort_indices()
         self.data = counts.data
         self.discount = discount(counts.data)
         self.after = counts.sum(1)
         self.kinds_after = np.diff(counts.indptr)
-        self.keys = np.repeat(np.arange(self.vocabulary), self.kinds_after) * self.vocabulary + counts.indices
+        self.keys = np.repeat(np.arange(self.vocab_size), self.kinds_after) * self.vocab_size + counts.indices
         self.lower = discounted(np.bincount(counts.indices, minlength=counts.shape[1]))
 
     def probability(self, before: Int[np.ndarray, " n"], token: Int[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
         """P(token | before)."""
-        key, seen = before * self.vocabulary + token, self.after[before]
+        key, seen = before * self.vocab_size + token, self.after[before]
         place = np.searchsorted(self.keys, key).clip(max=len(self.keys) - 1)
         times = np.where(self.keys[place] == key, self.data[place], 0)
         own = (times - self.discount).clip(0)
@@ -158,7 +158,7 @@ def language_table(
     models: Mapping[str, LanguageModel],
     batches: Iterable[Int[Tensor, "_ _"]],
     *,
-    vocabulary: int,
+    vocab_size: int,
     characters: int | None = None,
 ) -> Table:
     """Perplexity of the models on documents that none of them saw, beside that of all tokens alike.
@@ -170,7 +170,7 @@ def language_table(
     """
     found = surprises(models, batches)
     tokens = next(iter(found.values())).tokens
-    found["all tokens alike"] = Surprise(tokens, tokens * math.log(vocabulary))
+    found["all tokens alike"] = Surprise(tokens, tokens * math.log(vocab_size))
     rows: list[list[str | float | None]] = []
     for name, made in found.items():
         bits = [] if characters is None else [made.nats / math.log(2) / characters]
@@ -178,7 +178,7 @@ def language_table(
     head = ["model", "perplexity"] if characters is None else ["model", "perplexity", "bits per character"]
     return Table(
         title="next token",
-        caption=f"perplexity over {tokens:,} tokens that were not trained on, with a vocabulary of {vocabulary:,}",
+        caption=f"perplexity over {tokens:,} tokens that were not trained on, with a vocabulary of {vocab_size:,}",
         head=head,
         units=["" for _ in head],
         rows=rows,

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from likewise.atomic import write_atomically
 from likewise.data.source import Source
 from likewise.evaluation.retrieval import ranks
-from likewise.training.showing import halves, prefixed
+from likewise.runs.samples import halves, prefixed
 
 QUERIES, ANSWERS = 12, 5
 AT_ONCE = 64  # samples whose looks are made together
@@ -46,8 +46,10 @@ def save_matches(
     """
     first, second = (F.normalize(half.cpu().float(), dim=1) for half in (first, second))
     queries = torch.linspace(0, len(first) - 1, min(QUERIES, len(first)), dtype=torch.float64).round().long()
-    ways = [(first[queries], second), (second[queries], first)]
-    answers = torch.stack([(asked @ gallery.T).topk(min(ANSWERS, len(gallery))).indices for asked, gallery in ways])
+    protocols = [(first[queries], second), (second[queries], first)]
+    answers = torch.stack(
+        [(asked @ gallery.T).topk(min(ANSWERS, len(gallery))).indices for asked, gallery in protocols]
+    )
     shown = torch.cat([queries, answers.flatten()]).unique()
     arrays: dict[str, Any] = {
         "names": np.array(names, dtype=np.str_),
@@ -55,9 +57,9 @@ def save_matches(
         "queries": torch.searchsorted(shown, queries).numpy(),
         "answers": torch.searchsorted(shown, answers).numpy(),
         "right": (groups[answers] == groups[queries][:, None]).numpy(),
-        "ranks": torch.stack([ranks(asked, gallery, groups[queries], groups) for asked, gallery in ways]).numpy(),
+        "ranks": torch.stack([ranks(asked, gallery, groups[queries], groups) for asked, gallery in protocols]).numpy(),
     }
-    looks = [halves(views, views.plain(source.read(some))) for some in shown.split(AT_ONCE)]
+    looks = [halves(views, views.clean(source.read(some))) for some in shown.split(AT_ONCE)]
     for name, parts in zip(("first", "second"), zip(*looks, strict=True), strict=False):
         arrays |= prefixed(name, {kind: _joined([part[kind] for part in parts]) for kind in parts[0]})
     write_atomically(path, lambda file: np.savez(file, **arrays))

@@ -47,13 +47,13 @@ def summarise(trials: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """A row for each way and label count, in order of appearance: accuracy over seeds, summed seconds."""
     groups: dict[tuple[str, int | str], list[dict[str, Any]]] = {}
     for trial in trials:
-        groups.setdefault((trial["way"], trial["labels_per_class"]), []).append(trial)
+        groups.setdefault((trial["protocol"], trial["labels_per_class"]), []).append(trial)
     rows = []
-    for (way, count), group in groups.items():
+    for (protocol, count), group in groups.items():
         mean, low, high = interval([trial["accuracy"] for trial in group])
         rows.append(
             {
-                "way": way,
+                "protocol": protocol,
                 "labels_per_class": count,
                 "mean": mean,
                 "low": low,

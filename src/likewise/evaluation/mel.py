@@ -23,9 +23,9 @@ def mel_statistics(waves: Float[Tensor, "n samples"], sample_rate: int) -> Float
 
 
 def mel_features(views: Any, machine: Machine) -> Featuriser:
-    """`mel_statistics` of plain views, which are waves of `views.sample_rate`: what an encoder gets to hear."""
+    """`mel_statistics` of clean views, which are waves of `views.sample_rate`: what an encoder gets to hear."""
 
     def featurise(source: Source, indices: Int[Tensor, " n"]) -> Float[Tensor, "n dim"]:
-        return mel_statistics(views.plain(source.read(indices).to(machine.device)), views.sample_rate)
+        return mel_statistics(views.clean(source.read(indices).to(machine.device)), views.sample_rate)
 
     return featurise

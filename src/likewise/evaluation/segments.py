@@ -43,7 +43,7 @@ def segment_table(
     *,
     sample_rate: int,
     seconds: float,
-    batch: int = 64,
+    batch_size: int = 64,
 ) -> Table | None:
     """The last `seconds` of every recording looked up by its first, among those of all, beside chance.
 
@@ -68,7 +68,7 @@ def segment_table(
     everyone = {**embedders, LOG_MEL: lambda crop: mel_statistics(crop.values.float() / 2**15, sample_rate)}
     embedded: dict[str, tuple[list[Tensor], list[Tensor]]] = {name: ([], []) for name in everyone}
     digests: tuple[list[bytes], list[bytes]] = ([], [])
-    for some in taken.split(batch):
+    for some in taken.split(batch_size):
         for end, crop in enumerate(ends(source.read(some), samples)):
             digests[end].extend(hashlib.sha256(row.numpy().tobytes()).digest() for row in crop.values)
             for name, embed in everyone.items():

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from likewise.data.source import Source
 from likewise.evaluation.inputs import EvaluationViews, Machine
-from likewise.training.optimizers import parameter_groups, rate_at
+from likewise.training.optimizers import lr_at, parameter_groups
 
 HELD_BYTES = 256 * 2**20
 """Chosen samples that take no more than this are read once and kept."""
@@ -45,7 +45,7 @@ FINE_TUNED_PART = 0.5
 def budget(labels: int) -> int:
     """Optimisation steps for this many labels: max(120, 20·√labels).
 
-    More data needs more steps but fewer passes: with `batch_size(labels, 128)` these are 120 passes over 10
+    More data needs more steps but fewer passes: with `supervised_batch_size(labels, 128)` these are 120 passes over 10
     labels, 38 over 100 (in batches of 32), 79 over 1,000 and 10 over 60,000.
     """
     return max(FEWEST_STEPS, round(STEPS_PER_ROOT * labels**0.5))
@@ -56,7 +56,7 @@ def fine_tuning_rates(labels: int) -> Rates:
     return Rates(min(FINE_TUNED_HEAD, FINE_TUNED_PER_ROOT * labels**0.5), FINE_TUNED_HEAD)
 
 
-def batch_size(labels: int, most: int) -> int:
+def supervised_batch_size(labels: int, most: int) -> int:
     """Samples a step: an eighth of the labels, at least 32, at most `most` and what there is."""
     return min(labels, most, max(SMALLEST_BATCH, labels // 8))
 
@@ -86,13 +86,13 @@ def train_classifier(
     *,
     rates: Rates,
     steps: int,
-    batch: int,
+    batch_size: int,
     seed: int,
     machine: Machine,
     points: frozenset[int],
     watch: Callable[[int], None],
 ) -> None:
-    """Minimise cross-entropy on gentle views: AdamW, linear warm-up, cosine to zero.
+    """Minimise cross-entropy on weak views: AdamW, linear warm-up, cosine to zero.
 
     Every step takes `batch` samples. `watch(step)` is called at `points`, the modules in evaluation mode.
     Batch normalisation uses the batch's statistics, or, when it is a single sample, the running ones.
@@ -107,7 +107,7 @@ def train_classifier(
     optimiser = torch.optim.AdamW(groups, fused=True)
     peaks = [group["lr"] for group in optimiser.param_groups]
     targets = labels.to(machine.device)
-    order = shuffled(len(samples), batch, generator)
+    order = shuffled(len(samples), batch_size, generator)
     for step in range(steps + 1):
         if step in points:
             modules.eval()
@@ -115,10 +115,10 @@ def train_classifier(
         if step == steps:
             break
         for group, peak in zip(optimiser.param_groups, peaks, strict=True):
-            group["lr"] = peak * rate_at(step, steps=steps, warmup=round(WARM_UP * steps), schedule="cosine")
+            group["lr"] = peak * lr_at(step, steps=steps, warmup=round(WARM_UP * steps), schedule="cosine")
         chosen = next(order)
         modules.train(len(chosen) > 1)
-        view = views.gentle(samples.read(chosen).to(machine.device), generator)
+        view = views.weak(samples.read(chosen).to(machine.device), generator)
         loss = F.cross_entropy(head(machine.forward(encoder, view)), targets[chosen.to(machine.device)])
         optimiser.zero_grad()
         loss.backward()
@@ -130,9 +130,9 @@ def train_classifier(
     modules.eval()
 
 
-def shuffled(length: int, batch: int, generator: torch.Generator) -> Iterator[Int[Tensor, " b"]]:
+def shuffled(length: int, batch_size: int, generator: torch.Generator) -> Iterator[Int[Tensor, " b"]]:
     """Endless batches of positions, each epoch in a new order, without the rest that fills no batch."""
-    batch = min(batch, length)
+    batch = min(batch_size, length)
     while True:
         order = torch.randperm(length, generator=generator)
         yield from order[: length // batch * batch].split(batch)
@@ -142,10 +142,10 @@ def shuffled(length: int, batch: int, generator: torch.Generator) -> Iterator[In
 def predict(
     encoder: nn.Module, head: nn.Linear, views: EvaluationViews, samples: Samples, machine: Machine
 ) -> Float[Tensor, "n classes"]:
-    """Logits of the plain views of all samples, on the CPU."""
+    """Logits of the clean views of all samples, on the CPU."""
     return torch.cat(
         [
-            head(machine.forward(encoder, views.plain(samples.read(some).to(machine.device)))).cpu()
-            for some in torch.arange(len(samples)).split(machine.batch)
+            head(machine.forward(encoder, views.clean(samples.read(some).to(machine.device)))).cpu()
+            for some in torch.arange(len(samples)).split(machine.batch_size)
         ]
     )

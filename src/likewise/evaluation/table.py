@@ -24,7 +24,7 @@ def accuracies(result: dict[str, Any]) -> Table:
     The best mean of a column is bold.
     """
     seeds = result["seeds"]
-    raw = f"; raw is {result['raw']}" if any(way.startswith("raw-") for way in result["ways"]) else ""
+    raw = f"; raw is {result['raw']}" if any(protocol.startswith("raw-") for protocol in result["protocols"]) else ""
     table = Table(
         title=f"accuracy on {result['test']}, %",
         caption=f"mean ± 95 % interval over {seeds} seeds; chance {100 * result['chance']:.1f}, "
@@ -33,14 +33,14 @@ def accuracies(result: dict[str, Any]) -> Table:
     table.add_column("labels per class")
     for count in result["labels_per_class"]:
         table.add_column(str(count), justify="right")
-    cells = {(row["way"], row["labels_per_class"]): row for row in result["summary"]}
+    cells = {(row["protocol"], row["labels_per_class"]): row for row in result["summary"]}
     best = {
         count: max(row["mean"] for row in result["summary"] if row["labels_per_class"] == count)
         for count in result["labels_per_class"]
     }
-    for way in result["ways"]:
-        rows = [cells[way, count] for count in result["labels_per_class"]]
-        table.add_row(way, *(_cell(row, bold=row["mean"] == best[row["labels_per_class"]]) for row in rows))
+    for protocol in result["protocols"]:
+        rows = [cells[protocol, count] for count in result["labels_per_class"]]
+        table.add_row(protocol, *(_cell(row, bold=row["mean"] == best[row["labels_per_class"]]) for row in rows))
     return table
 
 

@@ -5,16 +5,16 @@ They import torch and nothing of ours.
 
 from __future__ import annotations
 
-from .clustering import sinkhorn, swapped_prediction
-from .contrastive import dcl, dcl_w, hcl, info_nce, nce, nt_xent, nt_xent_hardest, pair_matching, sup_con
-from .cross_modal import clip_loss, siglip_loss
-from .distillation import dino, dino_center, negative_cosine
-from .distributed import gather
-from .geometry import alignment, effective_rank, spread, uniformity
-from .gradient_cache import encode_cached
-from .metric import margin_contrastive, mined_triplet, triplet
-from .mutual_information import info_nce_parts, jsd
-from .redundancy import barlow_twins, vicreg
+from likewise.distributed import gather
+from likewise.losses.clustering import sinkhorn, swapped_prediction
+from likewise.losses.contrastive import dcl, dcl_w, hcl, info_nce, nce, nt_xent, nt_xent_hardest, pair_matching, sup_con
+from likewise.losses.cross_modal import clip_loss, siglip_loss
+from likewise.losses.distillation import dino, dino_center, negative_cosine
+from likewise.losses.geometry import alignment, effective_rank, spread, uniformity
+from likewise.losses.gradient_cache import encode_cached
+from likewise.losses.metric import margin_contrastive, mined_triplet, triplet
+from likewise.losses.mutual_information import info_nce_parts, jsd
+from likewise.losses.redundancy import barlow_twins, vicreg
 
 __all__ = [
     "alignment",

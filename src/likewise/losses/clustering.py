@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .checks import check_embeddings, check_positive, full_precision
-from .distillation import check_crops, cross_view_entropy
+from likewise.losses.checks import check_embeddings, check_positive, full_precision
+from likewise.losses.distillation import check_crops, cross_view_entropy
 
 
 @torch.no_grad()

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from .checks import (
+from likewise.losses.checks import (
     check_alike,
     check_embeddings,
     check_labels,
@@ -27,7 +27,7 @@ from .checks import (
     full_precision,
     unit,
 )
-from .tiles import logsumexp_of_keys, logsumexp_of_others, sum_by_stripes
+from likewise.losses.tiles import logsumexp_of_keys, logsumexp_of_others, sum_by_stripes
 
 Temperature = float | Float[Tensor, ""] | Float[Tensor, "1"]
 
@@ -237,12 +237,12 @@ def nce(
 @torch.no_grad()
 @full_precision
 def pair_matching(
-    first: Float[Tensor, "n d"], second: Float[Tensor, "n d"], *, across: bool = False
+    first: Float[Tensor, "n d"], second: Float[Tensor, "n d"], *, cross_modal: bool = False
 ) -> dict[str, Float[Tensor, ""]]:
     """How well each view finds its other view by cosine similarity; no gradient.
 
     Args:
-        across: whether it looks only among the n views of the other side, as halves of pairs do that are of two kinds;
+        cross_modal: whether it looks only among the n views of the other side, as halves of two kinds do;
             else among the 2n - 1 other views of the batch.
 
     Returns:
@@ -259,7 +259,9 @@ def pair_matching(
         similarity = z[rows] @ z.T
         partner = (rows + n) % (2 * n)
         own_side = torch.arange(2 * n, device=z.device) // n == (rows // n)[:, None]
-        similarity.masked_fill_(own_side, -math.inf) if across else similarity.scatter_(1, rows[:, None], -math.inf)
+        similarity.masked_fill_(own_side, -math.inf) if cross_modal else similarity.scatter_(
+            1, rows[:, None], -math.inf
+        )
         positive = similarity.gather(1, partner[:, None])
         better = (similarity > positive + tie).sum(1)
         equal = (~(similarity < positive - tie)).sum(1) - better

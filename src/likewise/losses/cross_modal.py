@@ -14,9 +14,9 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from . import tiles
-from .checks import check_embeddings, check_positive, full_precision, unit
-from .contrastive import info_nce
+from likewise.losses import tiles
+from likewise.losses.checks import check_embeddings, check_positive, full_precision, unit
+from likewise.losses.contrastive import info_nce
 
 Number = float | Float[Tensor, ""] | Float[Tensor, "1"]
 

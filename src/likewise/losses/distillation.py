@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .checks import check_alike, check_embeddings, check_positive, check_range, full_precision, unit
+from likewise.losses.checks import check_alike, check_embeddings, check_positive, check_range, full_precision, unit
 
 
 @full_precision

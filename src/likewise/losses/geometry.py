@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from .checks import full_precision
+from likewise.losses.checks import full_precision
 
 
 @full_precision

@@ -1,6 +1,6 @@
 """Gradients of a large batch at the memory of a small one: gradient caching (arXiv:2101.06983).
 
-    z = encode_cached(lambda x: projector(encoder(x)), torch.cat([first, second]), micro_batch=256)
+    z = encode_cached(lambda x: projector(encoder(x)), torch.cat([first, second]), micro_batch_size=256)
     nt_xent(*z.chunk(2)).backward()
 
 A contrastive loss needs the embeddings of the whole batch, not the activations that led to them. They are
@@ -22,16 +22,16 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 
-def encode_cached(encode: Callable[[Tensor], Tensor], batch: Tensor, *, micro_batch: int) -> Float[Tensor, "n d"]:
+def encode_cached(encode: Callable[[Tensor], Tensor], batch: Tensor, *, micro_batch_size: int) -> Float[Tensor, "n d"]:
     """`encode(batch)`, micro-batch by micro-batch, holding the activations of one micro-batch at a time.
 
     Args:
         encode: views `(b, ...)` to embeddings `(b, d)`; called twice on each micro-batch, in the same random
             state (of the CPU and of the batch's device) and under the same autocast.
         batch: `(n, ...)`.
-        micro_batch: rows that are encoded at once; must divide n.
+        micro_batch_size: rows that are encoded at once; must divide n.
     """
-    if micro_batch < 1 or len(batch) % micro_batch:
-        raise ValueError(f"micro_batch: {micro_batch} must divide the batch, {len(batch)} rows")
-    parts = batch.split(micro_batch)
+    if micro_batch_size < 1 or len(batch) % micro_batch_size:
+        raise ValueError(f"micro_batch_size: {micro_batch_size} must divide the batch, {len(batch)} rows")
+    parts = batch.split(micro_batch_size)
     return torch.cat([checkpoint(encode, part, use_reentrant=False) for part in parts])

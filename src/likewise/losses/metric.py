@@ -12,8 +12,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from .checks import check_embeddings, check_labels, check_positive, full_precision
-from .tiles import sum_by_stripes
+from likewise.losses.checks import check_embeddings, check_labels, check_positive, full_precision
+from likewise.losses.tiles import sum_by_stripes
 
 
 @full_precision

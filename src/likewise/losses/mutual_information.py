@@ -20,8 +20,8 @@ from torch import Tensor
 from torch.nn.functional import softplus
 from torch.utils.checkpoint import checkpoint
 
-from . import tiles
-from .checks import check_alike, full_precision
+from likewise.losses import tiles
+from likewise.losses.checks import check_alike, full_precision
 
 
 @full_precision

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .checks import check_embeddings, check_range, full_precision
+from likewise.losses.checks import check_embeddings, check_range, full_precision
 
 
 @full_precision

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from .checks import check_alike
+from likewise.losses.checks import check_alike
 
 STRIPE_ELEMENTS = {"cpu": 2**20}
 """Scores of a stripe: what fits in a processor's cache, and elsewhere what keeps the device busy."""
@@ -32,7 +32,7 @@ class Named(NamedTuple):
     """Whether the highest score was the target's."""
 
 
-def name_tokens(
+def token_cross_entropy(
     states: Float[Tensor, "m d"],
     weight: Float[Tensor, "v d"],
     targets: Int[Tensor, " m"],

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import sys
 from typing import TYPE_CHECKING, Any, get_type_hints
 
-from likewise.callable_module import CallableModule
 from likewise.errors import UserError, checked, nearest
 
 if TYPE_CHECKING:
@@ -15,7 +13,6 @@ if TYPE_CHECKING:
 
     from likewise.methods.base import Method
 
-sys.modules[__name__].__class__ = CallableModule
 
 METHODS = {
     "simclr": "likewise.methods.simclr:SimCLR",

@@ -10,14 +10,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from likewise.checks import check_whole
 from likewise.data.loader import Batch
-from likewise.encoders.decoders import ImageDecoder
 from likewise.errors import UserError
-from likewise.methods.base import Course, Method, Row, Sheet, generator_for
-from likewise.methods.parts import check_whole
+from likewise.methods.base import EARLY, Method, Row, Sheet, TrainingContext
+from likewise.modules.decoders import ImageDecoder
+from likewise.seeding import generator_for
 
 TRIVIAL = 0.02  # share of the variance that a decoder explains which has learned little more than the mean
-EARLY = 0.2  # share of the training that may pass before that is worth a word
 
 
 class Autoencoder(Method):
@@ -38,7 +38,7 @@ class Autoencoder(Method):
     family = "generative"
     modality = "image"
     paper = "1206.5538"
-    choose = "the plainest baseline: what compression alone teaches"
+    when_to_use = "the plainest baseline: what compression alone teaches"
 
     def __init__(self, encoder: nn.Module, *, code_dim: int | None = 30) -> None:
         super().__init__(encoder)
@@ -46,14 +46,14 @@ class Autoencoder(Method):
         check_whole(code_dim=self.code_dim)
         self.code = nn.Identity() if code_dim is None else nn.Linear(self.dim, code_dim)
 
-    def prepare(self, course: Course, optimizers: Callable[[Method], Any] | None = None) -> None:
-        super().prepare(course, optimizers)
-        assert course.read is not None
-        shape = tuple(self.views.plain(course.read(torch.arange(1))).shape[1:])
+    def prepare(self, context: TrainingContext, optimizers: Callable[[Method], Any] | None = None) -> None:
+        super().prepare(context, optimizers)
+        assert context.read is not None
+        shape = tuple(self.views.clean(context.read(torch.arange(1))).shape[1:])
         if len(shape) != 3 or shape[1] != shape[2]:
             raise UserError(f"views must be square images (channels, size, size) to be rebuilt, got {shape}")
         with torch.random.fork_rng(devices=[]):  # the same weights however often it is prepared
-            torch.manual_seed(generator_for(course.seed, self.code_dim).initial_seed())
+            torch.manual_seed(generator_for(context.seed, self.code_dim).initial_seed())
             self.decoder = ImageDecoder(self.code_dim, channels=shape[0], size=shape[1])
 
     def make_views(self, batch: Batch, generator: torch.Generator) -> tuple[Any, ...]:
@@ -67,18 +67,18 @@ class Autoencoder(Method):
     def rebuild(self, view: Float[Tensor, "n c s s"]) -> Float[Tensor, "n c s s"]:
         return self.decoder(self.code(self.encode(view))).float()
 
-    def chance(self, batch: int) -> dict[str, float]:
+    def chance(self, batch_size: int) -> dict[str, float]:
         return {"explained": 0.0}
 
-    def caution(self, figures: Mapping[str, float]) -> str | None:
+    def degenerate_solution(self, figures: Mapping[str, float]) -> str | None:
         if self.progress < EARLY or figures.get("explained", 1.0) > TRIVIAL:
             return None
-        return "every image is rebuilt as the mean image: try another --rate, a longer code or more --epochs"
+        return "every image is rebuilt as the mean image: try another --lr, a longer code or more --epochs"
 
     def pictures(self, samples: Any, generator: torch.Generator) -> list[Sheet]:
         if not hasattr(self.views, "picture"):
             return []
-        view = self.views.plain(samples)
+        view = self.views.clean(samples)
         rows = [Row("original", self.views.picture(view)), Row("rebuilt", self.views.picture(self.rebuild(view)))]
         return [Sheet("Rebuilt", f"Each image, and what is left of it after a code of {self.code_dim} numbers.", rows)]
 

@@ -6,10 +6,11 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from likewise.encoders.heads import mlp
-from likewise.losses import barlow_twins, gather
+from likewise.checks import check_not_negative, check_whole
+from likewise.distributed import gather
+from likewise.losses import barlow_twins
 from likewise.methods.base import Method
-from likewise.methods.parts import check_not_negative, check_whole
+from likewise.modules.heads import mlp
 
 
 class BarlowTwins(Method):
@@ -26,8 +27,8 @@ class BarlowTwins(Method):
 
     family = "redundancy reduction"
     paper = "2103.03230"
-    choose = "no negatives, no second network, no predictor: one equation, content with batches of 128"
-    smallest_batch = 2
+    when_to_use = "no negatives, no second network, no predictor: one equation, content with batches of 128"
+    min_batch_size = 2
 
     def __init__(self, encoder: nn.Module, *, projection_dim: int = 8192, redundancy: float = 0.005) -> None:
         super().__init__(encoder)
@@ -38,7 +39,7 @@ class BarlowTwins(Method):
 
     def objective(self, first: Any, second: Any) -> Tensor:
         z1, z2 = gather(self.embed(first)), gather(self.embed(second))
-        self.observe(z1, z2)
+        self.track(z1, z2)
         return barlow_twins(z1, z2, redundancy=self.redundancy)
 
     def embed(self, view: Any) -> Tensor:

@@ -6,13 +6,16 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import lightning as L
-import numpy as np
 import torch
-from jaxtyping import Float, Int16, UInt8
+from jaxtyping import Float, Int, Int16, UInt8
+from lightning.fabric.utilities import move_data_to_device
 from torch import Tensor, nn
 
 from likewise.data.loader import Batch
 from likewise.losses import encode_cached
+from likewise.seeding import generator_for
+
+EARLY = 0.2  # share of the training that may pass before a degenerate solution is worth a word
 
 
 @runtime_checkable
@@ -25,10 +28,10 @@ class Views(Protocol):
     def __call__(self, batch: Any, generator: torch.Generator) -> Any:
         """One random view of the samples."""
 
-    def plain(self, batch: Any) -> Any:
+    def clean(self, batch: Any) -> Any:
         """The view without randomness, for evaluation and use."""
 
-    def gentle(self, batch: Any, generator: torch.Generator) -> Any:
+    def weak(self, batch: Any, generator: torch.Generator) -> Any:
         """A light random view that keeps a sample's label, for training with labels."""
 
 
@@ -51,26 +54,20 @@ class Sheet(NamedTuple):
     rows: list[Row]
 
 
-class Course(NamedTuple):
+class TrainingContext(NamedTuple):
     """What a training tells its method before it begins."""
 
     samples: int
     """How many there are to learn from."""
-    batch: int
+    batch_size: int
     """Samples a step, over all processes."""
     steps: int
     steps_per_epoch: int
     seed: int = 0
-    micro_batch: int | None = None
+    micro_batch_size: int | None = None
     """Views that are encoded at once, with the gradients of the whole batch; None encodes them all."""
     read: Callable[[Tensor], Any] | None = None
     """The samples at some indices, for methods that pass over them between epochs."""
-
-
-def generator_for(*key: int) -> torch.Generator:
-    """A generator that is a pure function of `key`, such as (seed, step, rank)."""
-    state = np.random.SeedSequence(key).generate_state(2)
-    return torch.Generator().manual_seed(int(state[0]) << 31 | int(state[1]) >> 1)
 
 
 class Method(L.LightningModule):
@@ -84,16 +81,16 @@ class Method(L.LightningModule):
     modality: ClassVar[str] = "any"
     paper: ClassVar[str]
     """arXiv id."""
-    choose: ClassVar[str]
+    when_to_use: ClassVar[str]
     """When to choose this method, in one line."""
 
     encoder: nn.Module
     views: Views
     """Set by whoever builds the method: it comes with the data, not with the objective."""
-    smallest_batch: ClassVar[int] = 1
-    across: ClassVar[bool] = False
+    min_batch_size: ClassVar[int] = 1
+    cross_modal: ClassVar[bool] = False
     """Whether the embeddings that are shown to the diagnostics are of two kinds, and only compared across."""
-    several: ClassVar[bool] = False
+    accepts_groups: ClassVar[bool] = False
     """Whether it also takes samples that have several parts of its modality."""
     supervised: bool = False
     """Whether batches must bring labels."""
@@ -102,17 +99,17 @@ class Method(L.LightningModule):
         super().__init__()
         self.encoder = encoder
         self.dim: int = encoder.dim  # type: ignore[assignment]
-        self.course = Course(samples=0, batch=0, steps=0, steps_per_epoch=0)
-        self.observed: tuple[Tensor, Tensor] | None = None
+        self.training_context = TrainingContext(samples=0, batch_size=0, steps=0, steps_per_epoch=0)
+        self.tracked: tuple[Tensor, Tensor] | None = None
         self._optimizers: Callable[[Method], Any] | None = None
 
-    def prepare(self, course: Course, optimizers: Callable[[Method], Any] | None = None) -> None:
+    def prepare(self, context: TrainingContext, optimizers: Callable[[Method], Any] | None = None) -> None:
         """What a training adds before it begins. Methods that keep something for each sample make room for it here.
 
         Raises:
             UserError: when the course does not fit the method's options.
         """
-        self.course, self._optimizers = course, optimizers
+        self.training_context, self._optimizers = context, optimizers
 
     def make_views(self, batch: Batch, generator: torch.Generator) -> tuple[Any, ...]:
         """What the objective takes: two independent augmentations, unless the method says otherwise.
@@ -131,25 +128,32 @@ class Method(L.LightningModule):
         what to call instead of the encoder itself, for methods that take more from it than the embedding.
         """
         encoder = encoder or self.encoder
-        if self.course.micro_batch is None or not torch.is_grad_enabled():
+        if self.training_context.micro_batch_size is None or not torch.is_grad_enabled():
             return encoder(view)
-        return encode_cached(encoder, view, micro_batch=self.course.micro_batch)
+        return encode_cached(encoder, view, micro_batch_size=self.training_context.micro_batch_size)
 
     def embed(self, view: Any) -> Tensor:
         """The embeddings `(n, d)` that the objective compares: those of the head, where there is one."""
         return self.encode(view)
 
-    def observe(self, first: Tensor, second: Tensor) -> None:
-        """Show matched embeddings `(n, d)` to the diagnostics, which say whether the method learns."""
-        self.observed = first.detach(), second.detach()
+    def embed_samples(self, indices: Int[Tensor, " n"]) -> Float[Tensor, "n d"]:
+        """The embeddings of samples as they are, read by their indices: for memories that are filled in one pass."""
+        assert self.training_context.read is not None
+        return self.embed(self.views.clean(move_data_to_device(self.training_context.read(indices), self.device)))
 
-    def matched(self, samples: Any, generator: torch.Generator) -> tuple[Float[Tensor, "n d"], Float[Tensor, "n d"]]:
+    def track(self, first: Tensor, second: Tensor) -> None:
+        """Show matched embeddings `(n, d)` to the diagnostics, which say whether the method learns."""
+        self.tracked = first.detach(), second.detach()
+
+    def embed_pairs(
+        self, samples: Any, generator: torch.Generator
+    ) -> tuple[Float[Tensor, "n d"], Float[Tensor, "n d"]]:
         """Embeddings of two views of each sample, as the objective compares them; those of one row belong together."""
         first, second = self.views(samples, generator), self.views(samples, generator)
         z = self.embed(torch.cat([first, second]))
         return z[: len(samples)], z[len(samples) :]
 
-    def chance(self, batch: int) -> dict[str, float]:
+    def chance(self, batch_size: int) -> dict[str, float]:
         """What the figures of this objective would be if nothing was learned, for a batch of so many samples.
 
         That of the pair-matching task, which the diagnostics set every method, is known without it.
@@ -160,28 +164,28 @@ class Method(L.LightningModule):
         """What a person can look at to see what the method does with a few samples; called when training is done."""
         return []
 
-    def caution(self, figures: Mapping[str, float]) -> str | None:
+    def degenerate_solution(self, figures: Mapping[str, float]) -> str | None:
         """A trivial solution, known of this objective, that the logged figures of an epoch's end show, in one line."""
         return None
 
     def begin_epoch(self, epoch: int) -> None:
         """Called before the first step of every epoch, counted from 0, in training mode and without gradients."""
 
-    def held(self, step: int) -> Iterable[nn.Parameter]:
+    def frozen_parameters(self, step: int) -> Iterable[nn.Parameter]:
         """Parameters that this step, counted from 0, must leave as they are."""
         return ()
 
     @property
     def progress(self) -> float:
         """The share of the training that is done, in [0, 1]."""
-        return self.global_step / max(1, self.course.steps)
+        return self.global_step / max(1, self.training_context.steps)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        key = (self.course.seed, self.global_step, self.global_rank)
+        key = (self.training_context.seed, self.global_step, self.global_rank)
         torch.manual_seed(generator_for(*key).initial_seed())  # dropout and the like, inside the networks
         with torch.no_grad():
-            if self.course.steps_per_epoch and self.global_step % self.course.steps_per_epoch == 0:
-                self.begin_epoch(self.global_step // self.course.steps_per_epoch)
+            if self.training_context.steps_per_epoch and self.global_step % self.training_context.steps_per_epoch == 0:
+                self.begin_epoch(self.global_step // self.training_context.steps_per_epoch)
             # Autocast is for networks: in bfloat16 a resampling matrix would move pixels.
             with torch.autocast(self.device.type, enabled=False):
                 views = self.make_views(batch, generator_for(*key))
@@ -191,7 +195,7 @@ class Method(L.LightningModule):
         return scalars["loss"]
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        for parameter in self.held(self.global_step):
+        for parameter in self.frozen_parameters(self.global_step):
             parameter.grad = None
 
     def configure_optimizers(self) -> Any:

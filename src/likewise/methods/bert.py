@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from likewise.data.loader import Batch
 from likewise.encoders.text import language_encoder
 from likewise.errors import UserError
-from likewise.losses.vocabulary import name_tokens
-from likewise.methods.base import Method, Row, Sheet
-from likewise.methods.frequencies import Frequencies, only_frequencies
+from likewise.losses.vocabulary import token_cross_entropy
+from likewise.methods.base import EARLY, Method, Row, Sheet
+from likewise.modules.token_frequencies import Frequencies, only_frequencies
 from likewise.views.word_tasks import choose_words, hide_words
 
 
@@ -28,7 +28,7 @@ class BERT(Method):
 
     Args:
         encoder: ids -> `(n, encoder.dim)`, a text encoder.
-        masking: share of each text's tokens that are chosen, in (0, 1).
+        mask_ratio: share of each text's tokens that are chosen, in (0, 1).
         whole_words: choose words with all their tokens, not tokens.
 
     Raises:
@@ -38,9 +38,9 @@ class BERT(Method):
     family = "generative"
     modality = "text"
     paper = "1810.04805"
-    choose = "text of any kind, to be fine-tuned: learns from every document on its own, whatever the batch"
+    when_to_use = "text of any kind, to be fine-tuned: learns from every document on its own, whatever the batch"
 
-    def __init__(self, encoder: nn.Module, *, masking: float = 0.15, whole_words: bool = False) -> None:
+    def __init__(self, encoder: nn.Module, *, mask_ratio: float = 0.15, whole_words: bool = False) -> None:
         super().__init__(encoder)
         language = language_encoder(encoder)
         if language.causal:
@@ -48,31 +48,33 @@ class BERT(Method):
                 f"encoder {language.config['name']} sees only what comes before a hidden word: "
                 "bert needs one that sees both sides, such as bert-tiny"
             )
-        if not 0 < masking < 1:
-            raise UserError(f"masking must be between 0 and 1, got {masking}")
-        self.masking, self.whole_words = masking, whole_words
-        self.vocabulary = language.embedding.num_embeddings
+        if not 0 < mask_ratio < 1:
+            raise UserError(f"mask_ratio must be between 0 and 1, got {mask_ratio}")
+        self.mask_ratio, self.whole_words = mask_ratio, whole_words
+        self.vocab_size = language.embedding.num_embeddings
         width = language.width
         self.transform = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.LayerNorm(width))
-        self.bias = nn.Parameter(torch.zeros(self.vocabulary))  # the words' own vectors are the encoder's embedding
-        self.frequencies = Frequencies(self.vocabulary)
+        self.bias = nn.Parameter(torch.zeros(self.vocab_size))  # the words' own vectors are the encoder's embedding
+        self.frequencies = Frequencies(self.vocab_size)
 
     def make_views(self, batch: Batch, generator: torch.Generator) -> tuple[Any, ...]:
         ids = self.views(batch.samples, generator)
         chosen = self.chosen(ids, generator)
-        special, vocabulary = self.views.special, self.views.vocabulary  # type: ignore[attr-defined]
-        hidden = hide_words(ids, chosen, generator, mask=special.mask, special=special, vocabulary=vocabulary)
+        special, vocab_size = self.views.special, self.views.vocab_size  # type: ignore[attr-defined]
+        hidden = hide_words(ids, chosen, generator, mask=special.mask, special=special, vocab_size=vocab_size)
         return hidden, ids, chosen
 
     def chosen(self, ids: Int[Tensor, "n t"], generator: torch.Generator) -> Bool[Tensor, "n t"]:
         views: Any = self.views
         continues = views.continues if self.whole_words else None
-        return choose_words(ids, self.masking, generator, special=views.special, continues=continues)
+        return choose_words(ids, self.mask_ratio, generator, special=views.special, continues=continues)
 
     def objective(self, hidden: Tensor, ids: Tensor, chosen: Tensor) -> dict[str, Tensor]:
         targets = ids[chosen]
         states = self.states(hidden, chosen)
-        named = name_tokens(self.transform(states), language_encoder(self.encoder).embedding.weight, targets, self.bias)
+        named = token_cross_entropy(
+            self.transform(states), language_encoder(self.encoder).embedding.weight, targets, self.bias
+        )
         return {
             "loss": named.loss,
             "accuracy": named.right.float().mean(),
@@ -85,15 +87,15 @@ class BERT(Method):
         rows = torch.arange(len(hidden), device=hidden.device)
         return self.encode(rows, lambda some: language.states(hidden[some])[chosen[some]])
 
-    def chance(self, batch: int) -> dict[str, float]:
-        return {"loss": math.log(self.vocabulary), "accuracy": 1 / self.vocabulary}
+    def chance(self, batch_size: int) -> dict[str, float]:
+        return {"loss": math.log(self.vocab_size), "accuracy": 1 / self.vocab_size}
 
-    def caution(self, figures: Mapping[str, float]) -> str | None:
-        return only_frequencies(figures, self.progress)
+    def degenerate_solution(self, figures: Mapping[str, float]) -> str | None:
+        return None if self.progress < EARLY else only_frequencies(figures)
 
     def pictures(self, samples: Any, generator: torch.Generator) -> list[Sheet]:
         views: Any = self.views
-        ids = views.plain(samples)
+        ids = views.clean(samples)
         chosen = self.chosen(ids, generator)
         hidden = torch.where(chosen, views.special.mask, ids)
         scores = self.transform(self.states(hidden, chosen)) @ language_encoder(self.encoder).embedding.weight.T
@@ -105,5 +107,5 @@ class BERT(Method):
             Row("filled in", words=views.decode(filled)),
             Row("right", words=[f"{good} of {all_}" for good, all_ in zip(right, asked, strict=True)]),
         ]
-        caption = f"Of each text {self.masking:.0%} of the {'words' if self.whole_words else 'tokens'} were hidden."
+        caption = f"Of each text {self.mask_ratio:.0%} of the {'words' if self.whole_words else 'tokens'} were hidden."
         return [Sheet("Hidden and filled in", caption, rows)]

@@ -6,10 +6,11 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from likewise.encoders.heads import mlp
+from likewise.checks import check_momentum, check_whole
 from likewise.losses import negative_cosine
 from likewise.methods.base import Method
-from likewise.methods.parts import MomentumCopy, check_momentum, check_whole, rising
+from likewise.modules.ema import EMA, cosine_momentum
+from likewise.modules.heads import mlp
 
 
 class BYOL(Method):
@@ -28,8 +29,8 @@ class BYOL(Method):
 
     family = "distillation"
     paper = "2006.07733"
-    choose = "no negatives: strong with smaller batches too, for one more network in memory"
-    smallest_batch = 2
+    when_to_use = "no negatives: strong with smaller batches too, for one more network in memory"
+    min_batch_size = 2
 
     def __init__(
         self, encoder: nn.Module, *, projection_dim: int = 256, hidden_dim: int = 4096, target_momentum: float = 0.996
@@ -39,14 +40,14 @@ class BYOL(Method):
         check_momentum(target_momentum=target_momentum)
         self.projector = mlp(self.dim, hidden_dim, projection_dim)
         self.predictor: nn.Module = mlp(projection_dim, hidden_dim, projection_dim)
-        self.target = MomentumCopy(self.encoder, self.projector)
+        self.target = EMA(self.encoder, self.projector)
         self.target_momentum = target_momentum
 
     def objective(self, first: Any, second: Any) -> Tensor:
-        momentum = rising(self.target_momentum, self.progress)
-        self.target.follow(self.encoder, self.projector, momentum=momentum)
+        momentum = cosine_momentum(self.target_momentum, self.progress)
+        self.target.update(self.encoder, self.projector, momentum=momentum)
         z1, z2 = self.embed(first), self.embed(second)
-        self.observe(z1, z2)
+        self.track(z1, z2)
         return self.distance(z1, self.target(second)) + self.distance(z2, self.target(first))
 
     def distance(self, z: Tensor, target: Tensor) -> Tensor:

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from likewise.losses import clip_loss
-from likewise.methods.pair import PairMethod
-from likewise.methods.parts import Temperature
+from likewise.methods.pair_base import PairMethod
+from likewise.modules.temperature import Temperature
 
 
 class CLIP(PairMethod):
@@ -18,14 +18,16 @@ class CLIP(PairMethod):
 
     Args:
         encoder: one with two towers, as `likewise.encoders.pair.PairEncoder`.
-        temperature: divides the cosine similarities: see `likewise.methods.parts.Temperature`; the paper's is learned.
+        temperature: divides the cosine similarities: see `Temperature`; the paper's is learned.
 
     Raises:
         UserError: for an encoder without two towers, or an impossible temperature.
     """
 
     paper = "2103.00020"
-    choose = "pairs of anything, such as pictures and captions: search one by the other, name classes without labels"
+    when_to_use = (
+        "pairs of anything, such as pictures and captions: search one by the other, name classes without labels"
+    )
 
     def __init__(self, encoder: nn.Module, *, temperature: float | str = "learned:0.07") -> None:
         super().__init__(encoder)
@@ -37,5 +39,5 @@ class CLIP(PairMethod):
         loss = clip_loss(z1, z2, temperature=temperature)
         return {"loss": loss, **scalars, "temperature": torch.as_tensor(temperature).detach()}
 
-    def chance(self, batch: int) -> dict[str, float]:
-        return super().chance(batch) | {"loss": math.log(batch)}
+    def chance(self, batch_size: int) -> dict[str, float]:
+        return super().chance(batch_size) | {"loss": math.log(batch_size)}

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from likewise.losses import gather
+from likewise.checks import check_whole
+from likewise.distributed import gather
 from likewise.losses.checks import full_precision
 from likewise.losses.tiles import logsumexp_of_keys
 from likewise.methods.base import Method
-from likewise.methods.parts import check_whole
 
 
 class COLA(Method):
@@ -33,8 +33,8 @@ class COLA(Method):
     family = "contrastive"
     modality = "audio"
     paper = "2010.10915"
-    choose = "the place to start with sound: what a recording sounds like throughout, whatever moment is heard"
-    smallest_batch = 2
+    when_to_use = "the place to start with sound: what a recording sounds like throughout, whatever moment is heard"
+    min_batch_size = 2
 
     def __init__(self, encoder: nn.Module, *, projection_dim: int = 512) -> None:
         super().__init__(encoder)
@@ -44,7 +44,7 @@ class COLA(Method):
 
     def objective(self, first: Any, second: Any) -> Tensor:
         z1, z2 = map(gather, self.embed(torch.cat([first, second])).chunk(2))
-        self.observe(z1, z2)
+        self.track(z1, z2)
         return self.compare(z1, z2)
 
     def embed(self, view: Any) -> Tensor:
@@ -56,5 +56,5 @@ class COLA(Method):
         queries = self.bilinear(first)
         return (logsumexp_of_keys(queries, second) - (queries * second).sum(1)).mean()
 
-    def chance(self, batch: int) -> dict[str, float]:
-        return {"loss": math.log(batch)}
+    def chance(self, batch_size: int) -> dict[str, float]:
+        return {"loss": math.log(batch_size)}

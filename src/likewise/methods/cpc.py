@@ -10,12 +10,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from likewise.checks import check_whole
 from likewise.data.loader import Batch
+from likewise.distributed import gather
 from likewise.errors import UserError
-from likewise.losses import gather, info_nce
+from likewise.losses import info_nce
 from likewise.methods.base import Method
-from likewise.methods.parts import Temperature, check_whole
-from likewise.methods.sequence import SequencePrediction
+from likewise.modules.sequence_prediction import SequencePrediction
+from likewise.modules.temperature import Temperature
 
 SMALLEST_PATCH = 4  # px; enlarged more, tiny images would be learned at another scale than they are used at
 
@@ -49,7 +51,7 @@ class CPC(Method):
         steps: how many rows below are predicted.
         skip: how many rows right below are not: the next one shares half its pixels.
         context_dim: length of the context.
-        temperature: divides the cosine similarities: see `likewise.methods.parts.Temperature`.
+        temperature: divides the cosine similarities: see `Temperature`.
 
     Raises:
         UserError: for a number out of its range, or a grid with too few rows.
@@ -57,8 +59,8 @@ class CPC(Method):
 
     family = "mutual information"
     paper = "1807.03748"
-    choose = "when what a sample is shows in how its parts follow each other: large images, sequences"
-    smallest_batch = 2
+    when_to_use = "when what a sample is shows in how its parts follow each other: large images, sequences"
+    min_batch_size = 2
 
     def __init__(
         self,
@@ -90,10 +92,10 @@ class CPC(Method):
             predicted, latents = gather(predicted), gather(latents)
             losses.append(info_nce(predicted.flatten(0, 1), latents.flatten(0, 1), temperature=temperature))
             middle = slice(self.grid // 2, None, self.grid), predicted.shape[1] // 2  # one pair of each image
-            self.observe(predicted[middle], latents[middle])
+            self.track(predicted[middle], latents[middle])
         return torch.stack(losses).mean()
 
-    def chance(self, batch: int) -> dict[str, float]:
+    def chance(self, batch_size: int) -> dict[str, float]:
         nearest, steps = self.sequence.skip + 1, len(self.sequence.predict)
         rows = range(self.grid - nearest - steps + 1, self.grid - nearest + 1)
-        return {"loss": sum(math.log(batch * self.grid * r) for r in rows) / steps}
+        return {"loss": sum(math.log(batch_size * self.grid * r) for r in rows) / steps}

@@ -9,13 +9,15 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from likewise.checks import check_whole
 from likewise.data.loader import Batch
+from likewise.distributed import gather
 from likewise.encoders.audio import ConvGRU, expect
 from likewise.errors import UserError
-from likewise.losses import gather, info_nce
+from likewise.losses import info_nce
 from likewise.methods.base import Method
-from likewise.methods.parts import Temperature, check_whole
-from likewise.methods.sequence import SequencePrediction
+from likewise.modules.sequence_prediction import SequencePrediction
+from likewise.modules.temperature import Temperature
 
 
 def centred(x: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
@@ -35,7 +37,7 @@ class AudioCPC(Method):
         encoder: view -> `(n, encoder.dim)`, one of the conv-gru encoders.
         steps: how many frames ahead are predicted.
         times: from how many frames of each recording.
-        temperature: divides the cosine similarities: see `likewise.methods.parts.Temperature`.
+        temperature: divides the cosine similarities: see `Temperature`.
 
     Raises:
         UserError: for another encoder, a number out of its range, or views of too few frames.
@@ -44,8 +46,8 @@ class AudioCPC(Method):
     family = "mutual information"
     modality = "audio"
     paper = "1807.03748"
-    choose = "sound that is heard as it comes: the encoder is causal, and its states follow what is said"
-    smallest_batch = 2
+    when_to_use = "sound that is heard as it comes: the encoder is causal, and its states follow what is said"
+    min_batch_size = 2
     encoder: ConvGRU
 
     def __init__(self, encoder: nn.Module, *, steps: int = 12, times: int = 16, temperature: float | str = 0.1) -> None:
@@ -75,8 +77,8 @@ class AudioCPC(Method):
             p, q = (centred(gather(x[rows, times]).flatten(0, 1)) for x in (predicted, named))
             losses.append(info_nce(p, q, temperature=temperature))
             if len(losses) == 1:
-                self.observe(p[:: self.times], q[:: self.times])  # one pair of each recording
+                self.track(p[:: self.times], q[:: self.times])  # one pair of each recording
         return torch.stack(losses).mean()
 
-    def chance(self, batch: int) -> dict[str, float]:
-        return {"loss": math.log(batch * self.times)}
+    def chance(self, batch_size: int) -> dict[str, float]:
+        return {"loss": math.log(batch_size * self.times)}

@@ -9,12 +9,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from likewise.checks import check_not_negative, check_whole
 from likewise.data.loader import Batch
+from likewise.distributed import gather
 from likewise.errors import UserError, nearest
-from likewise.losses import gather, info_nce_parts, jsd
+from likewise.losses import info_nce_parts, jsd
 from likewise.methods.base import Method
-from likewise.methods.critics import Critic, Discriminator
-from likewise.methods.parts import check_not_negative, check_whole
+from likewise.modules.critics import Critic, Discriminator
 
 ESTIMATORS = {"jsd": jsd, "infonce": info_nce_parts}
 
@@ -25,7 +26,7 @@ class DeepInfoMax(Method):
     The summary y is a linear layer after the embedding. The loss is `alpha` times the estimate of what y says about the
     feature map as a whole (its places encoded, then averaged: maps may have any size), plus `beta` times that of what y
     says about each place, plus `gamma` times how far sigmoid(y) is from uniform noise for a discriminator, which learns
-    in the same step: see `likewise.methods.critics`.
+    in the same step: see `likewise.modules.critics`.
 
     Args:
         encoder: knows `map_dim` and `with_map(view) -> (embedding, feature map)`, as `likewise.encoders`' do.
@@ -42,8 +43,8 @@ class DeepInfoMax(Method):
 
     family = "mutual information"
     paper = "1808.06670"
-    choose = "when no change is known to keep the meaning: the parts of one view are compared with its whole"
-    smallest_batch = 2
+    when_to_use = "when no change is known to keep the meaning: the parts of one view are compared with its whole"
+    min_batch_size = 2
 
     def __init__(
         self,
@@ -90,7 +91,7 @@ class DeepInfoMax(Method):
             theirs, ours = [*map(gather, parts.chunk(self.each))][::-1], [*map(gather, wholes.chunk(self.each))]
             terms[term] = torch.stack([*map(ESTIMATORS[self.estimator], theirs, ours)]).mean()
             shown = ours if self.each == 2 else [ours[0], theirs[0].mean(1)]
-            self.observe(*(z - z.mean(0) for z in shown))  # what all share ranks nothing
+            self.track(*(z - z.mean(0) for z in shown))  # what all share ranks nothing
         if self.discriminator is not None:
             terms["prior"], terms["discriminator"] = self.discriminator(y, noise.flatten(0, 1))
         return {"loss": self._total(terms), **terms}
@@ -108,13 +109,13 @@ class DeepInfoMax(Method):
     def embed(self, view: Any) -> Tensor:
         return self.summary(self.encode(view))
 
-    def chance(self, batch: int) -> dict[str, float]:
+    def chance(self, batch_size: int) -> dict[str, float]:
         terms = dict.fromkeys(self.critics, 2 * math.log(2))
         if self.estimator == "infonce":
             if not hasattr(self.encoder, "places"):
                 return {}
             places = {"global": 1, "local": self.encoder.places()}  # type: ignore[operator]
-            terms = {term: math.log(1 + (batch - 1) * places[term]) for term in self.critics}
+            terms = {term: math.log(1 + (batch_size - 1) * places[term]) for term in self.critics}
         if self.discriminator is not None:
             terms |= {"prior": math.log(2), "discriminator": 2 * math.log(2)}
         return {"loss": self._total(terms), **terms}

@@ -10,35 +10,30 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from likewise.checks import check_positive, check_whole
 from likewise.data.loader import Batch
-from likewise.encoders.heads import projector
 from likewise.errors import UserError
-from likewise.methods.base import Course, Method, generator_for
-from likewise.methods.kmeans import spherical_kmeans
-from likewise.methods.parts import (
-    Bank,
-    check_positive,
-    check_prototypes,
-    check_whole,
-    encode_crops,
-    multi_crop,
-    remember_all,
-    usage_entropy,
-)
+from likewise.methods.base import Method, TrainingContext
+from likewise.modules.heads import projector
+from likewise.modules.kmeans import spherical_kmeans
+from likewise.modules.memory_bank import MemoryBank, fill_memory_bank
+from likewise.modules.multi_crop import encode_crops, multi_crop
+from likewise.modules.prototypes import check_prototypes, usage_entropy
+from likewise.seeding import generator_for
 
 
 class DeepCluster(Method):
     """DeepCluster-v2 of Caron et al. 2020, arXiv:2006.09882, after Deep Clustering (2018), arXiv:1807.05520.
 
     The prototypes are the centroids of spherical k-means on a memory of all samples' embeddings, and stay as they are
-    for an epoch. At first the memory holds the plain samples, then what their first views were when last seen.
+    for an epoch. At first the memory holds the clean samples, then what their first views were when last seen.
 
     Args:
         encoder: view -> `(n, encoder.dim)`.
         projection_dim: length of the embeddings that are clustered.
         prototypes: clusters; at most as many as samples.
         heads: clusterings from different beginnings, all of which are predicted.
-        local: views of small parts beside the two whole ones.
+        local_crops: views of small parts beside the two whole ones.
         temperature: divides the cosines with the prototypes.
 
     Raises:
@@ -47,8 +42,8 @@ class DeepCluster(Method):
 
     family = "clustering"
     paper = "2006.09882"
-    choose = "when clusters are wanted: k-means between epochs, so many epochs rather than many samples"
-    smallest_batch = 2
+    when_to_use = "when clusters are wanted: k-means between epochs, so many epochs rather than many samples"
+    min_batch_size = 2
     assignments: Tensor
     centroids: Tensor
 
@@ -59,55 +54,60 @@ class DeepCluster(Method):
         projection_dim: int = 128,
         prototypes: int = 3000,
         heads: int = 3,
-        local: int = 6,
+        local_crops: int = 6,
         temperature: float = 0.1,
     ) -> None:
         super().__init__(encoder)
         check_whole(projection_dim=projection_dim, heads=heads)
-        check_whole(0, local=local)
+        check_whole(0, local_crops=local_crops)
         check_prototypes(prototypes)
         check_positive(temperature=temperature)
         self.projector = projector(self.dim, projection_dim)
-        self.local, self.temperature = local, temperature
+        self.local_crops, self.temperature = local_crops, temperature
         self.register_buffer("centroids", torch.zeros(heads, prototypes, projection_dim))
 
-    def prepare(self, course: Course, optimizers: Callable[[Method], Any] | None = None) -> None:
-        super().prepare(course, optimizers)
+    def prepare(self, context: TrainingContext, optimizers: Callable[[Method], Any] | None = None) -> None:
+        super().prepare(context, optimizers)
         heads, prototypes, dim = self.centroids.shape
-        if prototypes > course.samples:
-            raise UserError(f"prototypes must be at most the {course.samples} samples, got {prototypes}")
-        self.bank = Bank(course.samples, dim, seed=course.seed)
-        self.register_buffer("assignments", torch.zeros(heads, course.samples, dtype=torch.long))
+        if prototypes > context.samples:
+            raise UserError(f"prototypes must be at most the {context.samples} samples, got {prototypes}")
+        self.bank = MemoryBank(context.samples, dim, seed=context.seed)
+        self.register_buffer("assignments", torch.zeros(heads, context.samples, dtype=torch.long))
 
     def begin_epoch(self, epoch: int) -> None:
         if epoch == 0:
-            remember_all(self, self.bank)
+            fill_memory_bank(
+                self.bank,
+                self.embed_samples,
+                samples=self.training_context.samples,
+                batch_size=self.training_context.batch_size,
+            )
         for head in range(len(self.centroids)):
-            generator = generator_for(self.course.seed, epoch, head)
+            generator = generator_for(self.training_context.seed, epoch, head)
             self.centroids[head], self.assignments[head] = spherical_kmeans(
                 self.bank.vectors, self.centroids.shape[1], generator=generator
             )
 
     def make_views(self, batch: Batch, generator: torch.Generator) -> tuple[Any, ...]:
-        return *multi_crop(self.views, batch.samples, generator, local=self.local), batch.indices
+        return *multi_crop(self.views, batch.samples, generator, local_crops=self.local_crops), batch.indices
 
     def objective(self, *crops_and_indices: Any) -> dict[str, Tensor]:
         *crops, indices = crops_and_indices
         z = self.projector(torch.cat(encode_crops(self.encode, crops)))
         first, second, *_ = z.chunk(len(crops))
-        self.observe(first, second)
+        self.track(first, second)
         targets = self.assignments[:, indices].repeat(1, len(crops))
         scores = F.normalize(z, dim=1) @ self.centroids.mT
         loss = F.cross_entropy(scores.flatten(0, 1) / self.temperature, targets.flatten())
         usage = torch.stack([torch.bincount(each, minlength=self.centroids.shape[1]) for each in self.assignments])
         return {
             "loss": loss,
-            "code_entropy": usage_entropy(usage.float().mean(0) / self.course.samples),
+            "code_entropy": usage_entropy(usage.float().mean(0) / self.training_context.samples),
             "bank_freshness": self.bank.update(indices, first.detach(), momentum=0.0),
         }
 
     def embed(self, view: Any) -> Tensor:
         return self.projector(self.encode(view))
 
-    def chance(self, batch: int) -> dict[str, float]:
+    def chance(self, batch_size: int) -> dict[str, float]:
         return {"loss": math.log(self.centroids.shape[1])}

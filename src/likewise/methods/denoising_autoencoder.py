@@ -28,7 +28,7 @@ class DenoisingAutoencoder(Autoencoder):
     """
 
     paper = "1305.6663"
-    choose = "an autoencoder whose embedding may be wide: damage, not a short code, makes it learn"
+    when_to_use = "an autoencoder whose embedding may be wide: damage, not a short code, makes it learn"
 
     def __init__(
         self, encoder: nn.Module, *, masked: float = 0.25, noise: float = 0.0, code_dim: int | None = None
@@ -52,7 +52,7 @@ class DenoisingAutoencoder(Autoencoder):
     def pictures(self, samples: Any, generator: torch.Generator) -> list[Sheet]:
         if not hasattr(self.views, "picture"):
             return []
-        view = self.views.plain(samples)
+        view = self.views.clean(samples)
         damaged = self.damage(view, generator)
         shown = {"original": view, "damaged": damaged, "rebuilt": self.rebuild(damaged)}
         rows = [Row(name, self.views.picture(pixels)) for name, pixels in shown.items()]

@@ -9,22 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from likewise.checks import check_momentum, check_not_negative, check_positive, check_whole
 from likewise.data.loader import Batch
-from likewise.losses import dino, dino_center, gather
+from likewise.distributed import gather
+from likewise.losses import dino, dino_center
 from likewise.methods.base import Method
-from likewise.methods.parts import (
-    MomentumCopy,
-    WeightNormPrototypes,
-    check_momentum,
-    check_not_negative,
-    check_positive,
-    check_prototypes,
-    check_whole,
-    encode_crops,
-    multi_crop,
-    rising,
-    usage_entropy,
-)
+from likewise.modules.ema import EMA, cosine_momentum
+from likewise.modules.multi_crop import encode_crops, multi_crop
+from likewise.modules.prototypes import WeightNormPrototypes, check_prototypes, usage_entropy
 
 
 class DINO(Method):
@@ -38,7 +30,7 @@ class DINO(Method):
         norm: whether these have BatchNorm: small networks, whose embeddings differ little at first, need it.
         projection_dim: length of the embeddings, the bottleneck before the prototypes.
         prototypes: what student and teacher give probabilities to.
-        local: views of small parts beside the two whole ones; the teacher does not see them.
+        local_crops: views of small parts beside the two whole ones; the teacher does not see them.
         teacher_momentum: of its weights at first, in [0, 1]; it rises to 1 by half a cosine.
         temperature: divides the student's scores.
         teacher_start, teacher_temperature, teacher_warmup: what divides the teacher's goes in a line from the first to
@@ -51,7 +43,7 @@ class DINO(Method):
 
     family = "distillation"
     paper = "2104.14294"
-    choose = "vision transformers: no negatives, features that serve nearest neighbours and segmentation"
+    when_to_use = "vision transformers: no negatives, features that serve nearest neighbours and segmentation"
     center: Tensor
 
     def __init__(
@@ -62,7 +54,7 @@ class DINO(Method):
         norm: bool = False,
         projection_dim: int = 256,
         prototypes: int = 65536,
-        local: int = 8,
+        local_crops: int = 8,
         teacher_momentum: float = 0.996,
         temperature: float = 0.1,
         teacher_start: float = 0.04,
@@ -72,7 +64,7 @@ class DINO(Method):
     ) -> None:
         super().__init__(encoder)
         check_whole(hidden_dim=hidden_dim, projection_dim=projection_dim)
-        check_whole(0, local=local)
+        check_whole(0, local_crops=local_crops)
         check_prototypes(prototypes)
         check_momentum(teacher_momentum=teacher_momentum)
         check_positive(temperature=temperature, teacher_start=teacher_start, teacher_temperature=teacher_temperature)
@@ -82,20 +74,20 @@ class DINO(Method):
             hidden += [nn.Linear(width, hidden_dim), nn.BatchNorm1d(hidden_dim) if norm else nn.Identity(), nn.GELU()]
         self.projector = nn.Sequential(*hidden, nn.Linear(hidden_dim, projection_dim))
         self.prototypes = WeightNormPrototypes(projection_dim, prototypes)
-        self.teacher = MomentumCopy(self.encoder, self.projector, self.prototypes)
+        self.teacher = EMA(self.encoder, self.projector, self.prototypes)
         self.register_buffer("center", torch.zeros(prototypes))
-        self.local, self.momentum, self.temperature = local, teacher_momentum, temperature
+        self.local_crops, self.momentum, self.temperature = local_crops, teacher_momentum, temperature
         self.teacher_ends, self.teacher_warmup = (teacher_start, teacher_temperature), teacher_warmup
         self.freeze_epochs = freeze
 
     def make_views(self, batch: Batch, generator: torch.Generator) -> tuple[Any, ...]:
-        return multi_crop(self.views, batch.samples, generator, local=self.local)
+        return multi_crop(self.views, batch.samples, generator, local_crops=self.local_crops)
 
     def objective(self, *crops: Any) -> dict[str, Tensor]:
-        momentum = rising(self.momentum, self.progress)
-        self.teacher.follow(self.encoder, self.projector, self.prototypes, momentum=momentum)
+        momentum = cosine_momentum(self.momentum, self.progress)
+        self.teacher.update(self.encoder, self.projector, self.prototypes, momentum=momentum)
         z = self.projector(torch.cat(encode_crops(self.encode, crops)))
-        self.observe(*z.chunk(len(crops))[:2])
+        self.track(*z.chunk(len(crops))[:2])
         teachers = self.teacher(torch.cat(crops[:2])).chunk(2)
         temperature = self.teacher_temperature()
         loss = dino(
@@ -112,14 +104,14 @@ class DINO(Method):
 
     def teacher_temperature(self) -> float:
         start, end = self.teacher_ends
-        steps = self.teacher_warmup * self.course.steps_per_epoch
+        steps = self.teacher_warmup * self.training_context.steps_per_epoch
         return end if self.global_step >= steps else start + (end - start) * self.global_step / steps
 
-    def held(self, step: int) -> Iterable[nn.Parameter]:
-        return [self.prototypes.weight] if step < self.freeze_epochs * self.course.steps_per_epoch else []
+    def frozen_parameters(self, step: int) -> Iterable[nn.Parameter]:
+        return [self.prototypes.weight] if step < self.freeze_epochs * self.training_context.steps_per_epoch else []
 
     def embed(self, view: Any) -> Tensor:
         return self.projector(self.encode(view))
 
-    def chance(self, batch: int) -> dict[str, float]:
+    def chance(self, batch_size: int) -> dict[str, float]:
         return {"loss": math.log(len(self.center))}

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from likewise.data.loader import Batch
+from likewise.encoders.generation import write
 from likewise.encoders.text import causal_encoder
-from likewise.losses.vocabulary import name_tokens
-from likewise.methods.base import Method, Row, Sheet
-from likewise.methods.frequencies import Frequencies, only_frequencies
-from likewise.methods.writing import write
+from likewise.losses.vocabulary import token_cross_entropy
+from likewise.methods.base import EARLY, Method, Row, Sheet
+from likewise.modules.token_frequencies import Frequencies, only_frequencies
 
 
 class GPT(Method):
@@ -34,15 +34,15 @@ class GPT(Method):
     family = "generative"
     modality = "text"
     paper = "2005.14165"
-    choose = "text that is to be written, or a likelihood of texts; features come second"
+    when_to_use = "text that is to be written, or a likelihood of texts; features come second"
 
     def __init__(self, encoder: nn.Module) -> None:
         super().__init__(encoder)
-        self.vocabulary = causal_encoder(encoder).embedding.num_embeddings
-        self.frequencies = Frequencies(self.vocabulary)
+        self.vocab_size = causal_encoder(encoder).embedding.num_embeddings
+        self.frequencies = Frequencies(self.vocab_size)
 
     def make_views(self, batch: Batch, generator: torch.Generator) -> tuple[Any, ...]:
-        return (self.views.plain(batch.samples),)  # a text with words left out is no text to learn to write
+        return (self.views.clean(batch.samples),)  # a text with words left out is no text to learn to write
 
     def objective(self, ids: Tensor) -> dict[str, Tensor]:
         language = causal_encoder(self.encoder)
@@ -50,7 +50,7 @@ class GPT(Method):
         rows = torch.arange(len(ids), device=ids.device)
         states = self.encode(rows, lambda some: language.states(ids[some, :-1])[real[some]])
         targets = ids[:, 1:][real]
-        named = name_tokens(states, language.embedding.weight, targets)
+        named = token_cross_entropy(states, language.embedding.weight, targets)
         return {
             "loss": named.loss,
             "accuracy": named.right.float().mean(),
@@ -58,22 +58,24 @@ class GPT(Method):
             "by_frequency": self.frequencies(targets),
         }
 
-    def chance(self, batch: int) -> dict[str, float]:
-        words = self.vocabulary
+    def chance(self, batch_size: int) -> dict[str, float]:
+        words = self.vocab_size
         return {"loss": math.log(words), "accuracy": 1 / words, "perplexity": float(words)}
 
-    def caution(self, figures: Mapping[str, float]) -> str | None:
-        return only_frequencies(figures, self.progress)
+    def degenerate_solution(self, figures: Mapping[str, float]) -> str | None:
+        return None if self.progress < EARLY else only_frequencies(figures)
 
     def pictures(self, samples: Any, generator: torch.Generator) -> list[Sheet]:
         views: Any = self.views
-        ids = views.plain(samples)
+        ids = views.clean(samples)
         lengths = (ids != views.special.pad).sum(1, keepdim=True)
         prompt_lengths = (lengths // 2).clamp(min=1)
         place = torch.arange(ids.shape[1], device=ids.device)
         prompts = torch.where(place < prompt_lengths, ids, views.special.pad)
         tokens = max(1, ids.shape[1] // 2)
-        written = write(self.encoder, prompts, tokens=tokens, special=views.special, top_k=40, generator=generator)
+        written = write(
+            self.encoder, prompts, max_new_tokens=tokens, special=views.special, top_k=40, generator=generator
+        )
         rows = [
             Row("beginning", words=views.decode(prompts)),
             Row("as it was", words=views.decode(ids)),

@@ -10,18 +10,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from likewise.checks import check_momentum, check_not_negative, check_whole
 from likewise.data.loader import Batch
+from likewise.distributed import gather
 from likewise.errors import UserError, nearest
-from likewise.losses import gather, info_nce, nce
-from likewise.methods.base import Course, Method, generator_for
-from likewise.methods.parts import (
-    Bank,
-    Temperature,
-    check_momentum,
-    check_not_negative,
-    check_whole,
-    remember_all,
-)
+from likewise.losses import info_nce, nce
+from likewise.methods.base import Method, TrainingContext
+from likewise.modules.memory_bank import MemoryBank, fill_memory_bank
+from likewise.modules.temperature import Temperature
+from likewise.seeding import generator_for
 
 LOSSES = ("nce", "softmax")
 
@@ -32,7 +29,7 @@ class InstDisc(Method):
     Args:
         encoder: view -> `(n, encoder.dim)`.
         projection_dim: length of the embeddings that the bank keeps.
-        temperature: divides the cosine similarities: see `likewise.methods.parts.Temperature`.
+        temperature: divides the cosine similarities: see `Temperature`.
         bank_momentum: of a sample's row in the bank, in [0, 1].
         loss: `nce`, tell the sample from noise; `softmax`, name it among all samples: exact, for up to some 100,000.
         noise: of `nce`: samples of noise a step, drawn from the whole bank, the same for all samples of the batch.
@@ -46,9 +43,9 @@ class InstDisc(Method):
 
     family = "contrastive"
     paper = "1805.01978"
-    choose = "one view a sample and no second network: the cheapest step, for many epochs on little data"
+    when_to_use = "one view a sample and no second network: the cheapest step, for many epochs on little data"
 
-    bank: Bank
+    bank: MemoryBank
     log_normaliser: Tensor
 
     def __init__(
@@ -76,13 +73,18 @@ class InstDisc(Method):
         if loss == "nce":
             self.register_buffer("log_normaliser", torch.tensor(math.nan))  # until there is a batch
 
-    def prepare(self, course: Course, optimizers: Callable[[Method], Any] | None = None) -> None:
-        super().prepare(course, optimizers)
-        self.bank = Bank(course.samples, self.projection_dim, seed=course.seed)
+    def prepare(self, context: TrainingContext, optimizers: Callable[[Method], Any] | None = None) -> None:
+        super().prepare(context, optimizers)
+        self.bank = MemoryBank(context.samples, self.projection_dim, seed=context.seed)
 
     def begin_epoch(self, epoch: int) -> None:
         if epoch == 0 and self.fill:
-            remember_all(self, self.bank)
+            fill_memory_bank(
+                self.bank,
+                self.embed_samples,
+                samples=self.training_context.samples,
+                batch_size=self.training_context.batch_size,
+            )
 
     def make_views(self, batch: Batch, generator: torch.Generator) -> tuple[Any, ...]:
         return self.views(batch.samples, generator), batch.indices
@@ -90,16 +92,16 @@ class InstDisc(Method):
     def objective(self, view: Any, indices: Tensor) -> dict[str, Tensor]:
         z = F.normalize(self.embed(view).to(self.bank.vectors.dtype), dim=1)
         row = self.bank.vectors[indices]
-        self.observe(z, row)
+        self.track(z, row)
         told = self.nce(z, row) if self.loss == "nce" else self.softmax(z, row, indices)
         loss = told + self.proximal * (z - row).square().sum(1).mean()
         return {"loss": loss, "bank_freshness": self.bank.update(indices, z, momentum=self.bank_momentum)}
 
     def nce(self, z: Tensor, row: Tensor) -> Tensor:
         """Against uniform noise; the normaliser Z of the softmax is estimated once, from the first batch."""
-        log_samples, temperature = math.log(self.course.samples), self.temperature(self.progress)
-        generator = generator_for(self.course.seed, self.global_step)
-        noise = torch.randint(self.course.samples, (self.noise,), generator=generator).to(z.device)
+        log_samples, temperature = math.log(self.training_context.samples), self.temperature(self.progress)
+        generator = generator_for(self.training_context.seed, self.global_step)
+        noise = torch.randint(self.training_context.samples, (self.noise,), generator=generator).to(z.device)
         with torch.autocast(z.device.type, enabled=False):
             positive = (z * row).sum(1) / temperature
             negatives = z @ self.bank.vectors[noise].T / temperature
@@ -117,7 +119,7 @@ class InstDisc(Method):
     def embed(self, view: Any) -> Tensor:
         return self.projector(self.encode(view))
 
-    def chance(self, batch: int) -> dict[str, float]:
+    def chance(self, batch_size: int) -> dict[str, float]:
         if self.loss == "nce":  # the model's density is the noise's
             return {"loss": math.log1p(self.noise) + self.noise * math.log1p(1 / self.noise)}
-        return {"loss": math.log(self.course.samples)} if self.course.samples else {}
+        return {"loss": math.log(self.training_context.samples)} if self.training_context.samples else {}

@@ -9,10 +9,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from likewise.checks import check_whole
 from likewise.data.loader import Batch
-from likewise.encoders.heads import mlp
 from likewise.methods.base import Method, Row, Sheet
-from likewise.methods.parts import check_whole, named, named_by_chance
+from likewise.modules.classification import classification_chance, classification_metrics
+from likewise.modules.heads import mlp
 from likewise.views.pretext import Grid, mosaic, permutation_set, shuffled, standardised
 
 
@@ -36,8 +37,8 @@ class Jigsaw(Method):
     family = "predictive"
     modality = "image"
     paper = "1603.09246"
-    choose = "photographs of objects with parts; more permutations make it harder"
-    smallest_batch = 2
+    when_to_use = "photographs of objects with parts; more permutations make it harder"
+    min_batch_size = 2
 
     permutations: Tensor
 
@@ -60,7 +61,7 @@ class Jigsaw(Method):
 
     def make_views(self, batch: Batch, generator: torch.Generator) -> tuple[Any, ...]:
         # Light views: the tiles of a strong one would be parts of a part.
-        tiles = self.grid.cut(self.views.gentle(batch.samples, generator), generator)
+        tiles = self.grid.cut(self.views.weak(batch.samples, generator), generator)
         return self.shuffle(tiles, generator)
 
     def shuffle(self, tiles: Float[Tensor, "n k c p p"], generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -69,17 +70,17 @@ class Jigsaw(Method):
         return shuffled(tiles, self.permutations[drawn]), drawn
 
     def objective(self, tiles: Any, drawn: Tensor) -> dict[str, Tensor]:
-        return named(self.scores(tiles), drawn)
+        return classification_metrics(self.scores(tiles), drawn)
 
     def scores(self, tiles: Float[Tensor, "n k c p p"]) -> Float[Tensor, "n permutations"]:
         """Scores of the permutations."""
         z = self.encode(standardised(tiles).flatten(0, 1))
         return self.head(z.reshape(len(tiles), -1))
 
-    def chance(self, batch: int) -> dict[str, float]:
-        return named_by_chance(len(self.permutations))
+    def chance(self, batch_size: int) -> dict[str, float]:
+        return classification_chance(len(self.permutations))
 
-    def caution(self, figures: Mapping[str, float]) -> str | None:
+    def degenerate_solution(self, figures: Mapping[str, float]) -> str | None:
         if not self.grid.touching or figures.get("accuracy", 0.0) < 2 / len(self.permutations):
             return None
         return "tiles touch, so that edges that go on solve the puzzle: set --gap 0.17 and --jitter 0.085"
@@ -87,7 +88,7 @@ class Jigsaw(Method):
     def pictures(self, samples: Any, generator: torch.Generator) -> list[Sheet]:
         if not hasattr(self.views, "picture"):
             return []
-        view = self.views.plain(samples)
+        view = self.views.clean(samples)
         tiles, drawn = self.shuffle(self.grid.cut(view, generator), generator)
         answers = self.scores(tiles).argmax(1)
         shown = self.views.picture(tiles.flatten(0, 1)).unflatten(0, tiles.shape[:2])

@@ -9,13 +9,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from likewise.checks import check_whole
 from likewise.data.loader import Batch
-from likewise.encoders.decoders import PatchDecoder
 from likewise.encoders.vit import encode_visible, from_patches, take, to_patches, vision_transformer
 from likewise.errors import UserError
-from likewise.methods.autoencoder import EARLY, TRIVIAL
-from likewise.methods.base import Method, Row, Sheet
-from likewise.methods.parts import check_whole
+from likewise.methods.autoencoder import TRIVIAL
+from likewise.methods.base import EARLY, Method, Row, Sheet
+from likewise.modules.decoders import PatchDecoder
 from likewise.views.pretext import random_orders
 
 
@@ -28,7 +28,7 @@ class MAE(Method):
 
     Args:
         encoder: view -> `(n, encoder.dim)`, a Vision Transformer of timm.
-        masking: share of the patches that are hidden, in (0, 1).
+        mask_ratio: share of the patches that are hidden, in (0, 1).
         decoder_dim, decoder_depth: width, a multiple of 32, and blocks of the decoder.
 
     Raises:
@@ -38,10 +38,10 @@ class MAE(Method):
     family = "generative"
     modality = "image"
     paper = "2111.06377"
-    choose = "Vision Transformers on many images: cheap steps, weak augmentations, best when fine-tuned"
+    when_to_use = "Vision Transformers on many images: cheap steps, weak augmentations, best when fine-tuned"
 
     def __init__(
-        self, encoder: nn.Module, *, masking: float = 0.75, decoder_dim: int = 512, decoder_depth: int = 8
+        self, encoder: nn.Module, *, mask_ratio: float = 0.75, decoder_dim: int = 512, decoder_depth: int = 8
     ) -> None:
         super().__init__(encoder)
         vit = vision_transformer(encoder)
@@ -50,9 +50,11 @@ class MAE(Method):
             raise UserError(f"decoder_dim must be a multiple of 32, got {decoder_dim}")
         self.grid, self.patch = vit.patch_embed.grid_size, vit.patch_embed.patch_size
         self.patches = self.grid[0] * self.grid[1]
-        self.visible = self.patches - round(self.patches * masking)
+        self.visible = self.patches - round(self.patches * mask_ratio)
         if not 0 < self.visible < self.patches:
-            raise UserError(f"masking must hide some of the {self.patches} patches and leave others, got {masking}")
+            raise UserError(
+                f"mask_ratio must hide some of the {self.patches} patches and leave others, got {mask_ratio}"
+            )
         self.decoder = PatchDecoder(
             vit.embed_dim,
             grid=self.grid,
@@ -92,18 +94,18 @@ class MAE(Method):
         rows = torch.arange(len(view), device=view.device)
         return self.encode(rows, encode).unflatten(1, (-1, vit.embed_dim))
 
-    def chance(self, batch: int) -> dict[str, float]:
+    def chance(self, batch_size: int) -> dict[str, float]:
         return {"explained": 0.0}
 
-    def caution(self, figures: Mapping[str, float]) -> str | None:
+    def degenerate_solution(self, figures: Mapping[str, float]) -> str | None:
         if self.progress < EARLY or figures.get("explained", 1.0) > TRIVIAL:
             return None
-        return "every patch is rebuilt as its mean: try another --rate, more --epochs or a smaller --masking"
+        return "every patch is rebuilt as its mean: try another --lr, more --epochs or a smaller --mask-ratio"
 
     def pictures(self, samples: Any, generator: torch.Generator) -> list[Sheet]:
         if not hasattr(self.views, "picture"):
             return []
-        view = self.views.plain(samples)
+        view = self.views.clean(samples)
         shuffle = random_orders(len(view), self.patches, generator).to(view.device)
         patches = to_patches(view, *self.patch)
         mean, deviation = self.statistics(patches)

@@ -8,18 +8,15 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from likewise.encoders.heads import mlp
-from likewise.losses import gather, info_nce
-from likewise.methods.base import Course, Method, generator_for
-from likewise.methods.parts import (
-    MomentumCopy,
-    Queue,
-    Temperature,
-    check_momentum,
-    check_whole,
-    in_shuffled_parts,
-    queue_size,
-)
+from likewise.checks import check_momentum, check_whole
+from likewise.distributed import gather, shuffle_batchnorm
+from likewise.losses import info_nce
+from likewise.methods.base import Method, TrainingContext
+from likewise.modules.ema import EMA
+from likewise.modules.heads import mlp
+from likewise.modules.queue import Queue, queue_size
+from likewise.modules.temperature import Temperature
+from likewise.seeding import generator_for
 
 
 class MoCoV1(Method):
@@ -28,7 +25,7 @@ class MoCoV1(Method):
     Args:
         encoder: view -> `(n, encoder.dim)`.
         projection_dim: length of queries and keys.
-        temperature: divides the cosine similarities: see `likewise.methods.parts.Temperature`; None is the paper's.
+        temperature: divides the cosine similarities: see `Temperature`; None is the paper's.
         key_momentum: of the key encoder, in [0, 1].
         queue: keys to contrast with, a multiple of the batch; None is the paper's 65,536, but the part of the samples
             that these are of ImageNet's at most: one in twenty.
@@ -41,7 +38,7 @@ class MoCoV1(Method):
 
     family = "contrastive"
     paper = "1911.05722"
-    choose = "many negatives with small batches; MoCo v2 is the same with a better head"
+    when_to_use = "many negatives with small batches; MoCo v2 is the same with a better head"
     own_temperature = 0.07
 
     def __init__(
@@ -58,7 +55,7 @@ class MoCoV1(Method):
         check_whole(projection_dim=projection_dim)
         check_momentum(key_momentum=key_momentum)
         self.projector = self.head(projection_dim)
-        self.keys = MomentumCopy(self.encoder, self.projector)
+        self.keys = EMA(self.encoder, self.projector)
         self.temperature = Temperature(self.own_temperature if temperature is None else temperature)
         self.key_momentum, self.in_batch = key_momentum, in_batch
         self.projection_dim, self.queue_size = projection_dim, queue
@@ -67,23 +64,25 @@ class MoCoV1(Method):
     def head(self, out: int) -> nn.Module:
         return nn.Linear(self.dim, out)
 
-    def prepare(self, course: Course, optimizers: Callable[[Method], Any] | None = None) -> None:
-        super().prepare(course, optimizers)
+    def prepare(self, context: TrainingContext, optimizers: Callable[[Method], Any] | None = None) -> None:
+        super().prepare(context, optimizers)
         self.queue = Queue(
-            queue_size(self.queue_size, course, most=65536, share=0.05), self.projection_dim, seed=course.seed
+            queue_size(self.queue_size, samples=context.samples, batch_size=context.batch_size, most=65536, share=0.05),
+            self.projection_dim,
+            seed=context.seed,
         )
 
     def objective(self, first: Any, second: Any) -> dict[str, Tensor]:
         assert self.queue is not None, "call prepare() before training"
-        self.keys.follow(self.encoder, self.projector, momentum=self.key_momentum)
-        k = in_shuffled_parts(self.keys, second, generator_for(self.course.seed, self.global_step))
+        self.keys.update(self.encoder, self.projector, momentum=self.key_momentum)
+        k = shuffle_batchnorm(self.keys, second, generator_for(self.training_context.seed, self.global_step))
         q, keys = gather(self.embed(first)), gather(k)
-        self.observe(q, keys)
+        self.track(q, keys)
         temperature = self.temperature(self.progress)
         scalars = {
             "loss": info_nce(q, keys, self.queue.keys, temperature=temperature, in_batch=self.in_batch),
             "queue_filled": self.queue.filled,
-            "queue_age": self.queue.age(self.course.batch),
+            "queue_age": self.queue.age(self.training_context.batch_size),
         }
         self.queue.push(k)
         return scalars
@@ -91,8 +90,8 @@ class MoCoV1(Method):
     def embed(self, view: Any) -> Tensor:
         return self.projector(self.encode(view))
 
-    def chance(self, batch: int) -> dict[str, float]:
-        keys = batch if self.in_batch else 1
+    def chance(self, batch_size: int) -> dict[str, float]:
+        keys = batch_size if self.in_batch else 1
         return {} if self.queue is None else {"loss": math.log(keys + len(self.queue.keys))}
 
 
@@ -104,7 +103,7 @@ class MoCoV2(MoCoV1):
     """
 
     paper = "2003.04297"
-    choose = "many negatives with small batches: strong on one GPU"
+    when_to_use = "many negatives with small batches: strong on one GPU"
     own_temperature = 0.2
 
     def head(self, out: int) -> nn.Module:

@@ -9,10 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from likewise.encoders.heads import mlp
-from likewise.losses import gather, info_nce
+from likewise.checks import check_momentum, check_whole
+from likewise.distributed import gather
+from likewise.losses import info_nce
 from likewise.methods.base import Method
-from likewise.methods.parts import MomentumCopy, Temperature, check_momentum, check_whole, rising
+from likewise.modules.ema import EMA, cosine_momentum
+from likewise.modules.heads import mlp
+from likewise.modules.temperature import Temperature
 
 
 class MoCoV3(Method):
@@ -24,7 +27,7 @@ class MoCoV3(Method):
         encoder: view -> `(n, encoder.dim)`.
         projection_dim: length of queries and keys.
         hidden_dim: width of the hidden layers of projector and predictor.
-        temperature: divides the cosine similarities: see `likewise.methods.parts.Temperature`.
+        temperature: divides the cosine similarities: see `Temperature`.
         key_momentum: of the key encoder at first, in [0, 1]; it rises to 1 by half a cosine.
 
     Raises:
@@ -33,8 +36,8 @@ class MoCoV3(Method):
 
     family = "contrastive"
     paper = "2104.02057"
-    choose = "vision transformers and large batches; symmetric, no queue"
-    smallest_batch = 2
+    when_to_use = "vision transformers and large batches; symmetric, no queue"
+    min_batch_size = 2
 
     def __init__(
         self,
@@ -54,15 +57,15 @@ class MoCoV3(Method):
 
         self.projector = head(self.dim, hidden_dim, hidden_dim)
         self.predictor = head(projection_dim, hidden_dim)
-        self.keys = MomentumCopy(self.encoder, self.projector)
+        self.keys = EMA(self.encoder, self.projector)
         self.temperature = Temperature(temperature)
         self.key_momentum = key_momentum
 
     def objective(self, first: Any, second: Any) -> Tensor:
-        self.keys.follow(self.encoder, self.projector, momentum=rising(self.key_momentum, self.progress))
+        self.keys.update(self.encoder, self.projector, momentum=cosine_momentum(self.key_momentum, self.progress))
         q1, q2 = gather(self.embed(first)), gather(self.embed(second))
         k1, k2 = gather(self.keys(first)), gather(self.keys(second))
-        self.observe(q1, q2)
+        self.track(q1, q2)
         return self.contrast(q1, k2) + self.contrast(q2, k1)
 
     def contrast(self, q: Tensor, k: Tensor) -> Tensor:
@@ -73,8 +76,8 @@ class MoCoV3(Method):
     def embed(self, view: Any) -> Tensor:
         return self.predictor(self.projector(self.encode(view)))
 
-    def held(self, step: int) -> Iterable[nn.Parameter]:
+    def frozen_parameters(self, step: int) -> Iterable[nn.Parameter]:
         return [weight for name, weight in self.encoder.named_parameters() if "patch_embed." in name]
 
-    def chance(self, batch: int) -> dict[str, float]:
-        return {"loss": 4 * torch.as_tensor(self.temperature(0.0)).item() * math.log(batch)}
+    def chance(self, batch_size: int) -> dict[str, float]:
+        return {"loss": 4 * torch.as_tensor(self.temperature(0.0)).item() * math.log(batch_size)}

@@ -8,10 +8,13 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from likewise.encoders.heads import mlp
-from likewise.losses import gather, info_nce
-from likewise.methods.base import Course, Method
-from likewise.methods.parts import Queue, Temperature, check_whole, queue_size
+from likewise.checks import check_whole
+from likewise.distributed import gather
+from likewise.losses import info_nce
+from likewise.methods.base import Method, TrainingContext
+from likewise.modules.heads import mlp
+from likewise.modules.queue import Queue, queue_size
+from likewise.modules.temperature import Temperature
 
 
 class NNCLR(Method):
@@ -21,7 +24,7 @@ class NNCLR(Method):
         encoder: view -> `(n, encoder.dim)`.
         projection_dim: length of the embeddings that are compared.
         hidden_dim: width of the two hidden layers of the projector; that of the predictor is twice as wide.
-        temperature: divides the cosine similarities: see `likewise.methods.parts.Temperature`.
+        temperature: divides the cosine similarities: see `Temperature`.
         queue: embeddings to find neighbours in, a multiple of the batch; None is the paper's 98,304, but half the
             samples at most.
 
@@ -31,8 +34,8 @@ class NNCLR(Method):
 
     family = "contrastive"
     paper = "2104.14548"
-    choose = "when augmentations alone vary too little: neighbours are positives that no augmentation makes"
-    smallest_batch = 2
+    when_to_use = "when augmentations alone vary too little: neighbours are positives that no augmentation makes"
+    min_batch_size = 2
 
     def __init__(
         self,
@@ -53,20 +56,22 @@ class NNCLR(Method):
         self.projection_dim, self.queue_size = projection_dim, queue
         self.queue: Queue | None = None
 
-    def prepare(self, course: Course, optimizers: Callable[[Method], Any] | None = None) -> None:
-        super().prepare(course, optimizers)
+    def prepare(self, context: TrainingContext, optimizers: Callable[[Method], Any] | None = None) -> None:
+        super().prepare(context, optimizers)
         self.queue = Queue(
-            queue_size(self.queue_size, course, most=98304, share=0.5), self.projection_dim, seed=course.seed
+            queue_size(self.queue_size, samples=context.samples, batch_size=context.batch_size, most=98304, share=0.5),
+            self.projection_dim,
+            seed=context.seed,
         )
 
     def objective(self, first: Any, second: Any) -> dict[str, Tensor]:
         assert self.queue is not None, "call prepare() before training"
         z1, z2 = self.embed(first), self.embed(second)
-        self.observe(gather(z1), gather(z2))
+        self.track(gather(z1), gather(z2))
         scalars = {
             "loss": (self.contrast(z1, z2) + self.contrast(z2, z1)) / 2,
             "queue_filled": self.queue.filled,
-            "queue_age": self.queue.age(self.course.batch),
+            "queue_age": self.queue.age(self.training_context.batch_size),
         }
         self.queue.push(z1)
         return scalars
@@ -80,5 +85,5 @@ class NNCLR(Method):
     def embed(self, view: Any) -> Tensor:
         return self.projector(self.encode(view))
 
-    def chance(self, batch: int) -> dict[str, float]:
-        return {"loss": math.log(batch)}
+    def chance(self, batch_size: int) -> dict[str, float]:
+        return {"loss": math.log(batch_size)}

@@ -10,11 +10,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from likewise.checks import check_momentum, check_positive, check_whole
 from likewise.data.loader import Batch
+from likewise.distributed import gather
 from likewise.errors import UserError
-from likewise.losses import gather, info_nce
-from likewise.methods.base import Course, Method, Row, Sheet, generator_for
-from likewise.methods.parts import Bank, check_momentum, check_positive, check_whole, remember_all
+from likewise.losses import info_nce
+from likewise.methods.base import Method, Row, Sheet, TrainingContext
+from likewise.modules.memory_bank import MemoryBank, fill_memory_bank
+from likewise.seeding import generator_for
 from likewise.views.pretext import Grid, mosaic, random_orders, shuffled
 
 
@@ -42,9 +45,9 @@ class PIRL(Method):
     family = "pretext-invariant"
     modality = "image"
     paper = "1912.01991"
-    choose = "contrast on what a jigsaw keeps: parts, not their places; no large batch, a row for every image"
+    when_to_use = "contrast on what a jigsaw keeps: parts, not their places; no large batch, a row for every image"
 
-    bank: Bank
+    bank: MemoryBank
 
     def __init__(
         self,
@@ -71,15 +74,22 @@ class PIRL(Method):
         self.projection_dim, self.temperature, self.momentum = projection_dim, temperature, bank_momentum
         self.negatives, self.balance, self.fill = negatives, balance, fill
 
-    def prepare(self, course: Course, optimizers: Callable[[Method], Any] | None = None) -> None:
-        super().prepare(course, optimizers)
-        if course.batch >= course.samples:
-            raise UserError(f"batch must be below the {course.samples} samples, for negatives, got {course.batch}")
-        self.bank = Bank(course.samples, self.projection_dim, seed=course.seed)
+    def prepare(self, context: TrainingContext, optimizers: Callable[[Method], Any] | None = None) -> None:
+        super().prepare(context, optimizers)
+        if context.batch_size >= context.samples:
+            raise UserError(
+                f"batch_size must be below the {context.samples} samples, for negatives, got {context.batch_size}"
+            )
+        self.bank = MemoryBank(context.samples, self.projection_dim, seed=context.seed)
 
     def begin_epoch(self, epoch: int) -> None:
         if epoch == 0 and self.fill:
-            remember_all(self, self.bank)
+            fill_memory_bank(
+                self.bank,
+                self.embed_samples,
+                samples=self.training_context.samples,
+                batch_size=self.training_context.batch_size,
+            )
 
     def make_views(self, batch: Batch, generator: torch.Generator) -> tuple[Any, ...]:
         # Both strong, as in the paper: colours that both had would tell that they are the same.
@@ -89,9 +99,9 @@ class PIRL(Method):
 
     def objective(self, image: Any, patches: Any, indices: Tensor) -> dict[str, Tensor]:
         f, g = self.embed(image), self.g(patches)
-        generator = generator_for(self.course.seed, self.global_step)  # the same in every process
+        generator = generator_for(self.training_context.seed, self.global_step)  # the same in every process
         row, others = self.bank.vectors[indices], self.bank.others(gather(indices), self.negatives, generator)
-        self.observe(f, row)  # not g: patches find their image, but lie nearest to other patches
+        self.track(f, row)  # not g: patches find their image, but lie nearest to other patches
         of_patches, of_image = (info_nce(z, row, others, temperature=self.temperature, in_batch=False) for z in (g, f))
         loss = self.balance * of_patches + (1 - self.balance) * of_image
         return {"loss": loss, "bank_freshness": self.bank.update(indices, f, momentum=self.momentum)}
@@ -103,13 +113,13 @@ class PIRL(Method):
         """The embedding of patches in the order in which they come."""
         return self.all_patches(self.each_patch(self.encode(patches.flatten(0, 1))).reshape(len(patches), -1))
 
-    def chance(self, batch: int) -> dict[str, float]:
+    def chance(self, batch_size: int) -> dict[str, float]:
         return {"loss": math.log(1 + self.negatives)}
 
     def pictures(self, samples: Any, generator: torch.Generator) -> list[Sheet]:
         if not hasattr(self.views, "picture"):
             return []
-        view = self.views.plain(samples)
+        view = self.views.clean(samples)
         patches = self.grid.cut(view, generator)
         patches = shuffled(patches, random_orders(len(patches), self.grid.patches, generator).to(patches.device))
         f, g = (nn.functional.normalize(z.float(), dim=1) for z in (self.embed(view), self.g(patches)))

@@ -9,10 +9,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from likewise.checks import check_whole
 from likewise.data.loader import Batch
-from likewise.encoders.heads import mlp
 from likewise.methods.base import Method, Row, Sheet
-from likewise.methods.parts import check_whole, named, named_by_chance
+from likewise.modules.classification import classification_chance, classification_metrics
+from likewise.modules.heads import mlp
 from likewise.views.pretext import Grid, mosaic, without_colours
 
 CENTRE = 4
@@ -37,7 +38,7 @@ class RelativePosition(Method):
     family = "predictive"
     modality = "image"
     paper = "1505.05192"
-    choose = "photographs of objects, whose parts have their places"
+    when_to_use = "photographs of objects, whose parts have their places"
 
     def __init__(
         self,
@@ -56,12 +57,12 @@ class RelativePosition(Method):
 
     def make_views(self, batch: Batch, generator: torch.Generator) -> tuple[Any, ...]:
         # Light views: the patches of a strong one would be parts of a part.
-        patches = self.grid.cut(self.views.gentle(batch.samples, generator), generator)
+        patches = self.grid.cut(self.views.weak(batch.samples, generator), generator)
         return (without_colours(patches, generator) if self.drop_colours else patches,)
 
     def objective(self, patches: Any) -> dict[str, Tensor]:
         places = torch.arange(len(AROUND), device=patches.device).repeat(len(patches))
-        return named(self.scores(patches).flatten(0, 1), places)
+        return classification_metrics(self.scores(patches).flatten(0, 1), places)
 
     def scores(self, patches: Float[Tensor, "n 9 c p p"]) -> Float[Tensor, "n 8 8"]:
         """For each patch around the centre, scores of the eight places that it may have."""
@@ -70,10 +71,10 @@ class RelativePosition(Method):
         pairs = torch.cat([z[:, [CENTRE]].expand_as(around), around], dim=2)
         return self.head(pairs.flatten(0, 1)).unflatten(0, around.shape[:2])
 
-    def chance(self, batch: int) -> dict[str, float]:
-        return named_by_chance(len(AROUND))
+    def chance(self, batch_size: int) -> dict[str, float]:
+        return classification_chance(len(AROUND))
 
-    def caution(self, figures: Mapping[str, float]) -> str | None:
+    def degenerate_solution(self, figures: Mapping[str, float]) -> str | None:
         if figures.get("accuracy", 0.0) < 2 / len(AROUND):
             return None
         if self.grid.touching:
@@ -85,7 +86,7 @@ class RelativePosition(Method):
     def pictures(self, samples: Any, generator: torch.Generator) -> list[Sheet]:
         if not hasattr(self.views, "picture"):
             return []
-        view = self.views.plain(samples)
+        view = self.views.clean(samples)
         patches = self.grid.cut(view, generator)
         answers = self.scores(without_colours(patches, generator) if self.drop_colours else patches).argmax(2)
         shown = self.views.picture(patches.flatten(0, 1)).unflatten(0, patches.shape[:2])

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from likewise.data.loader import Batch
 from likewise.methods.base import Method, Row, Sheet
-from likewise.methods.parts import named, named_by_chance
+from likewise.modules.classification import classification_chance, classification_metrics
 from likewise.views.pretext import rotations
 
 
@@ -25,7 +25,7 @@ class RotNet(Method):
     family = "predictive"
     modality = "image"
     paper = "1803.07728"
-    choose = "pictures with an up and a down; no pairs, no batch size to think of"
+    when_to_use = "pictures with an up and a down; no pairs, no batch size to think of"
 
     def __init__(self, encoder: nn.Module) -> None:
         super().__init__(encoder)
@@ -34,19 +34,19 @@ class RotNet(Method):
     def make_views(self, batch: Batch, generator: torch.Generator) -> tuple[Any, ...]:
         # Light views, as the paper's crops and mirrorings: a tenth of a photograph, blurred, has no up any more, and
         # views that turn far themselves would make the answer wrong.
-        return (rotations(self.views.gentle(batch.samples, generator)),)
+        return (rotations(self.views.weak(batch.samples, generator)),)
 
     def objective(self, turned: Any) -> dict[str, Tensor]:
         quarters = torch.arange(4, device=turned.device).repeat_interleave(len(turned) // 4)
-        return named(self.classifier(self.encode(turned)), quarters)
+        return classification_metrics(self.classifier(self.encode(turned)), quarters)
 
-    def chance(self, batch: int) -> dict[str, float]:
-        return named_by_chance(4)
+    def chance(self, batch_size: int) -> dict[str, float]:
+        return classification_chance(4)
 
     def pictures(self, samples: Any, generator: torch.Generator) -> list[Sheet]:
         if not hasattr(self.views, "picture"):
             return []
-        turned = rotations(self.views.plain(samples))
+        turned = rotations(self.views.clean(samples))
         answers = self.classifier(self.encode(turned)).argmax(1).chunk(4)
         rows = [
             Row(

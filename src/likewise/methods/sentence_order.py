@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from likewise.data.loader import Batch
 from likewise.encoders.text import language_encoder
 from likewise.methods.base import Method, Row, Sheet
-from likewise.methods.parts import named, named_by_chance
+from likewise.modules.classification import classification_chance, classification_metrics
 from likewise.views.word_tasks import halves
 
 
@@ -31,16 +31,16 @@ class SentenceOrder(Method):
     family = "predictive"
     modality = "text"
     paper = "1909.11942"
-    choose = "texts of several sentences, where how they hang together matters"
+    when_to_use = "texts of several sentences, where how they hang together matters"
 
     def __init__(self, encoder: nn.Module) -> None:
         super().__init__(encoder)
-        self.tokens = language_encoder(encoder).tokens
+        self.max_tokens = language_encoder(encoder).max_tokens
         self.classifier = nn.Linear(self.dim, 2)
 
     def make_views(self, batch: Batch, generator: torch.Generator) -> tuple[Any, ...]:
         swapped = torch.rand(len(batch.samples), generator=generator) < 0.5
-        ids = self.views.plain(batch.samples)
+        ids = self.views.clean(batch.samples)
         swapped = swapped.to(ids.device)
         return self.in_halves(ids, swapped, generator), swapped
 
@@ -48,17 +48,17 @@ class SentenceOrder(Method):
         self, ids: Int[Tensor, "n t"], swapped: Bool[Tensor, " n"], generator: torch.Generator
     ) -> Int[Tensor, "n u"]:
         special = self.views.special  # type: ignore[attr-defined]
-        return halves(ids, swapped, generator, pad=special.pad, sep=special.sep, tokens=self.tokens)
+        return halves(ids, swapped, generator, pad=special.pad, sep=special.sep, max_tokens=self.max_tokens)
 
     def objective(self, view: Any, swapped: Tensor) -> dict[str, Tensor]:
-        return named(self.classifier(self.encode(view)), swapped.long())
+        return classification_metrics(self.classifier(self.encode(view)), swapped.long())
 
-    def chance(self, batch: int) -> dict[str, float]:
-        return named_by_chance(2)
+    def chance(self, batch_size: int) -> dict[str, float]:
+        return classification_chance(2)
 
     def pictures(self, samples: Any, generator: torch.Generator) -> list[Sheet]:
         views: Any = self.views
-        ids = views.plain(samples)
+        ids = views.clean(samples)
         swapped = torch.rand(len(ids), generator=generator) < 0.5
         shown = self.in_halves(ids, swapped.to(ids.device), generator)
         answers = self.classifier(self.encode(shown)).argmax(1).bool().cpu()

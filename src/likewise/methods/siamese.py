@@ -9,12 +9,13 @@ from jaxtyping import Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from likewise.checks import check_whole
 from likewise.data.loader import Batch
-from likewise.encoders.heads import projector
+from likewise.distributed import gather
 from likewise.errors import UserError, nearest
-from likewise.losses import gather, margin_contrastive, mined_triplet
+from likewise.losses import margin_contrastive, mined_triplet
 from likewise.methods.base import Method
-from likewise.methods.parts import check_whole
+from likewise.modules.heads import projector
 
 CHOICES = {"loss": ("triplet", "margin"), "mining": ("semi-hard", "batch-hard"), "pairs": ("generated", "labelled")}
 
@@ -39,8 +40,8 @@ class Siamese(Method):
 
     family = "contrastive"
     paper = "1503.03832"
-    choose = "distances to verify or search with; learns from your own labels of what is alike, or without any"
-    smallest_batch = 2
+    when_to_use = "distances to verify or search with; learns from your own labels of what is alike, or without any"
+    min_batch_size = 2
 
     def __init__(
         self,
@@ -71,7 +72,7 @@ class Siamese(Method):
 
     def objective(self, first: Any, second: Any, labels: Tensor | None = None) -> Tensor:
         z1, z2 = map(gather, self.embed(torch.cat([first, second])).chunk(2))
-        self.observe(z1, z2)
+        self.track(z1, z2)
         same = torch.arange(len(z1), device=z1.device) if labels is None else gather(labels)
         z, same = torch.cat([z1, z2]), same.repeat(2)
         if self.loss == "margin":
@@ -84,7 +85,7 @@ class Siamese(Method):
     def embed(self, view: Any) -> Tensor:
         return self.projector(self.encode(view))
 
-    def chance(self, batch: int) -> dict[str, float]:
+    def chance(self, batch_size: int) -> dict[str, float]:
         """The loss of embeddings that are all equal; with labelled pairs, their margin loss depends on the labels."""
         if self.loss == "triplet":
             return {"loss": self.margin}

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from likewise.checks import check_positive
 from likewise.errors import UserError
 from likewise.losses import siglip_loss
-from likewise.methods.pair import PairMethod
-from likewise.methods.parts import check_positive
+from likewise.methods.pair_base import PairMethod
 
 
 class SigLIP(PairMethod):
@@ -27,7 +27,7 @@ class SigLIP(PairMethod):
     """
 
     paper = "2303.15343"
-    choose = "as clip, without a softmax over the batch: small batches, or captions that many samples share"
+    when_to_use = "as clip, without a softmax over the batch: small batches, or captions that many samples share"
 
     def __init__(self, encoder: nn.Module, *, scale: float = 10.0, bias: float = -10.0) -> None:
         super().__init__(encoder)
@@ -43,7 +43,7 @@ class SigLIP(PairMethod):
         loss = siglip_loss(z1, z2, scale=scale, bias=self.bias)
         return {"loss": loss, **scalars, "scale": scale.detach(), "bias": self.bias.detach()}
 
-    def chance(self, batch: int) -> dict[str, float]:
+    def chance(self, batch_size: int) -> dict[str, float]:
         """Of embeddings that are all alike, with the best bias: one of `batch` is called a pair."""
-        others = batch - 1
-        return super().chance(batch) | {"loss": math.log(batch) + others * math.log(batch / others)}
+        others = batch_size - 1
+        return super().chance(batch_size) | {"loss": math.log(batch_size) + others * math.log(batch_size / others)}

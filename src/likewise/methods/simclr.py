@@ -10,12 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from likewise.checks import check_whole
 from likewise.data.loader import Batch
-from likewise.encoders.heads import projector
+from likewise.distributed import gather
 from likewise.errors import UserError, nearest
-from likewise.losses import dcl, dcl_w, gather, hcl, nt_xent, nt_xent_hardest, sup_con
-from likewise.methods.base import Course, Method
-from likewise.methods.parts import Temperature, check_whole
+from likewise.losses import dcl, dcl_w, hcl, nt_xent, nt_xent_hardest, sup_con
+from likewise.methods.base import Method, TrainingContext
+from likewise.modules.heads import projector
+from likewise.modules.temperature import Temperature
 
 LOSSES = ("nt-xent", "dcl", "dcl-w", "hcl", "hardest", "sup-con")
 
@@ -26,7 +28,7 @@ class SimCLR(Method):
     Args:
         encoder: view -> `(n, encoder.dim)`.
         projection_dim: length of the embeddings that are compared.
-        temperature: divides the cosine similarities: see `likewise.methods.parts.Temperature`.
+        temperature: divides the cosine similarities: see `Temperature`.
         loss: `nt-xent`, the paper's; `dcl` or `dcl-w`, without the positive below (arXiv:2110.06848); `hcl`, hard
             negatives weighted up (arXiv:2010.04592); `hardest`, only the hardest negatives; `sup-con`, all samples of
             a class are positives, with the labels of the data (arXiv:2004.11362).
@@ -39,8 +41,8 @@ class SimCLR(Method):
 
     family = "contrastive"
     paper = "2002.05709"
-    choose = "the place to start: simple, strong, wants batches of 256 and more"
-    smallest_batch = 2
+    when_to_use = "the place to start: simple, strong, wants batches of 256 and more"
+    min_batch_size = 2
 
     def __init__(
         self,
@@ -73,10 +75,12 @@ class SimCLR(Method):
             "sup-con": sup_con,
         }[loss]
 
-    def prepare(self, course: Course, optimizers: Callable[[Method], Any] | None = None) -> None:
-        super().prepare(course, optimizers)
-        if self.negatives is not None and self.negatives > 2 * course.batch - 2:
-            raise UserError(f"negatives must be at most 2 batch - 2 = {2 * course.batch - 2}, got {self.negatives}")
+    def prepare(self, context: TrainingContext, optimizers: Callable[[Method], Any] | None = None) -> None:
+        super().prepare(context, optimizers)
+        if self.negatives is not None and self.negatives > 2 * context.batch_size - 2:
+            raise UserError(
+                f"negatives must be at most 2 batch - 2 = {2 * context.batch_size - 2}, got {self.negatives}"
+            )
 
     def make_views(self, batch: Batch, generator: torch.Generator) -> tuple[Any, ...]:
         views = super().make_views(batch, generator)
@@ -84,13 +88,13 @@ class SimCLR(Method):
 
     def objective(self, first: Any, second: Any, labels: Tensor | None = None) -> Tensor:
         z1, z2 = map(gather, self.embed(torch.cat([first, second])).chunk(2))
-        self.observe(z1, z2)
+        self.track(z1, z2)
         known = {} if labels is None else {"labels": gather(labels)}
         return self.compare(z1, z2, temperature=self.temperature(self.progress), **known)
 
     def embed(self, view: Any) -> Tensor:
         return self.projector(self.encode(view))
 
-    def chance(self, batch: int) -> dict[str, float]:
-        others = 2 * batch - 2 + self.positive_below if self.negatives is None else self.negatives + 1
+    def chance(self, batch_size: int) -> dict[str, float]:
+        others = 2 * batch_size - 2 + self.positive_below if self.negatives is None else self.negatives + 1
         return {"loss": math.log(others)}

@@ -12,12 +12,13 @@ from torch import Tensor, nn
 
 from likewise.data.batches import Parts
 from likewise.data.loader import Batch
+from likewise.distributed import gather
 from likewise.errors import UserError
-from likewise.losses import gather, info_nce
+from likewise.losses import info_nce
 from likewise.losses.checks import full_precision, unit
 from likewise.losses.tiles import logsumexp_of_keys
-from likewise.methods.base import Course, Method
-from likewise.methods.parts import Temperature
+from likewise.methods.base import Method, TrainingContext
+from likewise.modules.temperature import Temperature
 
 LARGEST_WEIGHT = 20  # e^20 of an anchor's own hard negative: no other counts any more
 SAME = 1e-6  # squared distance of two unit embeddings that no dropout came between
@@ -32,7 +33,7 @@ class SimCSE(Method):
 
     Args:
         encoder: ids -> `(n, encoder.dim)`.
-        temperature: divides the cosine similarities: see `likewise.methods.parts.Temperature`.
+        temperature: divides the cosine similarities: see `Temperature`.
         hard_weight: added to the score, similarity over temperature, of an anchor's own hard negative, from 0 to 20:
             the logarithm of the paper's α.
 
@@ -43,9 +44,11 @@ class SimCSE(Method):
     family = "contrastive"
     modality = "text"
     paper = "2104.08821"
-    several = True
-    choose = "embeddings of sentences that are to be compared or searched; pairs, where there are some, make it better"
-    smallest_batch = 2
+    accepts_groups = True
+    when_to_use = (
+        "embeddings of sentences that are to be compared or searched; pairs, where there are some, make it better"
+    )
+    min_batch_size = 2
 
     def __init__(self, encoder: nn.Module, *, temperature: float | str = 0.05, hard_weight: float = 0.0) -> None:
         super().__init__(encoder)
@@ -56,9 +59,9 @@ class SimCSE(Method):
         self.candidates = 1
         self.projector = nn.Sequential(nn.Linear(self.dim, self.dim), nn.Tanh())
 
-    def prepare(self, course: Course, optimizers: Callable[[Method], Any] | None = None) -> None:
-        super().prepare(course, optimizers)
-        some = None if course.read is None else course.read(torch.arange(1))
+    def prepare(self, context: TrainingContext, optimizers: Callable[[Method], Any] | None = None) -> None:
+        super().prepare(context, optimizers)
+        some = None if context.read is None else context.read(torch.arange(1))
         self.candidates = len(some.parts) - 1 if isinstance(some, Parts) else 1
 
     def make_views(self, batch: Batch, generator: torch.Generator) -> tuple[Any, ...]:
@@ -69,7 +72,7 @@ class SimCSE(Method):
     def objective(self, anchor: Any, positive: Any, *hard: Any) -> Tensor:
         # One after the other, as they differ in length; each draws a dropout of its own.
         anchors, positives, *negatives = (gather(self.embed(text)) for text in (anchor, positive, *hard))
-        self.observe(anchors, positives)
+        self.track(anchors, positives)
         temperature = self.temperature(self.progress)
         if not negatives:
             return info_nce(anchors, positives, temperature=temperature)
@@ -78,14 +81,14 @@ class SimCSE(Method):
     def embed(self, view: Any) -> Tensor:
         return self.projector(self.encode(view))
 
-    def matched(self, samples: Any, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def embed_pairs(self, samples: Any, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         first, second, *_ = self.make_views(Batch(samples, torch.arange(len(samples))), generator)
         return self.embed(first), self.embed(second)
 
-    def chance(self, batch: int) -> dict[str, float]:
-        return {"loss": math.log(batch * self.candidates)}
+    def chance(self, batch_size: int) -> dict[str, float]:
+        return {"loss": math.log(batch_size * self.candidates)}
 
-    def caution(self, figures: Mapping[str, float]) -> str | None:
+    def degenerate_solution(self, figures: Mapping[str, float]) -> str | None:
         if figures.get("alignment", 1.0) > SAME:
             return None
         return "a text is embedded twice and comes out the same: take an encoder with dropout, or give pairs of texts"

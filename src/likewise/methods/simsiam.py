@@ -6,10 +6,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from likewise.encoders.heads import mlp
+from likewise.checks import check_whole
 from likewise.losses import negative_cosine
 from likewise.methods.base import Method
-from likewise.methods.parts import check_whole
+from likewise.modules.heads import mlp
 
 
 class SimSiam(Method):
@@ -26,8 +26,8 @@ class SimSiam(Method):
 
     family = "distillation"
     paper = "2011.10566"
-    choose = "no negatives and no second network: the least memory, at the least batch"
-    smallest_batch = 2
+    when_to_use = "no negatives and no second network: the least memory, at the least batch"
+    min_batch_size = 2
 
     def __init__(self, encoder: nn.Module, *, projection_dim: int = 2048, prediction_dim: int = 512) -> None:
         super().__init__(encoder)
@@ -38,7 +38,7 @@ class SimSiam(Method):
 
     def objective(self, first: Any, second: Any) -> Tensor:
         z1, z2 = self.embed(first), self.embed(second)
-        self.observe(z1, z2)
+        self.track(z1, z2)
         p1, p2 = self.predictor(z1), self.predictor(z2)
         return (negative_cosine(p1, z2) + negative_cosine(p2, z1)) / 2
 

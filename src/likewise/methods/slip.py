@@ -8,12 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from likewise.checks import check_not_negative, check_positive, check_whole
 from likewise.data.loader import Batch
-from likewise.encoders.heads import mlp
+from likewise.distributed import gather
 from likewise.encoders.pair import two_towers
-from likewise.losses import clip_loss, gather, nt_xent
-from likewise.methods.pair import PairMethod
-from likewise.methods.parts import Temperature, check_not_negative, check_positive, check_whole, encode_crops
+from likewise.losses import clip_loss, nt_xent
+from likewise.methods.pair_base import PairMethod
+from likewise.modules.heads import mlp
+from likewise.modules.multi_crop import encode_crops
+from likewise.modules.temperature import Temperature
 
 
 class SLIP(PairMethod):
@@ -24,7 +27,7 @@ class SLIP(PairMethod):
 
     Args:
         encoder: one with two towers, as `likewise.encoders.pair.PairEncoder`.
-        temperature: of CLIP: see `likewise.methods.parts.Temperature`; the paper's is learned.
+        temperature: of CLIP: see `Temperature`; the paper's is learned.
         weight: of SimCLR's loss, 0 or more.
         view_temperature: of SimCLR, above 0.
         projection_dim: length of the embeddings that SimCLR compares.
@@ -35,7 +38,7 @@ class SLIP(PairMethod):
     """
 
     paper = "2112.12750"
-    choose = "as clip, where pairs are few: the pictures teach their encoder by themselves too"
+    when_to_use = "as clip, where pairs are few: the pictures teach their encoder by themselves too"
 
     def __init__(
         self,
@@ -81,7 +84,7 @@ class SLIP(PairMethod):
             "temperature": torch.as_tensor(temperature).detach(),
         }
 
-    def chance(self, batch: int) -> dict[str, float]:
-        across, within = math.log(batch), math.log(2 * batch - 1)
+    def chance(self, batch_size: int) -> dict[str, float]:
+        across, within = math.log(batch_size), math.log(2 * batch_size - 1)
         chance = {"loss": across + self.weight * within, "clip_loss": across, "view_loss": within}
-        return super().chance(batch) | chance
+        return super().chance(batch_size) | chance

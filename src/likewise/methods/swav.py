@@ -10,22 +10,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from likewise.checks import check_not_negative, check_positive, check_whole
 from likewise.data.loader import Batch
-from likewise.encoders.heads import projector
+from likewise.distributed import gather, local_rows
 from likewise.errors import UserError
-from likewise.losses import gather, sinkhorn, swapped_prediction
-from likewise.methods.base import Course, Method
-from likewise.methods.parts import (
-    Prototypes,
-    Queue,
-    check_not_negative,
-    check_positive,
-    check_whole,
-    encode_crops,
-    multi_crop,
-    own_rows,
-    usage_entropy,
-)
+from likewise.losses import sinkhorn, swapped_prediction
+from likewise.methods.base import Method, TrainingContext
+from likewise.modules.heads import projector
+from likewise.modules.multi_crop import encode_crops, multi_crop
+from likewise.modules.prototypes import Prototypes, usage_entropy
+from likewise.modules.queue import Queue
 
 
 class SwAV(Method):
@@ -37,7 +31,7 @@ class SwAV(Method):
         encoder: view -> `(n, encoder.dim)`.
         projection_dim: length of the embeddings that are assigned.
         prototypes: how many there are.
-        local: views of small parts beside the two whole ones.
+        local_crops: views of small parts beside the two whole ones.
         temperature: divides the scores of the predictions.
         epsilon: of Sinkhorn-Knopp, which makes the codes; smaller is nearer to a hard assignment.
         queue: past embeddings that codes are balanced over besides the batch, a multiple of it; 0 for large batches
@@ -51,8 +45,8 @@ class SwAV(Method):
 
     family = "clustering"
     paper = "2006.09882"
-    choose = "clusters instead of negatives: small batches too, and cheap views of parts"
-    smallest_batch = 2
+    when_to_use = "clusters instead of negatives: small batches too, and cheap views of parts"
+    min_batch_size = 2
 
     def __init__(
         self,
@@ -60,7 +54,7 @@ class SwAV(Method):
         *,
         projection_dim: int = 128,
         prototypes: int = 3000,
-        local: int = 6,
+        local_crops: int = 6,
         temperature: float = 0.1,
         epsilon: float = 0.05,
         queue: int = 0,
@@ -69,29 +63,29 @@ class SwAV(Method):
     ) -> None:
         super().__init__(encoder)
         check_whole(projection_dim=projection_dim)
-        check_whole(0, local=local, queue=queue)
+        check_whole(0, local_crops=local_crops, queue=queue)
         check_positive(temperature=temperature, epsilon=epsilon)
         check_not_negative(queue_from=queue_from, freeze=freeze)
         self.projector = projector(self.dim, projection_dim)
         self.prototypes = Prototypes(projection_dim, prototypes)
         self.queues = nn.ModuleList(Queue(queue, projection_dim, seed=view) for view in range(2) if queue)
-        self.local, self.temperature, self.epsilon = local, temperature, epsilon
+        self.local_crops, self.temperature, self.epsilon = local_crops, temperature, epsilon
         self.queue, self.queue_from, self.freeze_epochs = queue, queue_from, freeze
 
-    def prepare(self, course: Course, optimizers: Callable[[Method], Any] | None = None) -> None:
-        super().prepare(course, optimizers)
-        if self.queue % course.batch:
-            raise UserError(f"queue must be a multiple of the batch, {course.batch}, got {self.queue}")
+    def prepare(self, context: TrainingContext, optimizers: Callable[[Method], Any] | None = None) -> None:
+        super().prepare(context, optimizers)
+        if self.queue % context.batch_size:
+            raise UserError(f"queue must be a multiple of the batch, {context.batch_size}, got {self.queue}")
 
     def make_views(self, batch: Batch, generator: torch.Generator) -> tuple[Any, ...]:
-        return multi_crop(self.views, batch.samples, generator, local=self.local)
+        return multi_crop(self.views, batch.samples, generator, local_crops=self.local_crops)
 
     def objective(self, *crops: Any) -> dict[str, Tensor]:
         self.prototypes.normalise()
         z = self.projector(torch.cat(encode_crops(self.encode, crops)))
         scores = self.prototypes(z).chunk(len(crops))
         whole = z.detach().chunk(len(crops))[:2]
-        self.observe(*whole)
+        self.track(*whole)
         codes = [self.codes(view, each) for view, each in enumerate(whole)]
         return {
             "loss": swapped_prediction(scores, codes, temperature=self.temperature),
@@ -104,17 +98,17 @@ class SwAV(Method):
         rows = everyone = gather(z)
         if self.queues:
             queue: Any = self.queues[view]
-            if queue.filled == 1 and self.global_step >= self.queue_from * self.course.steps_per_epoch:
+            if queue.filled == 1 and self.global_step >= self.queue_from * self.training_context.steps_per_epoch:
                 rows = torch.cat([everyone, queue.keys])
             queue.push(z)
         codes = sinkhorn(self.prototypes(rows), epsilon=self.epsilon)
-        return own_rows(codes[: len(everyone)])
+        return local_rows(codes[: len(everyone)])
 
-    def held(self, step: int) -> Iterable[nn.Parameter]:
-        return [self.prototypes.weight] if step < self.freeze_epochs * self.course.steps_per_epoch else []
+    def frozen_parameters(self, step: int) -> Iterable[nn.Parameter]:
+        return [self.prototypes.weight] if step < self.freeze_epochs * self.training_context.steps_per_epoch else []
 
     def embed(self, view: Any) -> Tensor:
         return self.projector(self.encode(view))
 
-    def chance(self, batch: int) -> dict[str, float]:
+    def chance(self, batch_size: int) -> dict[str, float]:
         return {"loss": math.log(len(self.prototypes.weight))}

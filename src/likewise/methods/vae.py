@@ -9,11 +9,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from likewise.checks import check_whole
 from likewise.data.loader import Batch
 from likewise.errors import UserError
-from likewise.methods.autoencoder import EARLY, Autoencoder, explained
-from likewise.methods.base import Row, Sheet
-from likewise.methods.parts import check_whole
+from likewise.methods.autoencoder import Autoencoder, explained
+from likewise.methods.base import EARLY, Row, Sheet
 
 COLLAPSED = 0.1  # nats: a code that tells two equally likely images apart carries 0.69
 SAMPLED = 2  # rows of samples from the prior
@@ -38,7 +38,7 @@ class VAE(Autoencoder):
     """
 
     paper = "1312.6114"
-    choose = "when new samples and a smooth latent space are wanted beside the embedding"
+    when_to_use = "when new samples and a smooth latent space are wanted beside the embedding"
 
     def __init__(self, encoder: nn.Module, *, latent_dim: int = 20, beta: float = 1.0) -> None:
         check_whole(latent_dim=latent_dim)
@@ -65,12 +65,12 @@ class VAE(Autoencoder):
         embedding = self.encode(view)
         return self.code(embedding).to(view.dtype), self.log_variance(embedding).to(view.dtype)
 
-    def chance(self, batch: int) -> dict[str, float]:
+    def chance(self, batch_size: int) -> dict[str, float]:
         return {"kl": 0.0, "explained": 0.0}
 
-    def caution(self, figures: Mapping[str, float]) -> str | None:
+    def degenerate_solution(self, figures: Mapping[str, float]) -> str | None:
         if self.progress < EARLY or figures.get("kl", 1.0) > COLLAPSED:
-            return super().caution(figures)
+            return super().degenerate_solution(figures)
         kl = figures["kl"]
         return f"the posterior equals the prior (kl {kl:.2g} nats): codes say nothing; try --beta {self.beta / 4:g}"
 
@@ -84,7 +84,7 @@ class VAE(Autoencoder):
 
     def _traversals(self, samples: Any) -> Sheet:
         """The code of the first sample with one of its numbers moved, for the latents that say most."""
-        mean, log_variance = self.posterior(self.views.plain(samples))
+        mean, log_variance = self.posterior(self.views.clean(samples))
         informative = latent_kl(mean, log_variance).mean(0).argsort(descending=True)[:TRAVERSED]
         values = torch.linspace(-REACH, REACH, 8)
         rows = []

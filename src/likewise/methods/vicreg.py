@@ -6,10 +6,11 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from likewise.encoders.heads import mlp
-from likewise.losses import gather, vicreg
+from likewise.checks import check_not_negative, check_whole
+from likewise.distributed import gather
+from likewise.losses import vicreg
 from likewise.methods.base import Method
-from likewise.methods.parts import check_not_negative, check_whole
+from likewise.modules.heads import mlp
 
 
 class VICReg(Method):
@@ -26,8 +27,8 @@ class VICReg(Method):
 
     family = "redundancy reduction"
     paper = "2105.04906"
-    choose = "as Barlow Twins, with each term in sight: for views of different kinds, and to see what collapses"
-    smallest_batch = 2
+    when_to_use = "as Barlow Twins, with each term in sight: for views of different kinds, and to see what collapses"
+    min_batch_size = 2
 
     def __init__(
         self,
@@ -46,7 +47,7 @@ class VICReg(Method):
 
     def objective(self, first: Any, second: Any) -> Tensor:
         z1, z2 = gather(self.embed(first)), gather(self.embed(second))
-        self.observe(z1, z2)
+        self.track(z1, z2)
         return vicreg(z1, z2, **self.weights)
 
     def embed(self, view: Any) -> Tensor:

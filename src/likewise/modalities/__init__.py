@@ -4,7 +4,7 @@ A module has
     `prepare(source, recipe, *, accelerated, kept)`: what a training needs: see `Prepared`;
     `pack(views)` and `unpack(config, folder)`: views as plain values and files of the run folder, and back;
     `encoder(**config)`: the architecture with fresh weights;
-    `reading(views)`: how later samples must be read to be taken by these views;
+    `read_options(views)`: how later samples must be read to be taken by these views;
     `baseline(views, machine, train)`: raw features to compare with, and what they are called;
     `examine(examined)`: tables of what can be measured beside the accuracy with few labels: see `Examined`.
 
@@ -96,11 +96,11 @@ class FirstPart:
     def __init__(self, views: Any) -> None:
         self.views = views
 
-    def plain(self, batch: Any) -> Any:
-        return self.views.plain(batch.parts[0])
+    def clean(self, batch: Any) -> Any:
+        return self.views.clean(batch.parts[0])
 
-    def gentle(self, batch: Any, generator: Generator) -> Any:
-        return self.views.gentle(batch.parts[0], generator)
+    def weak(self, batch: Any, generator: Generator) -> Any:
+        return self.views.weak(batch.parts[0], generator)
 
 
 def tower_of(encoder: nn.Module, views: Any, modality: str) -> tuple[nn.Module, Any]:

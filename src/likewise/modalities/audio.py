@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from jaxtyping import Int
 from torch import Tensor
 
-from likewise.data.reading import Reading
+from likewise.data.read_options import ReadOptions
 from likewise.data.source import Joined, Subset, fitted
 from likewise.encoders.audio import audio_encoder
 from likewise.evaluation.features import Baseline
@@ -30,7 +30,7 @@ encoder = audio_encoder
 
 
 def prepare(source: Source, recipe: Recipe, *, accelerated: bool, kept: Path | None = None) -> Prepared:
-    source = fitted(source, Reading(sample_rate=recipe.sample_rate))
+    source = fitted(source, ReadOptions(sample_rate=recipe.sample_rate))
     rate: int = sample_rate_of(source)
     seconds = recipe.seconds or SECONDS
     ops = audio_preset(recipe.augment) if isinstance(recipe.augment, str) else recipe.augment
@@ -38,9 +38,9 @@ def prepare(source: Source, recipe: Recipe, *, accelerated: bool, kept: Path | N
     augment = recipe.augment if isinstance(recipe.augment, str) else views.config()["ops"]
     default = "mel-resnet18" if accelerated else "mel-resnet8"
     name = default if recipe.encoder == "auto" else recipe.encoder
-    batch = recipe.batch or min(256 if accelerated else 128, len(source))
+    batch = recipe.batch_size or min(256 if accelerated else 128, len(source))
     resolved = dataclasses.replace(
-        recipe, sample_rate=rate, seconds=seconds, encoder=name, augment=augment, batch=batch
+        recipe, sample_rate=rate, seconds=seconds, encoder=name, augment=augment, batch_size=batch
     )
     return Prepared(resolved, source, views, lambda: audio_encoder(name, sample_rate=rate, seconds=seconds))
 
@@ -67,7 +67,7 @@ def unpack(config: dict[str, Any], folder: Path) -> AudioViews:
     return AudioViews.from_config(config)
 
 
-def reading(views: AudioViews) -> dict[str, Any]:
+def read_options(views: AudioViews) -> dict[str, Any]:
     return {"sample_rate": views.sample_rate}
 
 
@@ -79,7 +79,7 @@ def examine(examined: Examined) -> list[Table]:
     """Finding other parts of the same recording."""
     views, machine = examined.views, examined.machine
     embedders = {
-        name: lambda crop, encoder=encoder: machine.forward(encoder, views.plain(crop.to(machine.device)))
+        name: lambda crop, encoder=encoder: machine.forward(encoder, views.clean(crop.to(machine.device)))
         for name, encoder in examined.encoders().items()
     }
     table = segment_table(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from likewise.data.reading import Reading
+from likewise.data.read_options import ReadOptions
 from likewise.data.source import fitted
 from likewise.encoders import default_image_encoder, image_encoder
 from likewise.evaluation.features import Baseline, raw_features
@@ -26,7 +26,7 @@ encoder = image_encoder
 
 
 def prepare(source: Source, recipe: Recipe, *, accelerated: bool, kept: Path | None = None) -> Prepared:
-    source = fitted(source, Reading(size=recipe.size, channels=recipe.channels))
+    source = fitted(source, ReadOptions(size=recipe.size, channels=recipe.channels))
     _, channels, height, width = source.read(torch.tensor([0])).shape
     size = recipe.size or max(height, width)
     name = default_image_encoder(size, accelerated=accelerated) if recipe.encoder == "auto" else recipe.encoder
@@ -37,8 +37,10 @@ def prepare(source: Source, recipe: Recipe, *, accelerated: bool, kept: Path | N
     views = ImageViews(ops, size=size, channels=channels)
     augment = recipe.augment if isinstance(recipe.augment, str) else views.config()["ops"]
     # On a CPU twice the steps are worth more than twice the negatives, and photographs stay below 2 GiB of memory.
-    batch = recipe.batch or min(256 if accelerated else 128, len(source))
-    resolved = dataclasses.replace(recipe, size=size, channels=channels, encoder=name, augment=augment, batch=batch)
+    batch = recipe.batch_size or min(256 if accelerated else 128, len(source))
+    resolved = dataclasses.replace(
+        recipe, size=size, channels=channels, encoder=name, augment=augment, batch_size=batch
+    )
     return Prepared(resolved, source, views, lambda: image_encoder(name, channels=channels, size=size))
 
 
@@ -50,7 +52,7 @@ def unpack(config: dict[str, Any], folder: Path) -> ImageViews:
     return ImageViews.from_config(config)
 
 
-def reading(views: ImageViews) -> dict[str, Any]:
+def read_options(views: ImageViews) -> dict[str, Any]:
     return {"size": views.size, "channels": views.channels}
 
 

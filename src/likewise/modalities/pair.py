@@ -12,7 +12,7 @@ from torch import Tensor
 
 from likewise.data.batches import Ragged
 from likewise.data.pairs import halves_of
-from likewise.data.reading import Reading
+from likewise.data.read_options import ReadOptions
 from likewise.data.source import Joined, Source, fitted, linked
 from likewise.data.text import TextSource, documents_of
 from likewise.encoders.pair import PairEncoder
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 JOINT_DIM = 128
 AT_ONCE = 256  # samples
-DECIDED = ("size", "channels", "tokenizer", "vocabulary", "tokens", "sample_rate", "seconds")
+DECIDED = ("size", "channels", "tokenizer", "vocab_size", "max_tokens", "sample_rate", "seconds")
 """What of a recipe the samples of some modality decide."""
 KINDS = {"image": ImageViews, "text": TextViews, "audio": AudioViews}
 
@@ -60,14 +60,14 @@ def prepare(source: Source, recipe: Recipe, *, accelerated: bool, kept: Path | N
         recipe = dataclasses.replace(recipe, **{k: v for k, v in decided.items() if v is not None})
     shared = len(distinct) == 1
     views = PairViews([parts[kind].views for kind in kinds])
-    source = fitted(source, Reading(**reading(views)))
+    source = fitted(source, ReadOptions(**read_options(views)))
     resolved = dataclasses.replace(
         recipe,
         encoder="+".join(parts[kind].recipe.encoder for kind in distinct),
-        batch=recipe.batch or min(256 if accelerated else 128, len(source)),
+        batch_size=recipe.batch_size or min(256 if accelerated else 128, len(source)),
     )
     builds = [parts[kind].build for kind in (distinct if shared else kinds)]
-    if method_class(recipe.method).several:  # a method for samples of one kind, given several of each
+    if method_class(recipe.method).accepts_groups:  # a method for samples of one kind, given several of each
         return Prepared(resolved, source, views, builds[0])
     return Prepared(resolved, source, views, lambda: PairEncoder([build() for build in builds], JOINT_DIM, kinds))
 
@@ -98,8 +98,10 @@ def kind_of(views: Any) -> str:
     return next(kind for kind, its in KINDS.items() if isinstance(views, its))
 
 
-def reading(views: PairViews) -> dict[str, Any]:
-    return {name: value for part in views.parts for name, value in modality_of(kind_of(part)).reading(part).items()}
+def read_options(views: PairViews) -> dict[str, Any]:
+    return {
+        name: value for part in views.parts for name, value in modality_of(kind_of(part)).read_options(part).items()
+    }
 
 
 def baseline(views: PairViews, machine: Machine, train: Source) -> Baseline:
@@ -155,7 +157,7 @@ def zero_shot(examined: Examined) -> Table:
 
         def embed(texts: list[str], reader: Any = reader, words: Any = words) -> Tensor:
             prompts = TextSource(texts, name="prompts", progress=False)
-            source = fitted(prompts, Reading(**modality_of("text").reading(words)))
+            source = fitted(prompts, ReadOptions(**modality_of("text").read_options(words)))
             return encode(reader, words, source, machine=machine)
 
         samples = encode(tower, views, test, machine=machine)

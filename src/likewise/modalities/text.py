@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from likewise.data.pairs import halves_of, scores_of
-from likewise.data.reading import Reading
+from likewise.data.read_options import ReadOptions
 from likewise.data.source import ChosenIds, Source, fitted, linked
 from likewise.data.text import documents_of
 from likewise.data.tokens import KINDS, read_tokenizer, train_tokenizer
@@ -40,25 +40,25 @@ encoder = text_encoder
 
 
 def prepare(source: Source, recipe: Recipe, *, accelerated: bool, kept: Path | None = None) -> Prepared:
-    tokenizer, vocabulary = recipe.tokenizer or "wordpiece", recipe.vocabulary or VOCABULARY
+    tokenizer, vocab_size = recipe.tokenizer or "wordpiece", recipe.vocab_size or VOCABULARY
     if kept is not None and (kept / TOKENIZER).is_file():
         text = (kept / TOKENIZER).read_text(encoding="utf-8")
     elif tokenizer in KINDS:
-        text = train_tokenizer(documents_of(source), kind=tokenizer, vocabulary=vocabulary)
+        text = train_tokenizer(documents_of(source), kind=tokenizer, vocab_size=vocab_size)
     else:
         text = read_tokenizer(tokenizer)
-    views = TextViews(text, tokens=recipe.tokens or TOKENS, delete=deleted(recipe.augment))
-    source = fitted(source, Reading(**reading(views)))
+    views = TextViews(text, max_tokens=recipe.max_tokens or TOKENS, delete=deleted(recipe.augment))
+    source = fitted(source, ReadOptions(**read_options(views)))
     name = "bert-tiny" if recipe.encoder == "auto" else recipe.encoder
     resolved = dataclasses.replace(
         recipe,
         tokenizer=tokenizer,
-        vocabulary=vocabulary,
-        tokens=views.tokens,
+        vocab_size=vocab_size,
+        max_tokens=views.max_tokens,
         encoder=name,
-        batch=recipe.batch or min(256 if accelerated else 128, len(source)),
+        batch_size=recipe.batch_size or min(256 if accelerated else 128, len(source)),
     )
-    shape: dict[str, Any] = {"vocabulary": views.vocabulary, "tokens": views.tokens, "pad": views.special.pad}
+    shape: dict[str, Any] = {"vocab_size": views.vocab_size, "max_tokens": views.max_tokens, "pad": views.special.pad}
     return Prepared(resolved, source, views, lambda: text_encoder(name, **shape, pooling=recipe.pooling))
 
 
@@ -79,8 +79,8 @@ def unpack(config: dict[str, Any], folder: Path) -> TextViews:
     return TextViews.from_config(config | {"tokenizer": text})
 
 
-def reading(views: TextViews) -> dict[str, Any]:
-    return {"tokenizer": views.tokenizer, "tokens": views.tokens}
+def read_options(views: TextViews) -> dict[str, Any]:
+    return {"tokenizer": views.tokenizer, "max_tokens": views.max_tokens}
 
 
 def baseline(views: TextViews, machine: Machine, train: Source) -> Baseline:
@@ -100,10 +100,10 @@ def examine(examined: Examined) -> list[Table]:
     if not encoder.causal or examined.train is None:
         return []
     pad = examined.views.special.pad
-    counts = count(batches(examined.train), examined.views.vocabulary, pad)
+    counts = count(batches(examined.train), examined.views.vocab_size, pad)
     models = {name: causal_model(encoder, pad) for name, encoder in examined.encoders().items()}
     models |= {"bigrams": Bigram(counts, pad), "unigrams": Unigram(counts, pad)}
-    return [language_table(models, batches(examined.test), vocabulary=examined.views.vocabulary)]
+    return [language_table(models, batches(examined.test), vocab_size=examined.views.vocab_size)]
 
 
 def batches(source: Source) -> Iterator[Int[Tensor, "n t"]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from likewise.report.contents import Evaluation, Table, is_figure
 
-WAY_NAMES = {
+PROTOCOL_NAMES = {
     "scratch": "trained from scratch",
     "frozen": "frozen encoder",
     "fine-tuned": "fine-tuned encoder",
@@ -16,14 +16,14 @@ WAY_NAMES = {
     "raw-knn": "nearest neighbours on {raw}",
     "raw-logistic": "logistic regression on {raw}",
 }
-ENCODER_WAYS = ("frozen", "fine-tuned")
+ENCODER_PROTOCOLS = ("frozen", "fine-tuned")
 """The ways that the answer may speak of, the first that was measured."""
-PRETRAINED_WAYS = (*ENCODER_WAYS, "frozen-knn")
+PRETRAINED_PROTOCOLS = (*ENCODER_PROTOCOLS, "frozen-knn")
 
 
-def way_name(way: str, evaluation: Evaluation) -> str:
+def protocol_name(protocol: str, evaluation: Evaluation) -> str:
     """What to call a way of learning; one we have no words for keeps its own name."""
-    return WAY_NAMES.get(way, way).replace("{raw}", str(evaluation.facts.get("raw", "pixels")))
+    return PROTOCOL_NAMES.get(protocol, protocol).replace("{raw}", str(evaluation.facts.get("raw", "pixels")))
 
 
 def percent(accuracy: float, decimals: int = 0) -> str:
@@ -74,14 +74,14 @@ def answer(evaluation: Evaluation) -> str | None:
 
     None when there are labels and no encoder was measured.
     """
-    if not evaluation.ways and evaluation.tables:
+    if not evaluation.protocols and evaluation.tables:
         return _first_figures(evaluation.tables[0])
     ours = _headline(evaluation)
     if ours is None:
         return None
     count = ours["labels_per_class"]
     scratch = evaluation.summary("scratch", count)
-    start, name = with_labels(count), f"the {way_name(ours['way'], evaluation)}"
+    start, name = with_labels(count), f"the {protocol_name(ours['protocol'], evaluation)}"
     if scratch is None:
         majority = evaluation.facts.get("majority")
         beside = "" if majority is None else f", always naming the most frequent class {percent(majority)}"
@@ -107,8 +107,8 @@ def caveat(evaluation: Evaluation) -> str | None:
     encoder = _headline(evaluation)
     if encoder is None:
         return None
-    ways = [way for way in evaluation.ways if way not in (*PRETRAINED_WAYS, "scratch")]
-    others = [row for way in ways if (row := evaluation.summary(way, encoder["labels_per_class"]))]
+    protocols = [protocol for protocol in evaluation.protocols if protocol not in (*PRETRAINED_PROTOCOLS, "scratch")]
+    others = [row for protocol in protocols if (row := evaluation.summary(protocol, encoder["labels_per_class"]))]
     other = max(others, key=lambda row: row["mean"], default=None)
     if other is None or clearly_above(encoder, other):
         return None
@@ -116,11 +116,11 @@ def caveat(evaluation: Evaluation) -> str | None:
         relation = "does better"
     else:
         relation = "is not clearly worse" if other["mean"] < encoder["mean"] else "is no worse"
-    name = way_name(other["way"], evaluation)
+    name = protocol_name(other["protocol"], evaluation)
     single = ", one trial each" if encoder["seeds"] == other["seeds"] == 1 else ""
     return (
         f"{name[0].upper()}{name[1:]} {relation}: {percent(other['mean'], 1)} "
-        f"against {percent(encoder['mean'], 1)} of the {way_name(encoder['way'], evaluation)}{single}."
+        f"against {percent(encoder['mean'], 1)} of the {protocol_name(encoder['protocol'], evaluation)}{single}."
     )
 
 
@@ -139,4 +139,4 @@ def _first_figures(table: Table) -> str | None:
 def _headline(evaluation: Evaluation) -> dict[str, Any] | None:
     """The result that answer and caveat speak of; None when no encoder was measured at the number of labels."""
     count = typical_count(evaluation)
-    return next((row for way in ENCODER_WAYS if (row := evaluation.summary(way, count))), None)
+    return next((row for protocol in ENCODER_PROTOCOLS if (row := evaluation.summary(protocol, count))), None)

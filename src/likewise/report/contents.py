@@ -152,29 +152,29 @@ class Evaluation:
         ]
 
     @property
-    def ways(self) -> list[str]:
+    def protocols(self) -> list[str]:
         """The ways that have results, in order of display; none where no labels were drawn."""
-        found = {row["way"] for row in self.facts.get("summary", [])}
-        return [way for way in self.facts.get("ways", []) if way in found]
+        found = {row["protocol"] for row in self.facts.get("summary", [])}
+        return [protocol for protocol in self.facts.get("protocols", []) if protocol in found]
 
     @property
     def counts(self) -> list[int | str]:
         """Labels per class, fewest first; "all" is last."""
         return sorted(self.facts.get("labels_per_class", []), key=lambda n: math.inf if n == "all" else n)
 
-    def summary(self, way: str, count: int | str) -> dict[str, Any] | None:
+    def summary(self, protocol: str, count: int | str) -> dict[str, Any] | None:
         """Mean and interval of one way at one number of labels per class, None where it was not measured."""
         rows = self.facts.get("summary", [])
-        return next((r for r in rows if r["way"] == way and r["labels_per_class"] == count), None)
+        return next((r for r in rows if r["protocol"] == protocol and r["labels_per_class"] == count), None)
 
-    def trials(self, way: str, count: int | str) -> list[dict[str, Any]]:
+    def trials(self, protocol: str, count: int | str) -> list[dict[str, Any]]:
         """The single trials behind a summary, one per seed."""
         rows = self.facts.get("trials", [])
-        return [r for r in rows if r["way"] == way and r["labels_per_class"] == count]
+        return [r for r in rows if r["protocol"] == protocol and r["labels_per_class"] == count]
 
-    def curves(self, way: str, count: int | str) -> list[list[dict[str, Any]]]:
+    def curves(self, protocol: str, count: int | str) -> list[list[dict[str, Any]]]:
         """Learning curves, one per seed that has one; each is a list of points."""
-        return [trial["curve"] for trial in self.trials(way, count) if trial.get("curve")]
+        return [trial["curve"] for trial in self.trials(protocol, count) if trial.get("curve")]
 
     @property
     def samples_per_class(self) -> float | None:
@@ -182,9 +182,9 @@ class Evaluation:
         samples, classes = self.facts.get("samples", {}).get("train"), self.facts.get("classes")
         return samples / len(classes) if samples and classes else None
 
-    def confusion(self, way: str, count: int | str) -> Float[np.ndarray, "k k"] | None:
+    def confusion(self, protocol: str, count: int | str) -> Float[np.ndarray, "k k"] | None:
         """Counts summed over seeds: rows are true classes, columns the predicted ones."""
-        entries = [entry for trial in self.trials(way, count) for entry in trial.get("confusion") or []]
+        entries = [entry for trial in self.trials(protocol, count) for entry in trial.get("confusion") or []]
         if not entries:
             return None
         true, predicted, counts = np.array(entries).T
@@ -345,7 +345,7 @@ def _gallery(path: Path) -> Gallery:
 
 def _evaluation(path: Path) -> Evaluation:
     facts = _json_object(path)
-    needed = {"ways", "labels_per_class", "summary", "trials"}
+    needed = {"protocols", "labels_per_class", "summary", "trials"}
     missing = needed - facts.keys()
     if missing and not (missing == needed and facts.get("tables")):
         raise ValueError(f"lacks {', '.join(sorted(missing))}")

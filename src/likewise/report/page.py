@@ -18,7 +18,7 @@ from likewise.report.sections import SECTIONS
 from likewise.report.sections.run import learned_from, summary_facts
 
 
-def write_report(run_folder: Path, out: Path | None = None) -> Path:
+def write_page(run_folder: Path, out: Path | None = None) -> Path:
     """Write the page that shows a run, from the files of its folder alone.
 
     What a run lacks (no evaluation yet, no labels, still training) is left out, or the page says which

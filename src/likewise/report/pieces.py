@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
-from likewise.report.answer import way_name
+from likewise.report.answer import protocol_name
+from likewise.report.charts import Choice, Figure, way_style
 from likewise.report.contents import Contents, Evaluation
-from likewise.report.figures import Choice, Figure, way_style
 from likewise.report.pictures import Sheet
 
 NOUNS = {"image": "image", "text": "document", "audio": "recording", "pair": "pair"}
@@ -59,9 +59,9 @@ def buttons(choice: Choice) -> str:
     return f'<fieldset class="choice"><legend>{escape(choice.text)}</legend>{"".join(labels)}</fieldset>'
 
 
-def swatch(way: str) -> str:
+def swatch(protocol: str) -> str:
     """The line and marker that a way of learning has in the charts."""
-    colour, dash, symbol = way_style(way)
+    colour, dash, symbol = way_style(protocol)
     gaps = {"solid": "", "dash": "5 3", "dot": "2 3"}.get(dash, "6 2 2 2")
     outline = {
         "square": "M8 1.5h8v8h-8z",
@@ -75,9 +75,11 @@ def swatch(way: str) -> str:
     )
 
 
-def key(ways: Sequence[str], evaluation: Evaluation, *, narrow: bool = False) -> str:
+def key(protocols: Sequence[str], evaluation: Evaluation, *, narrow: bool = False) -> str:
     """The legend of the ways; with `narrow`, only where the page is too narrow for names in the chart."""
-    items = "".join(f"<li>{swatch(way)} {escape(way_name(way, evaluation))}</li>" for way in ways)
+    items = "".join(
+        f"<li>{swatch(protocol)} {escape(protocol_name(protocol, evaluation))}</li>" for protocol in protocols
+    )
     return f'<ul class="key{" narrow" * narrow}">{items}</ul>'
 
 

@@ -11,9 +11,9 @@ from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from likewise.errors import UserError
-from likewise.report.answer import answer, way_name
+from likewise.report.answer import answer, protocol_name
+from likewise.report.charts import label_positions, moved_apart
 from likewise.report.contents import Contents, read_contents
-from likewise.report.figures import label_positions, moved_apart
 from likewise.report.pictures import picture_image
 from likewise.report.sections.training import MOST_PAIRS, stage_indices
 
@@ -143,7 +143,7 @@ def similarity_colours(matrix: Float[np.ndarray, "views views"]) -> UInt8[np.nda
 
 def _worth(contents: Contents) -> _Band | None:
     evaluation = contents.evaluation
-    if evaluation is None or not evaluation.ways:
+    if evaluation is None or not evaluation.protocols:
         return None
     band = _Band(answer(evaluation) or "Accuracy by labels per class", CHART_HEIGHT + 76)
     left, right, top = MARGIN + 76, WIDTH - MARGIN - 330, TITLE_HEIGHT + 10
@@ -163,15 +163,17 @@ def _worth(contents: Contents) -> _Band | None:
         band.text(x(count), y(0) + 12, str(count), INK, anchor="mt")
     band.text((left + right) / 2, y(0) + 42, "labels per class", MUTED, anchor="mt")
     ends: list[tuple[float, str, str]] = []
-    for way in sorted(evaluation.ways, key=lambda way: way in COLOURS):  # the coloured ones last, on top
-        colour, bold = COLOURS.get(way, OTHER_COLOUR), way in COLOURS
-        rows = [(count, row) for count in evaluation.counts if (row := evaluation.summary(way, count))]
+    for protocol in sorted(
+        evaluation.protocols, key=lambda protocol: protocol in COLOURS
+    ):  # the coloured ones last, on top
+        colour, bold = COLOURS.get(protocol, OTHER_COLOUR), protocol in COLOURS
+        rows = [(count, row) for count in evaluation.counts if (row := evaluation.summary(protocol, count))]
         band.line([(x(count), y(row["mean"])) for count, row in rows], colour, 4 if bold else 2)
         for count, row in rows:
             if row["low"] is not None:
                 band.line([(x(count), y(row["low"])), (x(count), y(row["high"]))], colour, 2)
             band.dot(x(count), y(row["mean"]), 7 if bold else 4, colour)
-        ends.append((y(rows[-1][1]["mean"]), way_name(way, evaluation), colour))
+        ends.append((y(rows[-1][1]["mean"]), protocol_name(protocol, evaluation), colour))
     majority = evaluation.facts.get("majority")
     if majority is not None:
         for start in range(left, right, 18):

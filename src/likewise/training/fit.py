@@ -20,16 +20,16 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from likewise.data.loader import Loader, order
 from likewise.data.source import Source
 from likewise.errors import UserError
-from likewise.methods.base import Course, Method
-from likewise.training.checkpoints import AtomicCheckpointIO, Checkpoints, newest, step_of
-from likewise.training.diagnostics import Diagnostics, StopAtNaN
-from likewise.training.history import History
-from likewise.training.judge import Judge
+from likewise.methods.base import Method, TrainingContext
+from likewise.training.callbacks.checkpoints import AtomicCheckpointIO, Checkpoints, newest, step_of
+from likewise.training.callbacks.diagnostics import Diagnostics, StopAtNaN
+from likewise.training.callbacks.health import HealthMonitor
+from likewise.training.callbacks.history import History
+from likewise.training.callbacks.probe import Probe
+from likewise.training.callbacks.progress import ProgressLine
+from likewise.training.callbacks.snapshots import PAIRS, Snapshots
 from likewise.training.optimizers import optimizers
-from likewise.training.probe import Probe
-from likewise.training.progress import ProgressLine
 from likewise.training.recipe import Recipe
-from likewise.training.snapshots import PAIRS, Snapshots
 
 LOGGED_STEPS = 500  # rows of a training's history: enough for any curve, small enough for any page
 
@@ -71,17 +71,17 @@ def fit(
 
     Args:
         chance: what the figures would be if nothing was learned.
-        probe: an accuracy of the method's encoder, asked each epoch: see `likewise.training.probe`.
+        probe: an accuracy of the method's encoder, asked each epoch: see `likewise.training.callbacks.probe`.
 
     Raises:
         UserError: batch larger than the data or too small for the method; loss NaN; disk full.
     """
     checkpoints = folder / "checkpoints"
     last = newest(checkpoints) if resume else None
-    course = course_of(method, source, recipe, seed=seed)
-    steps, batch = course.steps, course.batch
-    loader = Loader(source, batch=batch, epochs=recipe.epochs, seed=seed, labelled=method.supervised)
-    method.prepare(course, optimizers(recipe, steps=steps, steps_per_epoch=course.steps_per_epoch))
+    context = training_context_of(method, source, recipe, seed=seed)
+    steps, batch = context.steps, context.batch_size
+    loader = Loader(source, batch_size=batch, epochs=recipe.epochs, seed=seed, labelled=method.supervised)
+    method.prepare(context, optimizers(recipe, steps=steps, steps_per_epoch=context.steps_per_epoch))
     if last is not None and step_of(last) == steps:
         checkpoint = torch.load(last, map_location="cpu", weights_only=True)
         method.load_state_dict(checkpoint["state_dict"])
@@ -89,9 +89,11 @@ def fit(
         return Fitted(steps, steps, interrupted=False, seconds=seconds, samples_per_second=steps * batch / seconds)
 
     every = max(1, steps // LOGGED_STEPS)
-    history = History(folder / "metrics.csv", steps_per_epoch=course.steps_per_epoch, step=step_of(last) if last else 0)
-    judge = Judge(history, folder / "verdict.json", chance=chance or {}, course=course, show=progress)
-    line = ProgressLine(history, judge, batch=batch, steps=steps, show=progress)
+    history = History(
+        folder / "metrics.csv", steps_per_epoch=context.steps_per_epoch, step=step_of(last) if last else 0
+    )
+    health = HealthMonitor(history, folder / "verdict.json", chance=chance or {}, context=context, show=progress)
+    line = ProgressLine(history, health, batch_size=batch, steps=steps, show=progress)
     saving = Checkpoints(checkpoints, minutes=checkpoint_minutes)
     fixed = source.read(order(len(source), seed=seed, epoch=recipe.epochs)[:PAIRS])
     stop = _Stop(saving)
@@ -101,16 +103,16 @@ def fit(
             devices=devices if not devices.isdigit() else int(devices),
             strategy=strategy,
             precision=precision,
-            gradient_clip_val=recipe.clip,
+            gradient_clip_val=recipe.grad_clip,
             log_every_n_steps=every,
             logger=[history, TensorBoardLogger(folder, name="tensorboard", version="")],
             callbacks=[
                 StopAtNaN(every),
                 Diagnostics(every),
                 *([Probe(probe)] if probe else []),
-                judge,
+                health,
                 line,
-                Snapshots(folder, fixed, steps=steps, steps_per_epoch=course.steps_per_epoch),
+                Snapshots(folder, fixed, steps=steps, steps_per_epoch=context.steps_per_epoch),
                 stop,
                 saving,
             ],
@@ -122,7 +124,7 @@ def fit(
             default_root_dir=folder,
         )
         if batch % trainer.world_size:
-            raise UserError(f"batch must be divisible by the {trainer.world_size} devices, got {batch}")
+            raise UserError(f"batch_size must be divisible by the {trainer.world_size} devices, got {batch}")
         with stop.on_signals():
             try:
                 trainer.fit(method, loader, ckpt_path=last, weights_only=True)
@@ -140,27 +142,28 @@ def _trainer(**settings: Any) -> L.Trainer:
         raise UserError(f"this machine can't train with {asked}: {' '.join(str(error).split())}") from error
 
 
-def course_of(method: Method, source: Source, recipe: Recipe, *, seed: int) -> Course:
+def training_context_of(method: Method, source: Source, recipe: Recipe, *, seed: int) -> TrainingContext:
     """What the method is told of its training.
 
     Raises:
         UserError: for a batch, or a micro-batch, that method and source do not allow.
     """
-    batch, micro = recipe.batch, recipe.micro_batch
+    batch, micro = recipe.batch_size, recipe.micro_batch_size
     assert batch is not None
     if batch > len(source):
         raise UserError(
-            f"batch {batch} is larger than the data: {source.name} has {len(source)} samples; try --batch {len(source)}"
+            f"batch_size {batch} is larger than the data: {source.name} has {len(source)} samples; "
+            f"try --batch-size {len(source)}"
         )
-    if batch < method.smallest_batch:
+    if batch < method.min_batch_size:
         raise UserError(
-            f"batch must be at least {method.smallest_batch} for {type(method).__name__}, got {batch}: "
+            f"batch_size must be at least {method.min_batch_size} for {type(method).__name__}, got {batch}: "
             "a contrastive loss needs other samples to compare with"
         )
     if micro is not None and (micro > batch or batch % micro):
-        raise UserError(f"micro_batch must divide the batch, {batch}, got {micro}")
+        raise UserError(f"micro_batch_size must divide the batch, {batch}, got {micro}")
     steps = len(source) // batch
-    return Course(len(source), batch, steps * recipe.epochs, steps, seed, micro, source.read)
+    return TrainingContext(len(source), batch, steps * recipe.epochs, steps, seed, micro, source.read)
 
 
 class _Stop(L.Callback):

@@ -18,7 +18,8 @@ from torch import nn
 from likewise.atomic import write_json
 from likewise.data.cache import cache_folder
 from likewise.data.loader import Batch
-from likewise.methods.base import Course, Method, generator_for
+from likewise.methods.base import Method, TrainingContext
+from likewise.seeding import generator_for
 
 WORTH = 1.15  # bfloat16 must be this much faster: it costs three digits of the mantissa
 SAMPLES = 64  # at most, to measure with: enough to be representative, few enough to be quick
@@ -40,7 +41,7 @@ def lay_out(module: nn.Module) -> nn.Module:
     return module
 
 
-def fastest_precision(method: Method, course: Course) -> str:
+def fastest_precision(method: Method, context: TrainingContext) -> str:
     """`bf16-mixed` where it is clearly faster than `32-true` for a step of this method here.
 
     Measured once for each machine, method and architecture, then remembered in the cache: repeating a training repeats
@@ -56,7 +57,7 @@ def fastest_precision(method: Method, course: Course) -> str:
     with suppress(OSError, ValueError, KeyError):
         return json.loads(memory.read_text())["precision"]
     with torch.random.fork_rng():  # whether it is measured or remembered must not change what is drawn afterwards
-        seconds = {name: _step_seconds(method, course, device, name) for name in ("32-true", "bf16-mixed")}
+        seconds = {name: _step_seconds(method, context, device, name) for name in ("32-true", "bf16-mixed")}
     precision = "bf16-mixed" if seconds["32-true"] > WORTH * seconds["bf16-mixed"] else "32-true"
     with suppress(OSError):  # it is measured again next time
         memory.parent.mkdir(parents=True, exist_ok=True)
@@ -64,15 +65,15 @@ def fastest_precision(method: Method, course: Course) -> str:
     return precision
 
 
-def _step_seconds(method: Method, course: Course, device: str, precision: str) -> float:
-    assert course.read is not None
+def _step_seconds(method: Method, context: TrainingContext, device: str, precision: str) -> float:
+    assert context.read is not None
     # A divisor of the batch: what a method keeps in memory is sized for whole batches.
-    some = next((n for n in range(SAMPLES, 7, -1) if course.batch % n == 0), course.batch)
-    trial = copy.deepcopy(method, {id(method.course): method.course})  # the data is not copied
-    trial.prepare(course._replace(batch=some, micro_batch=None))
+    some = next((n for n in range(SAMPLES, 7, -1) if context.batch_size % n == 0), context.batch_size)
+    trial = copy.deepcopy(method, {id(method.training_context): method.training_context})  # the data is not copied
+    trial.prepare(context._replace(batch_size=some, micro_batch_size=None))
     trial = trial.to(device).train()
     indices = torch.arange(some)
-    batch = move_data_to_device(Batch(course.read(indices), indices, indices // 2), device)
+    batch = move_data_to_device(Batch(context.read(indices), indices, indices // 2), device)
     views = trial.make_views(batch, generator_for(0))
     times = []
     for _ in range(REPEATS + 1):

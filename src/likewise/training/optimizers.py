@@ -21,7 +21,7 @@ def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, A
     ]
 
 
-def rate_at(step: int, *, steps: int, warmup: int, schedule: str) -> float:
+def lr_at(step: int, *, steps: int, warmup: int, schedule: str) -> float:
     """Share of the top learning rate at a step: linear up over `warmup` steps, then cosine to 0, or constant."""
     if step < warmup:
         return (step + 1) / warmup
@@ -37,19 +37,19 @@ def optimizers(recipe: Recipe, *, steps: int, steps_per_epoch: int) -> Callable[
         groups = parameter_groups(module, recipe.weight_decay)
         optimizer: torch.optim.Optimizer
         if recipe.optimizer == "sgd":
-            optimizer = torch.optim.SGD(groups, lr=recipe.rate, momentum=recipe.momentum)
+            optimizer = torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum)
         elif recipe.optimizer == "lars":
             from timm.optim import Lars
 
             groups[0]["always_adapt"] = True  # without weight decay too: timm would fall back to plain SGD
-            optimizer = Lars(groups, lr=recipe.rate, momentum=recipe.momentum)
+            optimizer = Lars(groups, lr=recipe.lr, momentum=recipe.momentum)
         else:
             kind = torch.optim.Adam if recipe.optimizer == "adam" else torch.optim.AdamW
-            optimizer = kind(groups, lr=recipe.rate, betas=(recipe.momentum, 0.999))
-        warmup = round(recipe.warmup * steps_per_epoch)
+            optimizer = kind(groups, lr=recipe.lr, betas=(recipe.momentum, 0.999))
+        warmup = round(recipe.warmup_epochs * steps_per_epoch)
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer,
-            lambda step: rate_at(step, steps=steps, warmup=warmup, schedule=recipe.schedule),
+            lambda step: lr_at(step, steps=steps, warmup=warmup, schedule=recipe.schedule),
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

@@ -25,23 +25,23 @@ class Recipe:
         size: height and width of the views in pixels; None takes the images' own.
         channels: 1 or 3; None takes the images' own.
         tokenizer: of texts: `wordpiece` or `bpe`, learned from them, or the path of a tokenizer.json.
-        vocabulary: how many different tokens a tokenizer may learn; None: 8,192.
-        tokens: length at which texts are cut off, in tokens; None: 128.
+        vocab_size: how many different tokens a tokenizer may learn; None: 8,192.
+        max_tokens: length at which texts are cut off, in tokens; None: 128.
         pooling: what of a text's tokens makes its embedding: `mean`, `cls` or `last`; None: the encoder's usual.
         sample_rate: of recordings, in Hz; None: that of most files, at most 16,000.
         seconds: how much of a recording a view is; None: 1.
         augment: `strong`, `mild`, `none`, or a list of operations (see `likewise.views`).
         epochs: passes over the data.
-        batch: samples a step, over all devices; None: 256, or 128 on a CPU; never more than there are.
-        micro_batch: views that are encoded at once, for the gradients of a large batch at the memory of a small one
-            (see `likewise.losses.encode_cached`); None encodes all at once.
+        batch_size: samples a step, over all devices; None: 256, or 128 on a CPU; never more than there are.
+        micro_batch_size: views that are encoded at once, for the gradients of a large batch in the memory of a small
+            one (see `likewise.losses.encode_cached`); None encodes all at once.
         optimizer: `sgd`, `adam`, `adamw` or `lars`.
-        rate: learning rate at the top of its schedule.
+        lr: learning rate at the top of its schedule.
         momentum: of SGD and LARS; Adam's first beta.
         weight_decay: not applied to biases and norms.
-        warmup: epochs in which the rate rises linearly from 0.
+        warmup_epochs: epochs in which the rate rises linearly from 0.
         schedule: `cosine` (to 0 at the end) or `constant`.
-        clip: largest norm of the gradient; None does not clip.
+        grad_clip: largest norm of the gradient; None does not clip.
         options: the method's own hyperparameters, such as temperature.
     """
 
@@ -50,22 +50,22 @@ class Recipe:
     size: int | None = None
     channels: int | None = None
     tokenizer: str | None = None
-    vocabulary: int | None = None
-    tokens: int | None = None
+    vocab_size: int | None = None
+    max_tokens: int | None = None
     pooling: str | None = None
     sample_rate: int | None = None
     seconds: float | None = None
     augment: str | list[Any] = "strong"
     epochs: int = 100
-    batch: int | None = None
-    micro_batch: int | None = None
+    batch_size: int | None = None
+    micro_batch_size: int | None = None
     optimizer: str = "adamw"
-    rate: float = 1e-3
+    lr: float = 1e-3
     momentum: float = 0.9
     weight_decay: float = 1e-4
-    warmup: float = 0.0
+    warmup_epochs: float = 0.0
     schedule: str = "cosine"
-    clip: float | None = None
+    grad_clip: float | None = None
     options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -74,15 +74,15 @@ class Recipe:
                 raise UserError(f"{name} must be {allowed}, got {getattr(self, name)!r}")
 
         check(self.epochs >= 1, "epochs", "at least 1")
-        check(self.batch is None or self.batch >= 1, "batch", "at least 1")
-        check(self.micro_batch is None or self.micro_batch >= 1, "micro_batch", "at least 1")
-        check(self.rate > 0, "rate", "above 0")
+        check(self.batch_size is None or self.batch_size >= 1, "batch_size", "at least 1")
+        check(self.micro_batch_size is None or self.micro_batch_size >= 1, "micro_batch_size", "at least 1")
+        check(self.lr > 0, "lr", "above 0")
         check(0 <= self.momentum < 1, "momentum", "from 0 to below 1")
         check(self.weight_decay >= 0, "weight_decay", "0 or more")
-        check(0 <= self.warmup <= self.epochs, "warmup", f"from 0 to epochs ({self.epochs})")
+        check(0 <= self.warmup_epochs <= self.epochs, "warmup_epochs", f"from 0 to epochs ({self.epochs})")
         check(self.optimizer in OPTIMIZERS, "optimizer", f"one of {', '.join(OPTIMIZERS)}")
         check(self.schedule in SCHEDULES, "schedule", f"one of {', '.join(SCHEDULES)}")
-        check(self.clip is None or self.clip > 0, "clip", "above 0 or absent")
+        check(self.grad_clip is None or self.grad_clip > 0, "grad_clip", "above 0 or absent")
         check(self.size is None or self.size >= 4, "size", "at least 4 px")
         check(self.channels in (None, 1, 3), "channels", "1 or 3")
         check(self.pooling in (None, *POOLINGS), "pooling", f"one of {', '.join(POOLINGS)}")

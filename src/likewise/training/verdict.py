@@ -79,7 +79,7 @@ class Verdict:
         return asdict(self)
 
 
-class Kin(NamedTuple):
+class PairNouns(NamedTuple):
     """What belongs together, in words."""
 
     both: str
@@ -89,12 +89,12 @@ class Kin(NamedTuple):
     whole: str
 
 
-VIEWS = Kin("two views of a sample", "two samples", "view", "views", "a sample")
-HALVES = Kin("the two halves of a pair", "halves of two pairs", "half", "halves", "a pair")
+VIEWS = PairNouns("two views of a sample", "two samples", "view", "views", "a sample")
+HALVES = PairNouns("the two halves of a pair", "halves of two pairs", "half", "halves", "a pair")
 
 
-def judge(
-    rows: Sequence[Mapping[str, Any]], chance: Mapping[str, float], steps_per_epoch: int, *, of: Kin = VIEWS
+def diagnose(
+    rows: Sequence[Mapping[str, Any]], chance: Mapping[str, float], steps_per_epoch: int, *, of: PairNouns = VIEWS
 ) -> Verdict:
     """The verdict on a training so far.
 
@@ -121,7 +121,7 @@ _Said = tuple[str, str, tuple[str, ...], str]
 
 _OF_DIVERGING = (
     ("the learning rate is too high", "the gradients have outliers"),
-    "a tenth of the --rate, --clip 1, or a longer --warmup",
+    "a tenth of the --lr, --grad-clip 1, or a longer --warmup-epochs",
 )
 
 
@@ -129,7 +129,7 @@ class _Past:
     """The history, asked for first and recent values."""
 
     def __init__(
-        self, rows: Sequence[Mapping[str, Any]], chance: Mapping[str, float], steps_per_epoch: int, of: Kin
+        self, rows: Sequence[Mapping[str, Any]], chance: Mapping[str, float], steps_per_epoch: int, of: PairNouns
     ) -> None:
         self.rows, self.chance, self.steps_per_epoch, self.of = rows, chance, steps_per_epoch, of
         self.steps = int(rows[-1].get("step", len(rows) - 1)) + 1 if rows else 0
@@ -154,7 +154,7 @@ class _Past:
     @property
     def warming_up(self) -> bool:
         """Whether the rate still rises, and not for long yet."""
-        rates = self.series("rate")
+        rates = self.series("lr")
         return len(rates) > 1 and rates[-1] > rates[-2] and self.steps < ENOUGH_WARMUP
 
 
@@ -195,7 +195,7 @@ def _collapsed(past: _Past) -> _Said | None:
                 "balanced codes",
                 "the learning rate is too high",
             ),
-            "a method's own defaults (`likewise methods`), a smaller --rate, or --method simclr, which can't collapse",
+            "a method's own defaults (`likewise methods`), a smaller --lr, or --method simclr, which can't collapse",
         )
     if rank and rank[1] < min(FEW_DIMENSIONS, FEW * rank[0]):
         return (
@@ -207,7 +207,7 @@ def _collapsed(past: _Past) -> _Said | None:
                 "decorrelation",
                 "the views share too little, and only what is trivial is left in common",
             ),
-            "a smaller --rate, --augment mild, or a larger --batch",
+            "a smaller --lr, --augment mild, or a larger --batch-size",
         )
     return None
 
@@ -227,7 +227,7 @@ def _stuck(past: _Past) -> _Said | None:
                 "all equal, targets that say nothing, a detached tensor",
                 "the learning rate is far too small",
             ),
-            "a --rate ten times as high; in an objective of your own, look at its targets and at gradient_norm",
+            "a --lr ten times as high; in an objective of your own, look at its targets and at gradient_norm",
         )
     found = past.first_and_now("top1")
     if (
@@ -252,7 +252,7 @@ def _stuck(past: _Past) -> _Said | None:
             f"the {of.plural} share too little",
             "the learning rate is far too small or too high",
         ),
-        "--augment mild, a --rate three times as high or low; in an objective of your own, look at its targets",
+        "--augment mild, a --lr three times as high or low; in an objective of your own, look at its targets",
     )
 
 

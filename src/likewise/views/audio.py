@@ -280,7 +280,7 @@ class AudioViews:
         seconds: length of a view.
         samples: length of a view.
         ops: the operations of a view; see `effects`.
-        gentle_ops: the operations of the `gentle` view: mild ones, or none where `ops` are none.
+        weak_ops: the operations of the `weak` view: mild ones, or none where `ops` are none.
 
     Raises `UserError` for impossible values.
     """
@@ -295,17 +295,17 @@ class AudioViews:
         self.seconds = float(seconds)
         self.samples = round(sample_rate * seconds)
         self.ops = effects(ops)
-        self.gentle_ops = PRESETS["mild"] if self.ops else ()
+        self.weak_ops = PRESETS["mild"] if self.ops else ()
 
     def __call__(self, batch: Any, generator: torch.Generator) -> Float[Tensor, "n samples"]:
         """One random view of every recording."""
         return self._view(batch, self.ops, generator)
 
-    def gentle(self, batch: Any, generator: torch.Generator) -> Float[Tensor, "n samples"]:
+    def weak(self, batch: Any, generator: torch.Generator) -> Float[Tensor, "n samples"]:
         """One random view of every recording that keeps its label: for supervised training."""
-        return self._view(batch, self.gentle_ops, generator)
+        return self._view(batch, self.weak_ops, generator)
 
-    def plain(self, batch: Any) -> Float[Tensor, "n samples"]:
+    def clean(self, batch: Any) -> Float[Tensor, "n samples"]:
         """The middle of every recording; one that is shorter is repeated from its beginning on."""
         starts = ((batch.lengths - self.samples) // 2).clamp(min=0)
         return crop(batch.values, batch.lengths, starts, self.samples)

@@ -32,7 +32,7 @@ class ImageViews:
     becomes three by repetition. A view is a pure function of the batch and the generator's state; a
     generator on the CPU serves every device.
 
-    `gentle`: the operations of the `gentle` view; by default a slight crop and the mirrorings among `ops` (see
+    `weak`: the operations of the `weak` view; by default a slight crop and the mirrorings among `ops` (see
     `presets.light`).
     `local`: the operations of the `local` view; by default `ops` with smaller crops (see `presets.parts`).
     `mean`, `std`: of the normalisation, per channel, in [0, 1]; by default ImageNet's for three channels.
@@ -45,7 +45,7 @@ class ImageViews:
         *,
         size: int,
         channels: int,
-        gentle: Iterable[Any] | None = None,
+        weak: Iterable[Any] | None = None,
         local: Iterable[Any] | None = None,
         mean: Sequence[Number] | None = None,
         std: Sequence[Number] | None = None,
@@ -57,7 +57,7 @@ class ImageViews:
         self.size = size
         self.channels = channels
         self.ops = operations(ops)
-        self.gentle_ops = light(self.ops, size) if gentle is None else operations(gentle)
+        self.weak_ops = light(self.ops, size) if weak is None else operations(weak)
         self.local_ops = parts(self.ops) if local is None else operations(local)
         self.mean = _per_channel("mean", MEANS[channels] if mean is None else mean, channels)
         self.std = _per_channel("std", DEVIATIONS[channels] if std is None else std, channels)
@@ -68,15 +68,15 @@ class ImageViews:
         """One random view of every image."""
         return self._view(batch, self.ops, generator)
 
-    def gentle(self, batch: UInt8[Tensor, "n _ _ _"], generator: torch.Generator) -> Float[Tensor, "n c s s"]:
+    def weak(self, batch: UInt8[Tensor, "n _ _ _"], generator: torch.Generator) -> Float[Tensor, "n c s s"]:
         """One random view of every image that keeps its label: for supervised training."""
-        return self._view(batch, self.gentle_ops, generator)
+        return self._view(batch, self.weak_ops, generator)
 
     def local(self, batch: UInt8[Tensor, "n _ _ _"], generator: torch.Generator) -> Float[Tensor, "n c t t"]:
         """One random view of a small part of every image, 3/7 as high and wide as a whole one (96 px beside 224)."""
         return self._view(batch, self.local_ops, generator, max(4, round(self.size * 3 / 28) * 4))
 
-    def plain(self, batch: UInt8[Tensor, "n _ _ _"]) -> Float[Tensor, "n c s s"]:
+    def clean(self, batch: UInt8[Tensor, "n _ _ _"]) -> Float[Tensor, "n c s s"]:
         """The images themselves, resized (antialiased) and normalised: for evaluation."""
         return self._view(batch, (), torch.Generator())
 
@@ -91,7 +91,7 @@ class ImageViews:
             "size": self.size,
             "channels": self.channels,
             "ops": spell(self.ops),
-            "gentle": spell(self.gentle_ops),
+            "weak": spell(self.weak_ops),
             "local": spell(self.local_ops),
             "mean": list(self.mean),
             "std": list(self.std),

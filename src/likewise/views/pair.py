@@ -21,13 +21,13 @@ class PairViews:
         """One random view of every part."""
         return self._with(batch, [views(part, generator) for views, part in self._each(batch)])
 
-    def gentle(self, batch: Any, generator: torch.Generator) -> Any:
+    def weak(self, batch: Any, generator: torch.Generator) -> Any:
         """One light random view of every part that keeps its label."""
-        return self._with(batch, [views.gentle(part, generator) for views, part in self._each(batch)])
+        return self._with(batch, [views.weak(part, generator) for views, part in self._each(batch)])
 
-    def plain(self, batch: Any) -> Any:
+    def clean(self, batch: Any) -> Any:
         """The view of every part without randomness."""
-        return self._with(batch, [views.plain(part) for views, part in self._each(batch)])
+        return self._with(batch, [views.clean(part) for views, part in self._each(batch)])
 
     def __str__(self) -> str:
         return "; ".join(map(str, self.parts))

@@ -39,17 +39,17 @@ class TextViews:
 
     A view loses each token other than these with probability `delete`, but one at least stays; the rest moves up.
     Columns that are padding everywhere in the batch are left out, so that all views of a batch are equally wide. A text
-    longer than `tokens` ends there. A view is a pure function of the batch and the generator's state; a generator on
+    longer than `max_tokens` ends there. A view is a pure function of the batch and the generator; a generator on
     the CPU serves every device.
 
     Args:
         tokenizer: as the JSON text of the `tokenizers` library.
-        tokens: length of the longest view, at least 3.
+        max_tokens: length of the longest view, at least 3.
         delete: from 0 to below 1.
 
     Attributes:
         special: the ids of the special tokens.
-        vocabulary: how many ids there are.
+        vocab_size: how many ids there are.
         continues: of each id, whether the token continues a word: of WordPiece what has a "##", of byte-level BPE what
             has no "Ġ".
 
@@ -57,22 +57,22 @@ class TextViews:
         UserError: for impossible values, or a tokenizer that lacks a special token.
     """
 
-    def __init__(self, tokenizer: str, tokens: int, delete: float = 0.0) -> None:
-        if isinstance(tokens, bool) or not isinstance(tokens, int) or tokens < 3:
-            raise UserError(f"tokens must be a whole number of at least 3, got {tokens!r}")
+    def __init__(self, tokenizer: str, max_tokens: int, delete: float = 0.0) -> None:
+        if isinstance(max_tokens, bool) or not isinstance(max_tokens, int) or max_tokens < 3:
+            raise UserError(f"tokens must be a whole number of at least 3, got {max_tokens!r}")
         if not 0 <= delete < 1:
             raise UserError(f"delete must be from 0 to below 1, got {delete!r}")
         self.tokenizer = tokenizer
-        self.tokens = tokens
+        self.max_tokens = max_tokens
         self.delete = float(delete)
         self._tokenizer = _loaded(tokenizer)
         self.special = _special(self._tokenizer)
-        self.vocabulary = 1 + max(self._tokenizer.get_vocab().values())
-        self.continues = _continues(tokenizer, self._tokenizer, self.special, self.vocabulary)
+        self.vocab_size = 1 + max(self._tokenizer.get_vocab().values())
+        self.continues = _continues(tokenizer, self._tokenizer, self.special, self.vocab_size)
 
     def __call__(self, batch: Int[Tensor, "n _"], generator: torch.Generator) -> Int[Tensor, "n t"]:
         """One random view of every text."""
-        batch = self.plain(batch)
+        batch = self.clean(batch)
         if self.delete == 0 or batch.numel() == 0:
             return batch
         pad, _, cls, sep, _ = self.special
@@ -87,23 +87,23 @@ class TextViews:
         places = torch.arange(batch.shape[1], device=batch.device)
         return moved.masked_fill(places >= kept.sum(1, keepdim=True), pad)
 
-    def gentle(self, batch: Int[Tensor, "n _"], generator: torch.Generator) -> Int[Tensor, "n t"]:
+    def weak(self, batch: Int[Tensor, "n _"], generator: torch.Generator) -> Int[Tensor, "n t"]:
         """The texts themselves: a word less can be another label, and dropout is random enough."""
-        return self.plain(batch)
+        return self.clean(batch)
 
-    def plain(self, batch: Int[Tensor, "n _"]) -> Int[Tensor, "n t"]:
+    def clean(self, batch: Int[Tensor, "n _"]) -> Int[Tensor, "n t"]:
         """The texts themselves, without columns that are padding everywhere."""
-        if batch.shape[1] > self.tokens:
-            last = batch[:, self.tokens - 1 : self.tokens]
+        if batch.shape[1] > self.max_tokens:
+            last = batch[:, self.max_tokens - 1 : self.max_tokens]
             end = torch.where(last == self.special.pad, last, self.special.sep)
-            batch = torch.cat([batch[:, : self.tokens - 1], end], dim=1)
+            batch = torch.cat([batch[:, : self.max_tokens - 1], end], dim=1)
         return self._trimmed(batch)
 
     def encode(self, texts: list[str]) -> Int[Tensor, "n t"]:
         """The ids of texts, as sources have them: `[CLS] tokens [SEP]`, then padding; an empty text has no tokens."""
         pad, _, cls, sep, _ = self.special
         rows = [
-            torch.tensor([cls, *encoding.ids[: self.tokens - 2], sep])
+            torch.tensor([cls, *encoding.ids[: self.max_tokens - 2], sep])
             for encoding in self._tokenizer.encode_batch(texts, add_special_tokens=False)
         ]
         return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=pad)
@@ -120,7 +120,7 @@ class TextViews:
 
     def config(self) -> dict[str, Any]:
         """Everything about these views in plain values; see `from_config`."""
-        return {"tokenizer": self.tokenizer, "tokens": self.tokens, "delete": self.delete}
+        return {"tokenizer": self.tokenizer, "max_tokens": self.max_tokens, "delete": self.delete}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> TextViews:
@@ -129,7 +129,7 @@ class TextViews:
 
     def __str__(self) -> str:
         deleted = f"{self.delete:.0%} of the tokens deleted" if self.delete else "as they are"
-        return f"texts of up to {self.tokens} tokens of {self.vocabulary:,}, {deleted}"
+        return f"texts of up to {self.max_tokens} tokens of {self.vocab_size:,}, {deleted}"
 
     def _trimmed(self, ids: Int[Tensor, "n _"]) -> Int[Tensor, "n t"]:
         longest = int((ids != self.special.pad).sum(1).max()) if ids.numel() else 0
@@ -156,17 +156,17 @@ def _special(tokenizer: Any) -> Special:
     return Special(**found)
 
 
-def _continues(text: str, tokenizer: Any, special: Special, vocabulary: int) -> Bool[Tensor, " v"]:
+def _continues(text: str, tokenizer: Any, special: Special, vocab_size: int) -> Bool[Tensor, " v"]:
     parts = json.loads(text)
     model, splitting = parts["model"], json.dumps(parts.get("pre_tokenizer"))
     marks = [mark for name, mark in MARKS.items() if f'"{name}"' in splitting]
-    tokens = [tokenizer.id_to_token(i) or "" for i in range(vocabulary)]
+    max_tokens = [tokenizer.id_to_token(i) or "" for i in range(vocab_size)]
     if model["type"] == "WordPiece":
         prefix = model["continuing_subword_prefix"]
-        continues = torch.tensor([token.startswith(prefix) for token in tokens])
+        continues = torch.tensor([token.startswith(prefix) for token in max_tokens])
     elif marks:
-        continues = torch.tensor([not token.startswith(marks[0]) for token in tokens])
+        continues = torch.tensor([not token.startswith(marks[0]) for token in max_tokens])
     else:
-        continues = torch.zeros(vocabulary, dtype=torch.bool)
+        continues = torch.zeros(vocab_size, dtype=torch.bool)
     continues[list(special)] = False
     return continues

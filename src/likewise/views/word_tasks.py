@@ -54,7 +54,7 @@ def hide_words(
     *,
     mask: int,
     special: tuple[int, ...],
-    vocabulary: int,
+    vocab_size: int,
 ) -> Int[Tensor, "n t"]:
     """The text with what was chosen put away as in BERT (arXiv:1810.04805, section 3.1): each token on its own.
 
@@ -63,10 +63,10 @@ def hide_words(
     Args:
         mask: the id that stands for what is hidden.
         special: ids that are never drawn.
-        vocabulary: how many ids there are.
+        vocab_size: how many ids there are.
     """
     fate = torch.rand(ids.shape, generator=generator).to(ids.device)
-    others = torch.arange(vocabulary)
+    others = torch.arange(vocab_size)
     others = others[torch.isin(others, torch.tensor(special), invert=True)]
     other = others[torch.randint(len(others), ids.shape, generator=generator)].to(ids.device)
     hidden = torch.where(fate < 0.8, mask, torch.where(fate < 0.9, other, ids))
@@ -74,7 +74,13 @@ def hide_words(
 
 
 def halves(
-    ids: Int[Tensor, "n t"], swapped: Bool[Tensor, " n"], generator: torch.Generator, *, pad: int, sep: int, tokens: int
+    ids: Int[Tensor, "n t"],
+    swapped: Bool[Tensor, " n"],
+    generator: torch.Generator,
+    *,
+    pad: int,
+    sep: int,
+    max_tokens: int,
 ) -> Int[Tensor, "n u"]:
     """`[CLS] A [SEP] B [SEP]` of the two halves A and B of each text or, where `swapped`, of B and A.
 
@@ -82,10 +88,10 @@ def halves(
 
     Args:
         ids: `[CLS] tokens [SEP]`, then `pad`.
-        tokens: what is longer than that afterwards loses its last tokens, at least 3.
+        max_tokens: what is longer than that afterwards loses its last tokens, at least 3.
     """
     device = ids.device
-    count = ((ids != pad).sum(1, keepdim=True) - 2).clamp(min=0, max=tokens - 3)
+    count = ((ids != pad).sum(1, keepdim=True) - 2).clamp(min=0, max=max_tokens - 3)
     width = int(count.max()) + 3
     first = (count + torch.randint(2, (len(ids), 1), generator=generator).to(device)) // 2
     swapped = swapped[:, None].to(device)

@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 
 from likewise.report.contents import Contents
 from likewise.report.pieces import Section
+from likewise.report.sections.figures import pictures
 from likewise.report.sections.gallery import embedding_map, neighbours
 from likewise.report.sections.matches import matches
-from likewise.report.sections.pictures import pictures
 from likewise.report.sections.run import repeat
 from likewise.report.sections.training import stages, training, views
-from likewise.report.sections.worth import curves, measures, mistakes, results
+from likewise.report.sections.worth import curves, errors, measures, results
 
 SECTIONS: Sequence[Callable[[Contents], Section | None]] = (
     views,
@@ -23,7 +23,7 @@ SECTIONS: Sequence[Callable[[Contents], Section | None]] = (
     pictures,
     curves,
     results,
-    mistakes,
+    errors,
     measures,
     matches,
     embedding_map,

@@ -7,11 +7,11 @@ from html import escape
 import numpy as np
 from jaxtyping import Float, Int
 
-from likewise.report import figures
+from likewise.report import charts as figures
 from likewise.report.answer import percent
+from likewise.report.charts import Figure
 from likewise.report.contents import Contents, Gallery
 from likewise.report.embedding_map import FEWEST_FOR_TSNE, map_coordinates, unit_rows
-from likewise.report.figures import Figure
 from likewise.report.pictures import picture_html
 from likewise.report.pieces import Section
 from likewise.report.samples import words_html

@@ -7,9 +7,9 @@ from html import escape
 import numpy as np
 from jaxtyping import Float, Int
 
-from likewise.report import figures
+from likewise.report import charts as figures
+from likewise.report.charts import Figure
 from likewise.report.contents import Contents
-from likewise.report.figures import Figure
 from likewise.report.pieces import Section, grid, noun
 from likewise.report.samples import sample_html
 
@@ -87,7 +87,7 @@ MEASURED = {  # what training logs beside loss and accuracy: heading, and how to
         "KL divergence",
         "How much codes say, in nats: their divergence from the prior; 0 means that they say nothing (collapsed).",
     ),
-    "rate": ("Learning rate", ""),
+    "lr": ("Learning rate", ""),
     "samples_per_second": ("Samples a second", "Over the whole training so far."),
 }
 

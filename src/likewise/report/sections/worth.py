@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from likewise.report import figures
-from likewise.report.answer import figure, sentence, typical_count, way_name
+from likewise.report import charts as figures
+from likewise.report.answer import figure, protocol_name, sentence, typical_count
+from likewise.report.charts import Choice, Figure
 from likewise.report.contents import Contents, Evaluation, Table, is_figure
-from likewise.report.figures import Choice, Figure
 from likewise.report.pieces import Section, buttons, code, folder, grid, key, labels_choice, noun, swatch
 
 TITLE = "What the encoder is worth"
@@ -22,8 +22,8 @@ def curves(contents: Contents) -> Section | None:
     evaluation = contents.evaluation
     if evaluation is None:
         return None
-    counts = [n for n in evaluation.counts if any(evaluation.curves(way, n) for way in evaluation.ways)]
-    ways = [way for way in evaluation.ways if any(evaluation.curves(way, n) for n in counts)]
+    counts = [n for n in evaluation.counts if any(evaluation.curves(protocol, n) for protocol in evaluation.protocols)]
+    protocols = [protocol for protocol in evaluation.protocols if any(evaluation.curves(protocol, n) for n in counts)]
     if not counts:
         return None
     choice = labels_choice("curves-labels", counts, typical_count(evaluation))
@@ -31,7 +31,7 @@ def curves(contents: Contents) -> Section | None:
         Figure(
             f"curves-{metric}",
             caption,
-            {str(count): figures.learning_curves(evaluation, ways, count, metric) for count in counts},
+            {str(count): figures.learning_curves(evaluation, protocols, count, metric) for count in counts},
             [choice],
             heading=metric.capitalize(),
         )
@@ -50,7 +50,7 @@ def curves(contents: Contents) -> Section | None:
     body = (
         "<p>Mean over seeds, by share of the supervised training; the band spans the seeds. The ways that fit a linear "
         f"model to fixed features do not count epochs: their steps are iterations of the solver.{measured}</p>"
-        f"{buttons(choice)}{key(ways, evaluation)}{grid(plots, 'two')}"
+        f"{buttons(choice)}{key(protocols, evaluation)}{grid(plots, 'two')}"
     )
     return Section("How each way learns", body, plots)
 
@@ -62,7 +62,7 @@ def results(contents: Contents) -> Section | None:
         missing = "Not measured yet. This compares the encoder with training from scratch:"
         command = f"likewise evaluate {folder(contents)} --train DATA --test DATA"
         return Section(TITLE, f"<p>{missing}</p>{code(command)}")
-    if not evaluation.ways:
+    if not evaluation.protocols:
         return None
     facts = evaluation.facts
     sizes = facts.get("samples", {})
@@ -82,19 +82,19 @@ def results(contents: Contents) -> Section | None:
     if "all" in evaluation.counts and evaluation.samples_per_class:
         caption += f" “all” is about {evaluation.samples_per_class:,.0f} per class."
     chart = Figure("labels", caption, {"": figures.accuracy_by_labels(evaluation)}, height=400)
-    return Section(TITLE, f"{body}{key(evaluation.ways, evaluation, narrow=True)}{chart.html()}", [chart])
+    return Section(TITLE, f"{body}{key(evaluation.protocols, evaluation, narrow=True)}{chart.html()}", [chart])
 
 
 def _result_table(evaluation: Evaluation) -> str:
     counts = evaluation.counts
     best = {
-        count: max(row["mean"] for way in evaluation.ways if (row := evaluation.summary(way, count)))
+        count: max(row["mean"] for protocol in evaluation.protocols if (row := evaluation.summary(protocol, count)))
         for count in counts
     }
     lines = []
-    for way in evaluation.ways:
-        name = f"{swatch(way)} {escape(_capital(way_name(way, evaluation)))}"
-        cells = "".join(_result_cell(evaluation.summary(way, count), best[count]) for count in counts)
+    for protocol in evaluation.protocols:
+        name = f"{swatch(protocol)} {escape(_capital(protocol_name(protocol, evaluation)))}"
+        cells = "".join(_result_cell(evaluation.summary(protocol, count), best[count]) for count in counts)
         lines.append(f'<tr><th scope="row">{name}</th>{cells}</tr>')
     for fact, name in (("majority", "Always the most frequent class"), ("chance", "Chance")):
         if evaluation.facts.get(fact) is not None:
@@ -103,7 +103,7 @@ def _result_table(evaluation: Evaluation) -> str:
     heads = "".join(f'<th scope="col">{escape(str(count))}</th>' for count in counts)
     return (
         '<div class="scroll" tabindex="0"><table class="results"><thead>'
-        '<tr><th rowspan="2" scope="col">Way of learning</th>'
+        '<tr><th rowspan="2" scope="col">Protocol</th>'
         f'<th colspan="{len(counts)}" scope="colgroup">labels per class</th></tr><tr>{heads}</tr></thead>'
         f"<tbody>{''.join(lines)}</tbody></table></div>"
     )
@@ -123,7 +123,7 @@ def measures(contents: Contents) -> Section | None:
     evaluation = contents.evaluation
     if evaluation is None or not evaluation.tables:
         return None
-    title = "Other measures" if evaluation.ways else TITLE
+    title = "Other measures" if evaluation.protocols else TITLE
     return Section(title, "".join(_table(table) for table in evaluation.tables))
 
 
@@ -155,7 +155,7 @@ def _cell(table: Table, row: list[Any], column: int) -> str:
     return f"<td><b>{text}</b></td>" if len(shares) > 1 and value == max(shares) else f"<td>{text}</td>"
 
 
-def mistakes(contents: Contents) -> Section | None:
+def errors(contents: Contents) -> Section | None:
     """Accuracy by class and the confusion matrix, of any way at any number of labels."""
     evaluation = contents.evaluation
     if evaluation is None:
@@ -164,26 +164,29 @@ def mistakes(contents: Contents) -> Section | None:
     if not classes or len(classes) > MOST_CLASSES_IN_MATRIX:
         return None
     counts = evaluation.counts if len(classes) <= figures.MOST_NAMED_GROUPS else evaluation.counts[-1:]
-    ways = sorted(evaluation.ways, key=lambda way: (way != "frozen", way != "fine-tuned"))
+    protocols = sorted(evaluation.protocols, key=lambda protocol: (protocol != "frozen", protocol != "fine-tuned"))
     matrices = {
-        (way, count): matrix
-        for way in ways
+        (protocol, count): matrix
+        for protocol in protocols
         for count in counts
-        if (matrix := evaluation.confusion(way, count)) is not None
+        if (matrix := evaluation.confusion(protocol, count)) is not None
     }
     if not matrices:
         return None
-    options = [(way, way_name(way, evaluation)) for way in dict.fromkeys(way for way, _ in matrices)]
-    measured = [count for count in counts if any((way, count) in matrices for way, _ in options)]
-    by_way = Choice("mistakes-way", "Way", options, options[0][0])
-    by_labels = labels_choice("mistakes-labels", measured, measured[-1])
+    options = [
+        (protocol, protocol_name(protocol, evaluation))
+        for protocol in dict.fromkeys(protocol for protocol, _ in matrices)
+    ]
+    measured = [count for count in counts if any((protocol, count) in matrices for protocol, _ in options)]
+    by_way = Choice("errors-protocol", "Protocol", options, options[0][0])
+    by_labels = labels_choice("errors-labels", measured, measured[-1])
     tested = np.flatnonzero(next(iter(matrices.values())).sum(axis=1))
     names = [classes[index] for index in tested]
     bars, heats = {}, {}
-    for (way, count), matrix in matrices.items():
+    for (protocol, count), matrix in matrices.items():
         right = matrix.diagonal()[tested] / matrix.sum(axis=1)[tested]
-        bars[f"{way}|{count}"] = figures.per_class(right, names)
-        heats[f"{way}|{count}"] = figures.confusion(matrix, classes)
+        bars[f"{protocol}|{count}"] = figures.per_class(right, names)
+        heats[f"{protocol}|{count}"] = figures.confusion(matrix, classes)
     shown = min(len(tested), figures.MOST_BARS)
     many = f" The weakest and the strongest of {len(tested)}." if len(tested) > shown else ""
     absent = len(classes) - len(tested)
@@ -208,7 +211,7 @@ def mistakes(contents: Contents) -> Section | None:
         ),
     ]
     body = f"{buttons(by_way)}{buttons(by_labels)}{grid(plots, 'two')}"
-    return Section("Where it errs", body, plots)
+    return Section("Errors", body, plots)
 
 
 def _capital(text: str) -> str:

@@ -1,0 +1,1 @@
+"""The commands: one file a verb, with its signature, docstring, body and result."""

@@ -1,0 +1,55 @@
+"""`likewise views`: a picture of what the augmentations do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from likewise.errors import UserError
+
+
+def show_views(
+    data: Any,
+    *,
+    out: str | Path = "views.png",
+    augment: Any = "strong",
+    size: int | None = None,
+    channels: int | None = None,
+    seed: int = 0,
+    root: str | Path | None = None,
+) -> Path:
+    """Draw what the augmentations do: rows one and two are the two views of eight samples, row three the samples.
+
+    Args:
+        data: where the samples come from: see `likewise pretrain`.
+        out: the picture, a .png file.
+        augment: strong, mild or none; from Python also a list of operations.
+        size: height and width of the images in pixels; their own if not given.
+        channels: 1 (grey) or 3; their own if not given.
+        seed: which samples, and which views of them.
+        root: where the files of a named data set lie.
+
+    Returns:
+        The picture's path.
+    """
+
+    from likewise.data.loader import order
+    from likewise.data.open import open_source
+    from likewise.modalities import prepare
+    from likewise.seeding import generator_for
+    from likewise.training.recipe import Recipe
+    from likewise.views import picture_grid
+
+    if Path(out).suffix.lower() != ".png":
+        raise UserError(f"out must end in .png, got {out}")
+    recipe = Recipe(augment=augment, size=size, channels=channels)
+    source = open_source(data, root=root, size=size, channels=channels)
+    _, source, views, _ = prepare(source, recipe, accelerated=False)
+    if not hasattr(views, "picture"):
+        raise UserError(f"{source.name} is {source.modality}: there is nothing to draw")
+    batch = source.read(order(len(source), seed=seed, epoch=0)[:8])
+    generator = generator_for(seed)
+    shown = [views(batch, generator), views(batch, generator), views.clean(batch)]
+    Path(out).parent.mkdir(parents=True, exist_ok=True)
+    picture_grid([views.picture(view) for view in shown]).save(out)
+    return Path(out)

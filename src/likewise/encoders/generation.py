@@ -1,0 +1,83 @@
+"""A causal encoder writes: what comes next is drawn from its scores, token by token."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from likewise.checks import check_not_negative, check_whole
+from likewise.encoders.text import causal_encoder
+from likewise.errors import UserError
+
+
+@torch.no_grad()
+def write(
+    encoder: nn.Module,
+    ids: Int[Tensor, "n t"],
+    *,
+    max_new_tokens: int,
+    special: Any,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    generator: torch.Generator,
+) -> Int[Tensor, "n u"]:
+    """Texts that go on from the beginnings `ids`, each until it ends itself, with `special.sep`, or is long enough.
+
+    Keys and values of what was read are kept: a token costs one step of one token. Where the encoder's positions are
+    used up, the older half of what it keeps is forgotten.
+
+    Args:
+        encoder: a causal text encoder, trained to name the next token with its own embedding.
+        ids: `[CLS] tokens`, filled up with `special.pad`, at least one token each.
+        max_new_tokens: at most so many are added to each.
+        special: ids `pad`, `unk`, `cls`, `sep` and `mask`; all but `sep` are never written.
+        temperature: what scores are divided by; 0 takes the likeliest token.
+        top_k: draw among so many likeliest; None among all.
+        generator: on the CPU.
+
+    Raises:
+        UserError: for an encoder that can't write, an empty beginning, or a number out of its range.
+    """
+    language = causal_encoder(encoder)
+    check_whole(max_new_tokens=max_new_tokens, top_k=1 if top_k is None else top_k)
+    check_not_negative(temperature=temperature)
+    lengths = (ids != special.pad).sum(1)
+    if not lengths.all():
+        raise UserError("prompt must have at least one token, got an empty one")
+    ends = lengths + max_new_tokens
+    written = F.pad(ids[:, : int(lengths.max())], (0, max_new_tokens), value=special.pad)
+    never = torch.tensor(sorted({*special} - {special.sep}), device=ids.device)
+    done = torch.zeros_like(lengths, dtype=torch.bool)
+    training = language.training
+    language.eval()
+    kept, first, read = None, 0, 0  # keys and values of the tokens from `first` to before `read`
+    for place in range(int(lengths.min()), written.shape[1]):
+        if place - first > language.max_tokens:
+            kept, first = None, place - max(1, language.max_tokens // 2)
+            read = first
+        output = language.body(input_ids=written[:, read:place], past_key_values=kept, use_cache=True)
+        kept, read = output.past_key_values, place
+        scores = output.last_hidden_state[:, -1].float() @ language.embedding.weight.float().T
+        drawn = draw(scores.index_fill(1, never, -torch.inf), temperature, top_k, generator)
+        going = (place >= lengths) & (place < ends) & ~done
+        written[:, place] = torch.where(going, drawn, written[:, place])
+        done |= (going & (drawn == special.sep)) | (place + 1 >= ends)
+        if done.all():
+            break
+    language.train(training)
+    return written[:, : int((written != special.pad).sum(1).max())]
+
+
+def draw(
+    scores: Float[Tensor, "n v"], temperature: float, top_k: int | None, generator: torch.Generator
+) -> Int[Tensor, " n"]:
+    """One id for each row: the best for a temperature of 0, else by chance, among the `top_k` best."""
+    if temperature == 0:
+        return scores.argmax(1)
+    best, ids = scores.topk(min(top_k or scores.shape[1], scores.shape[1]), dim=1)
+    places = torch.multinomial((best / temperature).softmax(1).cpu(), 1, generator=generator)
+    return ids.gather(1, places.to(ids.device)).squeeze(1)

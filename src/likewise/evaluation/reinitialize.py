@@ -1,0 +1,29 @@
+"""The same architecture with newly drawn weights."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from torch import nn
+
+from likewise.errors import UserError
+
+
+def reinitialize(encoder: nn.Module) -> nn.Module:
+    """A copy of `encoder` whose every module has drawn its parameters anew by its own `reset_parameters`.
+
+    Draws from torch's global generator. Raises `UserError` when a module holds parameters of its own but
+    cannot reset them, such as a ViT's class token: `make_encoder` must then be given.
+    """
+    copied = copy.deepcopy(encoder).requires_grad_(True)
+    for name, module in copied.named_modules():
+        reset: Any = getattr(module, "reset_parameters", None)
+        if callable(reset):
+            reset()
+        elif own := next((key for key, _ in module.named_parameters(recurse=False)), None):
+            raise UserError(
+                f"encoder: parameter '{name + '.' if name else ''}{own}' has no reset_parameters() "
+                "that draws it anew; give make_encoder, a function that builds the untrained encoder"
+            )
+    return copied

@@ -1,0 +1,1 @@
+"""What several methods share: copies that follow, memories, prototypes, temperatures, quantizers, critics, heads."""

@@ -1,0 +1,40 @@
+"""A slow copy of modules: key encoder, target or teacher."""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class EMA(nn.Module):
+    """A copy of modules, applied one after the other, that follows them slowly: a key encoder, target or teacher.
+
+    Its weights get no gradient; its BatchNorms see the batches that pass through it. Call `update` at the beginning of
+    a step: what the last step changed is then followed, and a checkpoint between the two loses nothing.
+    """
+
+    def __init__(self, *modules: nn.Module) -> None:
+        super().__init__()
+        self.copies = nn.ModuleList(copy.deepcopy(modules)).requires_grad_(False)
+
+    @torch.no_grad()
+    def update(self, *modules: nn.Module, momentum: float) -> None:
+        """Each weight becomes `momentum` times itself plus the rest of the module's that it is a copy of."""
+        mine: list[Tensor] = list(self.copies.parameters())
+        theirs: list[Tensor] = [p for module in modules for p in module.parameters()]
+        torch._foreach_lerp_(mine, theirs, 1 - momentum)
+
+    @torch.no_grad()
+    def forward(self, view: Any) -> Tensor:
+        for module in self.copies:
+            view = module(view)
+        return view
+
+
+def cosine_momentum(start: float, progress: float) -> float:
+    """A momentum that rises from `start` to 1 by half a cosine while `progress` goes from 0 to 1 (arXiv:2006.07733)."""
+    return 1 - (1 - start) * (math.cos(math.pi * progress) + 1) / 2

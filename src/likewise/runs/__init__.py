@@ -1,0 +1,1 @@
+"""The run folder: one class for each thing that a run keeps. Files only."""
