@@ -156,6 +156,16 @@ def test_every_recipe_is_documented() -> None:
         assert f"`{option.name}`" in page, option.name
 
 
+def test_every_file_and_room_that_is_named_exists() -> None:
+    for page in PAGES:
+        for name in re.findall(r"`([\w./-]+\.py)`", prose(page)):
+            assert any((top / name).is_file() for top in (ROOT, ROOT / "src" / "likewise")), f"{page.name}: {name}"
+    (rooms,) = (block.text for block in blocks("text") if block.text.startswith("src/likewise/"))
+    named = re.findall(r"^  (\w+)/", rooms, re.MULTILINE)
+    there = {path.parent.name for path in (ROOT / "src" / "likewise").glob("*/*") if not path.match("__pycache__/*")}
+    assert set(named) == there
+
+
 def test_every_section_of_the_report_is_explained() -> None:
     source = "\n".join(path.read_text() for path in (ROOT / "src/likewise/report/sections").glob("*.py"))
     titles = set(re.findall(r'(?:Section\(|TITLE = |title = )"([^"]+)"', source))
