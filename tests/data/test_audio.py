@@ -441,7 +441,9 @@ def test_a_recording_is_the_same_in_parts(cuts: list[int], level: float, start: 
     assert np.array_equal(one.samples, several.samples)
     assert one[1:] == several[1:] == (1, False, level > 0.99995 and length >= 3)
     resampled = hear(parts, 8000, 16_000, full_scale=1.0)
-    assert np.array_equal(resampled.samples, hear([wave], 8000, 16_000, full_scale=1.0).samples)
+    # Resampled in other pieces: what lies between two whole numbers becomes either.
+    at_once = hear([wave], 8000, 16_000, full_scale=1.0).samples
+    np.testing.assert_allclose(resampled.samples, at_once, rtol=0, atol=1)
 
 
 def table(path: Path, rows: dict[str, list[Any]]) -> Path:

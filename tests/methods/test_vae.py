@@ -125,7 +125,9 @@ def test_pictures_are_of_rebuilt_images_of_samples_and_of_traversals() -> None:
         assert telling[latents[-1]] >= telling[[n for n in range(9) if n not in latents]].max()
         code = mean[0].clone()
         code[latents[0]] = -3.0
-        assert torch.equal(traversed.rows[0].pictures[:1], method.views.picture(method.decoder(code[None])))
+        # Decoded alone, not in a row: the last bits may differ, and what lies between two bytes becomes either.
+        alone = method.views.picture(method.decoder(code[None]))
+        torch.testing.assert_close(traversed.rows[0].pictures[:1], alone, rtol=0, atol=1)
     assert traversed.rows[-1].words == ["−3.0", "−2.1", "−1.3", "−0.4", "+0.4", "+1.3", "+2.1", "+3.0"]
 
 

@@ -46,8 +46,8 @@ def open_source(
 
     `root` is where the files of a named set lie or go: `$LIKEWISE_DATA` if None, or else `data/`. `read_options`, or
     its fields one by one (`size=32`), is how files become samples: see `ReadOptions`. Images are resized and
-    centre-cropped to `size` x `size` pixels and given `channels` (1 or 3); None keeps the shape that arrays and named sets have, and
-    takes the usual one of a folder (`ImageFolder`) or a dataset. `progress` reports on stderr.
+    centre-cropped to `size` x `size` pixels and given `channels` (1 or 3); None keeps the shape that arrays and
+    named sets have, and takes the usual one of a folder (`ImageFolder`) or a dataset. `progress` reports on stderr.
     Raises `UserError` for what is unknown, missing or unreadable.
     """
     from likewise.data.read_options import ReadOptions
