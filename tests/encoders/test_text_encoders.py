@@ -235,9 +235,9 @@ def test_models_that_could_bring_code_are_refused(kind: object, tmp_path: Path) 
     config = {"model_type": kind, "auto_map": {"AutoConfig": "custom.Config", "AutoModel": "custom.Model"}}
     (tmp_path / "config.json").write_text(json.dumps(config))
     (tmp_path / "model.safetensors").write_bytes(b"")
-    with pytest.raises(UserError, match="its model type must be one of albert, bert"):
+    with pytest.raises(UserError, match="its model type must be one of albert, bart, bert"):
         text_encoder(f"hf:{tmp_path}", **USUAL)
-    with pytest.raises(UserError, match="its model type must be one of albert, bert"):
+    with pytest.raises(UserError, match="its model type must be one of albert, bart, bert"):
         text_encoder(f"hf:{tmp_path}", **USUAL, architecture=config)
     assert not planted.exists()
 
