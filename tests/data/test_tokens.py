@@ -60,7 +60,7 @@ def test_wordpiece_is_berts(learned: tuple[str, str]) -> None:
         model = json.loads(text)["model"]
         assert (model["type"], model["continuing_subword_prefix"], model["unk_token"]) == ("WordPiece", "##", "[UNK]")
         encoder, _ = load(text)
-        assert encoder.encode("ZURICH").tokens == encoder.encode("zurich").tokens == ["[CLS]", "zurich", "[SEP]"]
+        assert encoder.encode("ZÜRICH").tokens == encoder.encode("zürich").tokens == ["[CLS]", "zürich", "[SEP]"]
         assert encoder.encode("fastfast").tokens[1] == "fast"
         assert all(token.startswith("##") for token in encoder.encode("fastfast").tokens[2:-1])
         assert encoder.encode("漢字").tokens == ["[CLS]", "漢", "字", "[SEP]"]
@@ -95,7 +95,7 @@ def test_learning_again_gives_the_same_tokenizer(kind: str) -> None:
             DOCUMENTS,
             "word-piece",
             100,
-            "tokenizer must be wordpiece or bpe, got 'word-piece', did you mean 'wordpiece'?",
+            "tokenizer must be wordpiece, wordpiece-unaccented or bpe, got 'word-piece', did you mean 'wordpiece'?",
         ),
         (DOCUMENTS, "bpe", 261, "vocabulary of a bpe tokenizer must be at least 300, got 261"),
         (DOCUMENTS, "wordpiece", 5, "vocabulary of a wordpiece tokenizer must be at least 32, got 5"),

@@ -58,7 +58,7 @@ def train_tokenizer(documents: Sequence[str], kind: str = "wordpiece", vocab_siz
             different words.
     """
     if kind not in KINDS:
-        raise UserError(f"tokenizer must be {' or '.join(KINDS)}, got {kind!r}{nearest(kind, KINDS)}")
+        raise UserError(f"tokenizer must be wordpiece, wordpiece-unaccented or bpe, got {kind!r}{nearest(kind, KINDS)}")
     if vocab_size < KINDS[kind]:
         raise UserError(f"vocabulary of a {kind} tokenizer must be at least {KINDS[kind]}, got {vocab_size}")
     _check_corpus(documents)
