@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,8 +16,10 @@ from likewise import __version__
 from likewise.atomic import disk_trouble, write_atomically, write_json, write_text
 from likewise.commands.arguments import skipped_note
 from likewise.console import tell
-from likewise.data.loader import Loader, order
+from likewise.data.loader import Loader
 from likewise.data.open import open_source, pairs_or_halves
+from likewise.data.sampling import order
+from likewise.distributed import is_first_process
 from likewise.encoders import adopt
 from likewise.errors import Interrupted, UserError
 from likewise.evaluation import Machine, encode
@@ -189,7 +190,7 @@ def pretrain_encoder(
 
 def is_helper_process() -> bool:
     """Whether Lightning started this process to be one more rank of a training that another process began."""
-    return int(os.environ.get("LOCAL_RANK", "0")) > 0
+    return not is_first_process()
 
 
 def _learner(

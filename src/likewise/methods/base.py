@@ -12,6 +12,9 @@ from lightning.fabric.utilities import move_data_to_device
 from torch import Tensor, nn
 
 from likewise.data.loader import Batch
+from likewise.data.sampling import Sampling, epoch_sampling
+from likewise.data.source import Source
+from likewise.distributed import rank
 from likewise.losses import encode_cached
 from likewise.seeding import generator_for
 
@@ -111,6 +114,20 @@ class Method(L.LightningModule):
         """
         self.training_context, self._optimizers = context, optimizers
 
+    def sampling(self, source: Source, *, batch_size: int, seed: int) -> Sampling:
+        """Which samples each step takes: shuffled epochs, unless the method says otherwise.
+
+        A method that learns from episodes, or balances classes, returns a sampling of its own: a pure function of the
+        seed and the step (see `likewise.data.sampling.Sampling`). Its `batch_size` and `steps_per_epoch` are those of
+        the training. Set `supervised` for batches that bring their labels.
+
+        Args:
+            source: the samples, with `source.labels()` where they are labelled.
+            batch_size: of the recipe.
+            seed: of the training.
+        """
+        return epoch_sampling(source, batch_size=batch_size, seed=seed)
+
     def make_views(self, batch: Batch, generator: torch.Generator) -> tuple[Any, ...]:
         """What the objective takes: two independent augmentations, unless the method says otherwise.
 
@@ -181,7 +198,7 @@ class Method(L.LightningModule):
         return self.global_step / max(1, self.training_context.steps)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        key = (self.training_context.seed, self.global_step, self.global_rank)
+        key = (self.training_context.seed, self.global_step, rank())
         torch.manual_seed(generator_for(*key).initial_seed())  # dropout and the like, inside the networks
         with torch.no_grad():
             if self.training_context.steps_per_epoch and self.global_step % self.training_context.steps_per_epoch == 0:

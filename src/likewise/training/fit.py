@@ -17,8 +17,10 @@ import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from likewise.data.loader import Loader, order
+from likewise.data.loader import Loader
+from likewise.data.sampling import Sampling, order
 from likewise.data.source import Source
+from likewise.distributed import any_process
 from likewise.errors import UserError
 from likewise.methods.base import Method, TrainingContext
 from likewise.training.callbacks.checkpoints import AtomicCheckpointIO, Checkpoints, newest, step_of
@@ -80,7 +82,10 @@ def fit(
     last = newest(checkpoints) if resume else None
     context = training_context_of(method, source, recipe, seed=seed)
     steps, batch = context.steps, context.batch_size
-    loader = Loader(source, batch_size=batch, epochs=recipe.epochs, seed=seed, labelled=method.supervised)
+    sampling = _sampling(method, source, recipe, seed=seed)
+    loader = Loader(
+        source, batch_size=batch, epochs=recipe.epochs, seed=seed, labelled=method.supervised, sampling=sampling
+    )
     method.prepare(context, optimizers(recipe, steps=steps, steps_per_epoch=context.steps_per_epoch))
     if last is not None and step_of(last) == steps:
         checkpoint = torch.load(last, map_location="cpu", weights_only=True)
@@ -162,8 +167,14 @@ def training_context_of(method: Method, source: Source, recipe: Recipe, *, seed:
         )
     if micro is not None and (micro > batch or batch % micro):
         raise UserError(f"micro_batch_size must divide the batch, {batch}, got {micro}")
-    steps = len(source) // batch
-    return TrainingContext(len(source), batch, steps * recipe.epochs, steps, seed, micro, source.read)
+    sampling = _sampling(method, source, recipe, seed=seed)
+    steps = sampling.steps_per_epoch
+    return TrainingContext(len(source), sampling.batch_size, steps * recipe.epochs, steps, seed, micro, source.read)
+
+
+def _sampling(method: Method, source: Source, recipe: Recipe, *, seed: int) -> Sampling:
+    assert recipe.batch_size is not None
+    return method.sampling(source, batch_size=recipe.batch_size, seed=seed)
 
 
 class _Stop(L.Callback):
@@ -192,10 +203,7 @@ class _Stop(L.Callback):
                 signal.signal(number, handler)
 
     def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
-        asked = self.asked
-        if trainer.world_size > 1:
-            asked = trainer.strategy.reduce_boolean_decision(asked, all=False)
-        if asked:
+        if any_process(self.asked, trainer.strategy.root_device):
             self.asked = self.saving.due = trainer.should_stop = True
 
 

@@ -10,6 +10,7 @@ import lightning as L
 from rich.console import Console
 
 from likewise.atomic import write_json
+from likewise.distributed import is_first_process
 from likewise.methods.base import Method, TrainingContext
 from likewise.training.callbacks.diagnostics import Diverged
 from likewise.training.callbacks.history import History
@@ -40,15 +41,15 @@ class HealthMonitor(L.Callback):
         self._console = Console(stderr=True)
 
     def on_train_batch_start(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
-        if trainer.global_step and trainer.global_step % self.every == 0 and trainer.is_global_zero:
+        if trainer.global_step and trainer.global_step % self.every == 0 and is_first_process():
             self._settle(self._judged(pl_module), last=False)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if trainer.is_global_zero:
+        if is_first_process():
             self._settle(self._judged(pl_module), last=True)
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        if isinstance(exception, Diverged) and trainer.is_global_zero:
+        if isinstance(exception, Diverged) and is_first_process():
             self._settle(diverged(trainer.global_step, self.steps_per_epoch), last=True)
 
     def _judged(self, method: L.LightningModule) -> Verdict:
