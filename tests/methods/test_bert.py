@@ -143,9 +143,9 @@ def test_pictures_show_what_was_hidden_and_what_was_put_there() -> None:
 
 def test_bad_options_are_named() -> None:
     for mask_ratio in (0.0, 1.0, -0.5, 15.0):
-        with pytest.raises(UserError, match=f"mask_ratio must be between 0 and 1, got {mask_ratio}"):
+        with pytest.raises(UserError, match=f"mask_ratio must be above 0 and below 1, got {mask_ratio}"):
             built("bert", mask_ratio=mask_ratio)
-    with pytest.raises(UserError, match="gpt-test sees only what comes before a hidden word: bert needs one"):
+    with pytest.raises(UserError, match="encoder must be bidirectional, got gpt-test, which is causal: try --enc"):
         built("bert", text_encoder("gpt"))
     with pytest.raises(UserError, match=r"encoder must be one of texts, .* got resnet8"):
         built("bert", image_encoder("resnet8", channels=1, size=8))

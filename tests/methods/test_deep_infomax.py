@@ -209,7 +209,7 @@ def test_the_encoders_of_the_house_fit() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"alpha": 0.0, "beta": 0.0}, "alpha and beta are both 0"),
+        ({"alpha": 0.0, "beta": 0.0}, r"alpha \+ beta must be above 0, got 0\.0"),
         ({"gamma": -1.0}, r"gamma must be 0 or more, got -1\.0"),
         ({"estimator": "infonse"}, r"estimator must be jsd or infonce, got 'infonse', did you mean 'infonce'\?"),
         ({"summary_dim": 0}, "summary_dim must be at least 1, got 0"),

@@ -167,7 +167,7 @@ def test_bad_options_are_named() -> None:
     ):
         with pytest.raises(UserError, match=message):
             write(encoder, ids, **usual | changes)
-    with pytest.raises(UserError, match="prompt must have at least one token"):
+    with pytest.raises(UserError, match="prompt must be a text of at least one token, got an empty one"):
         write(encoder, ids * 0, **usual)
     with pytest.raises(UserError, match="encoder must be causal"):
         write(text_encoder("bert"), ids, **usual)

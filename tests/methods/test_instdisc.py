@@ -116,7 +116,7 @@ def test_chance_is_what_equal_embeddings_give(loss: str) -> None:
 
 
 def test_impossible_values_are_refused() -> None:
-    with pytest.raises(UserError, match="loss must be one of nce, softmax, got 'softmx', did you mean 'softmax'"):
+    with pytest.raises(UserError, match="loss must be nce or softmax, got 'softmx', did you mean 'softmax'"):
         InstDisc(Tiny(), loss="softmx")
     with pytest.raises(UserError, match="noise must be at least 1, got 0"):
         InstDisc(Tiny(), noise=0)

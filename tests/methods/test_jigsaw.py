@@ -87,7 +87,7 @@ def test_pictures_show_the_tiles_put_back_as_named() -> None:
 
 
 def test_mistakes_are_told() -> None:
-    with pytest.raises(UserError, match="permutations of 4 patches are from 2 to 24, got 25"):
+    with pytest.raises(UserError, match="permutations must be from 2 to 24 for 4 patches, got 25"):
         built(Jigsaw, grid=2, permutations=25)
     with pytest.raises(UserError, match="grid must be 2 or 3"):
         built(Jigsaw, grid=4)

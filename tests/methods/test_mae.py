@@ -184,7 +184,7 @@ def test_bad_options_are_named() -> None:
         build_method("mae", resnet, {})
     for mask_ratio in (0.0, 0.99, 1.0, -0.5, 1.5):
         with pytest.raises(
-            UserError, match=f"mask_ratio must hide some of the 16 patches and leave others, got {mask_ratio}"
+            UserError, match=f"mask_ratio must be such that some of the 16 patches are .*, got {mask_ratio}"
         ):
             built(mask_ratio=mask_ratio)
     with pytest.raises(UserError, match="decoder_dim must be a multiple of 32, got 40"):

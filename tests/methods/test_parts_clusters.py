@@ -91,9 +91,9 @@ class Whole:
 
 def test_parts_are_asked_of_views_that_have_them() -> None:
     assert len(multi_crop(Whole(), rows(2), generator_for(0), local_crops=0)) == 2
-    with pytest.raises(UserError, match="local is 2, but Whole makes no views of parts: use local_crops 0"):
+    with pytest.raises(UserError, match="local_crops must be 0 for Whole, which has no local views, got 2"):
         multi_crop(Whole(), rows(2), generator_for(0), local_crops=2)
-    with pytest.raises(UserError, match="local_crops must be 0 or more, got -1"):
+    with pytest.raises(UserError, match="local_crops must be at least 0, got -1"):
         multi_crop(Whole(), rows(2), generator_for(0), local_crops=-1)
 
 

@@ -10,7 +10,7 @@ import torch.multiprocessing as mp
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from likewise.checks import check_momentum
+from likewise.checks import check_interval
 from likewise.distributed import shuffle_batchnorm
 from likewise.errors import UserError
 from likewise.methods.base import TrainingContext
@@ -74,7 +74,7 @@ def test_rising_goes_from_its_start_to_1_by_half_a_cosine() -> None:
 @pytest.mark.parametrize("value", [-0.1, 1.1, math.nan])
 def test_a_momentum_outside_0_to_1_is_refused(value: float) -> None:
     with pytest.raises(UserError, match=rf"momentum must be from 0 to 1, got {value}"):
-        check_momentum(momentum=value)
+        check_interval(0, 1, momentum=value)
 
 
 def test_a_queue_keeps_the_last_keys_at_unit_length() -> None:

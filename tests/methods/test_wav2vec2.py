@@ -404,7 +404,8 @@ def test_bad_options_are_named() -> None:
         with pytest.raises(UserError, match=f"mask_prob must be above 0 and below 1, got {masking:g}"):
             built(mask_prob=masking)
     for span in (1, FRAMES):
-        with pytest.raises(UserError, match=f"span must be from 2 to 24, below the 25 frames of a view, got {span}"):
+        message = f"mask_length must be from 2 to 24, below the 25 frames of a view, got {span}"
+        with pytest.raises(UserError, match=message):
             built(span=span)
     with pytest.raises(UserError, match="distractors must be at least 1, got 0"):
         built(distractors=0)

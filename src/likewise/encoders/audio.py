@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from likewise.checks import require
 from likewise.encoders.image import image_encoder
 from likewise.errors import UserError, nearest, needs
 from likewise.views.mel import log_mel
@@ -236,7 +237,6 @@ def audio_encoder(name: str, *, sample_rate: int, seconds: int | float) -> Audio
     if name not in AUDIO_ENCODERS:
         known = ", ".join(AUDIO_ENCODERS)
         raise UserError(f"unknown encoder '{name}'{nearest(name, AUDIO_ENCODERS)}; for audio there are {known}")
-    if seconds < SHORTEST:
-        raise UserError(f"seconds must be at least {SHORTEST}, got {seconds:g}")
+    require(seconds >= SHORTEST, "seconds", f"at least {SHORTEST}", seconds)
     build = MelEncoder if name in PICTURES else ConvGRU if name in RECURRENT else wav2vec2
     return build({"name": name, "sample_rate": sample_rate, "seconds": seconds})

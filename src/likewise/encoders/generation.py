@@ -9,9 +9,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from likewise.checks import check_not_negative, check_whole
+from likewise.checks import check_int, check_non_negative, require
 from likewise.encoders.text import causal_encoder
-from likewise.errors import UserError
 
 
 @torch.no_grad()
@@ -43,11 +42,10 @@ def write(
         UserError: for an encoder that can't write, an empty beginning, or a number out of its range.
     """
     language = causal_encoder(encoder)
-    check_whole(max_new_tokens=max_new_tokens, top_k=1 if top_k is None else top_k)
-    check_not_negative(temperature=temperature)
+    check_int(max_new_tokens=max_new_tokens, top_k=top_k)
+    check_non_negative(temperature=temperature)
     lengths = (ids != special.pad).sum(1)
-    if not lengths.all():
-        raise UserError("prompt must have at least one token, got an empty one")
+    require(bool(lengths.all()), "prompt", "a text of at least one token", "an empty one")
     ends = lengths + max_new_tokens
     written = F.pad(ids[:, : int(lengths.max())], (0, max_new_tokens), value=special.pad)
     never = torch.tensor(sorted({*special} - {special.sep}), device=ids.device)

@@ -1,6 +1,6 @@
 """Losses of embeddings: pure functions, exact and memory-linear, usable in anybody's training loop.
 
-They import torch and nothing of ours.
+They import torch, and of ours only the checks and the processes below everything.
 """
 
 from __future__ import annotations

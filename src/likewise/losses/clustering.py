@@ -8,8 +8,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from likewise.losses.checks import check_embeddings, check_positive, full_precision
+from likewise.checks import check_int, check_positive
+from likewise.losses.checks import check_embeddings
 from likewise.losses.distillation import check_crops, cross_view_entropy
+from likewise.losses.precision import full_precision
 
 
 @torch.no_grad()
@@ -28,11 +30,9 @@ def sinkhorn(scores: Float[Tensor, "n k"], *, epsilon: float = 0.05, iterations:
         iterations: >= 1.
     """
     check_embeddings({"scores": scores})
-    if scores.shape[1] < 2:
-        raise ValueError(f"scores: {scores.shape[1]} columns, at least 2 prototypes are needed")
+    check_int(2, **{"scores.shape[1]": scores.shape[1]})
     check_positive(epsilon=epsilon)
-    if iterations < 1:
-        raise ValueError(f"iterations: {iterations} must be at least 1")
+    check_int(iterations=iterations)
     log_codes = scores / epsilon
     for _ in range(iterations):
         log_codes = log_codes.log_softmax(0)

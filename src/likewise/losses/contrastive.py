@@ -17,16 +17,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from likewise.losses.checks import (
-    check_alike,
-    check_embeddings,
-    check_labels,
-    check_positive,
-    check_range,
-    check_width,
-    full_precision,
-    unit,
-)
+from likewise.checks import check_int, check_interval, check_non_negative, check_positive, require
+from likewise.losses.checks import check_embeddings, check_labels, check_like, check_shape
+from likewise.losses.geometry import unit
+from likewise.losses.precision import full_precision
 from likewise.losses.tiles import logsumexp_of_keys, logsumexp_of_others, sum_by_stripes
 
 Temperature = float | Float[Tensor, ""] | Float[Tensor, "1"]
@@ -104,8 +98,8 @@ def hcl(
         tau_plus: probability τ⁺ that a negative has the class of its anchor, in [0, 1).
     """
     _check_views((first, second), temperature)
-    check_range(0.0, math.inf, beta=beta)
-    check_range(0.0, 1.0, tau_plus=tau_plus)
+    check_non_negative(beta=beta)
+    check_interval(0, 1, closed="left", tau_plus=tau_plus)
     n = len(first)
     negatives = 2 * n - 2
     z = _scaled(torch.cat([first, second]), temperature)
@@ -129,8 +123,7 @@ def nt_xent_hardest(
     """NT-Xent in which each view meets only its k most similar negatives, 1 <= k <= 2n - 2."""
     _check_views((first, second), temperature)
     n = len(first)
-    if not 1 <= k <= 2 * n - 2:
-        raise ValueError(f"k: {k} must be from 1 to {2 * n - 2}, the number of negatives of a view")
+    check_int(1, 2 * n - 2, k=k)
 
     def loss(rows: slice, z: Tensor) -> Tensor:
         sample = torch.arange(2 * n, device=z.device) % n
@@ -156,7 +149,7 @@ def sup_con(
         views: one or more embeddings `(n, d)` of the same n >= 2 samples.
         labels: the class of each sample.
     """
-    _check_views(views, temperature, least=1)
+    _check_views(views, temperature, minimum=1)
     check_labels(views[0], labels=labels)
     z = _scaled(torch.cat(views), temperature)
     classes, label, count = labels.repeat(len(views)).unique(return_inverse=True, return_counts=True)
@@ -186,17 +179,16 @@ def info_nce(
         in_batch: whether the keys of other queries are candidates too; MoCo (arXiv:1911.05722) has
             False and its queue as `negatives`.
     """
-    check_embeddings({"queries": queries, "keys": keys}, least=2 if negatives is None else 1)
+    check_embeddings({"queries": queries, "keys": keys}, minimum=2 if negatives is None else 1)
     check_positive(temperature=temperature)
     q, k = unit(queries) / temperature, unit(keys)
     positive = (q * k).sum(1)
     if negatives is None:
-        if not in_batch:
-            raise ValueError("negatives: None leaves no candidate when in_batch is False; pass an (m, d) matrix")
+        require(in_batch, "negatives", "an (m, d) matrix where in_batch is False", None)
         return (logsumexp_of_keys(q, k) - positive).mean()
-    check_width("queries", queries, negatives=negatives)
-    if not len(negatives):
-        raise ValueError("negatives: got 0 rows, at least 1 is needed (or None)")
+    check_shape("m", queries.shape[1], negatives=negatives)
+    check_like("queries", queries, negatives=negatives)
+    check_int(1, **{"len(negatives)": len(negatives)})
     own = logsumexp_of_keys(q, k) if in_batch else positive
     return (torch.logaddexp(own, logsumexp_of_keys(q, unit(negatives))) - positive).mean()
 
@@ -219,14 +211,10 @@ def nce(
         log_noise: log-density under the noise: one number where it is uniform (`-log` of the bank's size), or
             that of the data and that of the noise samples.
     """
-    if positive.ndim != 1 or negatives.ndim != 2 or len(negatives) != len(positive):
-        raise ValueError(
-            f"negatives: shape {tuple(negatives.shape)} must be (n, k) for positive of shape (n,), "
-            f"got {tuple(positive.shape)}"
-        )
-    if not negatives.numel():
-        raise ValueError(f"negatives: shape {tuple(negatives.shape)}, at least one row and one column are needed")
-    check_alike("positive", positive, negatives=negatives)
+    check_shape("n", positive=positive)
+    check_shape(len(positive), "k", negatives=negatives)
+    check_int(1, **{"negatives.numel()": negatives.numel()})
+    check_like("positive", positive, negatives=negatives)
     of_data, of_noise = log_noise if isinstance(log_noise, tuple | list) else (log_noise, log_noise)
     log_k = math.log(negatives.shape[1])
     data = torch.nn.functional.softplus(of_data + log_k - positive)
@@ -282,9 +270,8 @@ def _mean_positive(z: Float[Tensor, "m d"], views: int) -> Float[Tensor, " m"]:
     return (samples * others).sum(2).flatten()
 
 
-def _check_views(views: tuple[Tensor, ...], temperature: float | Tensor, *, least: int = 2) -> None:
-    if len(views) < least:
-        raise ValueError(f"views: got {len(views)}, at least {least} of each sample are needed")
+def _check_views(views: tuple[Tensor, ...], temperature: float | Tensor, *, minimum: int = 2) -> None:
+    check_int(minimum, **{"len(views)": len(views)})
     names = ["first", "second", *(f"views[{i}]" for i in range(2, len(views)))]
-    check_embeddings(dict(zip(names, views, strict=False)), least=2)
+    check_embeddings(dict(zip(names, views, strict=False)), minimum=2)
     check_positive(temperature=temperature)

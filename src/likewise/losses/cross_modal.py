@@ -6,7 +6,6 @@ other kind, never those of its own. Similarities are cosines, half precision and
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
@@ -14,9 +13,12 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from likewise.checks import check_finite, check_positive
 from likewise.losses import tiles
-from likewise.losses.checks import check_embeddings, check_positive, full_precision, unit
+from likewise.losses.checks import check_embeddings
 from likewise.losses.contrastive import info_nce
+from likewise.losses.geometry import unit
+from likewise.losses.precision import full_precision
 
 Number = float | Float[Tensor, ""] | Float[Tensor, "1"]
 
@@ -34,7 +36,7 @@ def clip_loss(
         first, second: the halves of n >= 2 pairs.
         temperature: T > 0, the inverse of CLIP's scale; to be learned, a tensor with one element.
     """
-    check_embeddings({"first": first, "second": second}, least=2)
+    check_embeddings({"first": first, "second": second}, minimum=2)
     there, back = info_nce(first, second, temperature=temperature), info_nce(second, first, temperature=temperature)
     return (there + back) / 2
 
@@ -54,9 +56,8 @@ def siglip_loss(
     """
     check_embeddings({"first": first, "second": second})
     check_positive(scale=scale)
+    check_finite(bias=bias)
     t, b = (torch.as_tensor(number, dtype=first.dtype, device=first.device) for number in (scale, bias))
-    if b.numel() != 1 or not math.isfinite(b.item()):
-        raise ValueError(f"bias: one finite number is needed, got {b.tolist()}")
     return _SigmoidOfPairs.apply(unit(first) * t, unit(second), b.reshape(())) / len(first)
 
 

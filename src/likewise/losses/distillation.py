@@ -8,7 +8,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from likewise.losses.checks import check_alike, check_embeddings, check_positive, check_range, full_precision, unit
+from likewise.checks import check_int, check_interval, check_positive
+from likewise.losses.checks import check_embeddings, check_like, check_shape
+from likewise.losses.geometry import unit
+from likewise.losses.precision import full_precision
 
 
 @full_precision
@@ -42,8 +45,7 @@ def dino(
         center: c, see `dino_center`.
     """
     check_crops("students", students, "teachers", teachers)
-    if center.shape != teachers[0].shape[1:]:
-        raise ValueError(f"center: shape {tuple(center.shape)} must be ({teachers[0].shape[1]},), as teachers")
+    check_shape(teachers[0].shape[1], center=center)
     check_positive(student_temperature=student_temperature, teacher_temperature=teacher_temperature)
     targets = [((t.detach() - center) / teacher_temperature).softmax(1) for t in teachers]
     return cross_view_entropy([s / student_temperature for s in students], targets)
@@ -57,10 +59,9 @@ def dino_center(
 
     With several processes, pass gathered outputs.
     """
-    check_range(0.0, 1.0, momentum=momentum)
-    if not len(teachers) or any(t.ndim != 2 or t.shape[1:] != center.shape for t in teachers):
-        shapes = [tuple(t.shape) for t in teachers]
-        raise ValueError(f"teachers: shapes {shapes} must be (n, {len(center)}), as wide as center")
+    check_interval(0, 1, closed="left", momentum=momentum)
+    check_int(1, **{"len(teachers)": len(teachers)})
+    check_shape("n", len(center), **{f"teachers[{i}]": t for i, t in enumerate(teachers)})
     mean = torch.stack([t.to(center.dtype).mean(0) for t in teachers]).mean(0)
     return center.lerp(mean, 1 - momentum)
 
@@ -76,17 +77,10 @@ def cross_view_entropy(
 
 def check_crops(all_name: str, every: Sequence[Tensor], some_name: str, some: Sequence[Tensor]) -> None:
     """Two views or more, the first of them those of the targets; two columns or more."""
-    if not 1 <= len(some) <= len(every) or len(every) < 2:
-        raise ValueError(
-            f"{all_name}: {len(every)} views with {len(some)} {some_name}; at least 2 views are needed, "
-            f"the first of them those of {some_name}"
-        )
+    check_int(2, **{f"len({all_name})": len(every)})
+    check_int(1, len(every), **{f"len({some_name})": len(some)})
     check_embeddings({f"{all_name}[{i}]": x for i, x in enumerate(every)})
-    for i, x in enumerate(some):
-        if x.shape != every[0].shape:
-            raise ValueError(
-                f"{some_name}[{i}]: shape {tuple(x.shape)} must equal that of {all_name}[0], {tuple(every[0].shape)}"
-            )
-        check_alike(f"{all_name}[0]", every[0], **{f"{some_name}[{i}]": x})
-    if every[0].shape[1] < 2:
-        raise ValueError(f"{all_name}: {every[0].shape[1]} columns, at least 2 prototypes are needed")
+    targets = {f"{some_name}[{i}]": x for i, x in enumerate(some)}
+    check_shape(*every[0].shape, **targets)
+    check_like(f"{all_name}[0]", every[0], **targets)
+    check_int(2, **{f"{all_name}[0].shape[1]": every[0].shape[1]})

@@ -7,7 +7,13 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from likewise.losses.checks import full_precision
+from likewise.losses.precision import full_precision
+
+
+def unit(x: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
+    """Rows scaled to length 1; a row of zeros stays zero, with a finite gradient."""
+    length = torch.linalg.vector_norm(x, dim=1, keepdim=True)
+    return x / length.masked_fill(length < 1e-12, 1.0)
 
 
 @full_precision

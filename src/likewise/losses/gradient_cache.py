@@ -21,6 +21,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from likewise.checks import require
+
 
 def encode_cached(encode: Callable[[Tensor], Tensor], batch: Tensor, *, micro_batch_size: int) -> Float[Tensor, "n d"]:
     """`encode(batch)`, micro-batch by micro-batch, holding the activations of one micro-batch at a time.
@@ -31,7 +33,7 @@ def encode_cached(encode: Callable[[Tensor], Tensor], batch: Tensor, *, micro_ba
         batch: `(n, ...)`.
         micro_batch_size: rows that are encoded at once; must divide n.
     """
-    if micro_batch_size < 1 or len(batch) % micro_batch_size:
-        raise ValueError(f"micro_batch_size: {micro_batch_size} must divide the batch, {len(batch)} rows")
+    divides = micro_batch_size >= 1 and len(batch) % micro_batch_size == 0
+    require(divides, "micro_batch_size", f"a divisor of the {len(batch)} rows of the batch", micro_batch_size)
     parts = batch.split(micro_batch_size)
     return torch.cat([checkpoint(encode, part, use_reentrant=False) for part in parts])

@@ -12,7 +12,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from likewise.losses.checks import check_embeddings, check_labels, check_positive, full_precision
+from likewise.checks import check_choice, check_int, check_positive
+from likewise.errors import UserError
+from likewise.losses.checks import check_embeddings, check_labels
+from likewise.losses.precision import full_precision
 from likewise.losses.tiles import sum_by_stripes
 
 
@@ -36,7 +39,7 @@ def margin_contrastive(
     check_labels(first, dissimilar=dissimilar)
     check_positive(margin=margin)
     if ((dissimilar != 0) & (dissimilar != 1)).any():
-        raise ValueError(f"dissimilar: values {dissimilar.unique().tolist()[:5]} must be 0 or 1")
+        raise UserError(f"dissimilar must be 0 or 1 for each pair, got {dissimilar.unique().tolist()[:5]}")
     distance = torch.linalg.vector_norm(first - second, dim=1)
     pull, push = distance**2 / 2, (margin - distance).clamp(min=0) ** 2 / 2
     return torch.where(dissimilar.bool(), push, pull).mean()
@@ -79,14 +82,12 @@ def mined_triplet(
         labels: the class of each row, at least two classes.
         margin: > 0.
     """
-    check_embeddings({"embeddings": embeddings}, least=2)
+    check_embeddings({"embeddings": embeddings}, minimum=2)
     check_labels(embeddings, labels=labels)
     check_positive(margin=margin)
-    if mining not in ("batch-hard", "semi-hard"):
-        raise ValueError(f"mining: {mining!r} must be 'batch-hard' or 'semi-hard'")
+    check_choice(("batch-hard", "semi-hard"), mining=mining)
     sizes = labels.unique(return_counts=True)[1]
-    if len(sizes) < 2:
-        raise ValueError("labels: all rows have one class, at least two are needed")
+    check_int(2, **{"classes in labels": len(sizes)})
     semi_hard = mining == "semi-hard"
     row = torch.arange(len(labels), device=labels.device)
 

@@ -20,8 +20,10 @@ from torch import Tensor
 from torch.nn.functional import softplus
 from torch.utils.checkpoint import checkpoint
 
+from likewise.checks import check_int, require
 from likewise.losses import tiles
-from likewise.losses.checks import check_alike, full_precision
+from likewise.losses.checks import check_like, check_shape, described
+from likewise.losses.precision import full_precision
 
 
 @full_precision
@@ -77,12 +79,10 @@ def _over_others(
 
 
 def _check(parts: Tensor, wholes: Tensor) -> None:
-    if parts.ndim != 3 or not parts.is_floating_point():
-        kind = str(parts.dtype).removeprefix("torch.")
-        raise ValueError(f"parts: floating-point (n, m, d) is needed, got {kind} of shape {tuple(parts.shape)}")
+    fits = parts.ndim == 3 and parts.is_floating_point()
+    require(fits, "parts", "a floating-point tensor (n, m, d)", described(parts))
     n, m, d = parts.shape
-    if wholes.shape != (n, d):
-        raise ValueError(f"wholes: shape {tuple(wholes.shape)} must be ({n}, {d}), that of parts without its places")
-    check_alike("parts", parts, wholes=wholes)
-    if n < 2 or not m:
-        raise ValueError(f"parts: shape {tuple(parts.shape)}, at least 2 samples and 1 place are needed")
+    check_shape(n, d, wholes=wholes)
+    check_like("parts", parts, wholes=wholes)
+    check_int(2, **{"len(parts)": n})
+    check_int(1, **{"parts.shape[1]": m})

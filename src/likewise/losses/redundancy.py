@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from likewise.losses.checks import check_embeddings, check_range, full_precision
+from likewise.checks import check_non_negative
+from likewise.losses.checks import check_embeddings
+from likewise.losses.precision import full_precision
 
 
 @full_precision
@@ -23,9 +23,9 @@ def barlow_twins(
     Args:
         redundancy: λ >= 0.
     """
-    check_embeddings({"first": first, "second": second}, least=2)
-    check_range(0.0, math.inf, redundancy=redundancy)
-    correlation = _standardised(first).T @ _standardised(second) / len(first)
+    check_embeddings({"first": first, "second": second}, minimum=2)
+    check_non_negative(redundancy=redundancy)
+    correlation = _standardized(first).T @ _standardized(second) / len(first)
     diagonal = correlation.diagonal()
     return ((1 - diagonal) ** 2).sum() + redundancy * ((correlation**2).sum() - (diagonal**2).sum())
 
@@ -48,21 +48,21 @@ def vicreg(
     Args:
         invariance, variance, covariance: the weights λ, μ and ν, each >= 0.
     """
-    check_embeddings({"first": first, "second": second}, least=2)
-    check_range(0.0, math.inf, invariance=invariance, variance=variance, covariance=covariance)
+    check_embeddings({"first": first, "second": second}, minimum=2)
+    check_non_negative(invariance=invariance, variance=variance, covariance=covariance)
     loss = invariance * ((first - second) ** 2).mean()
     for z in (first, second):
-        centred = z - z.mean(0)
-        cov = centred.T @ centred / (len(z) - 1)
+        centered = z - z.mean(0)
+        cov = centered.T @ centered / (len(z) - 1)
         spread = (cov.diagonal() + 1e-4).sqrt()
         loss = loss + variance * (1 - spread).clamp(min=0).mean()
         loss = loss + covariance * ((cov**2).sum() - (cov.diagonal() ** 2).sum()) / z.shape[1]
     return loss
 
 
-def _standardised(z: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
+def _standardized(z: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
     """Columns with mean 0 and variance 1; a column that is constant but for rounding becomes zeros."""
-    centred = z - z.mean(0)
-    deviation = torch.linalg.vector_norm(centred, dim=0) / len(z) ** 0.5
+    centered = z - z.mean(0)
+    deviation = torch.linalg.vector_norm(centered, dim=0) / len(z) ** 0.5
     constant = deviation <= 8 * torch.finfo(z.dtype).eps * z.abs().amax(0)
-    return (centred / deviation.masked_fill(constant, 1.0)).masked_fill(constant, 0.0)
+    return (centered / deviation.masked_fill(constant, 1.0)).masked_fill(constant, 0.0)

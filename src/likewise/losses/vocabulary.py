@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from likewise.losses.checks import check_alike
+from likewise.losses.checks import check_like, check_shape
 
 STRIPE_ELEMENTS = {"cpu": 2**20}
 """Scores of a stripe: what fits in a processor's cache, and elsewhere what keeps the device busy."""
@@ -48,16 +48,13 @@ def token_cross_entropy(
         targets: ids from 0 to below v.
         bias: of each word.
     """
-    if targets.shape != states.shape[:1] or weight.shape[1:] != states.shape[1:]:
-        raise ValueError(
-            f"targets: shape {tuple(targets.shape)} and weight {tuple(weight.shape)} must be (m,) and (v, d) "
-            f"for states {tuple(states.shape)}"
-        )
+    check_shape(len(states), targets=targets)
+    check_shape("v", states.shape[1], weight=weight)
     kind = states.device.type
     half = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else None
     with torch.autocast(kind, enabled=False):
         states = states.to(weight.dtype)
-        check_alike("weight", weight, states=states)
+        check_like("weight", weight, states=states)
         return Named(*_NameTokens.apply(states, weight, bias, targets, half or weight.dtype))
 
 

@@ -6,7 +6,8 @@ import importlib
 import inspect
 from typing import TYPE_CHECKING, Any, get_type_hints
 
-from likewise.errors import UserError, checked, nearest
+from likewise.checks import check_types
+from likewise.errors import UserError, nearest
 
 if TYPE_CHECKING:
     from torch import nn
@@ -81,4 +82,4 @@ def build_method(name: str, encoder: nn.Module, options: dict[str, Any]) -> Meth
         if option not in known:
             raise UserError(f"{name} has no option '{option}'{nearest(option, known)}; it has {', '.join(known)}")
     cls = method_class(name)
-    return cls(encoder, **checked(options, get_type_hints(cls.__init__)))
+    return cls(encoder, **check_types(options, get_type_hints(cls.__init__)))

@@ -10,9 +10,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from likewise.checks import check_whole
+from likewise.checks import check_int, require
 from likewise.data.loader import Batch
-from likewise.errors import UserError
 from likewise.methods.base import EARLY, Method, Row, Sheet, TrainingContext
 from likewise.modules.decoders import ImageDecoder
 from likewise.seeding import generator_for
@@ -43,15 +42,15 @@ class Autoencoder(Method):
     def __init__(self, encoder: nn.Module, *, code_dim: int | None = 30) -> None:
         super().__init__(encoder)
         self.code_dim = self.dim if code_dim is None else code_dim
-        check_whole(code_dim=self.code_dim)
+        check_int(code_dim=self.code_dim)
         self.code = nn.Identity() if code_dim is None else nn.Linear(self.dim, code_dim)
 
     def prepare(self, context: TrainingContext, optimizers: Callable[[Method], Any] | None = None) -> None:
         super().prepare(context, optimizers)
         assert context.read is not None
         shape = tuple(self.views.clean(context.read(torch.arange(1))).shape[1:])
-        if len(shape) != 3 or shape[1] != shape[2]:
-            raise UserError(f"views must be square images (channels, size, size) to be rebuilt, got {shape}")
+        is_square = len(shape) == 3 and shape[1] == shape[2]
+        require(is_square, "views", "square images (channels, size, size)", shape)
         with torch.random.fork_rng(devices=[]):  # the same weights however often it is prepared
             torch.manual_seed(generator_for(context.seed, self.code_dim).initial_seed())
             self.decoder = ImageDecoder(self.code_dim, channels=shape[0], size=shape[1])

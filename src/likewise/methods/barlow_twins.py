@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from likewise.checks import check_not_negative, check_whole
+from likewise.checks import check_int, check_non_negative
 from likewise.distributed import gather
 from likewise.losses import barlow_twins
 from likewise.methods.base import Method
@@ -32,8 +32,8 @@ class BarlowTwins(Method):
 
     def __init__(self, encoder: nn.Module, *, projection_dim: int = 8192, redundancy: float = 0.005) -> None:
         super().__init__(encoder)
-        check_whole(2, projection_dim=projection_dim)
-        check_not_negative(redundancy=redundancy)
+        check_int(2, projection_dim=projection_dim)
+        check_non_negative(redundancy=redundancy)
         self.projector = mlp(self.dim, projection_dim, projection_dim, projection_dim)
         self.redundancy = redundancy
 

@@ -10,9 +10,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from likewise.checks import check_interval, require
 from likewise.data.loader import Batch
 from likewise.encoders.text import language_encoder
-from likewise.errors import UserError
 from likewise.losses.vocabulary import token_cross_entropy
 from likewise.methods.base import EARLY, Method, Row, Sheet
 from likewise.modules.token_frequencies import Frequencies, only_frequencies
@@ -43,13 +43,9 @@ class BERT(Method):
     def __init__(self, encoder: nn.Module, *, mask_ratio: float = 0.15, whole_words: bool = False) -> None:
         super().__init__(encoder)
         language = language_encoder(encoder)
-        if language.causal:
-            raise UserError(
-                f"encoder {language.config['name']} sees only what comes before a hidden word: "
-                "bert needs one that sees both sides, such as bert-tiny"
-            )
-        if not 0 < mask_ratio < 1:
-            raise UserError(f"mask_ratio must be between 0 and 1, got {mask_ratio}")
+        name = language.config["name"]
+        require(not language.causal, "encoder", "bidirectional", f"{name}, which is causal", "try --encoder bert-tiny")
+        check_interval(0, 1, closed="neither", mask_ratio=mask_ratio)
         self.mask_ratio, self.whole_words = mask_ratio, whole_words
         self.vocab_size = language.embedding.num_embeddings
         width = language.width

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from likewise.checks import check_momentum, check_whole
+from likewise.checks import check_int, check_interval
 from likewise.losses import negative_cosine
 from likewise.methods.base import Method
 from likewise.modules.ema import EMA, cosine_momentum
@@ -36,8 +36,8 @@ class BYOL(Method):
         self, encoder: nn.Module, *, projection_dim: int = 256, hidden_dim: int = 4096, target_momentum: float = 0.996
     ) -> None:
         super().__init__(encoder)
-        check_whole(projection_dim=projection_dim, hidden_dim=hidden_dim)
-        check_momentum(target_momentum=target_momentum)
+        check_int(projection_dim=projection_dim, hidden_dim=hidden_dim)
+        check_interval(0, 1, target_momentum=target_momentum)
         self.projector = mlp(self.dim, hidden_dim, projection_dim)
         self.predictor: nn.Module = mlp(projection_dim, hidden_dim, projection_dim)
         self.target = EMA(self.encoder, self.projector)

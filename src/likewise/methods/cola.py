@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from likewise.checks import check_whole
+from likewise.checks import check_int
 from likewise.distributed import gather
-from likewise.losses.checks import full_precision
+from likewise.losses.precision import full_precision
 from likewise.losses.tiles import logsumexp_of_keys
 from likewise.methods.base import Method
 
@@ -38,7 +38,7 @@ class COLA(Method):
 
     def __init__(self, encoder: nn.Module, *, projection_dim: int = 512) -> None:
         super().__init__(encoder)
-        check_whole(projection_dim=projection_dim)
+        check_int(projection_dim=projection_dim)
         self.projector = nn.Sequential(nn.Linear(self.dim, projection_dim), nn.LayerNorm(projection_dim), nn.Tanh())
         self.bilinear = nn.Linear(projection_dim, projection_dim, bias=False)
 

@@ -10,10 +10,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from likewise.checks import check_whole
+from likewise.checks import check_int, require
 from likewise.data.loader import Batch
 from likewise.distributed import gather
-from likewise.errors import UserError
 from likewise.losses import info_nce
 from likewise.methods.base import Method
 from likewise.modules.sequence_prediction import SequencePrediction
@@ -73,10 +72,9 @@ class CPC(Method):
         temperature: float | str = 0.1,
     ) -> None:
         super().__init__(encoder)
-        check_whole(grid=grid, steps=steps, context_dim=context_dim)
-        check_whole(0, skip=skip)
-        if grid <= steps + skip:
-            raise UserError(f"grid must be above steps + skip = {steps + skip}, got {grid}: too few rows to predict")
+        check_int(grid=grid, steps=steps, context_dim=context_dim)
+        check_int(0, skip=skip)
+        require(grid > steps + skip, "grid", f"above steps + skip = {steps + skip}", grid, "there are too few rows")
         self.grid = grid
         self.sequence = SequencePrediction(self.dim, context_dim=context_dim, steps=steps, skip=skip)
         self.temperature = Temperature(temperature)

@@ -9,11 +9,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from likewise.checks import check_whole
+from likewise.checks import check_int, require
 from likewise.data.loader import Batch
 from likewise.distributed import gather
 from likewise.encoders.audio import ConvGRU, expect
-from likewise.errors import UserError
 from likewise.losses import info_nce
 from likewise.methods.base import Method
 from likewise.modules.sequence_prediction import SequencePrediction
@@ -53,9 +52,10 @@ class AudioCPC(Method):
     def __init__(self, encoder: nn.Module, *, steps: int = 12, times: int = 16, temperature: float | str = 0.1) -> None:
         super().__init__(encoder)
         self.encoder = expect(encoder, ConvGRU, "conv-gru-tiny")
-        check_whole(steps=steps, times=times)
-        if steps + times > (frames := self.encoder.usual_count):
-            raise UserError(f"steps + times must be at most the {frames} frames of a view, got {steps} + {times}")
+        check_int(steps=steps, times=times)
+        frames = self.encoder.usual_count
+        fits = steps + times <= frames
+        require(fits, "steps + times", f"at most the {frames} frames of a view", f"{steps} + {times}")
         self.sequence = SequencePrediction(self.encoder.latent_dim, context_dim=self.dim, steps=steps)
         self.sequence.context = self.encoder.context  # it outlives training
         self.times = times

@@ -9,10 +9,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from likewise.checks import check_not_negative, check_whole
+from likewise.checks import check_choice, check_int, check_non_negative, require
 from likewise.data.loader import Batch
 from likewise.distributed import gather
-from likewise.errors import UserError, nearest
 from likewise.losses import info_nce_parts, jsd
 from likewise.methods.base import Method
 from likewise.modules.critics import Critic, Discriminator
@@ -59,12 +58,10 @@ class DeepInfoMax(Method):
         score_dim: int = 2048,
     ) -> None:
         super().__init__(encoder)
-        check_not_negative(alpha=alpha, beta=beta, gamma=gamma)
-        check_whole(summary_dim=summary_dim, score_dim=score_dim)
-        if not alpha + beta:
-            raise UserError("alpha and beta are both 0, and nothing would tell samples apart: give one of them weight")
-        if estimator not in ESTIMATORS:
-            raise UserError(f"estimator must be jsd or infonce, got {estimator!r}{nearest(estimator, ESTIMATORS)}")
+        check_non_negative(alpha=alpha, beta=beta, gamma=gamma)
+        check_int(summary_dim=summary_dim, score_dim=score_dim)
+        require(alpha + beta > 0, "alpha + beta", "above 0", alpha + beta, "with both 0 the loss compares no samples")
+        check_choice(ESTIMATORS, estimator=estimator)
         if not (hasattr(encoder, "with_map") and hasattr(encoder, "map_dim")):
             how = "`map_dim` and `with_map(view) -> (embedding (n, dim), map (n, map_dim, i, j))`"
             raise UserError(f"dim needs a feature map, and {type(encoder).__name__} shows none: give it {how}")

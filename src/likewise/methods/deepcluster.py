@@ -10,9 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from likewise.checks import check_positive, check_whole
+from likewise.checks import check_int, check_positive, require
 from likewise.data.loader import Batch
-from likewise.errors import UserError
 from likewise.methods.base import Method, TrainingContext
 from likewise.modules.heads import projector
 from likewise.modules.kmeans import spherical_kmeans
@@ -58,8 +57,8 @@ class DeepCluster(Method):
         temperature: float = 0.1,
     ) -> None:
         super().__init__(encoder)
-        check_whole(projection_dim=projection_dim, heads=heads)
-        check_whole(0, local_crops=local_crops)
+        check_int(projection_dim=projection_dim, heads=heads)
+        check_int(0, local_crops=local_crops)
         check_prototypes(prototypes)
         check_positive(temperature=temperature)
         self.projector = projector(self.dim, projection_dim)
@@ -69,8 +68,7 @@ class DeepCluster(Method):
     def prepare(self, context: TrainingContext, optimizers: Callable[[Method], Any] | None = None) -> None:
         super().prepare(context, optimizers)
         heads, prototypes, dim = self.centroids.shape
-        if prototypes > context.samples:
-            raise UserError(f"prototypes must be at most the {context.samples} samples, got {prototypes}")
+        require(prototypes <= context.samples, "prototypes", f"at most the {context.samples} samples", prototypes)
         self.bank = MemoryBank(context.samples, dim, seed=context.seed)
         self.register_buffer("assignments", torch.zeros(heads, context.samples, dtype=torch.long))
 

@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from likewise.checks import check_interval, check_non_negative, require
 from likewise.data.loader import Batch
-from likewise.errors import UserError
 from likewise.methods.autoencoder import Autoencoder
 from likewise.methods.base import Row, Sheet
 
@@ -34,10 +34,9 @@ class DenoisingAutoencoder(Autoencoder):
         self, encoder: nn.Module, *, masked: float = 0.25, noise: float = 0.0, code_dim: int | None = None
     ) -> None:
         super().__init__(encoder, code_dim=code_dim)
-        if not 0 <= masked < 1 or noise < 0 or masked == noise == 0:
-            raise UserError(
-                f"masked must be from 0 to below 1, noise 0 or more, one of them above 0, got {masked} and {noise}"
-            )
+        check_interval(0, 1, closed="left", masked=masked)
+        check_non_negative(noise=noise)
+        require(masked + noise > 0, "masked + noise", "above 0", masked + noise, "with both 0 nothing is damaged")
         self.masked, self.noise = masked, noise
 
     def make_views(self, batch: Batch, generator: torch.Generator) -> tuple[Any, ...]:

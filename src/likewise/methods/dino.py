@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from likewise.checks import check_momentum, check_not_negative, check_positive, check_whole
+from likewise.checks import check_int, check_interval, check_non_negative, check_positive
 from likewise.data.loader import Batch
 from likewise.distributed import gather
 from likewise.losses import dino, dino_center
@@ -63,12 +63,12 @@ class DINO(Method):
         freeze: float = 1.0,
     ) -> None:
         super().__init__(encoder)
-        check_whole(hidden_dim=hidden_dim, projection_dim=projection_dim)
-        check_whole(0, local_crops=local_crops)
+        check_int(hidden_dim=hidden_dim, projection_dim=projection_dim)
+        check_int(0, local_crops=local_crops)
         check_prototypes(prototypes)
-        check_momentum(teacher_momentum=teacher_momentum)
+        check_interval(0, 1, teacher_momentum=teacher_momentum)
         check_positive(temperature=temperature, teacher_start=teacher_start, teacher_temperature=teacher_temperature)
-        check_not_negative(teacher_warmup=teacher_warmup, freeze=freeze)
+        check_non_negative(teacher_warmup=teacher_warmup, freeze=freeze)
         hidden: list[nn.Module] = []
         for width in (self.dim, hidden_dim):
             hidden += [nn.Linear(width, hidden_dim), nn.BatchNorm1d(hidden_dim) if norm else nn.Identity(), nn.GELU()]

@@ -10,10 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from likewise.checks import check_momentum, check_not_negative, check_whole
+from likewise.checks import check_choice, check_int, check_interval, check_non_negative
 from likewise.data.loader import Batch
 from likewise.distributed import gather
-from likewise.errors import UserError, nearest
 from likewise.losses import info_nce, nce
 from likewise.methods.base import Method, TrainingContext
 from likewise.modules.memory_bank import MemoryBank, fill_memory_bank
@@ -61,11 +60,10 @@ class InstDisc(Method):
         proximal: float = 0.0,
     ) -> None:
         super().__init__(encoder)
-        check_whole(projection_dim=projection_dim, noise=noise)
-        check_momentum(bank_momentum=bank_momentum)
-        check_not_negative(proximal=proximal)
-        if loss not in LOSSES:
-            raise UserError(f"loss must be one of {', '.join(LOSSES)}, got {loss!r}{nearest(loss, LOSSES)}")
+        check_int(projection_dim=projection_dim, noise=noise)
+        check_interval(0, 1, bank_momentum=bank_momentum)
+        check_non_negative(proximal=proximal)
+        check_choice(LOSSES, loss=loss)
         self.projector = nn.Linear(self.dim, projection_dim)
         self.temperature = Temperature(temperature)
         self.loss, self.noise, self.fill, self.proximal = loss, noise, fill, proximal

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from likewise.checks import check_whole
+from likewise.checks import check_int
 from likewise.data.loader import Batch
 from likewise.methods.base import Method, Row, Sheet
 from likewise.modules.classification import classification_chance, classification_metrics
@@ -53,7 +53,7 @@ class Jigsaw(Method):
         jitter: float = 5.5 / 64,
     ) -> None:
         super().__init__(encoder)
-        check_whole(hidden_dim=hidden_dim)
+        check_int(hidden_dim=hidden_dim)
         self.grid = Grid(grid, gap, jitter)
         # A copy in every checkpoint: they are what the head's answers mean.
         self.register_buffer("permutations", permutation_set(self.grid.patches, permutations).clone())

@@ -9,10 +9,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from likewise.checks import check_whole
+from likewise.checks import check_int, require
 from likewise.data.loader import Batch
 from likewise.encoders.vit import encode_visible, from_patches, take, to_patches, vision_transformer
-from likewise.errors import UserError
 from likewise.methods.autoencoder import TRIVIAL
 from likewise.methods.base import EARLY, Method, Row, Sheet
 from likewise.modules.decoders import PatchDecoder
@@ -45,16 +44,13 @@ class MAE(Method):
     ) -> None:
         super().__init__(encoder)
         vit = vision_transformer(encoder)
-        check_whole(decoder_depth=decoder_depth)
-        if decoder_dim < 32 or decoder_dim % 32:
-            raise UserError(f"decoder_dim must be a multiple of 32, got {decoder_dim}")
+        check_int(decoder_depth=decoder_depth)
+        require(decoder_dim >= 32 and decoder_dim % 32 == 0, "decoder_dim", "a multiple of 32", decoder_dim)
         self.grid, self.patch = vit.patch_embed.grid_size, vit.patch_embed.patch_size
         self.patches = self.grid[0] * self.grid[1]
         self.visible = self.patches - round(self.patches * mask_ratio)
-        if not 0 < self.visible < self.patches:
-            raise UserError(
-                f"mask_ratio must hide some of the {self.patches} patches and leave others, got {mask_ratio}"
-            )
+        both = f"such that some of the {self.patches} patches are masked and some visible"
+        require(0 < self.visible < self.patches, "mask_ratio", both, mask_ratio)
         self.decoder = PatchDecoder(
             vit.embed_dim,
             grid=self.grid,

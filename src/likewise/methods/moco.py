@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from likewise.checks import check_momentum, check_whole
+from likewise.checks import check_int, check_interval
 from likewise.distributed import gather, shuffle_batchnorm
 from likewise.losses import info_nce
 from likewise.methods.base import Method, TrainingContext
@@ -52,8 +52,8 @@ class MoCoV1(Method):
         in_batch: bool = False,
     ) -> None:
         super().__init__(encoder)
-        check_whole(projection_dim=projection_dim)
-        check_momentum(key_momentum=key_momentum)
+        check_int(projection_dim=projection_dim)
+        check_interval(0, 1, key_momentum=key_momentum)
         self.projector = self.head(projection_dim)
         self.keys = EMA(self.encoder, self.projector)
         self.temperature = Temperature(self.own_temperature if temperature is None else temperature)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from likewise.checks import check_momentum, check_whole
+from likewise.checks import check_int, check_interval
 from likewise.distributed import gather
 from likewise.losses import info_nce
 from likewise.methods.base import Method
@@ -49,8 +49,8 @@ class MoCoV3(Method):
         key_momentum: float = 0.99,
     ) -> None:
         super().__init__(encoder)
-        check_whole(projection_dim=projection_dim, hidden_dim=hidden_dim)
-        check_momentum(key_momentum=key_momentum)
+        check_int(projection_dim=projection_dim, hidden_dim=hidden_dim)
+        check_interval(0, 1, key_momentum=key_momentum)
 
         def head(*widths: int) -> nn.Sequential:
             return nn.Sequential(mlp(*widths, projection_dim), nn.BatchNorm1d(projection_dim, affine=False))

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from likewise.checks import check_whole
+from likewise.checks import check_int
 from likewise.distributed import gather
 from likewise.losses import info_nce
 from likewise.methods.base import Method, TrainingContext
@@ -47,7 +47,7 @@ class NNCLR(Method):
         queue: int | None = None,
     ) -> None:
         super().__init__(encoder)
-        check_whole(projection_dim=projection_dim, hidden_dim=hidden_dim)
+        check_int(projection_dim=projection_dim, hidden_dim=hidden_dim)
         self.projector = nn.Sequential(
             mlp(self.dim, hidden_dim, hidden_dim, projection_dim), nn.BatchNorm1d(projection_dim)
         )

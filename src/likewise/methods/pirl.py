@@ -10,10 +10,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from likewise.checks import check_momentum, check_positive, check_whole
+from likewise.checks import check_int, check_interval, check_positive, require
 from likewise.data.loader import Batch
 from likewise.distributed import gather
-from likewise.errors import UserError
 from likewise.losses import info_nce
 from likewise.methods.base import Method, Row, Sheet, TrainingContext
 from likewise.modules.memory_bank import MemoryBank, fill_memory_bank
@@ -64,9 +63,9 @@ class PIRL(Method):
         jitter: float = 10.5 / 64,
     ) -> None:
         super().__init__(encoder)
-        check_whole(projection_dim=projection_dim, negatives=negatives)
+        check_int(projection_dim=projection_dim, negatives=negatives)
         check_positive(temperature=temperature)
-        check_momentum(bank_momentum=bank_momentum, balance=balance)
+        check_interval(0, 1, bank_momentum=bank_momentum, balance=balance)
         self.grid = Grid(grid, gap, jitter)
         self.f = nn.Linear(self.dim, projection_dim)
         self.each_patch = nn.Linear(self.dim, projection_dim)
@@ -76,10 +75,8 @@ class PIRL(Method):
 
     def prepare(self, context: TrainingContext, optimizers: Callable[[Method], Any] | None = None) -> None:
         super().prepare(context, optimizers)
-        if context.batch_size >= context.samples:
-            raise UserError(
-                f"batch_size must be below the {context.samples} samples, for negatives, got {context.batch_size}"
-            )
+        leaves_some = context.batch_size < context.samples
+        require(leaves_some, "batch_size", f"below the {context.samples} samples, for negatives", context.batch_size)
         self.bank = MemoryBank(context.samples, self.projection_dim, seed=context.seed)
 
     def begin_epoch(self, epoch: int) -> None:

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from likewise.checks import check_whole
+from likewise.checks import check_int
 from likewise.data.loader import Batch
 from likewise.methods.base import Method, Row, Sheet
 from likewise.modules.classification import classification_chance, classification_metrics
@@ -50,7 +50,7 @@ class RelativePosition(Method):
         drop_colours: bool = True,
     ) -> None:
         super().__init__(encoder)
-        check_whole(hidden_dim=hidden_dim)
+        check_int(hidden_dim=hidden_dim)
         self.grid = Grid(3, gap, jitter)
         self.drop_colours = drop_colours
         self.head = mlp(2 * self.dim, hidden_dim, len(AROUND))

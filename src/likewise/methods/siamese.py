@@ -9,15 +9,12 @@ from jaxtyping import Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from likewise.checks import check_whole
+from likewise.checks import check_choice, check_int, check_positive
 from likewise.data.loader import Batch
 from likewise.distributed import gather
-from likewise.errors import UserError, nearest
 from likewise.losses import margin_contrastive, mined_triplet
 from likewise.methods.base import Method
 from likewise.modules.heads import projector
-
-CHOICES = {"loss": ("triplet", "margin"), "mining": ("semi-hard", "batch-hard"), "pairs": ("generated", "labelled")}
 
 
 class Siamese(Method):
@@ -54,13 +51,11 @@ class Siamese(Method):
         pairs: str = "generated",
     ) -> None:
         super().__init__(encoder)
-        check_whole(projection_dim=projection_dim)
-        for name, value in {"loss": loss, "mining": mining, "pairs": pairs}.items():
-            if value not in CHOICES[name]:
-                allowed = " or ".join(CHOICES[name])
-                raise UserError(f"{name} must be {allowed}, got {value!r}{nearest(value, CHOICES[name])}")
-        if not 0 < margin < float("inf"):
-            raise UserError(f"margin must be above 0, got {margin}")
+        check_int(projection_dim=projection_dim)
+        check_choice(("triplet", "margin"), loss=loss)
+        check_choice(("semi-hard", "batch-hard"), mining=mining)
+        check_choice(("generated", "labelled"), pairs=pairs)
+        check_positive(margin=margin)
         self.projector = projector(self.dim, projection_dim)
         self.loss, self.margin = loss, margin
         self.mining: Any = mining

@@ -8,8 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from likewise.checks import check_positive
-from likewise.errors import UserError
+from likewise.checks import check_finite, check_positive
 from likewise.losses import siglip_loss
 from likewise.methods.pair_base import PairMethod
 
@@ -32,8 +31,7 @@ class SigLIP(PairMethod):
     def __init__(self, encoder: nn.Module, *, scale: float = 10.0, bias: float = -10.0) -> None:
         super().__init__(encoder)
         check_positive(scale=scale)
-        if not math.isfinite(bias):
-            raise UserError(f"bias must be a finite number, got {bias}")
+        check_finite(bias=bias)
         self.log_scale = nn.Parameter(torch.tensor(math.log(scale)))
         self.bias = nn.Parameter(torch.tensor(float(bias)))
 

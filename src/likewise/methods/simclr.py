@@ -10,10 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from likewise.checks import check_whole
+from likewise.checks import check_choice, check_int, check_interval, check_non_negative, require
 from likewise.data.loader import Batch
 from likewise.distributed import gather
-from likewise.errors import UserError, nearest
 from likewise.losses import dcl, dcl_w, hcl, nt_xent, nt_xent_hardest, sup_con
 from likewise.methods.base import Method, TrainingContext
 from likewise.modules.heads import projector
@@ -56,11 +55,10 @@ class SimCLR(Method):
         negatives: int = 64,
     ) -> None:
         super().__init__(encoder)
-        check_whole(projection_dim=projection_dim, negatives=negatives)
-        if loss not in LOSSES:
-            raise UserError(f"loss must be one of {', '.join(LOSSES)}, got {loss!r}{nearest(loss, LOSSES)}")
-        if beta < 0 or not 0 <= tau_plus < 1:
-            raise UserError(f"beta must be 0 or more and tau_plus from 0 to below 1, got {beta} and {tau_plus}")
+        check_int(projection_dim=projection_dim, negatives=negatives)
+        check_choice(LOSSES, loss=loss)
+        check_non_negative(beta=beta)
+        check_interval(0, 1, closed="left", tau_plus=tau_plus)
         self.projector = projector(self.dim, projection_dim)
         self.temperature = Temperature(temperature)
         self.negatives = negatives if loss == "hardest" else None
@@ -77,10 +75,9 @@ class SimCLR(Method):
 
     def prepare(self, context: TrainingContext, optimizers: Callable[[Method], Any] | None = None) -> None:
         super().prepare(context, optimizers)
-        if self.negatives is not None and self.negatives > 2 * context.batch_size - 2:
-            raise UserError(
-                f"negatives must be at most 2 batch - 2 = {2 * context.batch_size - 2}, got {self.negatives}"
-            )
+        if self.negatives is not None:
+            most = 2 * context.batch_size - 2
+            require(self.negatives <= most, "negatives", f"at most 2 batch_size - 2 = {most}", self.negatives)
 
     def make_views(self, batch: Batch, generator: torch.Generator) -> tuple[Any, ...]:
         views = super().make_views(batch, generator)

@@ -10,12 +10,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from likewise.checks import check_interval
 from likewise.data.batches import Parts
 from likewise.data.loader import Batch
 from likewise.distributed import gather
-from likewise.errors import UserError
 from likewise.losses import info_nce
-from likewise.losses.checks import full_precision, unit
+from likewise.losses.geometry import unit
+from likewise.losses.precision import full_precision
 from likewise.losses.tiles import logsumexp_of_keys
 from likewise.methods.base import Method, TrainingContext
 from likewise.modules.temperature import Temperature
@@ -52,8 +53,7 @@ class SimCSE(Method):
 
     def __init__(self, encoder: nn.Module, *, temperature: float | str = 0.05, hard_weight: float = 0.0) -> None:
         super().__init__(encoder)
-        if not 0 <= hard_weight <= LARGEST_WEIGHT:
-            raise UserError(f"hard_weight must be from 0 to {LARGEST_WEIGHT}, got {hard_weight}")
+        check_interval(0, LARGEST_WEIGHT, hard_weight=hard_weight)
         self.temperature = Temperature(temperature)
         self.hard_weight = hard_weight
         self.candidates = 1

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from likewise.checks import check_whole
+from likewise.checks import check_int
 from likewise.losses import negative_cosine
 from likewise.methods.base import Method
 from likewise.modules.heads import mlp
@@ -31,7 +31,7 @@ class SimSiam(Method):
 
     def __init__(self, encoder: nn.Module, *, projection_dim: int = 2048, prediction_dim: int = 512) -> None:
         super().__init__(encoder)
-        check_whole(projection_dim=projection_dim, prediction_dim=prediction_dim)
+        check_int(projection_dim=projection_dim, prediction_dim=prediction_dim)
         layers = mlp(self.dim, projection_dim, projection_dim, projection_dim)
         self.projector = nn.Sequential(*layers, nn.BatchNorm1d(projection_dim, affine=False))
         self.predictor: nn.Module = mlp(projection_dim, prediction_dim, projection_dim)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from likewise.checks import check_not_negative, check_positive, check_whole
+from likewise.checks import check_int, check_non_negative, check_positive
 from likewise.data.loader import Batch
 from likewise.distributed import gather
 from likewise.encoders.pair import two_towers
@@ -51,9 +51,9 @@ class SLIP(PairMethod):
         hidden_dim: int = 4096,
     ) -> None:
         super().__init__(encoder)
-        check_not_negative(weight=weight)
+        check_non_negative(weight=weight)
         check_positive(view_temperature=view_temperature)
-        check_whole(projection_dim=projection_dim, hidden_dim=hidden_dim)
+        check_int(projection_dim=projection_dim, hidden_dim=hidden_dim)
         modalities = getattr(encoder, "modalities", [])
         self.seen = modalities.index("image") if "image" in modalities else 0
         self.projector = mlp(two_towers(encoder)[self.seen].encoder.dim, hidden_dim, hidden_dim, projection_dim)

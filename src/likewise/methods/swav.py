@@ -10,10 +10,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from likewise.checks import check_not_negative, check_positive, check_whole
+from likewise.checks import check_int, check_non_negative, check_positive, require
 from likewise.data.loader import Batch
 from likewise.distributed import gather, local_rows
-from likewise.errors import UserError
 from likewise.losses import sinkhorn, swapped_prediction
 from likewise.methods.base import Method, TrainingContext
 from likewise.modules.heads import projector
@@ -62,10 +61,10 @@ class SwAV(Method):
         freeze: float = 1.0,
     ) -> None:
         super().__init__(encoder)
-        check_whole(projection_dim=projection_dim)
-        check_whole(0, local_crops=local_crops, queue=queue)
+        check_int(projection_dim=projection_dim)
+        check_int(0, local_crops=local_crops, queue=queue)
         check_positive(temperature=temperature, epsilon=epsilon)
-        check_not_negative(queue_from=queue_from, freeze=freeze)
+        check_non_negative(queue_from=queue_from, freeze=freeze)
         self.projector = projector(self.dim, projection_dim)
         self.prototypes = Prototypes(projection_dim, prototypes)
         self.queues = nn.ModuleList(Queue(queue, projection_dim, seed=view) for view in range(2) if queue)
@@ -74,8 +73,8 @@ class SwAV(Method):
 
     def prepare(self, context: TrainingContext, optimizers: Callable[[Method], Any] | None = None) -> None:
         super().prepare(context, optimizers)
-        if self.queue % context.batch_size:
-            raise UserError(f"queue must be a multiple of the batch, {context.batch_size}, got {self.queue}")
+        whole = self.queue % context.batch_size == 0
+        require(whole, "queue", f"a multiple of the batch, {context.batch_size}", self.queue)
 
     def make_views(self, batch: Batch, generator: torch.Generator) -> tuple[Any, ...]:
         return multi_crop(self.views, batch.samples, generator, local_crops=self.local_crops)

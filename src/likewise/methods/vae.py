@@ -9,9 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from likewise.checks import check_whole
+from likewise.checks import check_int, check_non_negative
 from likewise.data.loader import Batch
-from likewise.errors import UserError
 from likewise.methods.autoencoder import Autoencoder, explained
 from likewise.methods.base import EARLY, Row, Sheet
 
@@ -41,10 +40,9 @@ class VAE(Autoencoder):
     when_to_use = "when new samples and a smooth latent space are wanted beside the embedding"
 
     def __init__(self, encoder: nn.Module, *, latent_dim: int = 20, beta: float = 1.0) -> None:
-        check_whole(latent_dim=latent_dim)
+        check_int(latent_dim=latent_dim)
         super().__init__(encoder, code_dim=latent_dim)
-        if beta < 0:
-            raise UserError(f"beta must be 0 or more, got {beta}")
+        check_non_negative(beta=beta)
         self.beta = beta
         self.log_variance = nn.Linear(self.dim, latent_dim)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from likewise.checks import check_not_negative, check_whole
+from likewise.checks import check_int, check_non_negative
 from likewise.distributed import gather
 from likewise.losses import vicreg
 from likewise.methods.base import Method
@@ -40,9 +40,9 @@ class VICReg(Method):
         covariance: float = 1.0,
     ) -> None:
         super().__init__(encoder)
-        check_whole(2, projection_dim=projection_dim)
+        check_int(2, projection_dim=projection_dim)
         self.weights = {"invariance": invariance, "variance": variance, "covariance": covariance}
-        check_not_negative(**self.weights)
+        check_non_negative(**self.weights)
         self.projector = mlp(self.dim, projection_dim, projection_dim, projection_dim)
 
     def objective(self, first: Any, second: Any) -> Tensor:

@@ -9,10 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from likewise.checks import check_not_negative, check_whole
+from likewise.checks import check_int, check_interval, check_non_negative, require
 from likewise.data.loader import Batch
 from likewise.encoders.audio import Wav2Vec2, expect
-from likewise.errors import UserError
 from likewise.methods.base import EARLY, Method, Row, Sheet
 from likewise.modules.masked_contrast import MaskedContrast
 from likewise.modules.span_masking import grey_out, sample_distractors, span_mask
@@ -69,16 +68,13 @@ class Wav2Vec2Pretraining(Method):
     ) -> None:
         super().__init__(encoder)
         self.encoder = speech = expect(encoder, Wav2Vec2, "wav2vec2-tiny")
-        check_whole(distractors=distractors, codebooks=codebooks, code_dim=code_dim, projection_dim=projection_dim)
-        check_whole(2, codes=codes)
-        check_not_negative(diversity=diversity)
-        if not 0 < mask_prob < 1:
-            raise UserError(f"mask_prob must be above 0 and below 1, got {mask_prob:g}")
+        check_int(distractors=distractors, codebooks=codebooks, code_dim=code_dim, projection_dim=projection_dim)
+        check_int(2, codes=codes)
+        check_non_negative(diversity=diversity)
+        check_interval(0, 1, closed="neither", mask_prob=mask_prob)
         frames = speech.usual_count
-        if not 2 <= mask_length < frames:
-            raise UserError(
-                f"mask_length must be from 2 to {frames - 1}, below the {frames} frames of a view, got {mask_length}"
-            )
+        fits = 2 <= mask_length < frames
+        require(fits, "mask_length", f"from 2 to {frames - 1}, below the {frames} frames of a view", mask_length)
         self.mask_prob, self.mask_length, self.distractors, self.diversity = (
             mask_prob,
             mask_length,

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from likewise.distributed import gather
-from likewise.losses.checks import full_precision
+from likewise.losses.precision import full_precision
 from likewise.modules.quantizer import Codebooks, perplexity
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from likewise.errors import UserError
+from likewise.checks import check_int, require
 
 
 def multi_crop(views: Any, samples: Any, generator: torch.Generator, *, local_crops: int) -> tuple[Any, ...]:
@@ -18,12 +18,9 @@ def multi_crop(views: Any, samples: Any, generator: torch.Generator, *, local_cr
     Raises:
         UserError: where the modality has no views of parts.
     """
-    if local_crops < 0:
-        raise UserError(f"local_crops must be 0 or more, got {local_crops}")
-    if local_crops and not hasattr(views, "local"):
-        raise UserError(
-            f"local_crops is {local_crops}, but {type(views).__name__} makes no views of parts: use local_crops 0"
-        )
+    check_int(0, local_crops=local_crops)
+    possible = local_crops == 0 or hasattr(views, "local")
+    require(possible, "local_crops", f"0 for {type(views).__name__}, which has no local views", local_crops)
     whole = [views(samples, generator) for _ in range(2)]
     return *whole, *(views.local(samples, generator) for _ in range(local_crops))
 

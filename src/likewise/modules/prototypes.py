@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from likewise.checks import check_whole
+from likewise.checks import check_int
 
 
 class Prototypes(nn.Module):
@@ -43,4 +43,4 @@ def usage_entropy(usage: Float[Tensor, " k"]) -> Float[Tensor, ""]:
 
 def check_prototypes(count: int) -> None:
     """Raises `UserError` for fewer than 2 prototypes."""
-    check_whole(2, prototypes=count)
+    check_int(2, prototypes=count)

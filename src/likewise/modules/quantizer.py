@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from likewise.losses.checks import full_precision
+from likewise.losses.precision import full_precision
 
 
 class Codes(NamedTuple):

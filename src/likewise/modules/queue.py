@@ -7,8 +7,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from likewise.checks import require
 from likewise.distributed import gather
-from likewise.errors import UserError
 from likewise.seeding import generator_for
 
 
@@ -35,8 +35,7 @@ class Queue(nn.Module):
         """Put the keys of all processes where the oldest rows are."""
         keys = F.normalize(gather(keys).to(self.keys.dtype), dim=1)
         size = len(self.keys)
-        if size % len(keys):
-            raise UserError(f"queue must be a multiple of the {len(keys)} keys of a step, got {size}")
+        require(size % len(keys) == 0, "queue", f"a multiple of the {len(keys)} keys of a step", size)
         rows = (self.pushed + torch.arange(len(keys), device=keys.device)) % size
         self.keys[rows] = keys
         self.pushed += len(keys)
@@ -67,6 +66,6 @@ def queue_size(asked: int | None, *, samples: int, batch_size: int, most: int, s
     """
     if asked is None:
         return max(1, min(most, round(samples * share)) // batch_size) * batch_size
-    if asked < batch_size or asked % batch_size:
-        raise UserError(f"queue must be a multiple of the batch, {batch_size}, got {asked}")
+    whole = asked >= batch_size and asked % batch_size == 0
+    require(whole, "queue", f"a multiple of the batch, {batch_size}", asked)
     return asked

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from likewise.errors import UserError
+from likewise.checks import require
 
 
 class Temperature(nn.Module):
@@ -30,10 +30,8 @@ class Temperature(nn.Module):
             ends = [float(word) for word in words[learned:]] or [0.07]
         except ValueError:
             ends = []
-        if len(ends) not in (1, 2 - learned) or not all(0 < end < math.inf for end in ends):
-            raise UserError(
-                f"temperature must be a number above 0, FIRST:LAST, learned or learned:START, got {value!r}"
-            )
+        possible = len(ends) in (1, 2 - learned) and all(0 < end < math.inf for end in ends)
+        require(possible, "temperature", "a number above 0, FIRST:LAST, learned or learned:START", repr(value))
         self.ends = ends
         self.log: nn.Parameter | None = nn.Parameter(torch.tensor(math.log(ends[0]))) if learned else None
 

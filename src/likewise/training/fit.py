@@ -17,6 +17,7 @@ import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
+from likewise.checks import require
 from likewise.data.loader import Loader
 from likewise.data.sampling import Sampling, order
 from likewise.data.source import Source
@@ -128,8 +129,8 @@ def fit(
             use_distributed_sampler=False,
             default_root_dir=folder,
         )
-        if batch % trainer.world_size:
-            raise UserError(f"batch_size must be divisible by the {trainer.world_size} devices, got {batch}")
+        divides = batch % trainer.world_size == 0
+        require(divides, "batch_size", f"divisible by the {trainer.world_size} devices", batch)
         with stop.on_signals():
             try:
                 trainer.fit(method, loader, ckpt_path=last, weights_only=True)
@@ -155,18 +156,14 @@ def training_context_of(method: Method, source: Source, recipe: Recipe, *, seed:
     """
     batch, micro = recipe.batch_size, recipe.micro_batch_size
     assert batch is not None
-    if batch > len(source):
-        raise UserError(
-            f"batch_size {batch} is larger than the data: {source.name} has {len(source)} samples; "
-            f"try --batch-size {len(source)}"
-        )
-    if batch < method.min_batch_size:
-        raise UserError(
-            f"batch_size must be at least {method.min_batch_size} for {type(method).__name__}, got {batch}: "
-            "a contrastive loss needs other samples to compare with"
-        )
-    if micro is not None and (micro > batch or batch % micro):
-        raise UserError(f"micro_batch_size must divide the batch, {batch}, got {micro}")
+    samples = len(source)
+    fits = batch <= samples
+    require(fits, "batch_size", f"at most the {samples} samples of {source.name}", batch, f"try --batch-size {samples}")
+    least, name = method.min_batch_size, type(method).__name__
+    remedy = "the loss compares a sample with the others of its batch"
+    require(batch >= least, "batch_size", f"at least {least} for {name}", batch, remedy)
+    divides = micro is None or batch % micro == 0
+    require(divides, "micro_batch_size", f"a divisor of the batch, {batch}", micro)
     sampling = _sampling(method, source, recipe, seed=seed)
     steps = sampling.steps_per_epoch
     return TrainingContext(len(source), sampling.batch_size, steps * recipe.epochs, steps, seed, micro, source.read)
