@@ -40,7 +40,7 @@ MISTAKES: list[tuple[Callable[[], object], str]] = [
     (lambda: check_interval(0, 1, closed="left", a=1), "a must be from 0 to below 1, got 1"),
     (lambda: check_interval(0, 1, closed="right", a=0), "a must be above 0 and at most 1, got 0"),
     (lambda: check_interval(0, 1, closed="neither", a=0), "a must be above 0 and below 1, got 0"),
-    (lambda: check_choice(("nce", "softmax"), a="softmx"), "a must be nce or softmax, got 'softmx', did you mean 'softmax'?"),
+    (lambda: check_choice(("x", "soft"), a="sofd"), "a must be x or soft, got 'sofd', did you mean 'soft'?"),
     (lambda: check_choice((1, 2, 3), a=4), "a must be one of 1, 2, 3, got 4"),
     (lambda: check_types({"a": "x"}, {"a": int | None}), "a must be a whole number or none, got 'x'"),
 ]  # fmt: skip

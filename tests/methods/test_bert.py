@@ -21,7 +21,7 @@ def as_in_the_paper(method: Any, hidden: Tensor, ids: Tensor, chosen: Tensor) ->
     losses, hits = [], []
     for seen, text, picked in zip(hidden, ids, chosen, strict=True):
         length = int((text != SPECIAL.pad).sum())
-        states = method.encoder.states(seen[None, :length])[0]
+        states = method.encoder.features(seen[None, :length])[0]
         for place in picked.nonzero().flatten().tolist():
             x = dense.weight @ states[place] + dense.bias
             x = x * 0.5 * (1 + torch.erf(x / 2**0.5))
@@ -147,5 +147,5 @@ def test_bad_options_are_named() -> None:
             built("bert", mask_ratio=mask_ratio)
     with pytest.raises(UserError, match="encoder must be bidirectional, got gpt-test, which is causal: try --enc"):
         built("bert", text_encoder("gpt"))
-    with pytest.raises(UserError, match=r"encoder must be one of texts, .* got resnet8"):
+    with pytest.raises(UserError, match=r"encoder must be a text encoder, got resnet8"):
         built("bert", image_encoder("resnet8", channels=1, size=8))

@@ -184,13 +184,11 @@ def test_learning_brings_the_halves_together(cls: type[Method]) -> None:
 
 @pytest.mark.parametrize("name", ["clip", "siglip", "slip"])
 def test_other_encoders_are_refused(name: str) -> None:
-    with pytest.raises(
-        UserError, match="encoder must have a tower for each half of a pair, got Tiny: give data of two"
-    ):
+    with pytest.raises(UserError, match="encoder must be one with two towers, got Tiny: give data of two"):
         build_method(name, Tiny(), {})
     towers = pair_encoder().towers
     three = PairEncoder([tower.encoder for tower in (*towers, towers[1])], JOINT, ("image", "text", "text"))
-    with pytest.raises(UserError, match="encoder must have two towers, got 3: choose two columns"):
+    with pytest.raises(UserError, match="encoder must be one with two towers, got 3: choose two columns"):
         build_method(name, three, {})
 
 

@@ -396,9 +396,7 @@ def test_pictures_show_what_is_hidden() -> None:
 
 def test_bad_options_are_named() -> None:
     mel = audio_encoder("mel-resnet8", sample_rate=4000, seconds=1)
-    with pytest.raises(
-        UserError, match="encoder must be of the kind Wav2Vec2, got mel-resnet8: try --encoder wav2vec2-"
-    ):
+    with pytest.raises(UserError, match="encoder must be a Wav2Vec2, got mel-resnet8: try --encoder wav2vec2-"):
         build_method("wav2vec2", mel, {})
     for masking in (0.0, 1.0, -0.5):
         with pytest.raises(UserError, match=f"mask_prob must be above 0 and below 1, got {masking:g}"):

@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from likewise.checks import require
+from likewise.encoders.base import Encoder, encoder_name
 from likewise.encoders.image import image_encoder
 from likewise.errors import UserError, nearest, needs
 from likewise.views.mel import log_mel
@@ -34,49 +35,73 @@ AUDIO_ENCODERS = (*PICTURES, *RECURRENT, *TRANSFORMERS)
 Kind = TypeVar("Kind", bound=nn.Module)
 
 
-def standardised(x: Float[Tensor, " n *rest"]) -> Float[Tensor, " n *rest"]:
-    """Each row with mean 0 and variance 1; one that is all alike, such as silence, becomes zeros."""
+def standardize(x: Float[Tensor, " n *rest"]) -> Float[Tensor, " n *rest"]:
+    """Each row with mean 0 and variance 1; a constant row, such as silence, becomes zeros."""
     rows = x.flatten(1)
     variance, mean = torch.var_mean(rows, dim=1, correction=0, keepdim=True)
     return ((rows - mean) / (variance + 1e-7).sqrt()).view_as(x)
 
 
-class AudioEncoder(nn.Module):
-    """A network whose states follow each other in time; the embedding is their mean.
+class AudioEncoder(Encoder):
+    """A network with features of frames in time; the embedding is their mean.
 
-    Attributes: `dim`, the embedding's length; `config`, what `audio_encoder(**config)` needs to build it again.
+    Args:
+        dim: length of the features and of the embedding.
+        config: what `audio_encoder(**config)` needs to build it again.
     """
+
+    config: dict[str, Any]
 
     def __init__(self, dim: int, config: dict[str, Any]) -> None:
         super().__init__()
-        self.dim = dim
+        self.dim = self.features_dim = dim
         self.config = config
 
-    def forward(self, waves: Float[Tensor, "n samples"]) -> Float[Tensor, "n dim"]:
-        return self.frames(waves).mean(1)
+    def forward(self, view: Float[Tensor, "n samples"]) -> Float[Tensor, "n dim"]:
+        return self.features(view).mean(1)
 
-    def frames(self, waves: Float[Tensor, "n samples"]) -> Float[Tensor, "n t dim"]:
-        """The states in time."""
+    def with_features(
+        self, view: Float[Tensor, "n samples"]
+    ) -> tuple[Float[Tensor, "n dim"], Float[Tensor, "n t dim"]]:
+        features = self.features(view)
+        return features.mean(1), features
+
+    def grid(self, view: Float[Tensor, "n samples"] | None = None) -> tuple[int]:
+        """(frames,) of the features."""
+        samples = round(self.config["sample_rate"] * self.config["seconds"]) if view is None else view.shape[1]
+        return (self.count_frames(samples),)
+
+    def count_frames(self, samples: int) -> int:
+        """How many frames a view of so many samples has."""
         raise NotImplementedError
 
 
 class MelEncoder(AudioEncoder):
-    """A log-mel spectrogram, standardised, seen as a picture of one channel by an image network."""
+    """A standardized log-mel spectrogram, encoded as an image of one channel.
+
+    The features of a frame are the mean over the frequencies of the image network's feature map.
+    """
 
     def __init__(self, config: dict[str, Any]) -> None:
         image = image_encoder(PICTURES[config["name"]], channels=1, size=BANDS)
         super().__init__(image.dim, config)
         self.image = image
 
-    def frames(self, waves: Float[Tensor, "n samples"]) -> Float[Tensor, "n t dim"]:
-        """The network's feature map, its mean over the pitches."""
-        spectrogram = log_mel(standardised(waves), self.config["sample_rate"], bands=BANDS)
-        places = self.image.feature_map(standardised(spectrogram)[:, None])
-        return places.mean(2).transpose(1, 2)
+    def features(self, view: Float[Tensor, "n samples"]) -> Float[Tensor, "n t dim"]:
+        feature_map = self.image.feature_map(self.spectrogram(view))
+        return feature_map.mean(2).transpose(1, 2)
+
+    def spectrogram(self, waves: Float[Tensor, "n samples"]) -> Float[Tensor, "n 1 bands frames"]:
+        """What the image network sees."""
+        decibels = log_mel(standardize(waves), self.config["sample_rate"], bands=BANDS)
+        return standardize(decibels)[:, None]
+
+    def count_frames(self, samples: int) -> int:
+        return self.image.grid(self.spectrogram(next(self.parameters()).new_zeros(1, samples)))[1]
 
 
 class ConvolutionalEncoder(AudioEncoder):
-    """Convolutions in time, without padding, and a network over what they give.
+    """Convolutions in time, without padding, and a network over their output.
 
     Args:
         layers: kernel and stride of each convolution.
@@ -86,16 +111,10 @@ class ConvolutionalEncoder(AudioEncoder):
         super().__init__(dim, config)
         self.layers = layers
 
-    def count(self, samples: int) -> int:
-        """How many frames there are in views of so many samples."""
+    def count_frames(self, samples: int) -> int:
         for kernel, stride in self.layers:
             samples = (samples - kernel) // stride + 1
         return samples
-
-    @property
-    def usual_count(self) -> int:
-        """How many there are in views of the length that the encoder was built for."""
-        return self.count(round(self.config["sample_rate"] * self.config["seconds"]))
 
 
 class ChannelNormConv(nn.Module):
@@ -129,10 +148,11 @@ class ConvGRU(ConvolutionalEncoder):
 
     def latents(self, waves: Float[Tensor, "n samples"]) -> Float[Tensor, "n t c"]:
         """What the convolutions give of each 10 ms."""
-        return self.convolutions(standardised(waves)[:, None]).transpose(1, 2)
+        return self.convolutions(standardize(waves)[:, None]).transpose(1, 2)
 
-    def frames(self, waves: Float[Tensor, "n samples"]) -> Float[Tensor, "n t dim"]:
-        return self.context(self.latents(waves))[0]
+    def features(self, view: Float[Tensor, "n samples"]) -> Float[Tensor, "n t dim"]:
+        """The states of the GRU."""
+        return self.context(self.latents(view))[0]
 
 
 class Wav2Vec2(ConvolutionalEncoder):
@@ -147,11 +167,13 @@ class Wav2Vec2(ConvolutionalEncoder):
         sizes = body.config
         super().__init__(sizes.hidden_size, list(zip(sizes.conv_kernel, sizes.conv_stride, strict=True)), config)
         self.body = body
-        self.local_dim: int = sizes.conv_dim[-1]
+        self.latent_dim: int = sizes.conv_dim[-1]
 
-    def local(self, waves: Float[Tensor, "n samples"]) -> tuple[Float[Tensor, "n t dim"], Float[Tensor, "n t c"]]:
+    def inputs_and_latents(
+        self, waves: Float[Tensor, "n samples"]
+    ) -> tuple[Float[Tensor, "n t dim"], Float[Tensor, "n t c"]]:
         """What the Transformer takes of each frame, and the normalised features that this is a linear map of."""
-        x = standardised(waves)[:, None]
+        x = standardize(waves)[:, None]
         for layer in self.body.feature_extractor.conv_layers:
             x = layer(x)
         return self.body.feature_projection(x.transpose(1, 2))
@@ -164,11 +186,12 @@ class Wav2Vec2(ConvolutionalEncoder):
         self, mask_embedding: Float[Tensor, " dim"], masked: Bool[Tensor, "n t"], waves: Float[Tensor, "n samples"]
     ) -> tuple[Float[Tensor, "n t dim"], Float[Tensor, "n t c"]]:
         """The states where the Transformer sees the veil instead of the hidden frames, and the features as they are."""
-        inputs, features = self.local(waves)
+        inputs, features = self.inputs_and_latents(waves)
         return self.context(torch.where(masked[..., None], mask_embedding, inputs)), features
 
-    def frames(self, waves: Float[Tensor, "n samples"]) -> Float[Tensor, "n t dim"]:
-        return self.context(self.local(waves)[0])
+    def features(self, view: Float[Tensor, "n samples"]) -> Float[Tensor, "n t dim"]:
+        """The states of the Transformer."""
+        return self.context(self.inputs_and_latents(view)[0])
 
 
 def expect(encoder: nn.Module, kind: type[Kind], example: str) -> Kind:
@@ -178,8 +201,8 @@ def expect(encoder: nn.Module, kind: type[Kind], example: str) -> Kind:
         UserError: when it is not; `example` is one that would do.
     """
     if not isinstance(encoder, kind):
-        name = getattr(encoder, "config", {}).get("name", type(encoder).__name__)
-        raise UserError(f"encoder must be of the kind {kind.__name__}, got {name}: try --encoder {example}")
+        name = encoder_name(encoder)
+        raise UserError(f"encoder must be a {kind.__name__}, got {name}: try --encoder {example}")
     return encoder
 
 

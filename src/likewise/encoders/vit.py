@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from likewise.encoders.base import encoder_name
 from likewise.errors import UserError
 
 
@@ -21,10 +22,8 @@ def vision_transformer(encoder: nn.Module) -> Any:
 
     body = getattr(encoder, "body", encoder)
     if not isinstance(body, VisionTransformer):
-        name = getattr(encoder, "config", {}).get("name", type(encoder).__name__)
-        raise UserError(
-            f"encoder must be a Vision Transformer, to leave out patches, got {name}: try --encoder vit_tiny"
-        )
+        name = encoder_name(encoder)
+        raise UserError(f"encoder must be a Vision Transformer, got {name}: try --encoder vit_tiny")
     return body
 
 

@@ -48,7 +48,7 @@ class BERT(Method):
         check_interval(0, 1, closed="neither", mask_ratio=mask_ratio)
         self.mask_ratio, self.whole_words = mask_ratio, whole_words
         self.vocab_size = language.embedding.num_embeddings
-        width = language.width
+        width = language.features_dim
         self.transform = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.LayerNorm(width))
         self.bias = nn.Parameter(torch.zeros(self.vocab_size))  # the words' own vectors are the encoder's embedding
         self.frequencies = Frequencies(self.vocab_size)
@@ -81,7 +81,7 @@ class BERT(Method):
         """Those of the chosen tokens only: the vocabulary's scores of all others would be thrown away."""
         language = language_encoder(self.encoder)
         rows = torch.arange(len(hidden), device=hidden.device)
-        return self.encode(rows, lambda some: language.states(hidden[some])[chosen[some]])
+        return self.encode(rows, lambda some: language.features(hidden[some])[chosen[some]])
 
     def chance(self, batch_size: int) -> dict[str, float]:
         return {"loss": math.log(self.vocab_size), "accuracy": 1 / self.vocab_size}

@@ -53,7 +53,7 @@ class AudioCPC(Method):
         super().__init__(encoder)
         self.encoder = expect(encoder, ConvGRU, "conv-gru-tiny")
         check_int(steps=steps, times=times)
-        frames = self.encoder.usual_count
+        frames = self.encoder.grid()[0]
         fits = steps + times <= frames
         require(fits, "steps + times", f"at most the {frames} frames of a view", f"{steps} + {times}")
         self.sequence = SequencePrediction(self.encoder.latent_dim, context_dim=self.dim, steps=steps)
@@ -63,7 +63,7 @@ class AudioCPC(Method):
 
     def make_views(self, batch: Batch, generator: torch.Generator) -> tuple[Any, ...]:
         view = self.views(batch.samples, generator)
-        usable = self.encoder.count(view.shape[1]) - len(self.sequence.predict)
+        usable = self.encoder.count_frames(view.shape[1]) - len(self.sequence.predict)
         times = torch.rand(len(view), usable, generator=generator).argsort(1)[:, : self.times]
         return view, times.to(view.device)
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from likewise.checks import check_choice, check_int, check_non_negative, require
 from likewise.data.loader import Batch
 from likewise.distributed import gather
+from likewise.encoders.base import Encoder, encoder_name
 from likewise.losses import info_nce_parts, jsd
 from likewise.methods.base import Method
 from likewise.modules.critics import Critic, Discriminator
@@ -62,15 +63,15 @@ class DeepInfoMax(Method):
         check_int(summary_dim=summary_dim, score_dim=score_dim)
         require(alpha + beta > 0, "alpha + beta", "above 0", alpha + beta, "with both 0 the loss compares no samples")
         check_choice(ESTIMATORS, estimator=estimator)
-        if not (hasattr(encoder, "with_map") and hasattr(encoder, "map_dim")):
-            how = "`map_dim` and `with_map(view) -> (embedding (n, dim), map (n, map_dim, i, j))`"
-            raise UserError(f"dim needs a feature map, and {type(encoder).__name__} shows none: give it {how}")
-        self.map_dim: int = encoder.map_dim  # type: ignore[assignment]
+        has_places = hasattr(encoder, "with_features") and hasattr(encoder, "features_dim")
+        remedy = "give it what `likewise.encoders.Encoder` has: features_dim and with_features(view)"
+        require(has_places, "encoder", "one with features of places", encoder_name(encoder), remedy)
+        self.features_dim: int = encoder.features_dim  # type: ignore[assignment]
         self.estimator, self.each = estimator, 1 + two_views
         self.weights = {"global": alpha, "local": beta, "prior": gamma}
         self.summary = nn.Linear(self.dim, summary_dim)
         compared = [term for term in ("global", "local") if self.weights[term]]
-        self.critics = nn.ModuleDict({term: Critic(self.map_dim, summary_dim, score_dim) for term in compared})
+        self.critics = nn.ModuleDict({term: Critic(self.features_dim, summary_dim, score_dim) for term in compared})
         self.discriminator = Discriminator(summary_dim) if gamma else None
 
     def make_views(self, batch: Batch, generator: torch.Generator) -> tuple[Any, ...]:
@@ -97,11 +98,11 @@ class DeepInfoMax(Method):
         """The embeddings, and the feature map as a list of places; in micro-batches as `encode`."""
 
         def rows(view: Any) -> Float[Tensor, "n d"]:
-            embedding, places = self.encoder.with_map(view)  # type: ignore[operator]
+            embedding, places = self.encoder.with_features(view)  # type: ignore[operator]
             return torch.cat([embedding, places.flatten(1)], 1)
 
         embedding, places = self.encode(view, rows).tensor_split([self.dim], dim=1)
-        return embedding, places.unflatten(1, (self.map_dim, -1)).transpose(1, 2)
+        return embedding, places.unflatten(1, (-1, self.features_dim))
 
     def embed(self, view: Any) -> Tensor:
         return self.summary(self.encode(view))
@@ -109,9 +110,9 @@ class DeepInfoMax(Method):
     def chance(self, batch_size: int) -> dict[str, float]:
         terms = dict.fromkeys(self.critics, 2 * math.log(2))
         if self.estimator == "infonce":
-            if not hasattr(self.encoder, "places"):
+            if not isinstance(self.encoder, Encoder):
                 return {}
-            places = {"global": 1, "local": self.encoder.places()}  # type: ignore[operator]
+            places = {"global": 1, "local": math.prod(self.encoder.grid())}
             terms = {term: math.log(1 + (batch_size - 1) * places[term]) for term in self.critics}
         if self.discriminator is not None:
             terms |= {"prior": math.log(2), "discriminator": 2 * math.log(2)}

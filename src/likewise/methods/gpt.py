@@ -48,7 +48,7 @@ class GPT(Method):
         language = causal_encoder(self.encoder)
         real = ids[:, 1:] != language.pad
         rows = torch.arange(len(ids), device=ids.device)
-        states = self.encode(rows, lambda some: language.states(ids[some, :-1])[real[some]])
+        states = self.encode(rows, lambda some: language.features(ids[some, :-1])[real[some]])
         targets = ids[:, 1:][real]
         named = token_cross_entropy(states, language.embedding.weight, targets)
         return {

@@ -56,7 +56,8 @@ class SLIP(PairMethod):
         check_int(projection_dim=projection_dim, hidden_dim=hidden_dim)
         modalities = getattr(encoder, "modalities", [])
         self.seen = modalities.index("image") if "image" in modalities else 0
-        self.projector = mlp(two_towers(encoder)[self.seen].encoder.dim, hidden_dim, hidden_dim, projection_dim)
+        image_dim: int = two_towers(encoder)[self.seen].encoder.dim  # type: ignore[assignment]
+        self.projector = mlp(image_dim, hidden_dim, hidden_dim, projection_dim)
         self.temperature = Temperature(temperature)
         self.weight, self.view_temperature = weight, view_temperature
 

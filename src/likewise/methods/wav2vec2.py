@@ -72,7 +72,7 @@ class Wav2Vec2Pretraining(Method):
         check_int(2, codes=codes)
         check_non_negative(diversity=diversity)
         check_interval(0, 1, closed="neither", mask_prob=mask_prob)
-        frames = speech.usual_count
+        frames = speech.grid()[0]
         fits = 2 <= mask_length < frames
         require(fits, "mask_length", f"from 2 to {frames - 1}, below the {frames} frames of a view", mask_length)
         self.mask_prob, self.mask_length, self.distractors, self.diversity = (
@@ -86,12 +86,12 @@ class Wav2Vec2Pretraining(Method):
         books = {"books": codebooks, "entries": codes, "entry_dim": code_dim}
         dropout = speech.body.config.feat_quantizer_dropout
         self.masked_contrast = MaskedContrast(
-            self.dim, speech.local_dim, projection_dim=projection_dim, dropout=dropout, **books
+            self.dim, speech.latent_dim, projection_dim=projection_dim, dropout=dropout, **books
         )
 
     def make_views(self, batch: Batch, generator: torch.Generator) -> tuple[Any, ...]:
         view = self.views(batch.samples, generator)
-        frames = self.encoder.count(view.shape[1])
+        frames = self.encoder.count_frames(view.shape[1])
         masked = span_mask(len(view), frames, share=self.mask_prob, span=self.mask_length, generator=generator)
         distractors = sample_distractors(masked, self.distractors, generator)
         noise = self.masked_contrast.codebooks.noise(*masked.shape, generator=generator)
