@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import signal
-import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,13 +19,13 @@ from likewise.checks import require
 from likewise.data.loader import Loader
 from likewise.data.sampling import Sampling, order
 from likewise.data.source import Source
-from likewise.distributed import any_process
 from likewise.errors import UserError
 from likewise.methods.base import Method, TrainingContext
 from likewise.training.callbacks.checkpoints import AtomicCheckpointIO, Checkpoints, newest, step_of
 from likewise.training.callbacks.diagnostics import Diagnostics, StopAtNaN
 from likewise.training.callbacks.health import HealthMonitor
 from likewise.training.callbacks.history import History
+from likewise.training.callbacks.interruption import Interruption
 from likewise.training.callbacks.probe import Probe
 from likewise.training.callbacks.progress import ProgressLine
 from likewise.training.callbacks.snapshots import PAIRS, Snapshots
@@ -102,7 +100,7 @@ def fit(
     line = ProgressLine(history, health, batch_size=batch, steps=steps, show=progress)
     saving = Checkpoints(checkpoints, minutes=checkpoint_minutes)
     fixed = source.read(order(len(source), seed=seed, epoch=recipe.epochs)[:PAIRS])
-    stop = _Stop(saving)
+    interruption = Interruption(saving, show=progress)
     with _quiet():
         trainer = _trainer(
             max_epochs=1,  # the loader is the whole training, one stream of steps: see Loader
@@ -119,7 +117,7 @@ def fit(
                 health,
                 line,
                 Snapshots(folder, fixed, steps=steps, steps_per_epoch=context.steps_per_epoch),
-                stop,
+                interruption,
                 saving,
             ],
             plugins=[AtomicCheckpointIO()],
@@ -131,12 +129,12 @@ def fit(
         )
         divides = batch % trainer.world_size == 0
         require(divides, "batch_size", f"divisible by the {trainer.world_size} devices", batch)
-        with stop.on_signals():
+        with interruption.handlers():
             try:
                 trainer.fit(method, loader, ckpt_path=last, weights_only=True)
-            except SystemExit as ended:  # what Lightning makes of a second Ctrl-C
+            except SystemExit as ended:  # what Lightning makes of an interrupt
                 raise KeyboardInterrupt from ended
-    return Fitted(trainer.global_step, steps, stop.asked, line.seconds, line.samples_per_second)
+    return Fitted(trainer.global_step, steps, interruption.asked, line.seconds, line.samples_per_second)
 
 
 def _trainer(**settings: Any) -> L.Trainer:
@@ -172,36 +170,6 @@ def training_context_of(method: Method, source: Source, recipe: Recipe, *, seed:
 def _sampling(method: Method, source: Source, recipe: Recipe, *, seed: int) -> Sampling:
     assert recipe.batch_size is not None
     return method.sampling(source, batch_size=recipe.batch_size, seed=seed)
-
-
-class _Stop(L.Callback):
-    """Ctrl-C and SIGTERM end a training at the end of its step, with a checkpoint. A second Ctrl-C ends it at once."""
-
-    def __init__(self, saving: Checkpoints) -> None:
-        self.saving = saving
-        self.asked = False
-
-    @contextmanager
-    def on_signals(self) -> Iterator[None]:
-        if threading.current_thread() is not threading.main_thread():
-            yield  # only the main thread may handle signals; elsewhere the caller decides
-            return
-
-        def ask(number: int, _: Any) -> None:
-            if self.asked and number == signal.SIGINT:
-                raise KeyboardInterrupt
-            self.asked = True
-
-        before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
-        if any_process(self.asked, trainer.strategy.root_device):
-            self.asked = self.saving.due = trainer.should_stop = True
 
 
 @contextmanager
