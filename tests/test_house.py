@@ -15,15 +15,17 @@ ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "likewise"
 FLOOR = {"atomic", "checks", "console", "distributed", "errors", "seeding"}
 MAY_IMPORT = {
+    "runs": set(),
     "losses": set(),
     "views": set(),
     "encoders": {"views.mel"},
     "data": set(),
     "modules": {"losses", "encoders"},
-    "methods": {"losses", "views", "encoders", "data", "modules"},
+    "methods": {"losses", "views", "encoders", "data", "modules", "runs"},
     "training": {"losses", "data", "methods.base", "runs"},
     "evaluation": {"training", "data", "methods.base", "views.mel", "runs"},
-    "report": set(),
+    "report": {"runs"},
+    "modalities": {"evaluation", "training", "methods", "encoders", "data", "losses", "views", "runs"},
 }
 
 

@@ -4,6 +4,5 @@ from likewise.evaluation.evaluate_encoder import evaluate_encoder
 from likewise.evaluation.features import encode, stream
 from likewise.evaluation.few_labels import DEFAULT_PROTOCOLS, PROTOCOLS
 from likewise.evaluation.inputs import Machine
-from likewise.evaluation.table import render_table
 
-__all__ = ["DEFAULT_PROTOCOLS", "PROTOCOLS", "Machine", "encode", "evaluate_encoder", "render_table", "stream"]
+__all__ = ["DEFAULT_PROTOCOLS", "PROTOCOLS", "Machine", "encode", "evaluate_encoder", "stream"]

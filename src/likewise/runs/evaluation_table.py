@@ -45,7 +45,7 @@ def accuracies(result: dict[str, Any]) -> Table:
 
 
 def figures(table: dict[str, Any]) -> Table:
-    """An entry of `"tables"`: see `likewise.evaluation.tables`."""
+    """An entry of `"tables"`: see `likewise.runs.table`."""
     shown = Table(title=escape(table["title"]), caption=escape(table["caption"]))
     for column, (name, unit) in enumerate(zip(table["head"], table["units"], strict=True)):
         numbers = any(not isinstance(row[column], str | None) for row in table["rows"])
