@@ -36,6 +36,7 @@ MISTAKES: list[tuple[Callable[[], object], str]] = [
     (lambda: check_positive(a=torch.ones(2)), "a must be one number, got a tensor of shape (2,)"),
     (lambda: check_non_negative(a=-1), "a must be 0 or more, got -1"),
     (lambda: check_interval(0, 1, a=1.5), "a must be from 0 to 1, got 1.5"),
+    (lambda: check_interval(0, 1, a=-0.1), "a must be from 0 to 1, got -0.1"),
     (lambda: check_interval(0, 1, a=math.nan), "a must be from 0 to 1, got nan"),
     (lambda: check_interval(0, 1, closed="left", a=1), "a must be from 0 to below 1, got 1"),
     (lambda: check_interval(0, 1, closed="right", a=0), "a must be above 0 and at most 1, got 0"),

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-from likewise.distributed import any_process, is_first_process, rank, world_size
+from likewise.distributed import any_process, gather, is_first_process, local_rows, rank, world_size
 
 VARIABLES = (
     "RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID", "SLURM_NTASKS", "SLURM_JOB_NAME",
@@ -59,3 +60,9 @@ def of_two(process: int, folder: str) -> None:
 
 def test_of_two_processes_one_is_enough(tmp_path: Path) -> None:
     mp.spawn(of_two, (str(tmp_path),), nprocs=2)
+
+
+def test_a_single_process_owns_all_rows() -> None:
+    x = torch.arange(12.0).view(4, 3)
+    assert torch.equal(local_rows(x), x)
+    assert gather(x) is x

@@ -112,7 +112,7 @@ def test_no_better_than_frequencies_is_said(monkeypatch: pytest.MonkeyPatch) -> 
     stuck = {"loss": 5.9, "by_frequency": 6.0}
     assert method.degenerate_solution(stuck) is None  # at the beginning it may
     monkeypatch.setattr(BERT, "progress", 0.5)
-    assert "named by how frequent they are" in (method.degenerate_solution(stuck) or "")
+    assert "predicted by their frequency alone" in (method.degenerate_solution(stuck) or "")
     assert method.degenerate_solution({"loss": 5.0, "by_frequency": 6.0}) is None
     assert method.degenerate_solution({}) is None
 

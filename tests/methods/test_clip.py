@@ -17,9 +17,9 @@ from likewise.methods import pair_base as pair_module
 from likewise.methods import slip as slip_module
 from likewise.methods.base import Method
 from likewise.methods.clip import CLIP
-from likewise.methods.pair_base import found
 from likewise.methods.siglip import SigLIP
 from likewise.methods.slip import SLIP
+from likewise.modules.matching import matching_accuracy
 from likewise.seeding import generator_for
 
 METHODS: list[type[Method]] = [CLIP, SigLIP, SLIP]
@@ -158,10 +158,12 @@ def test_accuracy_counts_both_ways(n: int, noise: float) -> None:
     right = sum(int(max(range(n), key=(a[i] @ b.T).tolist().__getitem__) == i) for i in range(n))
     right += sum(int(max(range(n), key=(b[i] @ a.T).tolist().__getitem__) == i) for i in range(n))
     assert 0 < right < 2 * n
-    assert found(one, other).item() == pytest.approx(right / (2 * n))
-    assert found(one, 3 * one) == 1
-    assert found(one, one.roll(1, 0)) == 0
-    assert found(torch.ones(n, 4), torch.ones(n, 4)).item() == pytest.approx(1 / n)  # halves: no sum is rounded
+    assert matching_accuracy(one, other).item() == pytest.approx(right / (2 * n))
+    assert matching_accuracy(one, 3 * one) == 1
+    assert matching_accuracy(one, one.roll(1, 0)) == 0
+    assert matching_accuracy(torch.ones(n, 4), torch.ones(n, 4)).item() == pytest.approx(
+        1 / n
+    )  # halves: no sum is rounded
 
 
 @pytest.mark.parametrize("cls", METHODS)

@@ -13,7 +13,7 @@ from likewise.errors import UserError
 from likewise.losses import jsd
 from likewise.methods.base import TrainingContext
 from likewise.methods.deep_infomax import DeepInfoMax
-from likewise.modules.critics import Discriminator
+from likewise.modules.discriminator import Discriminator
 from likewise.seeding import generator_for
 
 N, SIZE, SUMMARY = 5, 6, 3

@@ -8,7 +8,7 @@ import torch
 from small_texts import SPECIAL, TOKENS, VOCABULARY, Views, built, text_encoder, texts, views_of
 from torch import Tensor
 
-from likewise.encoders.generation import draw, write
+from likewise.encoders.generation import draw, generate_tokens
 from likewise.errors import UserError
 from likewise.methods.gpt import GPT
 from likewise.seeding import generator_for
@@ -59,7 +59,7 @@ def test_knowing_nothing_is_chance() -> None:
 def test_no_better_than_frequencies_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     method = built("gpt")
     monkeypatch.setattr(GPT, "progress", 0.5)
-    assert "named by how frequent they are" in (method.degenerate_solution({"loss": 5.9, "by_frequency": 6.0}) or "")
+    assert "predicted by their frequency alone" in (method.degenerate_solution({"loss": 5.9, "by_frequency": 6.0}) or "")
     assert method.degenerate_solution({"loss": 5.0, "by_frequency": 6.0}) is None
 
 
@@ -81,7 +81,9 @@ def test_beginnings_of_any_length_are_continued_as_if_each_was_alone() -> None:
     ids = torch.zeros(3, 7, dtype=torch.long)
     for row, beginning in zip(ids, beginnings, strict=True):
         row[: len(beginning)] = torch.tensor(beginning)
-    written = write(encoder, ids, max_new_tokens=8, special=SPECIAL, temperature=0.0, generator=generator_for(0))
+    written = generate_tokens(
+        encoder, ids, max_new_tokens=8, special=SPECIAL, temperature=0.0, generator=generator_for(0)
+    )
     expected = [likeliest(encoder, beginning, 8) for beginning in beginnings]
     assert unpadded(written) == expected
     assert len({tuple(text[len(start) :]) for text, start in zip(expected, beginnings, strict=True)}) > 1
@@ -92,7 +94,9 @@ def test_a_text_ends_where_it_ends_itself() -> None:
     encoder.embedding.weight.data[SPECIAL.sep] = 50 * encoder.body.ln_f.weight.data
     encoder.body.ln_f.bias.data.fill_(1.0)
     ids = torch.tensor([[SPECIAL.cls, 9, 8]])
-    written = write(encoder, ids, max_new_tokens=9, special=SPECIAL, temperature=0.0, generator=generator_for(0))
+    written = generate_tokens(
+        encoder, ids, max_new_tokens=9, special=SPECIAL, temperature=0.0, generator=generator_for(0)
+    )
     assert written.tolist() == [[SPECIAL.cls, 9, 8, SPECIAL.sep]]
 
 
@@ -101,9 +105,9 @@ def test_more_is_written_than_there_are_positions() -> None:
     encoder.embedding.weight.data[SPECIAL.sep] = 0.0
     encoder.body.ln_f.bias.data = encoder.embedding.weight.data[9].clone()  # so that the text has no end
     ids = torch.tensor([[SPECIAL.cls, 9, 11]])
-    written = write(encoder, ids, max_new_tokens=30, special=SPECIAL, temperature=0.0, generator=generator_for(0))[
-        0
-    ].tolist()
+    written = generate_tokens(
+        encoder, ids, max_new_tokens=30, special=SPECIAL, temperature=0.0, generator=generator_for(0)
+    )[0].tolist()
     assert len(written) == 33
     assert written[:TOKENS] == likeliest(encoder, [SPECIAL.cls, 9, 11], TOKENS - 3)
     for place in range(TOKENS + 1, TOKENS + 1 + TOKENS // 2):  # read again: the newer half of the positions
@@ -129,7 +133,9 @@ def test_writing_is_a_function_of_the_generator_and_names_no_special_token() -> 
     ids = torch.full((40, 1), SPECIAL.cls)
 
     def written(seed: int) -> Tensor:
-        return write(encoder, ids, max_new_tokens=10, special=SPECIAL, temperature=3.0, generator=generator_for(seed))
+        return generate_tokens(
+            encoder, ids, max_new_tokens=10, special=SPECIAL, temperature=3.0, generator=generator_for(seed)
+        )
 
     one, again, other = written(1), written(1), written(2)
     assert torch.equal(one, again)
@@ -166,8 +172,8 @@ def test_bad_options_are_named() -> None:
         ({"temperature": -1.0}, "temperature must be 0 or more, got -1.0"),
     ):
         with pytest.raises(UserError, match=message):
-            write(encoder, ids, **usual | changes)
+            generate_tokens(encoder, ids, **usual | changes)
     with pytest.raises(UserError, match="prompt must be a text of at least one token, got an empty one"):
-        write(encoder, ids * 0, **usual)
+        generate_tokens(encoder, ids * 0, **usual)
     with pytest.raises(UserError, match="encoder must be causal"):
-        write(text_encoder("bert"), ids, **usual)
+        generate_tokens(text_encoder("bert"), ids, **usual)

@@ -10,7 +10,7 @@ from patchwise import Still, batch, built, images
 from likewise.errors import UserError
 from likewise.methods.jigsaw import Jigsaw
 from likewise.seeding import generator_for
-from likewise.views.pretext import mosaic, permutation_set, standardised
+from likewise.views.pretext import mosaic, permutation_set, standardize
 
 SMALL = {"permutations": 10, "hidden_dim": 7}
 
@@ -46,7 +46,7 @@ def test_brightness_and_colour_of_a_tile_tell_nothing() -> None:
     tiles, _ = jigsaw.make_views(batch(channels=3), generator_for(0))
     other = tiles * torch.rand(4, 9, 3, 1, 1, dtype=torch.float64).add(0.5) + torch.randn(4, 9, 3, 1, 1).double()
     assert torch.allclose(jigsaw.scores(other), jigsaw.scores(tiles))
-    assert torch.allclose(standardised(other), standardised(tiles))
+    assert torch.allclose(standardize(other), standardize(tiles))
 
 
 def test_the_permutations_are_kept_with_the_weights() -> None:

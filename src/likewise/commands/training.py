@@ -35,7 +35,7 @@ from likewise.training.callbacks.diagnostics import matching_chance
 from likewise.training.callbacks.snapshots import PAIRS
 from likewise.training.figures import figures_of
 from likewise.training.fit import fit, training_context_of
-from likewise.training.machine import device_name, fastest_precision, lay_out
+from likewise.training.machine import channels_last, device_name, fastest_precision
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -210,7 +210,7 @@ def _learner(
     options = method_options(plan.method) | plan.options
     plan = dataclasses.replace(plan, batch_size=plan.batch_size or min(256, len(source)), options=options)
     encoder = adopted(encoder, views, source)
-    learner = build_method(plan.method, lay_out(encoder), plan.options)
+    learner = build_method(plan.method, channels_last(encoder), plan.options)
     learner.views = views
     return plan, source, learner, own
 

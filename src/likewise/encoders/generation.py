@@ -14,7 +14,7 @@ from likewise.encoders.text import causal_encoder
 
 
 @torch.no_grad()
-def write(
+def generate_tokens(
     encoder: nn.Module,
     ids: Int[Tensor, "n t"],
     *,

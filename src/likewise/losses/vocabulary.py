@@ -21,15 +21,15 @@ STRIPE_ELEMENTS = {"cpu": 2**20}
 ELSEWHERE = 2**26
 
 
-class Named(NamedTuple):
-    """How well tokens were named."""
+class TokenPrediction(NamedTuple):
+    """How well tokens were predicted."""
 
     loss: Float[Tensor, ""]
     """Mean negative log-likelihood, in nats; 0 where there is no row."""
     losses: Float[Tensor, " m"]
     """Of each row, without gradient."""
-    right: Bool[Tensor, " m"]
-    """Whether the highest score was the target's."""
+    correct: Bool[Tensor, " m"]
+    """Whether the target has the highest logit."""
 
 
 def token_cross_entropy(
@@ -37,7 +37,7 @@ def token_cross_entropy(
     weight: Float[Tensor, "v d"],
     targets: Int[Tensor, " m"],
     bias: Float[Tensor, " v"] | None = None,
-) -> Named:
+) -> TokenPrediction:
     """Cross-entropy of the scores `states @ weight.T + bias`, in memory linear in m.
 
     Under autocast the products are of its type, everything else of float32.
@@ -55,10 +55,10 @@ def token_cross_entropy(
     with torch.autocast(kind, enabled=False):
         states = states.to(weight.dtype)
         check_like("weight", weight, states=states)
-        return Named(*_NameTokens.apply(states, weight, bias, targets, half or weight.dtype))
+        return TokenPrediction(*_TokenCrossEntropy.apply(states, weight, bias, targets, half or weight.dtype))
 
 
-class _NameTokens(torch.autograd.Function):
+class _TokenCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, states: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, kind: torch.dtype
@@ -67,7 +67,7 @@ class _NameTokens(torch.autograd.Function):
         of_states = torch.empty_like(states) if wanted[0] else None
         of_weight = torch.zeros_like(weight) if wanted[1] else None
         of_bias = torch.zeros_like(bias) if bias is not None and wanted[2] else None
-        losses, right = states.new_empty(len(states)), targets.new_empty(len(states), dtype=torch.bool)
+        losses, correct = states.new_empty(len(states)), targets.new_empty(len(states), dtype=torch.bool)
         words, share = weight.to(kind), 1 / max(1, len(states))
         step = max(1, STRIPE_ELEMENTS.get(states.device.type, ELSEWHERE) // len(weight))
         for start in range(0, len(states), step):
@@ -80,7 +80,7 @@ class _NameTokens(torch.autograd.Function):
             own = scores.gather(1, target) - top
             total = scores.sub_(top).exp_().sum(1, keepdim=True)
             losses[rows] = (total.log() - own).squeeze(1)
-            right[rows] = (best == target).squeeze(1)
+            correct[rows] = (best == target).squeeze(1)
             if not any(wanted):
                 continue
             slope = scores.div_(total)
@@ -97,8 +97,8 @@ class _NameTokens(torch.autograd.Function):
                     of_weight += slope.T @ some
         # The mean is taken here, not in the stripes: in float16 shares of a large batch would be zeros.
         ctx.save_for_backward(*(None if part is None else part.mul_(share) for part in (of_states, of_weight, of_bias)))
-        ctx.mark_non_differentiable(losses, right)
-        return losses.sum() * share, losses, right
+        ctx.mark_non_differentiable(losses, correct)
+        return losses.sum() * share, losses, correct
 
     @staticmethod
     @once_differentiable

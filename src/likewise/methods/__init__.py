@@ -1,4 +1,4 @@
-"""Methods by name. A method is one file with one class; a line here makes it known to the commands."""
+"""Methods by name. A method is one file with one class; an entry in METHODS registers it."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def method_class(name: str) -> type[Method]:
 
 
 def method_options(name: str) -> dict[str, Any]:
-    """The hyperparameters of a method itself, with their defaults."""
+    """The hyperparameters of a method, with their defaults."""
     parameters = inspect.signature(method_class(name)).parameters.values()
     return {p.name: p.default for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
 

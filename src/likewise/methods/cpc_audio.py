@@ -1,4 +1,4 @@
-"""CPC on waveforms: from what was heard so far, tell what comes in the next twelve hundredths of a second."""
+"""CPC on waveforms: predict the latents of the next frames from the past."""
 
 from __future__ import annotations
 
@@ -19,24 +19,23 @@ from likewise.modules.sequence_prediction import SequencePrediction
 from likewise.modules.temperature import Temperature
 
 
-def centred(x: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
-    """Less the mean: plain products do not care for what all latents have in common, but cosines would drown in it."""
+def centered(x: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
+    """Less the mean of the rows. Dot products ignore what all latents have in common; cosines do not."""
     return x - x.mean(0)
 
 
 class AudioCPC(Method):
     """Oord et al. 2018, Representation Learning with Contrastive Predictive Coding, section 3.1, arXiv:1807.03748.
 
-    At some random times of each recording the encoder's GRU predicts the latents of the next frames. A prediction is
-    to name its latent among those that are predicted at the same distance, at all times chosen in all recordings.
-    Similarities are cosines, of what is left when the batch's mean is subtracted, over a temperature, where the paper
-    has plain products.
+    At random frames of each recording the encoder's GRU predicts the latents of the next frames. The loss is the
+    InfoNCE of predictions and latents: negatives are the latents at the same distance from all chosen frames of all
+    recordings. Similarities are cosines over T, after the batch's mean is subtracted, where the paper has dot products.
 
     Args:
-        encoder: view -> `(n, encoder.dim)`, one of the conv-gru encoders.
-        steps: how many frames ahead are predicted.
-        times: from how many frames of each recording.
-        temperature: divides the cosine similarities: see `Temperature`.
+        encoder: one of the conv-gru encoders.
+        steps: number of frames ahead that are predicted.
+        times: number of frames of each recording from which they are predicted.
+        temperature: T of the similarities: a number above 0, FIRST:LAST or learned:START (see `Temperature`).
 
     Raises:
         UserError: for another encoder, a number out of its range, or views of too few frames.
@@ -45,7 +44,7 @@ class AudioCPC(Method):
     family = "mutual information"
     modality = "audio"
     paper = "1807.03748"
-    when_to_use = "sound that is heard as it comes: the encoder is causal, and its states follow what is said"
+    when_to_use = "streaming audio: the encoder is causal"
     min_batch_size = 2
     encoder: ConvGRU
 
@@ -73,8 +72,8 @@ class AudioCPC(Method):
         rows = torch.arange(len(view), device=view.device)[:, None]
         temperature = self.temperature(self.progress)
         losses = []
-        for predicted, named in self.sequence(latents):
-            p, q = (centred(gather(x[rows, times]).flatten(0, 1)) for x in (predicted, named))
+        for predicted, targets in self.sequence(latents):
+            p, q = (centered(gather(x[rows, times]).flatten(0, 1)) for x in (predicted, targets))
             losses.append(info_nce(p, q, temperature=temperature))
             if len(losses) == 1:
                 self.track(p[:: self.times], q[:: self.times])  # one pair of each recording

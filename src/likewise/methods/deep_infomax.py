@@ -1,4 +1,4 @@
-"""Deep InfoMax: an embedding says as much as it can about every place of the feature map that it is made from."""
+"""Deep InfoMax: maximize the mutual information between an embedding and the places of its feature map."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from likewise.distributed import gather
 from likewise.encoders.base import Encoder, encoder_name
 from likewise.losses import info_nce_parts, jsd
 from likewise.methods.base import Method
-from likewise.modules.critics import Critic, Discriminator
+from likewise.modules.critic import Critic
+from likewise.modules.discriminator import Discriminator
 
 ESTIMATORS = {"jsd": jsd, "infonce": info_nce_parts}
 
@@ -23,27 +24,29 @@ ESTIMATORS = {"jsd": jsd, "infonce": info_nce_parts}
 class DeepInfoMax(Method):
     """Hjelm et al. 2018, Learning Deep Representations by Mutual Information Estimation, arXiv:1808.06670.
 
-    The summary y is a linear layer after the embedding. The loss is `alpha` times the estimate of what y says about the
-    feature map as a whole (its places encoded, then averaged: maps may have any size), plus `beta` times that of what y
-    says about each place, plus `gamma` times how far sigmoid(y) is from uniform noise for a discriminator, which learns
-    in the same step: see `likewise.modules.critics`.
+    The summary y is a linear map of the embedding. The loss is `alpha` times an estimate of the mutual information of y
+    and the feature map as a whole (its places encoded, then averaged, so that maps may have any size), plus `beta`
+    times that of y and each place, plus `gamma` times the loss of a discriminator between sigmoid(y) and uniform noise,
+    which is trained in the same step: see `likewise.modules.discriminator`.
 
     Args:
-        encoder: knows `map_dim` and `with_map(view) -> (embedding, feature map)`, as `likewise.encoders`' do.
-        alpha, beta, gamma: of the global, the local and the prior term: the paper's DIM(L); DIM(G) is 1, 0, 1.
-        estimator: `jsd`, for which few negatives are enough, or `infonce`, which gains from more.
-        two_views: compares y with the places of another view of its sample, not with those of its own view as the paper
-            does: it then says what a change of view leaves (AMDIM, arXiv:1906.00910).
+        encoder: one with `features_dim` and `with_features(view)`: see `likewise.encoders.Encoder`.
+        alpha: weight of the global term, 0 or more. The paper's DIM(L) has alpha 0, beta 1, gamma 0.1; DIM(G) 1, 0, 1.
+        beta: weight of the local term, 0 or more.
+        gamma: weight of the prior term, 0 or more.
+        estimator: `jsd`, which needs few negatives; or `infonce`, which gains from many.
+        two_views: compare y with the places of another view of its sample (AMDIM, arXiv:1906.00910) instead of those of
+            its own view, as in the paper: y then captures what a change of view preserves.
         summary_dim: length of y.
         score_dim: width in which y and places are compared.
 
     Raises:
-        UserError: for a number out of its range, or an encoder without a feature map.
+        UserError: for a number out of its range, or an encoder without features of places.
     """
 
     family = "mutual information"
     paper = "1808.06670"
-    when_to_use = "when no change is known to keep the meaning: the parts of one view are compared with its whole"
+    when_to_use = "when no augmentation is known to preserve the meaning: compares the parts of a view with the whole"
     min_batch_size = 2
 
     def __init__(
@@ -86,16 +89,18 @@ class DeepInfoMax(Method):
         for term, critic in self.critics.items():
             parts, wholes = critic(places, y)
             parts = parts.mean(1, keepdim=True) if term == "global" else parts
-            theirs, ours = [*map(gather, parts.chunk(self.each))][::-1], [*map(gather, wholes.chunk(self.each))]
-            terms[term] = torch.stack([*map(ESTIMATORS[self.estimator], theirs, ours)]).mean()
-            shown = ours if self.each == 2 else [ours[0], theirs[0].mean(1)]
-            self.track(*(z - z.mean(0) for z in shown))  # what all share ranks nothing
+            # Of two views, the parts of each are compared with the whole of the other.
+            all_parts = [*map(gather, parts.chunk(self.each))][::-1]
+            all_wholes = [*map(gather, wholes.chunk(self.each))]
+            terms[term] = torch.stack([*map(ESTIMATORS[self.estimator], all_parts, all_wholes)]).mean()
+            tracked = all_wholes if self.each == 2 else [all_wholes[0], all_parts[0].mean(1)]
+            self.track(*(z - z.mean(0) for z in tracked))  # the mean, common to all, does not affect the ranking
         if self.discriminator is not None:
             terms["prior"], terms["discriminator"] = self.discriminator(y, noise.flatten(0, 1))
         return {"loss": self._total(terms), **terms}
 
     def encode_with_places(self, view: Any) -> tuple[Float[Tensor, "n dim"], Float[Tensor, "n m k"]]:
-        """The embeddings, and the feature map as a list of places; in micro-batches as `encode`."""
+        """Embeddings, and the features of each place, in micro-batches as `encode`."""
 
         def rows(view: Any) -> Float[Tensor, "n d"]:
             embedding, places = self.encoder.with_features(view)  # type: ignore[operator]

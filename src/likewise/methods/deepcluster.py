@@ -1,4 +1,4 @@
-"""DeepCluster-v2: cluster the embeddings of all samples before each epoch, then predict each sample's cluster."""
+"""DeepCluster-v2: cluster the embeddings of all samples before each epoch, then predict the clusters."""
 
 from __future__ import annotations
 
@@ -24,16 +24,17 @@ from likewise.seeding import generator_for
 class DeepCluster(Method):
     """DeepCluster-v2 of Caron et al. 2020, arXiv:2006.09882, after Deep Clustering (2018), arXiv:1807.05520.
 
-    The prototypes are the centroids of spherical k-means on a memory of all samples' embeddings, and stay as they are
-    for an epoch. At first the memory holds the clean samples, then what their first views were when last seen.
+    The prototypes are the centroids of spherical k-means on a memory bank of all samples' embeddings; they are fixed
+    during an epoch. The bank holds the clean samples' embeddings at first, then the last embedding of each sample's
+    first view. The loss is the cross-entropy of the cosines with the prototypes over T, given the sample's cluster.
 
     Args:
         encoder: view -> `(n, encoder.dim)`.
         projection_dim: length of the embeddings that are clustered.
-        prototypes: clusters; at most as many as samples.
-        heads: clusterings from different beginnings, all of which are predicted.
-        local_crops: views of small parts beside the two whole ones.
-        temperature: divides the cosines with the prototypes.
+        prototypes: clusters, from 2 to the number of samples.
+        heads: clusterings from different initializations; all are predicted.
+        local_crops: small views beside the two global ones.
+        temperature: T of the cosines, above 0.
 
     Raises:
         UserError: for a number out of its range.
@@ -41,7 +42,7 @@ class DeepCluster(Method):
 
     family = "clustering"
     paper = "2006.09882"
-    when_to_use = "when clusters are wanted: k-means between epochs, so many epochs rather than many samples"
+    when_to_use = "when clusters are wanted; k-means between epochs, so many epochs rather than many samples"
     min_batch_size = 2
     assignments: Tensor
     centroids: Tensor

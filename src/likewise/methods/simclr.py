@@ -1,4 +1,4 @@
-"""SimCLR: two augmentations of a sample attract each other, the rest of the batch repels."""
+"""SimCLR: contrast two augmented views of each sample with the other samples of the batch."""
 
 from __future__ import annotations
 
@@ -24,15 +24,18 @@ LOSSES = ("nt-xent", "dcl", "dcl-w", "hcl", "hardest", "sup-con")
 class SimCLR(Method):
     """Chen et al. 2020, A Simple Framework for Contrastive Learning of Visual Representations, arXiv:2002.05709.
 
+    The loss is NT-Xent (see `likewise.losses.nt_xent`) of the projections of two views of each sample.
+
     Args:
         encoder: view -> `(n, encoder.dim)`.
-        projection_dim: length of the embeddings that are compared.
-        temperature: divides the cosine similarities: see `Temperature`.
-        loss: `nt-xent`, the paper's; `dcl` or `dcl-w`, without the positive below (arXiv:2110.06848); `hcl`, hard
-            negatives weighted up (arXiv:2010.04592); `hardest`, only the hardest negatives; `sup-con`, all samples of
-            a class are positives, with the labels of the data (arXiv:2004.11362).
-        beta, tau_plus: of `hcl`: the concentration on hard negatives, and the probability of a positive among them.
-        negatives: of `hardest`: how many each view meets.
+        projection_dim: length of the projections.
+        temperature: T of the similarities: a number above 0, FIRST:LAST or learned:START (see `Temperature`).
+        loss: `nt-xent`, the paper's; `dcl` or `dcl-w`, decoupled (arXiv:2110.06848); `hcl`, with hard negatives
+            weighted up (arXiv:2010.04592); `hardest`, with the hardest negatives only; `sup-con`, with all samples of a
+            class as positives, which needs labels (arXiv:2004.11362).
+        beta: of `hcl`: concentration on hard negatives, 0 or more.
+        tau_plus: of `hcl`: probability that a negative has the class of its anchor, in [0, 1).
+        negatives: of `hardest`: number of negatives of each view, from 1 to 2 batch_size - 2.
 
     Raises:
         UserError: for an unknown loss, or a number out of its range.
@@ -40,7 +43,7 @@ class SimCLR(Method):
 
     family = "contrastive"
     paper = "2002.05709"
-    when_to_use = "the place to start: simple, strong, wants batches of 256 and more"
+    when_to_use = "a first choice for images: simple and strong; needs batches of 256 or more"
     min_batch_size = 2
 
     def __init__(

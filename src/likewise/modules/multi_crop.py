@@ -1,4 +1,4 @@
-"""Multi-crop: two views of everything and some of small parts."""
+"""Multi-crop: two global views and several local ones."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from likewise.checks import check_int, require
 
 
 def multi_crop(views: Any, samples: Any, generator: torch.Generator, *, local_crops: int) -> tuple[Any, ...]:
-    """Two views of everything and `local` views of small parts (SwAV, arXiv:2006.09882).
+    """Two views of the whole samples and `local_crops` views of small parts (SwAV, arXiv:2006.09882).
 
     Raises:
-        UserError: where the modality has no views of parts.
+        UserError: where the modality has no local views.
     """
     check_int(0, local_crops=local_crops)
     possible = local_crops == 0 or hasattr(views, "local")
@@ -26,7 +26,7 @@ def multi_crop(views: Any, samples: Any, generator: torch.Generator, *, local_cr
 
 
 def encode_crops(encode: Callable[[Any], Tensor], crops: Sequence[Tensor]) -> list[Tensor]:
-    """The embeddings of each crop; neighbours of one size are encoded together."""
+    """The embeddings of each crop; adjacent crops of one size are encoded together."""
     embeddings: list[Tensor] = []
     for _, group in groupby(crops, key=lambda crop: crop.shape):
         alike = list(group)

@@ -181,7 +181,7 @@ def without_colours(patches: Float[Tensor, "n k c p p"], generator: torch.Genera
     return torch.where(kept_ones, patches, noise * spread / 100)
 
 
-def standardised(patches: Float[Tensor, "n k c p p"], *, least: float = 0.02) -> Float[Tensor, "n k c p p"]:
+def standardize(patches: Float[Tensor, "n k c p p"], *, least: float = 0.02) -> Float[Tensor, "n k c p p"]:
     """Every channel of every patch with mean 0 and deviation 1, so that brightness and colours don't tell neighbours.
 
     `least`: deviation below which a patch is flat, and is not magnified; a byte is about that in normalised views.
