@@ -17,7 +17,7 @@ from likewise.views.pretext import (
     random_orders,
     rotations,
     shuffled,
-    standardised,
+    standardize,
     without_colours,
 )
 
@@ -173,11 +173,11 @@ def test_one_colour_of_each_patch_is_kept_and_the_others_are_noise() -> None:
 def test_standardised_patches_tell_no_brightness_and_flat_ones_stay_flat() -> None:
     patches = torch.randn(3, 4, 2, 7, 7) * 5 + 3
     patches[0, 0] = 2.5
-    result = standardised(patches)
+    result = standardize(patches)
     assert torch.equal(result[0, 0], torch.zeros(2, 7, 7))
     assert torch.allclose(result.mean((3, 4)), torch.zeros(3, 4, 2), atol=1e-5)
     assert torch.allclose(result.std((3, 4), correction=0).flatten()[2:], torch.ones(22), atol=1e-5)
-    assert torch.allclose(standardised(patches * 2 - 7), result, atol=1e-4)
+    assert torch.allclose(standardize(patches * 2 - 7), result, atol=1e-4)
 
 
 def test_a_mosaic_lays_patches_in_reading_order_on_white() -> None:

@@ -1,6 +1,6 @@
-"""Audio encoders: view `(n, samples)` -> states in time `(n, t, width)` -> embedding `(n, width)`, their mean.
+"""Audio encoders: view `(n, samples)` -> features of frames `(n, t, dim)` -> embedding `(n, dim)`, their mean.
 
-How loud a recording is, and whether its zero is off, says nothing: each view is brought to mean 0 and variance 1 first.
+Each view is first standardized to mean 0 and variance 1: loudness and offset carry no information.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from likewise.errors import UserError, nearest, needs
 from likewise.views.mel import log_mel
 
 BANDS = 64
-SHORTEST = 0.1  # s: there must be some frames to speak of time
+SHORTEST = 0.1  # s: a few frames
 PICTURES = {"mel-resnet8": "resnet8", "mel-resnet18": "resnet18"}
 RECURRENT = {"conv-gru-tiny": (128, 128), "conv-gru-base": (512, 256)}
 """Channels of the convolutions and width of the GRU; base: that of arXiv:1807.03748, section 3.1."""
 TRANSFORMERS = {
-    "wav2vec2-tiny": (128, 4, 64, 0.0),  # with dropout, its first steps go nowhere
+    "wav2vec2-tiny": (128, 4, 64, 0.0),  # with dropout its loss does not fall at first
     "wav2vec2-mini": (256, 6, 128, 0.1),
     "wav2vec2-base": (768, 12, 512, 0.1),
 }
@@ -118,7 +118,7 @@ class ConvolutionalEncoder(AudioEncoder):
 
 
 class ChannelNormConv(nn.Module):
-    """A convolution in time, each of its frames normalised by itself, so that none tells of another, and ReLU."""
+    """A convolution in time, LayerNorm of each frame by itself, and ReLU."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int) -> None:
         super().__init__()
@@ -130,9 +130,12 @@ class ChannelNormConv(nn.Module):
 
 
 class ConvGRU(ConvolutionalEncoder):
-    """Latents every 10 ms by five strided convolutions, and a GRU over them (CPC, arXiv:1807.03748, section 3.1).
+    """Latents every 10 ms by five strided convolutions, and a causal GRU over them.
 
-    `context`, the GRU, is causal: its state at a frame knows nothing of later ones.
+    CPC, arXiv:1807.03748, section 3.1.
+
+    Args:
+        config: see `AudioEncoder`.
     """
 
     def __init__(self, config: dict[str, Any]) -> None:
@@ -147,7 +150,7 @@ class ConvGRU(ConvolutionalEncoder):
         self.context = nn.GRU(channels, width, batch_first=True)
 
     def latents(self, waves: Float[Tensor, "n samples"]) -> Float[Tensor, "n t c"]:
-        """What the convolutions give of each 10 ms."""
+        """The output of the convolutions, for each 10 ms."""
         return self.convolutions(standardize(waves)[:, None]).transpose(1, 2)
 
     def features(self, view: Float[Tensor, "n samples"]) -> Float[Tensor, "n t dim"]:
@@ -159,7 +162,7 @@ class Wav2Vec2(ConvolutionalEncoder):
     """Convolutions, a frame about every 20 ms, and a Transformer over them (arXiv:2006.11477).
 
     Args:
-        body: transformers' `Wav2Vec2Model`; its own way to hide frames is not used.
+        body: transformers' `Wav2Vec2Model`; its own masking is not used.
         config: see `AudioEncoder`.
     """
 
@@ -172,20 +175,20 @@ class Wav2Vec2(ConvolutionalEncoder):
     def inputs_and_latents(
         self, waves: Float[Tensor, "n samples"]
     ) -> tuple[Float[Tensor, "n t dim"], Float[Tensor, "n t c"]]:
-        """What the Transformer takes of each frame, and the normalised features that this is a linear map of."""
+        """The Transformer's inputs, and the normalized latents of which they are a linear map."""
         x = standardize(waves)[:, None]
         for layer in self.body.feature_extractor.conv_layers:
             x = layer(x)
         return self.body.feature_projection(x.transpose(1, 2))
 
     def context(self, inputs: Float[Tensor, "n t dim"]) -> Float[Tensor, "n t dim"]:
-        """The Transformer's states: each has seen all frames."""
+        """The Transformer's states; each depends on all frames."""
         return self.body.encoder(inputs).last_hidden_state
 
     def forward_masked(
         self, mask_embedding: Float[Tensor, " dim"], masked: Bool[Tensor, "n t"], waves: Float[Tensor, "n samples"]
     ) -> tuple[Float[Tensor, "n t dim"], Float[Tensor, "n t c"]]:
-        """The states where the Transformer sees the veil instead of the hidden frames, and the features as they are."""
+        """The Transformer's states with `mask_embedding` at the masked frames, and the unmasked latents."""
         inputs, features = self.inputs_and_latents(waves)
         return self.context(torch.where(masked[..., None], mask_embedding, inputs)), features
 
@@ -195,10 +198,10 @@ class Wav2Vec2(ConvolutionalEncoder):
 
 
 def expect(encoder: nn.Module, kind: type[Kind], example: str) -> Kind:
-    """The encoder, if it is of this kind.
+    """The encoder, if it is of this class.
 
     Raises:
-        UserError: when it is not; `example` is one that would do.
+        UserError: when it is not, with an `example` that is.
     """
     if not isinstance(encoder, kind):
         name = encoder_name(encoder)
@@ -207,7 +210,7 @@ def expect(encoder: nn.Module, kind: type[Kind], example: str) -> Kind:
 
 
 def wav2vec2(config: dict[str, Any]) -> Wav2Vec2:
-    """Without the paper's LayerDrop: several processes would wait for the gradient of the layer that was left out."""
+    """Without the paper's LayerDrop: several processes would wait for the gradient of a dropped layer."""
     transformers = needs("transformers", "audio")
     width, depth, channels, dropout = TRANSFORMERS[config["name"]]
     kernels, strides = zip(*wav2vec2_convolutions(config["sample_rate"]), strict=True)
@@ -225,7 +228,7 @@ def wav2vec2(config: dict[str, Any]) -> Wav2Vec2:
         feat_proj_dropout=dropout,
         feat_quantizer_dropout=dropout,
         layerdrop=0.0,
-        mask_time_prob=0.0,  # no weights for what is hidden
+        mask_time_prob=0.0,  # no mask embedding of its own
     )
     return Wav2Vec2(transformers.Wav2Vec2Model(sizes), config)
 

@@ -1,7 +1,6 @@
 """Image encoders: view `(n, channels, size, size)` -> embedding `(n, dim)`.
 
-The architectures are torchvision's and timm's, built without weights; our own is only the small ResNet-8 for
-images that are too small to need more.
+The architectures are torchvision's and timm's, built without weights, and a ResNet-8 for small images.
 """
 
 from __future__ import annotations
@@ -22,10 +21,10 @@ RESNET8_UP_TO = 32  # px
 
 
 class StridedConv(nn.Conv2d):
-    """A convolution that takes no strides over a single pixel: small parts of an image become that small on the way.
+    """A convolution without strides over a single pixel, to which small parts of images shrink in deep layers.
 
-    What comes out is the same, but for torch 2.14 on a CPU, which leaves the bfloat16 gradient of the weights of such
-    strides uninitialised: NaN, or worse, not NaN.
+    The output is the same. torch 2.14 on a CPU leaves the bfloat16 gradient of the weights of such strides
+    uninitialized.
     """
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -141,7 +140,7 @@ class BasicBlock(nn.Module):
 def resnet8(channels: int, size: int) -> tuple[nn.Module, int]:
     """A ResNet of 6n+2 = 8 layers (arXiv:1512.03385, section 4.2), wider than the paper's: 32 to 256 channels.
 
-    Above 16 px the stem halves the image: 28 px cost a quarter, and what is lost is finer than these images show.
+    Above 16 px the stem halves the image: 28 px cost a quarter, and little detail is lost.
     """
     widths = (32, 64, 128, 256)
     stem = nn.Conv2d(channels, widths[0], 3, 2 if size > 16 else 1, 1, bias=False)

@@ -1,4 +1,4 @@
-"""Encoders of pairs: a tower for each half, all of them ending in the same space."""
+"""Encoders of pairs: a tower for each half, into one joint space."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""Text encoders: token ids `(n, t)`, filled up with `pad` -> embedding `(n, dim)`.
+"""Text encoders: token ids `(n, t)`, with `pad` at the ends -> embedding `(n, dim)`.
 
-The architectures are those of transformers, built without weights or read from a local folder; their positions, their
-attention and their initialisation are its own.
+The architectures are those of transformers, with its initialization, built without weights or read from a local folder.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from likewise.encoders.base import Encoder, encoder_name
 from likewise.errors import UserError, nearest, needs
 
 SIZES = {"tiny": (2, 128), "mini": (4, 256), "small": (4, 512), "base": (12, 768)}
-"""Layers and width (arXiv:1908.08962); a head is 64 wide."""
+"""Layers and width (arXiv:1908.08962); attention heads are 64 wide."""
 
 POOLINGS = ("mean", "cls", "last")
 KINDS = (
@@ -151,7 +150,7 @@ def text_encoder(
 
 
 def language_encoder(encoder: nn.Module) -> TextEncoder:
-    """An encoder that has a state for every token.
+    """The encoder, if it is a text encoder whose token embeddings can serve as output weights.
 
     Raises:
         UserError: for an encoder of another kind.
@@ -167,7 +166,7 @@ def language_encoder(encoder: nn.Module) -> TextEncoder:
 
 
 def causal_encoder(encoder: nn.Module) -> TextEncoder:
-    """A text encoder whose states have seen only what comes before: they can be asked for the next token.
+    """The encoder, if it is a causal text encoder, which can predict the next token.
 
     Raises:
         UserError: for an encoder of another kind.
@@ -212,7 +211,7 @@ _FAMILIES = {"bert": bert, "gpt": gpt}
 
 
 def _read(folder: str) -> Any:
-    """The model of a folder, in float32; nothing is fetched, unpickled or run that came with it."""
+    """The model of a folder, in float32. Nothing is fetched; no code and no pickle of the folder is run."""
     path = Path(folder)
     if not path.is_dir():
         raise UserError(f"encoder 'hf:{folder}': there is no such folder")

@@ -1,4 +1,4 @@
-"""Losses without negatives: predict what another network, or the other branch, says of the same sample."""
+"""Losses without negatives: predict the output of another network, or branch, for the same sample."""
 
 from __future__ import annotations
 
@@ -18,8 +18,12 @@ from likewise.losses.precision import full_precision
 def negative_cosine(prediction: Float[Tensor, "n d"], target: Float[Tensor, "n d"]) -> Float[Tensor, ""]:
     """Mean of `-s(prediction, target)`, in [-1, 1]; no gradient reaches the target.
 
-    The loss of SimSiam (arXiv:2011.10566), averaged by the caller over both directions; that of BYOL
-    (arXiv:2006.07733), ‖p - z‖² of unit vectors, is `2 + 2 · negative_cosine`.
+    The loss of SimSiam (arXiv:2011.10566) is its mean over both directions; that of BYOL (arXiv:2006.07733), ‖p - z‖²
+    of unit vectors, is `2 + 2 · negative_cosine`.
+
+    Args:
+        prediction: `(n, d)`.
+        target: `(n, d)`.
     """
     check_embeddings({"prediction": prediction, "target": target})
     return -(unit(prediction) * unit(target.detach())).sum(1).mean()
@@ -36,13 +40,15 @@ def dino(
 ) -> Float[Tensor, ""]:
     """DINO's cross-entropy (Caron et al. 2021, arXiv:2104.14294); no gradient reaches the teacher.
 
-    Mean over samples and over pairs of a teacher's view t and another view s of the student of
-    `-Σ softmax((t - c)/T_t) log softmax(s/T_s)`.
+    Mean over samples and over pairs of a teacher's view t and another view s of the student of `-Σ softmax((t - c)/T_t)
+    log softmax(s/T_s)`.
 
     Args:
-        students: outputs of all views, those that the teacher saw first and in its order.
-        teachers: outputs of the global views.
+        students: outputs for all views; first those of the teacher, in its order.
+        teachers: outputs for the global views.
         center: c, see `dino_center`.
+        student_temperature: T_s > 0.
+        teacher_temperature: T_t > 0.
     """
     check_crops("students", students, "teachers", teachers)
     check_shape(teachers[0].shape[1], center=center)
@@ -58,6 +64,11 @@ def dino_center(
     """The next centre, `m · center + (1 - m) · mean of the teachers' outputs`, with momentum m in [0, 1).
 
     With several processes, pass gathered outputs.
+
+    Args:
+        center: the last one.
+        teachers: outputs for the global views.
+        momentum: m.
     """
     check_interval(0, 1, closed="left", momentum=momentum)
     check_int(1, **{"len(teachers)": len(teachers)})
@@ -69,14 +80,14 @@ def dino_center(
 def cross_view_entropy(
     logits: Sequence[Float[Tensor, "n k"]], targets: Sequence[Float[Tensor, "n k"]]
 ) -> Float[Tensor, ""]:
-    """Mean cross-entropy of each target with the logits of every other view; views are in the same order."""
+    """Mean cross-entropy of each target with the logits of every other view, in the same order."""
     logs = [x.log_softmax(1) for x in logits]
     pairs = [(target, log) for i, target in enumerate(targets) for j, log in enumerate(logs) if i != j]
     return torch.stack([-(target * log).sum(1).mean() for target, log in pairs]).mean()
 
 
 def check_crops(all_name: str, every: Sequence[Tensor], some_name: str, some: Sequence[Tensor]) -> None:
-    """Two views or more, the first of them those of the targets; two columns or more."""
+    """Raises `UserError` unless there are two views or more, first those of the targets, of two columns or more."""
     check_int(2, **{f"len({all_name})": len(every)})
     check_int(1, len(every), **{f"len({some_name})": len(some)})
     check_embeddings({f"{all_name}[{i}]": x for i, x in enumerate(every)})

@@ -1,4 +1,4 @@
-"""Losses of the dimensions: make the views agree and the dimensions say different things."""
+"""Losses of dimensions: the views agree, and the dimensions are decorrelated."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ def barlow_twins(
 ) -> Float[Tensor, ""]:
     """Barlow Twins (Zbontar et al. 2021, arXiv:2103.03230): `Σ_i (1 - C_ii)² + λ Σ_{i≠j} C_ij²`.
 
-    C is the `(d, d)` correlation matrix between the dimensions of the two views over the batch. A dimension
-    that is constant over the batch correlates with nothing: it counts 0 in C and gets no gradient of its own.
+    C is the `(d, d)` correlation matrix between the dimensions of the two views over the batch. A dimension that is
+    constant over the batch has correlation 0 with all others and gets no gradient of its own.
 
     Args:
+        first: `(n, d)`, n >= 2.
+        second: `(n, d)`.
         redundancy: λ >= 0.
     """
     check_embeddings({"first": first, "second": second}, minimum=2)
@@ -39,14 +41,17 @@ def vicreg(
     variance: float = 25.0,
     covariance: float = 1.0,
 ) -> Float[Tensor, ""]:
-    """VICReg (Bardes et al. 2021, arXiv:2105.04906, algorithm 1):
-    `λ s(Z, Z') + μ [v(Z) + v(Z')] + ν [c(Z) + c(Z')]`.
+    """VICReg (Bardes et al. 2021, arXiv:2105.04906, algorithm 1).
 
-    s is the mean squared difference over samples and dimensions, `v = 1/d Σ_j max(0, 1 - √(Var(z_j) + 1e-4))`
-    and `c = 1/d Σ_{i≠j} Cov(Z)_ij²`.
+    `λ s(Z, Z') + μ [v(Z) + v(Z')] + ν [c(Z) + c(Z')]`. s is the mean squared difference over samples and dimensions, `v
+    = 1/d Σ_j max(0, 1 - √(Var(z_j) + 1e-4))` and `c = 1/d Σ_{i≠j} Cov(Z)_ij²`.
 
     Args:
-        invariance, variance, covariance: the weights λ, μ and ν, each >= 0.
+        first: Z, `(n, d)`, n >= 2.
+        second: Z', `(n, d)`.
+        invariance: λ >= 0.
+        variance: μ >= 0.
+        covariance: ν >= 0.
     """
     check_embeddings({"first": first, "second": second}, minimum=2)
     check_non_negative(invariance=invariance, variance=variance, covariance=covariance)
@@ -61,7 +66,7 @@ def vicreg(
 
 
 def _standardized(z: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
-    """Columns with mean 0 and variance 1; a column that is constant but for rounding becomes zeros."""
+    """Columns with mean 0 and variance 1; a column that is constant up to rounding becomes zeros."""
     centered = z - z.mean(0)
     deviation = torch.linalg.vector_norm(centered, dim=0) / len(z) ** 0.5
     constant = deviation <= 8 * torch.finfo(z.dtype).eps * z.abs().amax(0)

@@ -1,8 +1,8 @@
-"""Name tokens among a vocabulary, without ever holding the scores of all rows: language models' cross-entropy.
+"""Cross-entropy over a vocabulary without holding the logits of all rows, for language models.
 
-Scores of a batch of texts are its largest tensor by far: 4,096 tokens and 32,768 words are half a gigabyte. They are
-made a stripe of rows at a time, and the stripe's gradient with them, while it is in cache: three matrix products where
-keeping nothing and computing twice would take four.
+The logits of a batch of texts are by far its largest tensor: for 4,096 tokens and a vocabulary of 32,768, half a
+gigabyte. They are computed for a stripe of rows at a time, together with the stripe's gradient while it is in cache:
+three matrix products, where computing the logits twice would take four.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch.autograd.function import once_differentiable
 from likewise.losses.checks import check_like, check_shape
 
 STRIPE_ELEMENTS = {"cpu": 2**20}
-"""Scores of a stripe: what fits in a processor's cache, and elsewhere what keeps the device busy."""
+"""Logits of a stripe: what fits in a CPU's cache; elsewhere enough to keep the device busy."""
 ELSEWHERE = 2**26
 
 
@@ -38,15 +38,15 @@ def token_cross_entropy(
     targets: Int[Tensor, " m"],
     bias: Float[Tensor, " v"] | None = None,
 ) -> TokenPrediction:
-    """Cross-entropy of the scores `states @ weight.T + bias`, in memory linear in m.
+    """Cross-entropy of the logits `states @ weight.T + bias`, in memory linear in m.
 
-    Under autocast the products are of its type, everything else of float32.
+    Under autocast the matrix products are in its type, everything else in float32.
 
     Args:
-        states: what is known of each token.
-        weight: a row for each word of the vocabulary, such as its embedding.
+        states: a feature for each token to be predicted.
+        weight: a row for each token of the vocabulary, such as its embedding.
         targets: ids from 0 to below v.
-        bias: of each word.
+        bias: for each token of the vocabulary.
     """
     check_shape(len(states), targets=targets)
     check_shape("v", states.shape[1], weight=weight)

@@ -31,7 +31,7 @@ class MemoryBank(nn.Module):
 
     @torch.no_grad()
     def update(self, indices: Int[Tensor, " n"], embeddings: Float[Tensor, "n dim"], *, momentum: float) -> Tensor:
-        """Move the rows of these samples to the normalized mean of row and embedding, with weight `momentum` of the row.
+        """Move the rows of these samples to `momentum` row + (1 - `momentum`) embedding, normalized.
 
         Args:
             indices: of the samples of this process.

@@ -16,8 +16,8 @@ from likewise.runs.verdict import Verdict
 RECENT = 3  # rows of which the recent value is the median: one batch is noisy
 
 GROWTH = 3.0
-"""Largest growth of the encoder's weights in a thousand steps; then it may rise with the root of the steps, as normalized
-layers drift at a constant learning rate. Healthy: 1.05 in a hundred steps; with lr 100: 10 in five steps."""
+"""Largest growth of the encoder's weights in a thousand steps; later it may rise with the root of the steps, as
+normalized layers drift at a constant learning rate. Healthy: 1.05 in a hundred steps; with lr 100: 10 in five steps."""
 EXPLOSION = 10.0
 """Ratio of the loss to its first value. A loss that starts low, with an empty queue, rises to chance and no further."""
 POINT = 0.2
@@ -188,7 +188,8 @@ def _check_stuck(measured: _Measurements) -> _Finding | None:
     if losses and measured.steps >= FLAT_STEPS and measured.epochs >= 2 and moved <= FLAT * max(abs(losses[0]), 0.01):
         return (
             "stuck",
-            f"The training is stuck: for {measured.epochs:.3g} epochs the loss has stayed at {losses[-1]:.4g}{at_chance}.",
+            f"The training is stuck: for {measured.epochs:.3g} epochs the loss has stayed at "
+            f"{losses[-1]:.4g}{at_chance}.",
             (
                 "the loss does not depend on the embeddings, or its gradient does not reach the encoder: similarities "
                 "all equal, targets that say nothing, a detached tensor",
