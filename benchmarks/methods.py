@@ -39,9 +39,9 @@ from torch.utils.data import DataLoader, Dataset
 
 import likewise
 from benchmarks.proof import categories
-from likewise.data.loader import order
 from likewise.data.open import open_source, splits
 from likewise.data.read_options import ReadOptions
+from likewise.data.sampling import order
 from likewise.data.source import Source, Subset
 from likewise.encoders import image_encoder
 from likewise.evaluation import evaluate_encoder

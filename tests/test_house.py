@@ -71,6 +71,12 @@ def test_no_two_classes_have_one_name() -> None:
     assert {name: files for name, files in homes.items() if len(files) > 1} == {}
 
 
+def test_one_file_knows_of_processes() -> None:
+    knows = re.compile(r"torch\.distributed|\bdist\.|LOCAL_RANK")
+    files = {path.relative_to(SOURCE).as_posix() for path in SOURCE.rglob("*.py") if knows.search(path.read_text())}
+    assert files == {"distributed.py"}
+
+
 def test_the_spine_names_no_method() -> None:
     from likewise.methods import METHODS
 

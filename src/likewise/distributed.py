@@ -1,15 +1,15 @@
-"""The batch of all processes, for losses that compare its rows.
+"""Processes: their ranks, and the batch of all of them. No other file knows of processes.
 
     loss = nt_xent(gather(first), gather(second))
 
-Convention: every process computes the loss of the joined batch. The gradient that reaches a process's own
-rows is the sum over the processes of their gradients, so gradients averaged over processes (as
-DistributedDataParallel does) are those of the mean of the processes' losses, which is the loss of the joined
-batch in one process.
+Every process computes the loss of the joined batch. The gradient of a process's own rows is the sum of the gradients
+of all processes. Averaging gradients over processes, as DistributedDataParallel does, then gives the gradient of the
+joined batch's loss in one process.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -20,21 +20,58 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 
-def gather(x: Shaped[Tensor, " n *rest"]) -> Shaped[Tensor, " m *rest"]:
-    """The rows of all processes, in the order of their ranks, with gradients; `x` itself in a single process.
+def rank() -> int:
+    """The number of this process in the process group, from 0; 0 without a group."""
+    return dist.get_rank() if _in_group() else 0
 
-    Of embeddings, scores or labels. Every process must bring the same shape; row i of process r becomes row
-    `r · n + i`.
+
+def world_size() -> int:
+    """The number of processes in the group; 1 without a group."""
+    return dist.get_world_size() if _in_group() else 1
+
+
+def is_first_process() -> bool:
+    """Whether this process is the one that writes files and prints: global rank 0, over all nodes.
+
+    Before the group exists the rank is read from the environment, as Lightning derives it: `RANK` (torchrun);
+    `SLURM_PROCID` under srun; `NODE_RANK` (or `GROUP_RANK`) and `LOCAL_RANK` (Lightning's own launcher).
     """
-    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
-        return x
-    return _Gather.apply(x)
+    if _in_group():
+        return dist.get_rank() == 0
+    if "RANK" in os.environ:
+        return int(os.environ["RANK"]) == 0
+    interactive = os.environ.get("SLURM_JOB_NAME") in ("bash", "interactive")  # the shell of an allocation, not srun
+    if "SLURM_NTASKS" in os.environ and "SLURM_PROCID" in os.environ and not interactive:
+        return int(os.environ["SLURM_PROCID"]) == 0
+    node = os.environ.get("NODE_RANK", os.environ.get("GROUP_RANK", "0"))
+    return int(node) == int(os.environ.get("LOCAL_RANK", "0")) == 0
+
+
+def any_process(decision: bool, device: torch.device | str = "cpu") -> bool:
+    """Whether `decision` is true in any process; every process must call it.
+
+    Args:
+        device: where the group communicates, for example this process's GPU.
+    """
+    if world_size() == 1:
+        return decision
+    flag = torch.tensor(int(decision), device=device)
+    dist.all_reduce(flag, op=dist.ReduceOp.MAX)
+    return bool(flag)
+
+
+def gather(x: Shaped[Tensor, " n *rest"]) -> Shaped[Tensor, " m *rest"]:
+    """The rows of all processes in the order of their ranks, with gradients; `x` itself in a single process.
+
+    Every process must bring the same shape. Row i of process r becomes row `r · n + i`.
+    """
+    return x if world_size() == 1 else _Gather.apply(x)
 
 
 class _Gather(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        parts = [torch.empty_like(x, memory_format=torch.contiguous_format) for _ in range(dist.get_world_size())]
+        parts = [torch.empty_like(x, memory_format=torch.contiguous_format) for _ in range(world_size())]
         dist.all_gather(parts, x.contiguous())
         return torch.cat(parts)
 
@@ -43,25 +80,28 @@ class _Gather(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         total = gradient.clone(memory_format=torch.contiguous_format)
         dist.all_reduce(total)
-        return total.chunk(dist.get_world_size())[dist.get_rank()]
+        return local_rows(total)
 
 
 def local_rows(x: Shaped[Tensor, " m *rest"]) -> Shaped[Tensor, " n *rest"]:
-    """This process's part of the rows that `gather` joined, or that all processes hold alike."""
-    if not (dist.is_available() and dist.is_initialized()):
-        return x
-    return x.chunk(dist.get_world_size())[dist.get_rank()]
+    """The rows of this process, of rows that `gather` joined or that all processes have alike."""
+    return x.chunk(world_size())[rank()]
 
 
 def shuffle_batchnorm(encode: Callable[[Any], Tensor], view: Tensor, generator: torch.Generator) -> Tensor:
-    """`encode(view)`, every process encoding samples of all: no BatchNorm tells which keys are its own queries'.
+    """`encode(view)`, with the samples of all processes shuffled over them: shuffling BN of MoCo.
 
-    Shuffling BN of MoCo (arXiv:1911.05722, section 3.3), without gradients; a single process has nothing to shuffle.
+    arXiv:1911.05722, section 3.3. Without it, BatchNorm statistics reveal which keys belong to a process's own
+    queries. No gradients. With a single process, `encode(view)`.
 
     Args:
         generator: in the same state in every process.
     """
-    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
+    if world_size() == 1:
         return encode(view)
-    mixed = torch.randperm(len(view) * dist.get_world_size(), generator=generator).to(view.device)
-    return gather(encode(gather(view)[local_rows(mixed)]))[local_rows(mixed.argsort())]
+    shuffled = torch.randperm(len(view) * world_size(), generator=generator).to(view.device)
+    return gather(encode(gather(view)[local_rows(shuffled)]))[local_rows(shuffled.argsort())]
+
+
+def _in_group() -> bool:
+    return dist.is_available() and dist.is_initialized()

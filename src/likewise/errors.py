@@ -1,12 +1,11 @@
-"""The floor of the house: what "the user can mend this" means, and the checks that say so."""
+"""Errors that the user can mend, and the hints in their messages."""
 
 from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Iterable, Mapping
-from types import UnionType
-from typing import Any, get_args, get_origin
+from collections.abc import Iterable
+from typing import Any
 
 
 class UserError(ValueError):
@@ -33,34 +32,6 @@ def needs(module: str, extra: str) -> Any:
     except ImportError as error:
         package = module.partition(".")[0]
         raise UserError(f"this needs {package}, which is not installed: pip install 'likewise[{extra}]'") from error
-
-
-_WORDS = {
-    int: "a whole number", float: "a number", bool: "true or false", str: "text",
-    list: "a list", dict: "a mapping", type(None): "none",
-}  # fmt: skip
-
-
-def checked(values: Mapping[str, Any], hints: Mapping[str, Any]) -> dict[str, Any]:
-    """Values that people wrote, as the types that are asked for: whole numbers serve as numbers.
-
-    Args:
-        values: by name; each name is in `hints`.
-        hints: by name a type, or a union of types.
-
-    Raises:
-        UserError: for a value of another type.
-    """
-    taken = {}
-    for name, value in values.items():
-        hint = hints[name]
-        kinds = [get_origin(kind) or kind for kind in (get_args(hint) if isinstance(hint, UnionType) else (hint,))]
-        if type(value) is int and float in kinds and int not in kinds:
-            value = float(value)
-        if Any not in kinds and type(value) not in kinds:
-            raise UserError(f"{name} must be {' or '.join(_WORDS[kind] for kind in kinds)}, got {value!r}")
-        taken[name] = value
-    return taken
 
 
 class Interrupted(KeyboardInterrupt):

@@ -62,7 +62,7 @@ def pictures(folder: Path, *names: str) -> Path:
         ("pretrain digits --encoder resnet19", "unknown encoder 'resnet19', did you mean 'resnet18'?"),
         ("pretrain digits --recipe stl10-simclear", "unknown recipe 'stl10-simclear', did you mean 'stl10-simclr'?"),
         ("pretrain digits --temprature 0.1", "unknown hyperparameter 'temprature', did you mean 'temperature'?"),
-        ("pretrain digits --augment strnog", "unknown augmentation strength 'strnog', did you mean 'strong'?"),
+        ("pretrain digits --augment strnog", "augment must be one of strong, mild, none, got 'strnog', did you mean"),
         (
             "pretrain digits --temperature 0",
             "temperature must be a number above 0, FIRST:LAST, learned or learned:START, got 0",
@@ -74,10 +74,13 @@ def pictures(folder: Path, *names: str) -> Path:
         ("pretrain digits --method moco-v2 --queue 100", "queue must be a multiple of the batch, 128, got 100"),
         ("pretrain digits --method moco-v2 --key-momentum 1.5", "key_momentum must be from 0 to 1, got 1.5"),
         ("pretrain digits --method swav --prototypes 1", "prototypes must be at least 2, got 1"),
-        ("pretrain digits --batch-size 64 --micro-batch-size 48", "micro_batch_size must divide the batch, 64, got 48"),
+        (
+            "pretrain digits --batch-size 64 --micro-batch-size 48",
+            "micro_batch_size must be a divisor of the batch, 64, got 48",
+        ),
         ("pretrain digits --projection-dim 0", "projection_dim must be at least 1, got 0"),
         ("pretrain digits --batch-size 1", "batch_size must be at least 2 for SimCLR, got 1"),
-        ("pretrain digits --batch-size 2000", "batch_size 2000 is larger than the data: digits:train has 1297 samples"),
+        ("pretrain digits --batch-size 2000", "batch_size must be at most the 1297 samples of digits:train, got 2000"),
         ("pretrain digits --epochs 0", "epochs must be at least 1, got 0"),
         ("pretrain digits --lr -1", "lr must be above 0, got -1"),
         ("pretrain digits --optimizer adamm", "optimizer must be one of sgd, adam, adamw, lars, got 'adamm'"),
@@ -448,7 +451,7 @@ def runs(things: Path) -> Path:
         ),
         (
             "pretrain docs.csv --method gpt --encoder bert-tiny",
-            "encoder must be causal, to be asked for the next token, got bert-tiny",
+            "encoder must be causal, got bert-tiny: try --encoder gpt-tiny",
         ),
         ("pretrain docs.csv --method bert --encoder hf:nowhere", "encoder 'hf:nowhere': there is no such folder"),
         ("pretrain docs.csv --method bert --pooling max", "pooling must be one of mean, cls, last, got 'max'"),
@@ -497,7 +500,7 @@ def test_mistakes_in_training_on_other_things_than_images(
         ),
         ("generate run-clip", "run-clip has learned from pair samples: it cannot write"),
         ("generate run-cola", "run-cola has learned from audio samples: it cannot write"),
-        ("generate run-bert", "encoder must be causal, to be asked for the next token, got bert-tiny"),
+        ("generate run-bert", "encoder must be causal, got bert-tiny: try --encoder gpt-tiny"),
         ("generate run-gpt --max-new-tokens 0", "max_new_tokens must be at least 1, got 0"),
         ("generate run-gpt --temperature -1", "temperature must be 0 or more, got -1"),
         (

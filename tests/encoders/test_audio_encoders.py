@@ -14,7 +14,7 @@ from likewise.encoders.audio import (
     Wav2Vec2,
     audio_encoder,
     cpc_convolutions,
-    standardised,
+    standardize,
     wav2vec2_convolutions,
 )
 from likewise.errors import UserError
@@ -42,11 +42,11 @@ def hertz(layers: list[tuple[int, int]], rate: int) -> float:
 def test_states_in_time_and_their_mean(name: str, dim: int) -> None:
     encoder = built(name)
     with torch.no_grad():
-        frames, embeddings = encoder.frames(waves()), encoder(waves())
+        features, embeddings = encoder.features(waves()), encoder(waves())
     assert encoder.dim == dim
     assert embeddings.shape == (3, dim)
-    assert frames.shape[::2] == (3, dim)
-    torch.testing.assert_close(embeddings, frames.mean(1))
+    assert features.shape[::2] == (3, dim)
+    torch.testing.assert_close(embeddings, features.mean(1))
     assert (embeddings[0] - embeddings[1]).abs().max() > 1e-4
 
 
@@ -90,18 +90,18 @@ def test_recordings_do_not_meet_and_any_length_can_be_encoded(name: str) -> None
 
 
 def test_standardised_rows_have_mean_0_and_variance_1() -> None:
-    x = standardised(waves(4).double().view(4, 2, -1) * 7 + 3)
+    x = standardize(waves(4).double().view(4, 2, -1) * 7 + 3)
     assert x.shape == (4, 2, round(RATE * SECONDS) // 2)
     torch.testing.assert_close(x.flatten(1).mean(1), torch.zeros(4).double(), atol=1e-12, rtol=0)
     torch.testing.assert_close(x.flatten(1).var(1, correction=0), torch.ones(4).double(), rtol=1e-5, atol=0)
-    assert torch.equal(standardised(torch.full((2, 9), 0.25)), torch.zeros(2, 9))
+    assert torch.equal(standardize(torch.full((2, 9), 0.25)), torch.zeros(2, 9))
 
 
 def test_the_image_network_sees_the_standardised_spectrogram() -> None:
     encoder, seen = built("mel-resnet8"), []
     encoder.image.body[0].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     with torch.no_grad():
-        frames = encoder.frames(waves())
+        frames = encoder.features(waves())
     (pictures,) = seen
     loud = (waves() - waves().mean(1, keepdim=True)) / waves().std(1, keepdim=True)
     spectrogram = log_mel(loud, RATE)
@@ -119,8 +119,8 @@ def test_it_knows_how_many_frames_there_will_be(name: str, samples: int) -> None
     encoder = built(name)
     assert isinstance(encoder, ConvolutionalEncoder)
     with torch.no_grad():
-        assert encoder.frames(waves(1, samples)).shape[1] == encoder.count(samples)
-        assert encoder.usual_count == encoder.count(2400)
+        assert encoder.features(waves(1, samples)).shape[1] == encoder.count_frames(samples)
+        assert encoder.grid()[0] == encoder.count_frames(2400)
 
 
 def test_the_papers_convolutions_at_16_khz() -> None:
@@ -141,7 +141,7 @@ def test_latents_know_their_ten_milliseconds_and_contexts_what_came_before() -> 
     assert isinstance(encoder, ConvGRU)
     latents = encoder.latents(waves().double()).detach().requires_grad_()
     contexts, _ = encoder.context(latents)
-    torch.testing.assert_close(contexts, encoder.frames(waves().double()))
+    torch.testing.assert_close(contexts, encoder.features(waves().double()))
     (gradient,) = torch.autograd.grad(contexts[:, 20].sum(), latents)
     seen = gradient.abs().sum((0, 2)) > 0
     assert seen.tolist() == [frame <= 20 for frame in range(latents.shape[1])]
@@ -159,15 +159,15 @@ def test_it_is_transformers_model() -> None:
     encoder = built("wav2vec2-tiny")
     assert isinstance(encoder, Wav2Vec2)
     with torch.no_grad():
-        theirs = encoder.body(standardised(waves()))
-        inputs, features = encoder.local(waves())
-        torch.testing.assert_close(encoder.frames(waves()), theirs.last_hidden_state)
+        theirs = encoder.body(standardize(waves()))
+        inputs, features = encoder.inputs_and_latents(waves())
+        torch.testing.assert_close(encoder.features(waves()), theirs.last_hidden_state)
         torch.testing.assert_close(features, theirs.extract_features)
-        hidden = torch.rand(3, encoder.usual_count, generator=torch.Generator().manual_seed(2)) < 0.4
+        hidden = torch.rand(3, encoder.grid()[0], generator=torch.Generator().manual_seed(2)) < 0.4
         veil = torch.linspace(-1, 1, encoder.dim)
         encoder.body.masked_spec_embed = nn.Parameter(veil)
         states, heard = encoder.forward_masked(veil, hidden, waves())
-        veiled = encoder.body(standardised(waves()), mask_time_indices=hidden)
+        veiled = encoder.body(standardize(waves()), mask_time_indices=hidden)
     torch.testing.assert_close(states, veiled.last_hidden_state)
     torch.testing.assert_close(heard, features)
     assert inputs.shape == states.shape
@@ -178,7 +178,7 @@ def test_the_base_model_is_the_papers() -> None:
     with torch.device("meta"):
         encoder = audio_encoder("wav2vec2-base", sample_rate=16_000, seconds=15.6)
     assert sum(p.numel() for p in encoder.parameters()) == pytest.approx(94.4e6, rel=0.001)
-    assert encoder.usual_count == 779
+    assert encoder.grid()[0] == 779
     assert len(encoder.body.encoder.layers) == 12
 
 

@@ -77,7 +77,7 @@ def test_any_module_can_be_an_encoder() -> None:
     module = adopt(nn.Sequential(nn.Flatten(), nn.Linear(64, 7)), torch.zeros(2, 1, 8, 8))
     assert module.dim == 7
     assert module.training
-    with pytest.raises(UserError, match=r"must return embeddings \(n, dim\), got \(2, 4, 8, 8\)"):
+    with pytest.raises(UserError, match=r"output of the encoder must be embeddings \(n, dim\), got \(2, 4, 8, 8\)"):
         adopt(nn.Conv2d(1, 4, 3, padding=1), torch.zeros(2, 1, 8, 8))
 
 

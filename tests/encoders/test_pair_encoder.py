@@ -108,7 +108,7 @@ def test_views_of_pairs_are_those_of_their_parts() -> None:
     views = PairViews([GREY, COLOUR])
     samples = batch()
     for way, expected in {
-        "plain": lambda generator: (GREY.clean(samples.parts[0]), COLOUR.clean(samples.parts[1])),
+        "clean": lambda generator: (GREY.clean(samples.parts[0]), COLOUR.clean(samples.parts[1])),
         "weak": lambda generator: (
             GREY.weak(samples.parts[0], generator),
             COLOUR.weak(samples.parts[1], generator),
@@ -116,7 +116,7 @@ def test_views_of_pairs_are_those_of_their_parts() -> None:
         "__call__": lambda generator: (GREY(samples.parts[0], generator), COLOUR(samples.parts[1], generator)),
     }.items():
         made = torch.Generator().manual_seed(3)
-        view = getattr(views, way)(*([samples] if way == "plain" else [samples, made]))
+        view = getattr(views, way)(*([samples] if way == "clean" else [samples, made]))
         assert isinstance(view, Parts)
         for part, wanted in zip(view.parts, expected(torch.Generator().manual_seed(3)), strict=True):
             assert torch.equal(part, wanted)

@@ -103,7 +103,7 @@ class Causal(nn.Module):
         super().__init__()
         self.embedding = nn.Embedding(9, 4)
 
-    def states(self, ids: Tensor) -> Tensor:
+    def features(self, ids: Tensor) -> Tensor:
         summed = self.embedding(ids).cumsum(1)
         return summed / torch.arange(1, ids.shape[1] + 1)[:, None]
 

@@ -221,15 +221,15 @@ def test_what_the_values_mean() -> None:
 
 X, Y = torch.ones(4, 3), torch.eye(4, 3)
 MISTAKES: list[tuple[Callable[[], object], str]] = [
-    (lambda: losses.clip_loss(X, Y[:3]), "second: shape (3, 3) must equal that of first, (4, 3)"),
-    (lambda: losses.siglip_loss(X, Y[:, :2]), "second: shape (4, 2) must equal that of first, (4, 3)"),
-    (lambda: losses.siglip_loss(X, Y.double()), "second: torch.float64 must be first's type, torch.float32"),
-    (lambda: losses.clip_loss(X[:1], Y[:1]), "first: got 1 rows, at least 2 are needed"),
-    (lambda: losses.siglip_loss(X[:0], Y[:0]), "first: got 0 rows, at least 1 are needed"),
-    (lambda: losses.clip_loss(X, Y, temperature=0.0), "temperature: 0 must be above 0 and finite"),
-    (lambda: losses.siglip_loss(X, Y, scale=-1.0), "scale: -1 must be above 0 and finite"),
-    (lambda: losses.siglip_loss(X, Y, bias=math.nan), "bias: one finite number is needed, got nan"),
-    (lambda: losses.siglip_loss(X, Y, bias=torch.ones(2)), "bias: one finite number is needed, got [1.0, 1.0]"),
+    (lambda: losses.clip_loss(X, Y[:3]), "second must be of shape (4, 3) as first, got (3, 3)"),
+    (lambda: losses.siglip_loss(X, Y[:, :2]), "second must be of shape (4, 3) as first, got (4, 2)"),
+    (lambda: losses.siglip_loss(X, Y.double()), "second must be torch.float32 as first, got torch.float64"),
+    (lambda: losses.clip_loss(X[:1], Y[:1]), "len(first) must be at least 2, got 1"),
+    (lambda: losses.siglip_loss(X[:0], Y[:0]), "len(first) must be at least 1, got 0"),
+    (lambda: losses.clip_loss(X, Y, temperature=0.0), "temperature must be above 0, got 0.0"),
+    (lambda: losses.siglip_loss(X, Y, scale=-1.0), "scale must be above 0, got -1.0"),
+    (lambda: losses.siglip_loss(X, Y, bias=math.nan), "bias must be finite, got nan"),
+    (lambda: losses.siglip_loss(X, Y, bias=torch.ones(2)), "bias must be one number, got a tensor of shape (2,)"),
 ]
 
 

@@ -65,5 +65,7 @@ def test_only_one_micro_batch_is_encoded_at_a_time_and_nothing_of_it_is_held() -
 
 @pytest.mark.parametrize("micro_batch_size", [0, -8, 7, 48])
 def test_a_micro_batch_that_does_not_divide(micro_batch_size: int) -> None:
-    with pytest.raises(ValueError, match=f"micro_batch_size: {micro_batch_size} must divide the batch, 24 rows"):
+    with pytest.raises(
+        ValueError, match=f"micro_batch_size must be a divisor of the 24 rows of the batch, got {micro_batch_size}"
+    ):
         encode_cached(network(), batch(), micro_batch_size=micro_batch_size)

@@ -118,12 +118,16 @@ def test_memory_is_linear_in_the_number_of_parts(loss: Callable[..., Tensor], mo
 @pytest.mark.parametrize(
     ("parts", "wholes", "message"),
     [
-        (torch.ones(4, 3), torch.ones(4, 3), "parts: floating-point (n, m, d) is needed, got float32 of shape (4, 3)"),
-        (torch.ones(4, 2, 3).long(), torch.ones(4, 3), "parts: floating-point (n, m, d) is needed, got int64"),
-        (torch.ones(4, 2, 3), torch.ones(3, 3), "wholes: shape (3, 3) must be (4, 3)"),
-        (torch.ones(4, 2, 3), torch.ones(4, 3).double(), "wholes: torch.float64 must be parts's type"),
-        (torch.ones(1, 2, 3), torch.ones(1, 3), "parts: shape (1, 2, 3), at least 2 samples"),
-        (torch.ones(4, 0, 3), torch.ones(4, 3), "parts: shape (4, 0, 3), at least 2 samples and 1 place"),
+        (
+            torch.ones(4, 3),
+            torch.ones(4, 3),
+            "parts must be a floating-point tensor (n, m, d), got float32 of shape (4, 3)",
+        ),
+        (torch.ones(4, 2, 3).long(), torch.ones(4, 3), "parts must be a floating-point tensor (n, m, d), got int64"),
+        (torch.ones(4, 2, 3), torch.ones(3, 3), "wholes must be of shape (4, 3), got (3, 3)"),
+        (torch.ones(4, 2, 3), torch.ones(4, 3).double(), "wholes must be torch.float32 as parts, got torch.float64"),
+        (torch.ones(1, 2, 3), torch.ones(1, 3), "len(parts) must be at least 2, got 1"),
+        (torch.ones(4, 0, 3), torch.ones(4, 3), "parts.shape[1] must be at least 1, got 0"),
     ],
 )
 @pytest.mark.parametrize("loss", ESTIMATORS)

@@ -29,7 +29,7 @@ def test_it_is_the_cross_entropy_and_its_gradients(bias: bool, stripe: int, monk
     named = token_cross_entropy(states, weight, targets, *rest)
     torch.testing.assert_close(named.loss, expected, rtol=1e-12, atol=0)
     torch.testing.assert_close(named.losses, F.cross_entropy(scores, targets, reduction="none"), rtol=1e-10, atol=1e-12)
-    assert torch.equal(named.right, scores.argmax(1) == targets)
+    assert torch.equal(named.correct, scores.argmax(1) == targets)
     for ours, theirs in zip(torch.autograd.grad(3 * named.loss, leaves), gradients, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-14)
 
@@ -78,5 +78,5 @@ def test_bfloat16_products_have_a_float32_loss() -> None:
 @pytest.mark.usefixtures("unchecked_shapes")
 def test_shapes_that_do_not_fit_are_told() -> None:
     states, weight, targets, _ = inputs()
-    with pytest.raises(ValueError, match=r"targets: shape \(36,\) and weight \(50, 8\) must be"):
+    with pytest.raises(ValueError, match=r"targets must be of shape \(37,\), got \(36,\)"):
         token_cross_entropy(states, weight, targets[1:])

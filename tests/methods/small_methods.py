@@ -65,19 +65,19 @@ class Views:
 class Encoder(nn.Module):
     """Convolutions without BatchNorm for views of any size, with what they see of places."""
 
-    dim, map_dim = 12, 4
+    dim, features_dim = 12, 4
 
     def __init__(self) -> None:
         super().__init__()
-        self.places = nn.Sequential(nn.Conv2d(1, self.map_dim, 3), nn.Tanh(), nn.AdaptiveAvgPool2d(2))
-        self.summary = nn.Linear(4 * self.map_dim, self.dim)
+        self.places = nn.Sequential(nn.Conv2d(1, self.features_dim, 3), nn.Tanh(), nn.AdaptiveAvgPool2d(2))
+        self.summary = nn.Linear(4 * self.features_dim, self.dim)
 
-    def with_map(self, view: Tensor) -> tuple[Tensor, Tensor]:
+    def with_features(self, view: Tensor) -> tuple[Tensor, Tensor]:
         places = self.places(view)
-        return self.summary(places.flatten(1)), places
+        return self.summary(places.flatten(1)), places.flatten(2).transpose(1, 2)
 
     def forward(self, view: Tensor) -> Tensor:
-        return self.with_map(view)[0]
+        return self.with_features(view)[0]
 
 
 def encoder(name: str) -> nn.Module:

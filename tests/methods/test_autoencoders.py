@@ -10,14 +10,15 @@ from likewise.data.loader import Batch
 from likewise.encoders import image_encoder
 from likewise.errors import UserError
 from likewise.methods import build_method
-from likewise.methods.autoencoder import Autoencoder, explained
+from likewise.methods.autoencoder import Autoencoder
 from likewise.methods.base import Method, TrainingContext
 from likewise.methods.denoising_autoencoder import DenoisingAutoencoder
+from likewise.modules.reconstruction import explained_variance
 from likewise.seeding import generator_for
 from likewise.views import ImageViews
 
 IMAGES = torch.randint(0, 256, (16, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-COURSE = TrainingContext(samples=16, batch_size=8, steps=10, steps_per_epoch=2, read=IMAGES.__getitem__)
+CONTEXT = TrainingContext(samples=16, batch_size=8, steps=10, steps_per_epoch=2, read=IMAGES.__getitem__)
 BATCH = Batch(IMAGES[:8], torch.arange(8))
 
 
@@ -27,7 +28,7 @@ def built(cls: type[Method], **options: Any) -> Any:
     encoder.dim = 12  # type: ignore[assignment]
     method = cls(encoder, **options)
     method.views = ImageViews([{"brightness": {"strength": 0.5}}], size=8, channels=1)
-    method.prepare(COURSE)
+    method.prepare(CONTEXT)
     return method
 
 
@@ -49,16 +50,16 @@ def test_the_loss_is_the_mean_squared_error_of_the_view_through_the_code() -> No
 
 def test_explained_is_0_for_the_mean_image_and_1_for_the_image() -> None:
     target = torch.randn(6, 1, 4, 4, generator=torch.Generator().manual_seed(0))
-    assert explained(target.mean(0).expand_as(target), target).item() == pytest.approx(0, abs=1e-6)
-    assert explained(target, target).item() == 1
+    assert explained_variance(target.mean(0).expand_as(target), target).item() == pytest.approx(0, abs=1e-6)
+    assert explained_variance(target, target).item() == 1
     half = target.mean(0) + (target - target.mean(0)) / 2
-    assert explained(half, target).item() == pytest.approx(0.75, rel=1e-5)
+    assert explained_variance(half, target).item() == pytest.approx(0.75, rel=1e-5)
 
 
 def test_without_a_code_the_embedding_itself_is_decoded() -> None:
     method = built(Autoencoder, code_dim=None)
     view, _ = views_of(method)
-    assert torch.equal(method.rebuild(view), method.decoder(method.encoder(view)))
+    assert torch.equal(method.reconstruct(view), method.decoder(method.encoder(view)))
 
 
 def test_the_decoder_fits_the_views_and_its_weights_depend_on_the_seed_alone() -> None:
@@ -66,13 +67,13 @@ def test_the_decoder_fits_the_views_and_its_weights_depend_on_the_seed_alone() -
     before = {name: value.clone() for name, value in method.decoder.state_dict().items()}
     torch.manual_seed(99)
     state = torch.get_rng_state()
-    method.prepare(COURSE)
+    method.prepare(CONTEXT)
     assert torch.equal(torch.get_rng_state(), state)
     assert all(torch.equal(value, before[name]) for name, value in method.decoder.state_dict().items())
-    method.prepare(COURSE._replace(seed=1))
+    method.prepare(CONTEXT._replace(seed=1))
     assert any(not torch.equal(value, before[name]) for name, value in method.decoder.state_dict().items())
     method.views = ImageViews([], size=12, channels=3)
-    method.prepare(COURSE)
+    method.prepare(CONTEXT)
     assert method.decoder(torch.zeros(2, 30)).shape == (2, 3, 12, 12)
 
 
@@ -83,7 +84,7 @@ def test_a_training_goes_on_with_the_same_decoder() -> None:
             parameter += 0.1
     other.load_state_dict(method.state_dict())
     view, _ = views_of(method)
-    assert torch.equal(method.rebuild(view), other.rebuild(view))
+    assert torch.equal(method.reconstruct(view), other.reconstruct(view))
 
 
 @pytest.mark.parametrize("masked", [0.25, 0.6])
@@ -102,7 +103,7 @@ def test_the_damage_hides_a_share_of_the_pixels_and_the_target_is_whole(masked: 
 
 def test_all_channels_of_a_pixel_are_hidden_together() -> None:
     method = built(DenoisingAutoencoder, masked=0.5)
-    damaged = method.damage(torch.ones(4, 3, 8, 8), generator_for(0))
+    damaged = method.corrupt(torch.ones(4, 3, 8, 8), generator_for(0))
     assert torch.equal(damaged[:, 0], damaged[:, 1])
     assert torch.equal(damaged[:, 0], damaged[:, 2])
     assert 0 < damaged.mean() < 1
@@ -111,7 +112,7 @@ def test_all_channels_of_a_pixel_are_hidden_together() -> None:
 def test_noise_is_gaussian_of_its_deviation() -> None:
     method = built(DenoisingAutoencoder, masked=0.0, noise=0.3)
     view = torch.zeros(64, 1, 16, 16)
-    noise = method.damage(view, generator_for(0)) - view
+    noise = method.corrupt(view, generator_for(0)) - view
     assert noise.std().item() == pytest.approx(0.3, rel=0.02)
     assert noise.mean().item() == pytest.approx(0.0, abs=0.01)
 
@@ -143,8 +144,8 @@ def test_pictures_show_what_came_in_and_what_came_out(cls: type[Method], rows: l
     with torch.no_grad():
         (figure,) = method.figures(IMAGES[:3], generator_for(5))
         plain = method.views.clean(IMAGES[:3])
-        given = plain if cls is Autoencoder else method.damage(plain, generator_for(5))
-        rebuilt = method.views.picture(method.rebuild(given))
+        given = plain if cls is Autoencoder else method.corrupt(plain, generator_for(5))
+        rebuilt = method.views.picture(method.reconstruct(given))
     assert [row.name for row in figure.rows] == rows
     assert torch.equal(torch.from_numpy(figure.rows[0].pictures), IMAGES[:3])
     assert torch.equal(torch.from_numpy(figure.rows[-1].pictures), rebuilt)
@@ -167,10 +168,13 @@ def test_bad_options_are_named() -> None:
     encoder = image_encoder("resnet8", channels=1, size=8)
     with pytest.raises(UserError, match="code_dim must be at least 1, got 0"):
         build_method("autoencoder", encoder, {"code_dim": 0})
-    for options in ({"masked": 1.0}, {"masked": -0.1}, {"noise": -1.0}, {"masked": 0.0}):
-        with pytest.raises(
-            UserError, match="masked must be from 0 to below 1, noise 0 or more, one of them above 0, got"
-        ):
+    for options, message in (
+        ({"masked": 1.0}, "masked must be from 0 to below 1, got 1.0"),
+        ({"masked": -0.1}, "masked must be from 0 to below 1, got -0.1"),
+        ({"noise": -1.0}, "noise must be 0 or more, got -1.0"),
+        ({"masked": 0.0}, r"masked \+ noise must be above 0, got 0.0: with both 0 nothing is corrupted"),
+    ):
+        with pytest.raises(UserError, match=message):
             build_method("denoising-autoencoder", encoder, options)
 
 
@@ -181,5 +185,5 @@ def test_views_that_are_no_square_images_are_refused() -> None:
 
     method = built(Autoencoder)
     method.views = Flat()
-    with pytest.raises(UserError, match=r"views must be square images \(channels, size, size\) .*, got \(64,\)"):
-        method.prepare(COURSE)
+    with pytest.raises(UserError, match=r"views must be square images \(channels, size, size\), got \(64,\)"):
+        method.prepare(CONTEXT)

@@ -21,7 +21,7 @@ def as_in_the_paper(method: Any, hidden: Tensor, ids: Tensor, chosen: Tensor) ->
     losses, hits = [], []
     for seen, text, picked in zip(hidden, ids, chosen, strict=True):
         length = int((text != SPECIAL.pad).sum())
-        states = method.encoder.states(seen[None, :length])[0]
+        states = method.encoder.features(seen[None, :length])[0]
         for place in picked.nonzero().flatten().tolist():
             x = dense.weight @ states[place] + dense.bias
             x = x * 0.5 * (1 + torch.erf(x / 2**0.5))
@@ -112,7 +112,7 @@ def test_no_better_than_frequencies_is_said(monkeypatch: pytest.MonkeyPatch) -> 
     stuck = {"loss": 5.9, "by_frequency": 6.0}
     assert method.degenerate_solution(stuck) is None  # at the beginning it may
     monkeypatch.setattr(BERT, "progress", 0.5)
-    assert "named by how frequent they are" in (method.degenerate_solution(stuck) or "")
+    assert "predicted by their frequency alone" in (method.degenerate_solution(stuck) or "")
     assert method.degenerate_solution({"loss": 5.0, "by_frequency": 6.0}) is None
     assert method.degenerate_solution({}) is None
 
@@ -143,9 +143,9 @@ def test_pictures_show_what_was_hidden_and_what_was_put_there() -> None:
 
 def test_bad_options_are_named() -> None:
     for mask_ratio in (0.0, 1.0, -0.5, 15.0):
-        with pytest.raises(UserError, match=f"mask_ratio must be between 0 and 1, got {mask_ratio}"):
+        with pytest.raises(UserError, match=f"mask_ratio must be above 0 and below 1, got {mask_ratio}"):
             built("bert", mask_ratio=mask_ratio)
-    with pytest.raises(UserError, match="gpt-test sees only what comes before a hidden word: bert needs one"):
+    with pytest.raises(UserError, match="encoder must be bidirectional, got gpt-test, which is causal: try --enc"):
         built("bert", text_encoder("gpt"))
-    with pytest.raises(UserError, match=r"encoder must be one of texts, .* got resnet8"):
+    with pytest.raises(UserError, match=r"encoder must be a text encoder, got resnet8"):
         built("bert", image_encoder("resnet8", channels=1, size=8))

@@ -17,9 +17,9 @@ from likewise.methods import pair_base as pair_module
 from likewise.methods import slip as slip_module
 from likewise.methods.base import Method
 from likewise.methods.clip import CLIP
-from likewise.methods.pair_base import found
 from likewise.methods.siglip import SigLIP
 from likewise.methods.slip import SLIP
+from likewise.modules.matching import matching_accuracy
 from likewise.seeding import generator_for
 
 METHODS: list[type[Method]] = [CLIP, SigLIP, SLIP]
@@ -158,10 +158,12 @@ def test_accuracy_counts_both_ways(n: int, noise: float) -> None:
     right = sum(int(max(range(n), key=(a[i] @ b.T).tolist().__getitem__) == i) for i in range(n))
     right += sum(int(max(range(n), key=(b[i] @ a.T).tolist().__getitem__) == i) for i in range(n))
     assert 0 < right < 2 * n
-    assert found(one, other).item() == pytest.approx(right / (2 * n))
-    assert found(one, 3 * one) == 1
-    assert found(one, one.roll(1, 0)) == 0
-    assert found(torch.ones(n, 4), torch.ones(n, 4)).item() == pytest.approx(1 / n)  # halves: no sum is rounded
+    assert matching_accuracy(one, other).item() == pytest.approx(right / (2 * n))
+    assert matching_accuracy(one, 3 * one) == 1
+    assert matching_accuracy(one, one.roll(1, 0)) == 0
+    assert matching_accuracy(torch.ones(n, 4), torch.ones(n, 4)).item() == pytest.approx(
+        1 / n
+    )  # halves: no sum is rounded
 
 
 @pytest.mark.parametrize("cls", METHODS)
@@ -184,13 +186,11 @@ def test_learning_brings_the_halves_together(cls: type[Method]) -> None:
 
 @pytest.mark.parametrize("name", ["clip", "siglip", "slip"])
 def test_other_encoders_are_refused(name: str) -> None:
-    with pytest.raises(
-        UserError, match="encoder must have a tower for each half of a pair, got Tiny: give data of two"
-    ):
+    with pytest.raises(UserError, match="encoder must be one with two towers, got Tiny: give data of two"):
         build_method(name, Tiny(), {})
     towers = pair_encoder().towers
     three = PairEncoder([tower.encoder for tower in (*towers, towers[1])], JOINT, ("image", "text", "text"))
-    with pytest.raises(UserError, match="encoder must have two towers, got 3: choose two columns"):
+    with pytest.raises(UserError, match="encoder must be one with two towers, got 3: choose two columns"):
         build_method(name, three, {})
 
 

@@ -10,9 +10,10 @@ from torch.nn import functional as F
 
 from likewise.data.loader import Batch
 from likewise.errors import UserError
-from likewise.methods.cpc import CPC, overlapping_patches
+from likewise.methods.cpc import CPC
 from likewise.modules.sequence_prediction import SequencePrediction
 from likewise.seeding import generator_for
+from likewise.views.overlapping_patches import overlapping_patches
 
 N, DIM = 3, 5
 

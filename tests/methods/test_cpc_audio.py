@@ -151,7 +151,7 @@ def test_bfloat16_has_about_the_loss_of_float32() -> None:
 
 def test_bad_options_are_named() -> None:
     mel = audio_encoder("mel-resnet8", sample_rate=RATE, seconds=0.3)
-    with pytest.raises(UserError, match="encoder must be of the kind ConvGRU, got mel-resnet8: try --encoder conv-gru"):
+    with pytest.raises(UserError, match="encoder must be a ConvGRU, got mel-resnet8: try --encoder conv-gru"):
         build_method("cpc-audio", mel, {})
     with pytest.raises(UserError, match=r"steps \+ times must be at most the 16 frames of a view, got 4 \+ 13"):
         built(times=13)

@@ -13,27 +13,27 @@ from likewise.errors import UserError
 from likewise.losses import jsd
 from likewise.methods.base import TrainingContext
 from likewise.methods.deep_infomax import DeepInfoMax
-from likewise.modules.critics import Discriminator
+from likewise.modules.discriminator import Discriminator
 from likewise.seeding import generator_for
 
 N, SIZE, SUMMARY = 5, 6, 3
 
 
 class Encoder(nn.Module):
-    """One convolution; the embedding is twice as long as the map has channels."""
+    """One convolution; the embedding is twice as long as the features."""
 
-    dim, map_dim = 8, 4
+    dim, features_dim = 8, 4
 
     def __init__(self) -> None:
         super().__init__()
         self.layer = nn.Conv2d(1, 4, 3, stride=2)
 
-    def with_map(self, view: Tensor) -> tuple[Tensor, Tensor]:
-        features = torch.tanh(self.layer(view))
-        return torch.cat([features.mean((2, 3)), features.amax((2, 3))], 1), features
+    def with_features(self, view: Tensor) -> tuple[Tensor, Tensor]:
+        features = torch.tanh(self.layer(view)).flatten(2).transpose(1, 2)
+        return torch.cat([features.mean(1), features.amax(1)], 1), features
 
     def forward(self, view: Tensor) -> Tensor:
-        return self.with_map(view)[0]
+        return self.with_features(view)[0]
 
 
 class Views:
@@ -56,9 +56,8 @@ def views(seed: int = 0, size: int = SIZE) -> tuple[Tensor, Tensor]:
 
 def scores(method: DeepInfoMax, term: str, view: Tensor) -> tuple[Tensor, Tensor]:
     """`[i, j, p]`: of the summary of i with place p of j, and the summaries."""
-    embedding, features = method.encoder.with_map(view)
+    embedding, places = method.encoder.with_features(view)
     y = method.summary(embedding)
-    places = features.flatten(2).transpose(1, 2)
     parts, wholes = method.critics[term](places, y)
     if term == "global":
         parts = parts.mean(1, keepdim=True)
@@ -134,7 +133,7 @@ def test_of_two_views_each_summary_meets_the_places_of_the_other() -> None:
     wanted = []
     for whole, part in [(first, second), (second, first)]:
         y = method.summary(method.encoder(whole))
-        places = method.encoder.with_map(part)[1].flatten(2).transpose(1, 2)
+        places = method.encoder.with_features(part)[1]
         parts, wholes = method.critics["local"](places, y)
         wanted.append(jsd(parts, wholes))
     torch.testing.assert_close(method.objective(views()[0], first, second)["local"], (wanted[0] + wanted[1]) / 2)
@@ -209,7 +208,7 @@ def test_the_encoders_of_the_house_fit() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"alpha": 0.0, "beta": 0.0}, "alpha and beta are both 0"),
+        ({"alpha": 0.0, "beta": 0.0}, r"alpha \+ beta must be above 0, got 0\.0"),
         ({"gamma": -1.0}, r"gamma must be 0 or more, got -1\.0"),
         ({"estimator": "infonse"}, r"estimator must be jsd or infonce, got 'infonse', did you mean 'infonce'\?"),
         ({"summary_dim": 0}, "summary_dim must be at least 1, got 0"),
@@ -223,5 +222,5 @@ def test_mistakes(options: dict[str, Any], message: str) -> None:
 def test_an_encoder_without_a_map_is_told_what_is_missing() -> None:
     encoder = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
     encoder.dim = 2  # type: ignore[assignment]
-    with pytest.raises(UserError, match=r"Sequential shows none: give it `map_dim` and `with_map\(view\)"):
+    with pytest.raises(UserError, match=r"encoder must be one with features of places, got Sequential: give it"):
         DeepInfoMax(encoder)

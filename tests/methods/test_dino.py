@@ -17,7 +17,7 @@ from likewise.modules.ema import cosine_momentum
 from likewise.seeding import generator_for
 
 SMALL = {"hidden_dim": 7, "projection_dim": 4, "prototypes": 5, "local_crops": 2}
-COURSE = TrainingContext(samples=50, batch_size=5, steps=100, steps_per_epoch=10)
+CONTEXT = TrainingContext(samples=50, batch_size=5, steps=100, steps_per_epoch=10)
 
 
 def crops(samples: int = 5, local_crops: int = 2) -> list[Tensor]:
@@ -48,7 +48,7 @@ def student_and_teacher(dino: DINO, views: list[Tensor]) -> tuple[list[Tensor], 
 
 def test_the_loss_is_the_papers_cross_entropy_over_all_crops() -> None:
     dino = unlike_its_teacher(temperature=0.2, teacher_start=0.05)
-    dino.prepare(COURSE)
+    dino.prepare(CONTEXT)
     students, teachers = student_and_teacher(dino, crops())
     center = dino.center.clone()
     pairs = []
@@ -90,7 +90,7 @@ def test_the_teacher_follows_with_a_momentum_that_rises_to_1(progress: float, mo
 
 def test_the_teachers_temperature_goes_in_a_line_and_the_prototypes_are_held(monkeypatch: pytest.MonkeyPatch) -> None:
     dino = built(DINO, teacher_warmup=2.0, freeze=1.0, **SMALL)
-    dino.prepare(COURSE)
+    dino.prepare(CONTEXT)
     for step, temperature in [(0, 0.04), (10, 0.055), (20, 0.07), (99, 0.07)]:
         monkeypatch.setattr(DINO, "global_step", step)
         assert dino.teacher_temperature() == pytest.approx(temperature)

@@ -58,9 +58,9 @@ def test_nce_tells_the_sample_from_noise() -> None:
     for v, i in zip(z, INDICES, strict=True):
         expected -= (torch.log(is_data(v, i)) + sum(torch.log(1 - is_data(v, j)) for j in noise)) / BATCH
     assert instdisc.objective(VIEW, INDICES)["loss"].item() == pytest.approx(expected.item(), rel=1e-10)
-    assert instdisc.log_normaliser.item() == pytest.approx(math.log(normaliser.item()), rel=1e-10)
+    assert instdisc.log_normalizer.item() == pytest.approx(math.log(normaliser.item()), rel=1e-10)
     instdisc.objective(-VIEW, INDICES)
-    assert instdisc.log_normaliser.item() == pytest.approx(
+    assert instdisc.log_normalizer.item() == pytest.approx(
         math.log(normaliser.item()), rel=1e-10
     )  # that of the first batch
 
@@ -116,7 +116,7 @@ def test_chance_is_what_equal_embeddings_give(loss: str) -> None:
 
 
 def test_impossible_values_are_refused() -> None:
-    with pytest.raises(UserError, match="loss must be one of nce, softmax, got 'softmx', did you mean 'softmax'"):
+    with pytest.raises(UserError, match="loss must be nce or softmax, got 'softmx', did you mean 'softmax'"):
         InstDisc(Tiny(), loss="softmx")
     with pytest.raises(UserError, match="noise must be at least 1, got 0"):
         InstDisc(Tiny(), noise=0)

@@ -10,7 +10,7 @@ from patchwise import Still, batch, built, images
 from likewise.errors import UserError
 from likewise.methods.jigsaw import Jigsaw
 from likewise.seeding import generator_for
-from likewise.views.pretext import mosaic, permutation_set, standardised
+from likewise.views.pretext import mosaic, permutation_set, standardize
 
 SMALL = {"permutations": 10, "hidden_dim": 7}
 
@@ -46,7 +46,7 @@ def test_brightness_and_colour_of_a_tile_tell_nothing() -> None:
     tiles, _ = jigsaw.make_views(batch(channels=3), generator_for(0))
     other = tiles * torch.rand(4, 9, 3, 1, 1, dtype=torch.float64).add(0.5) + torch.randn(4, 9, 3, 1, 1).double()
     assert torch.allclose(jigsaw.scores(other), jigsaw.scores(tiles))
-    assert torch.allclose(standardised(other), standardised(tiles))
+    assert torch.allclose(standardize(other), standardize(tiles))
 
 
 def test_the_permutations_are_kept_with_the_weights() -> None:
@@ -88,7 +88,7 @@ def test_pictures_show_the_tiles_put_back_as_named() -> None:
 
 
 def test_mistakes_are_told() -> None:
-    with pytest.raises(UserError, match="permutations of 4 patches are from 2 to 24, got 25"):
+    with pytest.raises(UserError, match="permutations must be from 2 to 24 for 4 patches, got 25"):
         built(Jigsaw, grid=2, permutations=25)
     with pytest.raises(UserError, match="grid must be 2 or 3"):
         built(Jigsaw, grid=4)

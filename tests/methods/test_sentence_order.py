@@ -54,5 +54,5 @@ def test_pictures_show_what_was_read_and_said() -> None:
 
 
 def test_an_encoder_of_something_else_is_refused() -> None:
-    with pytest.raises(UserError, match=r"encoder must be one of texts, .* got resnet8: try --encoder bert-tiny"):
+    with pytest.raises(UserError, match=r"encoder must be a text encoder, got resnet8: try --encoder bert-tiny"):
         built("sentence-order", image_encoder("resnet8", channels=1, size=8))

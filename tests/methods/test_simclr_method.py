@@ -181,9 +181,9 @@ def test_options_are_checked() -> None:
 def test_impossible_options_are_told() -> None:
     with pytest.raises(UserError, match=r"loss must be one of nt-xent, .*, got 'dlc', did you mean 'dcl'\?"):
         SimCLR(Tiny(), loss="dlc")
-    with pytest.raises(UserError, match=r"beta must be 0 or more and tau_plus .*, got -1\.0 and 0\.1"):
+    with pytest.raises(UserError, match=r"beta must be 0 or more, got -1\.0"):
         SimCLR(Tiny(), loss="hcl", beta=-1.0)
-    with pytest.raises(UserError, match=r"tau_plus from 0 to below 1, got 1\.0 and 1\.0"):
+    with pytest.raises(UserError, match=r"tau_plus must be from 0 to below 1, got 1\.0"):
         SimCLR(Tiny(), loss="hcl", tau_plus=1.0)
     with pytest.raises(UserError, match="negatives must be at least 1, got 0"):
         SimCLR(Tiny(), loss="hardest", negatives=0)
@@ -196,6 +196,6 @@ def test_impossible_options_are_told() -> None:
 def test_more_hard_negatives_than_the_batch_has_are_told() -> None:
     method = SimCLR(Tiny(), loss="hardest", negatives=15)
     method.prepare(TrainingContext(samples=100, batch_size=9, steps=11, steps_per_epoch=11))
-    with pytest.raises(UserError, match=r"negatives must be at most 2 batch - 2 = 14, got 15"):
+    with pytest.raises(UserError, match=r"negatives must be at most 2 batch_size - 2 = 14, got 15"):
         method.prepare(TrainingContext(samples=100, batch_size=8, steps=12, steps_per_epoch=12))
     SimCLR(Tiny(), negatives=15).prepare(TrainingContext(samples=100, batch_size=8, steps=12, steps_per_epoch=12))

@@ -12,8 +12,8 @@ from torch.nn import functional as F
 from likewise.data.batches import Parts
 from likewise.errors import UserError
 from likewise.losses import info_nce
+from likewise.losses.hard_negatives import info_nce_with_hard_negatives
 from likewise.methods.base import TrainingContext
-from likewise.methods.simcse import with_hard_negatives
 from likewise.seeding import generator_for
 
 
@@ -74,7 +74,7 @@ def test_the_gradient_of_weighted_hard_negatives_is_that_of_the_formula() -> Non
     a, p, h = (F.normalize(x, dim=1) for x in z)
     scores = torch.cat([a @ p.T, a @ h.T + 0.1 * 1.5 * torch.eye(6, dtype=torch.float64)], dim=1) / 0.1
     expected = F.cross_entropy(scores, torch.arange(6))
-    ours = with_hard_negatives(*z, temperature=0.1, weight=1.5)
+    ours = info_nce_with_hard_negatives(*z, temperature=0.1, weight=1.5)
     torch.testing.assert_close(ours, expected, rtol=1e-10, atol=0)
     for mine, theirs in zip(torch.autograd.grad(ours, z), torch.autograd.grad(expected, z), strict=True):
         torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-12)
@@ -83,7 +83,8 @@ def test_the_gradient_of_weighted_hard_negatives_is_that_of_the_formula() -> Non
 def test_without_a_weight_it_is_info_nce_with_more_negatives() -> None:
     generator = generator_for(0)
     a, p, h = (torch.randn(6, 4, generator=generator) for _ in range(3))
-    torch.testing.assert_close(with_hard_negatives(a, p, h, temperature=0.05), info_nce(a, p, h, temperature=0.05))
+    ours = info_nce_with_hard_negatives(a, p, h, temperature=0.05)
+    torch.testing.assert_close(ours, info_nce(a, p, h, temperature=0.05))
 
 
 def test_dropout_is_the_view() -> None:

@@ -10,14 +10,15 @@ from torch.distributions import Independent, Normal, kl_divergence
 from likewise.data.loader import Batch
 from likewise.encoders import image_encoder
 from likewise.errors import UserError
+from likewise.losses.variational import kl_from_prior, latent_kl
 from likewise.methods import build_method
 from likewise.methods.base import TrainingContext
-from likewise.methods.vae import VAE, kl_from_prior, latent_kl
+from likewise.methods.vae import VAE
 from likewise.seeding import generator_for
 from likewise.views import ImageViews
 
 IMAGES = torch.randint(0, 256, (16, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-COURSE = TrainingContext(samples=16, batch_size=8, steps=10, steps_per_epoch=2, read=IMAGES.__getitem__)
+CONTEXT = TrainingContext(samples=16, batch_size=8, steps=10, steps_per_epoch=2, read=IMAGES.__getitem__)
 
 
 def built(**options: Any) -> VAE:
@@ -26,7 +27,7 @@ def built(**options: Any) -> VAE:
     encoder.dim = 12  # type: ignore[assignment]
     method = VAE(encoder, **{"latent_dim": 4, **options})
     method.views = ImageViews([], size=8, channels=1)
-    method.prepare(COURSE)
+    method.prepare(CONTEXT)
     return method
 
 

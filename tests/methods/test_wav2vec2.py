@@ -396,15 +396,14 @@ def test_pictures_show_what_is_hidden() -> None:
 
 def test_bad_options_are_named() -> None:
     mel = audio_encoder("mel-resnet8", sample_rate=4000, seconds=1)
-    with pytest.raises(
-        UserError, match="encoder must be of the kind Wav2Vec2, got mel-resnet8: try --encoder wav2vec2-"
-    ):
+    with pytest.raises(UserError, match="encoder must be a Wav2Vec2, got mel-resnet8: try --encoder wav2vec2-"):
         build_method("wav2vec2", mel, {})
     for masking in (0.0, 1.0, -0.5):
         with pytest.raises(UserError, match=f"mask_prob must be above 0 and below 1, got {masking:g}"):
             built(mask_prob=masking)
     for span in (1, FRAMES):
-        with pytest.raises(UserError, match=f"span must be from 2 to 24, below the 25 frames of a view, got {span}"):
+        message = f"mask_length must be from 2 to 24, below the 25 frames of a view, got {span}"
+        with pytest.raises(UserError, match=message):
             built(span=span)
     with pytest.raises(UserError, match="distractors must be at least 1, got 0"):
         built(distractors=0)

@@ -158,21 +158,21 @@ def test_operations_from_plain_values() -> None:
         ([{"blur": {"zzz": 1}}], "operation 'blur' has no setting 'zzz'; it takes sigma, p, kernel"),
         (
             [{"horizontal-flip": {"p": 1.5}}],
-            "operation 'horizontal-flip': p takes a number in [0, 1]; got 1.5",
+            "p of operation 'horizontal-flip' must be a number from 0 to 1, got 1.5",
         ),
-        ([{"crop": {"scale": [0.8, 0.2]}}], "operation 'crop': scale takes two numbers [least, most]"),
-        ([{"crop": {"scale": 0.2}}], "above 0 and at most 1; got 0.2"),
-        ([{"crop": {"ratio": [0, 1]}}], "operation 'crop': ratio takes two numbers"),
-        ([{"blur": {"sigma": [-1, 2]}}], "operation 'blur': sigma takes two numbers"),
-        ([{"noise": {"std": -0.1}}], "operation 'noise': std takes a number in [0, 1]; got -0.1"),
-        ([{"hue": {"strength": 0.7}}], "operation 'hue': strength takes a number in [0, 0.5]; got 0.7"),
-        ([{"rotation": {"degrees": "ten"}}], "degrees takes a number in [0, 180]; got 'ten'"),
-        ([{"rotation": {"degrees": float("nan")}}], "degrees takes a number in [0, 180]; got nan"),
-        ([{"rotation": {"p": True}}], "p takes a number in [0, 1]; got True"),
-        ([{"rotation": 15}], "operation 'rotation' takes {setting: value}; got 15"),
-        ([{"crop": {}, "rotation": {}}], "an operation is a name or {name: {setting: value}}; got {'crop'"),
-        (["crop", 3], "an operation is a name or {name: {setting: value}}; got 3"),
-        ("crop", "operations are a list such as"),
+        ([{"crop": {"scale": [0.8, 0.2]}}], "scale of operation 'crop' must be two numbers [least, most]"),
+        ([{"crop": {"scale": 0.2}}], "above 0 and at most 1, got 0.2"),
+        ([{"crop": {"ratio": [0, 1]}}], "ratio of operation 'crop' must be two numbers"),
+        ([{"blur": {"sigma": [-1, 2]}}], "sigma of operation 'blur' must be two numbers"),
+        ([{"noise": {"std": -0.1}}], "std of operation 'noise' must be a number from 0 to 1, got -0.1"),
+        ([{"hue": {"strength": 0.7}}], "strength of operation 'hue' must be a number from 0 to 0.5, got 0.7"),
+        ([{"rotation": {"degrees": "ten"}}], "must be a number from 0 to 180, got 'ten'"),
+        ([{"rotation": {"degrees": float("nan")}}], "must be a number from 0 to 180, got nan"),
+        ([{"rotation": {"p": True}}], "must be a number from 0 to 1, got True"),
+        ([{"rotation": 15}], "settings of operation 'rotation' must be {setting: value}, got 15"),
+        ([{"crop": {}, "rotation": {}}], "an operation must be a name or {name: {setting: value}}, got {'crop'"),
+        (["crop", 3], "an operation must be a name or {name: {setting: value}}, got 3"),
+        ("crop", "operations must be a list such as"),
     ],
 )
 def test_what_is_wrong_with_a_list_of_operations(spec: object, message: str) -> None:
@@ -183,13 +183,15 @@ def test_what_is_wrong_with_a_list_of_operations(spec: object, message: str) -> 
 
 
 def test_impossible_views() -> None:
-    with pytest.raises(UserError, match="unknown augmentation strength 'stron', did you mean 'strong'"):
+    with pytest.raises(
+        UserError, match="augment must be one of strong, mild, none, got 'stron', did you mean 'strong'"
+    ):
         preset("stron", size=32, channels=3)
     for wrong, message in [
-        ({"channels": 2}, "channels is 2; it takes 1 or 3"),
-        ({"size": 0}, "size is 0; it takes a whole number of pixels >= 4"),
-        ({"mean": [0.5]}, "mean is .0.5.; it takes 3 numbers"),
-        ({"std": [0.5, 0, 0.5]}, "it takes numbers above 0"),
+        ({"channels": 2}, "channels must be 1 or 3, got 2"),
+        ({"size": 0}, "size must be at least 4, got 0"),
+        ({"mean": [0.5]}, r"mean must be 3 numbers, one per channel, got \[0.5\]"),
+        ({"std": [0.5, 0, 0.5]}, "std must be numbers above 0, got"),
     ]:
         with pytest.raises(UserError, match=message):
             ImageViews([], **{"size": 32, "channels": 3} | wrong)

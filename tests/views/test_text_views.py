@@ -197,8 +197,8 @@ def test_views_are_made_again_from_their_config() -> None:
 @pytest.mark.parametrize(
     ("text", "length", "delete", "message"),
     [
-        (WORDPIECE, 2, 0.0, "tokens must be a whole number of at least 3, got 2"),
-        (WORDPIECE, True, 0.0, "tokens must be a whole number of at least 3, got True"),
+        (WORDPIECE, 2, 0.0, "max_tokens must be at least 3, got 2"),
+        (WORDPIECE, True, 0.0, "max_tokens must be a whole number, got True"),
         (WORDPIECE, 16, 1.0, r"delete must be from 0 to below 1, got 1\.0"),
         (WORDPIECE, 16, -0.1, r"delete must be from 0 to below 1, got -0\.1"),
         ("wordpiece", 16, 0.0, "tokenizer must be JSON of the tokenizers library, got 'wordpiece': "),

@@ -33,7 +33,7 @@ def generate(
     Raises:
         UserError: for an encoder that cannot write.
     """
-    from likewise.encoders.generation import write
+    from likewise.encoders.generation import generate_tokens
     from likewise.seeding import generator_for
 
     run = opened(run)
@@ -42,5 +42,5 @@ def generate(
         raise UserError(f"{run.path} has learned from {run.modality} samples: it cannot write")
     ids = views.encode([prompt])[:, :-1]  # without its end
     settings: dict[str, Any] = {"max_new_tokens": max_new_tokens, "temperature": temperature, "top_k": top_k}
-    written = write(encoder, ids, special=views.special, generator=generator_for(seed), **settings)
+    written = generate_tokens(encoder, ids, special=views.special, generator=generator_for(seed), **settings)
     return views.decode(written)[0]

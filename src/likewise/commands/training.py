@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -16,8 +15,10 @@ from likewise import __version__
 from likewise.atomic import disk_trouble, write_text
 from likewise.commands.arguments import skipped_note
 from likewise.console import tell
-from likewise.data.loader import Loader, order
+from likewise.data.loader import Loader
 from likewise.data.open import open_source, pairs_or_halves
+from likewise.data.sampling import order
+from likewise.distributed import is_first_process
 from likewise.encoders import adopt
 from likewise.errors import Interrupted, UserError
 from likewise.evaluation import Machine, encode
@@ -34,7 +35,7 @@ from likewise.training.callbacks.diagnostics import matching_chance
 from likewise.training.callbacks.snapshots import PAIRS
 from likewise.training.figures import figures_of
 from likewise.training.fit import fit, training_context_of
-from likewise.training.machine import device_name, fastest_precision, lay_out
+from likewise.training.machine import channels_last, device_name, fastest_precision
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -192,7 +193,7 @@ def pretrain_encoder(
 
 def is_helper_process() -> bool:
     """Whether Lightning started this process to be one more rank of a training that another process began."""
-    return int(os.environ.get("LOCAL_RANK", "0")) > 0
+    return not is_first_process()
 
 
 def _learner(
@@ -209,7 +210,7 @@ def _learner(
     options = method_options(plan.method) | plan.options
     plan = dataclasses.replace(plan, batch_size=plan.batch_size or min(256, len(source)), options=options)
     encoder = adopted(encoder, views, source)
-    learner = build_method(plan.method, lay_out(encoder), plan.options)
+    learner = build_method(plan.method, channels_last(encoder), plan.options)
     learner.views = views
     return plan, source, learner, own
 

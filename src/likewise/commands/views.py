@@ -33,8 +33,8 @@ def show_views(
         The picture's path.
     """
 
-    from likewise.data.loader import order
     from likewise.data.open import open_source
+    from likewise.data.sampling import order
     from likewise.modalities import prepare
     from likewise.seeding import generator_for
     from likewise.training.recipe import Recipe

@@ -1,4 +1,4 @@
-"""The loader: batches of a source, in an order that is a pure function of (seed, epoch)."""
+"""The loader: batches of a source, read ahead, in the order of a sampling."""
 
 from __future__ import annotations
 
@@ -7,35 +7,14 @@ import threading
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-import numpy as np
-import torch
-import torch.distributed as dist
 from jaxtyping import Int
 from torch import Tensor
 
+from likewise.data.sampling import Sampling, epoch_sampling
 from likewise.data.source import Source
+from likewise.distributed import local_rows
 
 AHEAD = 2  # batches read before they are asked for: one to hide the disk, one to hide its hiccups
-BUCKET = 50  # batches whose samples are sorted by length together: long enough for little padding, short enough to mix
-
-
-def order(samples: int, *, seed: int, epoch: int) -> Int[Tensor, " samples"]:
-    """The order in which an epoch visits the samples: a permutation, the same for the same (seed, epoch)."""
-    return torch.from_numpy(np.random.default_rng((seed, epoch)).permutation(samples))
-
-
-def bucketed(lengths: Int[Tensor, " samples"], *, batch_size: int, seed: int, epoch: int) -> Int[Tensor, " samples"]:
-    """An order like `order`, in which the samples of a batch are about equally long, so that little of it is padding.
-
-    Of every `BUCKET` batches of a random order the samples are sorted by length, and cut into batches; then all batches
-    are shuffled. What fills no batch comes last.
-    """
-    shuffled = order(len(lengths), seed=seed, epoch=epoch)
-    whole = len(shuffled) // batch_size * batch_size
-    parts = [part[lengths[part].argsort(stable=True)] for part in shuffled[:whole].split(BUCKET * batch_size)]
-    batches = torch.cat(parts).reshape(-1, batch_size) if parts else shuffled[:0].reshape(0, batch_size)
-    mixed = torch.from_numpy(np.random.default_rng((seed, epoch, 1)).permutation(len(batches)))
-    return torch.cat([batches[mixed].flatten(), shuffled[whole:]])
 
 
 class Batch(NamedTuple):
@@ -52,42 +31,45 @@ class Batch(NamedTuple):
 class Loader:
     """All batches of a training, one after the other, from any step on.
 
-    The training is one stream of `len(loader) = epochs * steps_per_epoch` batches; incomplete last batches of an
-    epoch are dropped. Batch `k` depends on (seed, k) alone, so a resumed training reads what it would have read.
-    A thread reads ahead. With several processes (torch.distributed) each reads its part of every batch. Where the
-    source has `lengths`, the samples of a batch are about equally long (see `bucketed`).
+    The training is one stream of `len(loader) = epochs * steps_per_epoch` batches. Batch `k` holds the samples that the
+    sampling gives for step `k`, so a resumed training reads what it would have read. A thread reads ahead. With several
+    processes each reads its part of every batch.
 
     Args:
         source: where the samples come from.
-        batch: samples a step, over all processes.
+        batch_size: samples a step, over all processes.
         epochs: passes over the source.
         seed: of the order.
         labelled: whether batches bring their labels; raises `UserError` where the source has none.
+        sampling: which samples each step takes; None is `epoch_sampling` with this batch size and seed.
     """
 
-    def __init__(self, source: Source, *, batch_size: int, epochs: int, seed: int, labelled: bool = False) -> None:
-        self.source, self.batch_size, self.epochs, self.seed = source, batch_size, epochs, seed
+    def __init__(
+        self,
+        source: Source,
+        *,
+        batch_size: int,
+        epochs: int,
+        seed: int,
+        labelled: bool = False,
+        sampling: Sampling | None = None,
+    ) -> None:
+        self.source, self.epochs = source, epochs
+        self.sampling = sampling or epoch_sampling(source, batch_size=batch_size, seed=seed)
         self.labels = source.labels() if labelled else None
         self.lengths: Tensor | None = getattr(source, "lengths", None)
-        self.steps_per_epoch = len(source) // batch_size
         self.start = 0
         self.given = 0
 
     def __len__(self) -> int:
-        return self.steps_per_epoch * self.epochs
-
-    def order(self, epoch: int) -> Int[Tensor, " samples"]:
-        """The order of an epoch."""
-        if self.lengths is None:
-            return order(len(self.source), seed=self.seed, epoch=epoch)
-        return bucketed(self.lengths, batch_size=self.batch_size, seed=self.seed, epoch=epoch)
+        return self.sampling.steps_per_epoch * self.epochs
 
     def padding(self) -> float:
         """The share of the first epoch's batches that is padding."""
         if self.lengths is None:
             return 0.0
-        lengths = self.lengths[self.order(0)[: self.steps_per_epoch * self.batch_size]].reshape(-1, self.batch_size)
-        return 1 - int(lengths.sum()) / (int(lengths.amax(1).sum()) * self.batch_size)
+        lengths = [self.lengths[self.sampling.indices(step)] for step in range(self.sampling.steps_per_epoch)]
+        return 1 - sum(int(each.sum()) for each in lengths) / sum(len(each) * int(each.max()) for each in lengths)
 
     def state_dict(self) -> dict[str, int]:
         return {"step": self.given}
@@ -96,15 +78,8 @@ class Loader:
         self.start = state["step"]
 
     def _indices(self) -> Iterator[Int[Tensor, " part"]]:
-        parallel = dist.is_available() and dist.is_initialized()
-        rank, world = (dist.get_rank(), dist.get_world_size()) if parallel else (0, 1)
-        part = self.batch_size // world
         for step in range(self.start, len(self)):
-            epoch, within = divmod(step, self.steps_per_epoch)
-            if within == 0 or step == self.start:
-                permutation = self.order(epoch)
-            first = within * self.batch_size + rank * part
-            yield permutation[first : first + part]
+            yield local_rows(self.sampling.indices(step))
 
     def __iter__(self) -> Iterator[Batch]:
         self.given = self.start

@@ -1,6 +1,6 @@
-"""Audio encoders: view `(n, samples)` -> states in time `(n, t, width)` -> embedding `(n, width)`, their mean.
+"""Audio encoders: view `(n, samples)` -> features of frames `(n, t, dim)` -> embedding `(n, dim)`, their mean.
 
-How loud a recording is, and whether its zero is off, says nothing: each view is brought to mean 0 and variance 1 first.
+Each view is first standardized to mean 0 and variance 1: loudness and offset carry no information.
 """
 
 from __future__ import annotations
@@ -13,17 +13,19 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from likewise.checks import require
+from likewise.encoders.base import Encoder, encoder_name
 from likewise.encoders.image import image_encoder
 from likewise.errors import UserError, nearest, needs
 from likewise.views.mel import log_mel
 
 BANDS = 64
-SHORTEST = 0.1  # s: there must be some frames to speak of time
+SHORTEST = 0.1  # s: a few frames
 PICTURES = {"mel-resnet8": "resnet8", "mel-resnet18": "resnet18"}
 RECURRENT = {"conv-gru-tiny": (128, 128), "conv-gru-base": (512, 256)}
 """Channels of the convolutions and width of the GRU; base: that of arXiv:1807.03748, section 3.1."""
 TRANSFORMERS = {
-    "wav2vec2-tiny": (128, 4, 64, 0.0),  # with dropout, its first steps go nowhere
+    "wav2vec2-tiny": (128, 4, 64, 0.0),  # with dropout its loss does not fall at first
     "wav2vec2-mini": (256, 6, 128, 0.1),
     "wav2vec2-base": (768, 12, 512, 0.1),
 }
@@ -33,49 +35,73 @@ AUDIO_ENCODERS = (*PICTURES, *RECURRENT, *TRANSFORMERS)
 Kind = TypeVar("Kind", bound=nn.Module)
 
 
-def standardised(x: Float[Tensor, " n *rest"]) -> Float[Tensor, " n *rest"]:
-    """Each row with mean 0 and variance 1; one that is all alike, such as silence, becomes zeros."""
+def standardize(x: Float[Tensor, " n *rest"]) -> Float[Tensor, " n *rest"]:
+    """Each row with mean 0 and variance 1; a constant row, such as silence, becomes zeros."""
     rows = x.flatten(1)
     variance, mean = torch.var_mean(rows, dim=1, correction=0, keepdim=True)
     return ((rows - mean) / (variance + 1e-7).sqrt()).view_as(x)
 
 
-class AudioEncoder(nn.Module):
-    """A network whose states follow each other in time; the embedding is their mean.
+class AudioEncoder(Encoder):
+    """A network with features of frames in time; the embedding is their mean.
 
-    Attributes: `dim`, the embedding's length; `config`, what `audio_encoder(**config)` needs to build it again.
+    Args:
+        dim: length of the features and of the embedding.
+        config: what `audio_encoder(**config)` needs to build it again.
     """
+
+    config: dict[str, Any]
 
     def __init__(self, dim: int, config: dict[str, Any]) -> None:
         super().__init__()
-        self.dim = dim
+        self.dim = self.features_dim = dim
         self.config = config
 
-    def forward(self, waves: Float[Tensor, "n samples"]) -> Float[Tensor, "n dim"]:
-        return self.frames(waves).mean(1)
+    def forward(self, view: Float[Tensor, "n samples"]) -> Float[Tensor, "n dim"]:
+        return self.features(view).mean(1)
 
-    def frames(self, waves: Float[Tensor, "n samples"]) -> Float[Tensor, "n t dim"]:
-        """The states in time."""
+    def with_features(
+        self, view: Float[Tensor, "n samples"]
+    ) -> tuple[Float[Tensor, "n dim"], Float[Tensor, "n t dim"]]:
+        features = self.features(view)
+        return features.mean(1), features
+
+    def grid(self, view: Float[Tensor, "n samples"] | None = None) -> tuple[int]:
+        """(frames,) of the features."""
+        samples = round(self.config["sample_rate"] * self.config["seconds"]) if view is None else view.shape[1]
+        return (self.count_frames(samples),)
+
+    def count_frames(self, samples: int) -> int:
+        """How many frames a view of so many samples has."""
         raise NotImplementedError
 
 
 class MelEncoder(AudioEncoder):
-    """A log-mel spectrogram, standardised, seen as a picture of one channel by an image network."""
+    """A standardized log-mel spectrogram, encoded as an image of one channel.
+
+    The features of a frame are the mean over the frequencies of the image network's feature map.
+    """
 
     def __init__(self, config: dict[str, Any]) -> None:
         image = image_encoder(PICTURES[config["name"]], channels=1, size=BANDS)
         super().__init__(image.dim, config)
         self.image = image
 
-    def frames(self, waves: Float[Tensor, "n samples"]) -> Float[Tensor, "n t dim"]:
-        """The network's feature map, its mean over the pitches."""
-        spectrogram = log_mel(standardised(waves), self.config["sample_rate"], bands=BANDS)
-        places = self.image.feature_map(standardised(spectrogram)[:, None])
-        return places.mean(2).transpose(1, 2)
+    def features(self, view: Float[Tensor, "n samples"]) -> Float[Tensor, "n t dim"]:
+        feature_map = self.image.feature_map(self.spectrogram(view))
+        return feature_map.mean(2).transpose(1, 2)
+
+    def spectrogram(self, waves: Float[Tensor, "n samples"]) -> Float[Tensor, "n 1 bands frames"]:
+        """What the image network sees."""
+        decibels = log_mel(standardize(waves), self.config["sample_rate"], bands=BANDS)
+        return standardize(decibels)[:, None]
+
+    def count_frames(self, samples: int) -> int:
+        return self.image.grid(self.spectrogram(next(self.parameters()).new_zeros(1, samples)))[1]
 
 
 class ConvolutionalEncoder(AudioEncoder):
-    """Convolutions in time, without padding, and a network over what they give.
+    """Convolutions in time, without padding, and a network over their output.
 
     Args:
         layers: kernel and stride of each convolution.
@@ -85,20 +111,14 @@ class ConvolutionalEncoder(AudioEncoder):
         super().__init__(dim, config)
         self.layers = layers
 
-    def count(self, samples: int) -> int:
-        """How many frames there are in views of so many samples."""
+    def count_frames(self, samples: int) -> int:
         for kernel, stride in self.layers:
             samples = (samples - kernel) // stride + 1
         return samples
 
-    @property
-    def usual_count(self) -> int:
-        """How many there are in views of the length that the encoder was built for."""
-        return self.count(round(self.config["sample_rate"] * self.config["seconds"]))
-
 
 class ChannelNormConv(nn.Module):
-    """A convolution in time, each of its frames normalised by itself, so that none tells of another, and ReLU."""
+    """A convolution in time, LayerNorm of each frame by itself, and ReLU."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int) -> None:
         super().__init__()
@@ -110,9 +130,12 @@ class ChannelNormConv(nn.Module):
 
 
 class ConvGRU(ConvolutionalEncoder):
-    """Latents every 10 ms by five strided convolutions, and a GRU over them (CPC, arXiv:1807.03748, section 3.1).
+    """Latents every 10 ms by five strided convolutions, and a causal GRU over them.
 
-    `context`, the GRU, is causal: its state at a frame knows nothing of later ones.
+    CPC, arXiv:1807.03748, section 3.1.
+
+    Args:
+        config: see `AudioEncoder`.
     """
 
     def __init__(self, config: dict[str, Any]) -> None:
@@ -127,18 +150,19 @@ class ConvGRU(ConvolutionalEncoder):
         self.context = nn.GRU(channels, width, batch_first=True)
 
     def latents(self, waves: Float[Tensor, "n samples"]) -> Float[Tensor, "n t c"]:
-        """What the convolutions give of each 10 ms."""
-        return self.convolutions(standardised(waves)[:, None]).transpose(1, 2)
+        """The output of the convolutions, for each 10 ms."""
+        return self.convolutions(standardize(waves)[:, None]).transpose(1, 2)
 
-    def frames(self, waves: Float[Tensor, "n samples"]) -> Float[Tensor, "n t dim"]:
-        return self.context(self.latents(waves))[0]
+    def features(self, view: Float[Tensor, "n samples"]) -> Float[Tensor, "n t dim"]:
+        """The states of the GRU."""
+        return self.context(self.latents(view))[0]
 
 
 class Wav2Vec2(ConvolutionalEncoder):
     """Convolutions, a frame about every 20 ms, and a Transformer over them (arXiv:2006.11477).
 
     Args:
-        body: transformers' `Wav2Vec2Model`; its own way to hide frames is not used.
+        body: transformers' `Wav2Vec2Model`; its own masking is not used.
         config: see `AudioEncoder`.
     """
 
@@ -146,44 +170,47 @@ class Wav2Vec2(ConvolutionalEncoder):
         sizes = body.config
         super().__init__(sizes.hidden_size, list(zip(sizes.conv_kernel, sizes.conv_stride, strict=True)), config)
         self.body = body
-        self.local_dim: int = sizes.conv_dim[-1]
+        self.latent_dim: int = sizes.conv_dim[-1]
 
-    def local(self, waves: Float[Tensor, "n samples"]) -> tuple[Float[Tensor, "n t dim"], Float[Tensor, "n t c"]]:
-        """What the Transformer takes of each frame, and the normalised features that this is a linear map of."""
-        x = standardised(waves)[:, None]
+    def inputs_and_latents(
+        self, waves: Float[Tensor, "n samples"]
+    ) -> tuple[Float[Tensor, "n t dim"], Float[Tensor, "n t c"]]:
+        """The Transformer's inputs, and the normalized latents of which they are a linear map."""
+        x = standardize(waves)[:, None]
         for layer in self.body.feature_extractor.conv_layers:
             x = layer(x)
         return self.body.feature_projection(x.transpose(1, 2))
 
     def context(self, inputs: Float[Tensor, "n t dim"]) -> Float[Tensor, "n t dim"]:
-        """The Transformer's states: each has seen all frames."""
+        """The Transformer's states; each depends on all frames."""
         return self.body.encoder(inputs).last_hidden_state
 
     def forward_masked(
         self, mask_embedding: Float[Tensor, " dim"], masked: Bool[Tensor, "n t"], waves: Float[Tensor, "n samples"]
     ) -> tuple[Float[Tensor, "n t dim"], Float[Tensor, "n t c"]]:
-        """The states where the Transformer sees the veil instead of the hidden frames, and the features as they are."""
-        inputs, features = self.local(waves)
+        """The Transformer's states with `mask_embedding` at the masked frames, and the unmasked latents."""
+        inputs, features = self.inputs_and_latents(waves)
         return self.context(torch.where(masked[..., None], mask_embedding, inputs)), features
 
-    def frames(self, waves: Float[Tensor, "n samples"]) -> Float[Tensor, "n t dim"]:
-        return self.context(self.local(waves)[0])
+    def features(self, view: Float[Tensor, "n samples"]) -> Float[Tensor, "n t dim"]:
+        """The states of the Transformer."""
+        return self.context(self.inputs_and_latents(view)[0])
 
 
 def expect(encoder: nn.Module, kind: type[Kind], example: str) -> Kind:
-    """The encoder, if it is of this kind.
+    """The encoder, if it is of this class.
 
     Raises:
-        UserError: when it is not; `example` is one that would do.
+        UserError: when it is not, with an `example` that is.
     """
     if not isinstance(encoder, kind):
-        name = getattr(encoder, "config", {}).get("name", type(encoder).__name__)
-        raise UserError(f"encoder must be of the kind {kind.__name__}, got {name}: try --encoder {example}")
+        name = encoder_name(encoder)
+        raise UserError(f"encoder must be a {kind.__name__}, got {name}: try --encoder {example}")
     return encoder
 
 
 def wav2vec2(config: dict[str, Any]) -> Wav2Vec2:
-    """Without the paper's LayerDrop: several processes would wait for the gradient of the layer that was left out."""
+    """Without the paper's LayerDrop: several processes would wait for the gradient of a dropped layer."""
     transformers = needs("transformers", "audio")
     width, depth, channels, dropout = TRANSFORMERS[config["name"]]
     kernels, strides = zip(*wav2vec2_convolutions(config["sample_rate"]), strict=True)
@@ -201,7 +228,7 @@ def wav2vec2(config: dict[str, Any]) -> Wav2Vec2:
         feat_proj_dropout=dropout,
         feat_quantizer_dropout=dropout,
         layerdrop=0.0,
-        mask_time_prob=0.0,  # no weights for what is hidden
+        mask_time_prob=0.0,  # no mask embedding of its own
     )
     return Wav2Vec2(transformers.Wav2Vec2Model(sizes), config)
 
@@ -236,7 +263,6 @@ def audio_encoder(name: str, *, sample_rate: int, seconds: int | float) -> Audio
     if name not in AUDIO_ENCODERS:
         known = ", ".join(AUDIO_ENCODERS)
         raise UserError(f"unknown encoder '{name}'{nearest(name, AUDIO_ENCODERS)}; for audio there are {known}")
-    if seconds < SHORTEST:
-        raise UserError(f"seconds must be at least {SHORTEST}, got {seconds:g}")
+    require(seconds >= SHORTEST, "seconds", f"at least {SHORTEST}", seconds)
     build = MelEncoder if name in PICTURES else ConvGRU if name in RECURRENT else wav2vec2
     return build({"name": name, "sample_rate": sample_rate, "seconds": seconds})

@@ -1,4 +1,4 @@
-"""A causal encoder writes: what comes next is drawn from its scores, token by token."""
+"""Text generation with a causal encoder, token by token."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from likewise.checks import check_not_negative, check_whole
+from likewise.checks import check_int, check_non_negative, require
 from likewise.encoders.text import causal_encoder
-from likewise.errors import UserError
 
 
 @torch.no_grad()
-def write(
+def generate_tokens(
     encoder: nn.Module,
     ids: Int[Tensor, "n t"],
     *,
@@ -25,29 +24,28 @@ def write(
     top_k: int | None = None,
     generator: torch.Generator,
 ) -> Int[Tensor, "n u"]:
-    """Texts that go on from the beginnings `ids`, each until it ends itself, with `special.sep`, or is long enough.
+    """Continuations of the texts `ids`, each until its end, `special.sep`, or until it is long enough.
 
-    Keys and values of what was read are kept: a token costs one step of one token. Where the encoder's positions are
-    used up, the older half of what it keeps is forgotten.
+    Keys and values are cached: a token costs one step of one token. When the encoder's positions are used up, the older
+    half of the cache is dropped.
 
     Args:
-        encoder: a causal text encoder, trained to name the next token with its own embedding.
-        ids: `[CLS] tokens`, filled up with `special.pad`, at least one token each.
-        max_new_tokens: at most so many are added to each.
-        special: ids `pad`, `unk`, `cls`, `sep` and `mask`; all but `sep` are never written.
-        temperature: what scores are divided by; 0 takes the likeliest token.
-        top_k: draw among so many likeliest; None among all.
+        encoder: a causal text encoder, trained to predict the next token with its own embedding.
+        ids: `[CLS] tokens`, padded with `special.pad`, at least one token each.
+        max_new_tokens: largest number of new tokens of each text.
+        special: ids `pad`, `unk`, `cls`, `sep` and `mask`; all but `sep` are never generated.
+        temperature: divisor of the logits, 0 or more; 0 takes the most likely token.
+        top_k: sample from the `top_k` most likely tokens; None from all.
         generator: on the CPU.
 
     Raises:
-        UserError: for an encoder that can't write, an empty beginning, or a number out of its range.
+        UserError: for an encoder that is not causal, an empty text, or a number out of its range.
     """
     language = causal_encoder(encoder)
-    check_whole(max_new_tokens=max_new_tokens, top_k=1 if top_k is None else top_k)
-    check_not_negative(temperature=temperature)
+    check_int(max_new_tokens=max_new_tokens, top_k=top_k)
+    check_non_negative(temperature=temperature)
     lengths = (ids != special.pad).sum(1)
-    if not lengths.all():
-        raise UserError("prompt must have at least one token, got an empty one")
+    require(bool(lengths.all()), "prompt", "a text of at least one token", "an empty one")
     ends = lengths + max_new_tokens
     written = F.pad(ids[:, : int(lengths.max())], (0, max_new_tokens), value=special.pad)
     never = torch.tensor(sorted({*special} - {special.sep}), device=ids.device)
@@ -75,7 +73,7 @@ def write(
 def draw(
     scores: Float[Tensor, "n v"], temperature: float, top_k: int | None, generator: torch.Generator
 ) -> Int[Tensor, " n"]:
-    """One id for each row: the best for a temperature of 0, else by chance, among the `top_k` best."""
+    """One id for each row: the most likely one for temperature 0, else a sample from the `top_k` most likely."""
     if temperature == 0:
         return scores.argmax(1)
     best, ids = scores.topk(min(top_k or scores.shape[1], scores.shape[1]), dim=1)

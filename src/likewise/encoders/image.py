@@ -1,7 +1,6 @@
 """Image encoders: view `(n, channels, size, size)` -> embedding `(n, dim)`.
 
-The architectures are torchvision's and timm's, built without weights; our own is only the small ResNet-8 for
-images that are too small to need more.
+The architectures are torchvision's and timm's, built without weights, and a ResNet-8 for small images.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from likewise.encoders.base import Encoder
 from likewise.errors import UserError, nearest
 
 SMALL_STEM_UP_TO = 40  # px: ImageNet's stem would leave a 32 px image 8x8 positions before the first block
@@ -21,10 +21,10 @@ RESNET8_UP_TO = 32  # px
 
 
 class StridedConv(nn.Conv2d):
-    """A convolution that takes no strides over a single pixel: small parts of an image become that small on the way.
+    """A convolution without strides over a single pixel, to which small parts of images shrink in deep layers.
 
-    What comes out is the same, but for torch 2.14 on a CPU, which leaves the bfloat16 gradient of the weights of such
-    strides uninitialised: NaN, or worse, not NaN.
+    The output is the same. torch 2.14 on a CPU leaves the bfloat16 gradient of the weights of such strides
+    uninitialized.
     """
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -33,12 +33,20 @@ class StridedConv(nn.Conv2d):
         return super()._conv_forward(input, weight, bias)
 
 
-class ImageEncoder(nn.Module):
-    """A network without its classifier, that knows what it takes and what it gives.
+class ImageEncoder(Encoder):
+    """A network without its classifier; its places are those of the last feature map, row by row.
 
-    Attributes: `dim`, the embedding's length; `map_dim`, the feature map's channels; `config`, what
-    `image_encoder(**config)` needs to build it again.
+    The features are those before the pooling: of a ResNet the output of the last block, of a Vision Transformer the
+    normalized patch tokens without the class token. `forward` pools as the architecture does: a ResNet takes the mean
+    over the places, a Vision Transformer of timm usually the class token.
+
+    Args:
+        body: the network, `(n, c, h, w)` -> `(n, dim)`.
+        dim: length of its output.
+        config: what `image_encoder(**config)` needs to build it again.
     """
+
+    config: dict[str, Any]
 
     def __init__(self, body: nn.Module, dim: int, config: dict[str, Any]) -> None:
         super().__init__()
@@ -47,22 +55,42 @@ class ImageEncoder(nn.Module):
                 layer.__class__ = StridedConv
         self.body = body
         self.dim = dim
-        self.map_dim: int = getattr(body, "num_features", dim)
+        self.features_dim: int = getattr(body, "num_features", dim)
         self.config = config
 
     def forward(self, view: Float[Tensor, "n c h w"]) -> Float[Tensor, "n dim"]:
         return self.body(view)
 
-    def feature_map(self, view: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d i j"]:
-        """The last features that still know where they are: before the pooling, or a ViT's patch tokens as a grid.
+    def features(self, view: Float[Tensor, "n c h w"]) -> Float[Tensor, "n places d"]:
+        """The features of each place, row by row.
 
         Raises:
-            UserError: for an architecture without such features.
+            UserError: for an architecture whose features have no places.
         """
-        return self.with_map(view)[1]
+        return self.with_features(view)[1]
 
-    def with_map(self, view: Float[Tensor, "n c h w"]) -> tuple[Float[Tensor, "n dim"], Float[Tensor, "n d i j"]]:
-        """The embedding, to the bit as `forward` gives it, and the feature map, in one pass."""
+    def with_features(
+        self, view: Float[Tensor, "n c h w"]
+    ) -> tuple[Float[Tensor, "n dim"], Float[Tensor, "n places d"]]:
+        """The embedding, equal to the bit to that of `forward`, and the features, in one pass."""
+        embedding, feature_map = self._with_map(view)
+        return embedding, feature_map.flatten(2).transpose(1, 2)
+
+    def feature_map(self, view: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d i j"]:
+        """The features laid out on their grid, channels first."""
+        return self._with_map(view)[1]
+
+    @torch.no_grad()
+    def grid(self, view: Float[Tensor, "n c h w"] | None = None) -> tuple[int, int]:
+        """Rows and columns of the places."""
+        size = self.config["size"]
+        shape = (self.config["channels"], size, size) if view is None else view.shape[1:]
+        training = self.training
+        rows, columns = self.eval().feature_map(next(self.parameters()).new_zeros(1, *shape)).shape[2:]
+        self.train(training)
+        return rows, columns
+
+    def _with_map(self, view: Float[Tensor, "n c h w"]) -> tuple[Float[Tensor, "n dim"], Float[Tensor, "n d i j"]]:
         body: Any = self.body
         if hasattr(body, "forward_features"):  # timm's
             features = body.forward_features(view)
@@ -73,14 +101,6 @@ class ImageEncoder(nn.Module):
             view = layer(view)
         return layer(view).flatten(1), view
 
-    @torch.no_grad()
-    def places(self) -> int:
-        """How many places the feature map has, of a view of the size that the encoder was built for."""
-        channels, side, training = self.config["channels"], self.config["size"], self.training
-        features = self.eval().feature_map(next(self.parameters()).new_zeros(1, channels, side, side))
-        self.train(training)
-        return features[0, 0].numel()
-
     def _as_map(self, features: Tensor, view: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d i j"]:
         if features.ndim == 4:
             return features.permute(0, 3, 1, 2) if getattr(self.body, "output_fmt", "NCHW") == "NHWC" else features
@@ -89,7 +109,8 @@ class ImageEncoder(nn.Module):
             rows = round((tokens.shape[2] * view.shape[2] / view.shape[3]) ** 0.5)
             if tokens.shape[2] % rows == 0:
                 return tokens.unflatten(2, (rows, -1))
-        raise UserError(f"encoder '{self.config['name']}' has no feature map: its features are {tuple(features.shape)}")
+        name, shape = self.config["name"], tuple(features.shape)
+        raise UserError(f"encoder must be one with features of places, got {name}, whose features are {shape}")
 
 
 class BasicBlock(nn.Module):
@@ -119,7 +140,7 @@ class BasicBlock(nn.Module):
 def resnet8(channels: int, size: int) -> tuple[nn.Module, int]:
     """A ResNet of 6n+2 = 8 layers (arXiv:1512.03385, section 4.2), wider than the paper's: 32 to 256 channels.
 
-    Above 16 px the stem halves the image: 28 px cost a quarter, and what is lost is finer than these images show.
+    Above 16 px the stem halves the image: 28 px cost a quarter, and little detail is lost.
     """
     widths = (32, 64, 128, 256)
     stem = nn.Conv2d(channels, widths[0], 3, 2 if size > 16 else 1, 1, bias=False)

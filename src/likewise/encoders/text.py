@@ -1,7 +1,6 @@
-"""Text encoders: token ids `(n, t)`, filled up with `pad` -> embedding `(n, dim)`.
+"""Text encoders: token ids `(n, t)`, with `pad` at the ends -> embedding `(n, dim)`.
 
-The architectures are those of transformers, built without weights or read from a local folder; their positions, their
-attention and their initialisation are its own.
+The architectures are those of transformers, with its initialization, built without weights or read from a local folder.
 """
 
 from __future__ import annotations
@@ -11,13 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from likewise.checks import check_choice, require
+from likewise.encoders.base import Encoder, encoder_name
 from likewise.errors import UserError, nearest, needs
 
 SIZES = {"tiny": (2, 128), "mini": (4, 256), "small": (4, 512), "base": (12, 768)}
-"""Layers and width (arXiv:1908.08962); a head is 64 wide."""
+"""Layers and width (arXiv:1908.08962); attention heads are 64 wide."""
 
 POOLINGS = ("mean", "cls", "last")
 KINDS = (
@@ -29,67 +30,83 @@ KINDS = (
 FOLDER = "hf:"
 
 
-class TextEncoder(nn.Module):
-    """A transformer without its head, that knows what it takes and what it gives.
+class TextEncoder(Encoder):
+    """A transformer without its head; its places are the tokens, special ones and padding included.
 
-    Attributes: `dim` and `width`, the length of embedding and states, which are the same; `causal`, whether a state has
-    seen only the tokens up to its own; `max_tokens`, the longest text; `config`, what `text_encoder(**config)` needs to
-    build it again.
+    The features of padding carry no information: `places_mask` is False there. The embedding pools the features of the
+    tokens that are not padding.
+
+    Attributes:
+        causal: whether the features of a token depend only on the tokens up to it.
+        max_tokens: the longest text.
 
     Args:
         body: a model of transformers that gives `last_hidden_state`.
         causal: whether it is a decoder.
         max_tokens: how many positions it has.
-        pad: the id that fills texts up, at their ends.
-        pooling: `mean` of the states of a text, special tokens among them; that of the first token, `cls`, or of the
-            `last`.
+        pad: the id of padding, at the ends of texts.
+        pooling: `mean` over the tokens of a text, special ones included; the first token, `cls`; or the `last` one.
 
     Raises:
-        UserError: for an unknown pooling, or one that sees nothing of the text.
+        UserError: for an unknown pooling, or `cls` of a causal encoder.
     """
+
+    config: dict[str, Any]
 
     def __init__(
         self, body: Any, *, causal: bool, max_tokens: int, pad: int, pooling: str | None, config: dict[str, Any]
     ) -> None:
         super().__init__()
         pooling = pooling or "mean"
-        if pooling not in POOLINGS:
-            raise UserError(
-                f"pooling must be one of {', '.join(POOLINGS)}, got {pooling!r}{nearest(pooling, POOLINGS)}"
-            )
-        if causal and pooling == "cls":
-            raise UserError(
-                "pooling cls takes the first token, and in a causal encoder it sees no other: use mean or last"
-            )
-        body.config.use_cache = False  # of keys and values: for writing only
+        check_choice(POOLINGS, pooling=pooling)
+        sees = not (causal and pooling == "cls")
+        require(sees, "pooling", "mean or last in a causal encoder", "'cls', the first token, which sees no other")
+        body.config.use_cache = False  # of keys and values: for generation only
         self.body = body
-        self.dim: int = body.config.hidden_size
-        self.width = self.dim
+        self.dim = self.features_dim = body.config.hidden_size
         self.causal, self.max_tokens, self.pad, self.pooling = causal, max_tokens, pad, pooling
         self.config = config
 
     @property
     def embedding(self) -> nn.Embedding:
-        """Of the tokens; language models name tokens by it too."""
+        """The token embedding; language models use it as the weight of their output layer too."""
         return self.body.get_input_embeddings()
 
-    def states(self, ids: Int[Tensor, "n t"]) -> Float[Tensor, "n t width"]:
-        """One for each token; those of `pad` mean nothing."""
-        # What comes after a text changes no state of a causal encoder: it needs no mask.
-        mask = None if self.causal else ids != self.pad
-        return self.body(input_ids=ids, attention_mask=mask).last_hidden_state
+    def features(self, view: Int[Tensor, "n t"]) -> Float[Tensor, "n t width"]:
+        """The last hidden state of each token; that of padding carries no information."""
+        # Later tokens change no feature of a causal encoder: it needs no mask.
+        mask = None if self.causal else self.places_mask(view)
+        return self.body(input_ids=view, attention_mask=mask).last_hidden_state
 
-    def forward(self, ids: Int[Tensor, "n t"]) -> Float[Tensor, "n dim"]:
-        real = ids != self.pad
-        lengths = real.sum(1).clamp(min=1)
-        longest = int(lengths.max()) if len(ids) else 1
-        ids, real = ids[:, :longest], real[:, :longest]  # views that lose tokens may be padding at the end of all
-        states = self.states(ids)
+    def forward(self, view: Int[Tensor, "n t"]) -> Float[Tensor, "n dim"]:
+        longest = int(self._lengths(view).max()) if len(view) else 1
+        view = view[:, :longest]  # views that lose tokens may be padding at the end of all
+        return self.pool(self.features(view), view)
+
+    def with_features(self, view: Int[Tensor, "n t"]) -> tuple[Float[Tensor, "n dim"], Float[Tensor, "n t width"]]:
+        """Embedding and features in one pass; the embedding equals that of `forward` up to rounding."""
+        features = self.features(view)
+        return self.pool(features, view), features
+
+    def pool(self, features: Float[Tensor, "n t width"], view: Int[Tensor, "n t"]) -> Float[Tensor, "n dim"]:
+        """The embeddings from the features of the same texts."""
+        lengths = self._lengths(view)
         if self.pooling == "cls":
-            return states[:, 0]
+            return features[:, 0]
         if self.pooling == "last":
-            return states[torch.arange(len(ids), device=ids.device), lengths - 1]
-        return (states * real[..., None]).sum(1) / lengths[:, None]
+            return features[torch.arange(len(view), device=view.device), lengths - 1]
+        return (features * self.places_mask(view)[..., None]).sum(1) / lengths[:, None]
+
+    def places_mask(self, view: Int[Tensor, "n t"]) -> Bool[Tensor, "n t"]:
+        """Which tokens are not padding."""
+        return view != self.pad
+
+    def grid(self, view: Int[Tensor, "n t"] | None = None) -> tuple[int]:
+        """(tokens,) of the view, padding included."""
+        return (self.max_tokens if view is None else view.shape[1],)
+
+    def _lengths(self, view: Int[Tensor, "n t"]) -> Int[Tensor, " n"]:
+        return self.places_mask(view).sum(1).clamp(min=1)
 
 
 def text_encoder(
@@ -133,36 +150,29 @@ def text_encoder(
 
 
 def language_encoder(encoder: nn.Module) -> TextEncoder:
-    """An encoder that has a state for every token.
+    """The encoder, if it is a text encoder whose token embeddings can serve as output weights.
 
     Raises:
         UserError: for an encoder of another kind.
     """
     if not isinstance(encoder, TextEncoder):
-        name = (getattr(encoder, "config", None) or {}).get("name", type(encoder).__name__)
-        raise UserError(
-            f"encoder must be one of texts, with a state for every token, got {name}: try --encoder bert-tiny"
-        )
-    if encoder.embedding.embedding_dim != encoder.width:
-        raise UserError(
-            f"encoder {encoder.config['name']} has states of {encoder.width} numbers, its tokens "
-            f"{encoder.embedding.embedding_dim}: it can't name tokens by their embeddings, take another"
-        )
+        name = encoder_name(encoder)
+        raise UserError(f"encoder must be a text encoder, got {name}: try --encoder bert-tiny")
+    dim, width, name = encoder.embedding.embedding_dim, encoder.features_dim, encoder_name(encoder)
+    require(
+        dim == width, "encoder", f"one whose token embeddings have {width} numbers, as its features", f"{name}, {dim}"
+    )
     return encoder
 
 
 def causal_encoder(encoder: nn.Module) -> TextEncoder:
-    """A text encoder whose states have seen only what comes before: they can be asked for the next token.
+    """The encoder, if it is a causal text encoder, which can predict the next token.
 
     Raises:
         UserError: for an encoder of another kind.
     """
     language = language_encoder(encoder)
-    if not language.causal:
-        raise UserError(
-            f"encoder must be causal, to be asked for the next token, got {language.config['name']}, which sees it: "
-            "try --encoder gpt-tiny"
-        )
+    require(language.causal, "encoder", "causal", encoder_name(encoder), "try --encoder gpt-tiny")
     return language
 
 
@@ -201,7 +211,7 @@ _FAMILIES = {"bert": bert, "gpt": gpt}
 
 
 def _read(folder: str) -> Any:
-    """The model of a folder, in float32; nothing is fetched, unpickled or run that came with it."""
+    """The model of a folder, in float32. Nothing is fetched; no code and no pickle of the folder is run."""
     path = Path(folder)
     if not path.is_dir():
         raise UserError(f"encoder 'hf:{folder}': there is no such folder")

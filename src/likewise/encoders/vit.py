@@ -1,4 +1,4 @@
-"""Vision Transformers patch by patch: encode only some of them, cut a view into its patches and put it together."""
+"""Vision Transformers patch by patch: encode visible patches, cut a view into patches and join them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from likewise.encoders.base import encoder_name
 from likewise.errors import UserError
 
 
 def vision_transformer(encoder: nn.Module) -> Any:
-    """timm's VisionTransformer that an encoder is, or is made of.
+    """The timm VisionTransformer that an encoder is, or contains.
 
     Raises:
         UserError: for an encoder of another kind.
@@ -21,20 +22,18 @@ def vision_transformer(encoder: nn.Module) -> Any:
 
     body = getattr(encoder, "body", encoder)
     if not isinstance(body, VisionTransformer):
-        name = getattr(encoder, "config", {}).get("name", type(encoder).__name__)
-        raise UserError(
-            f"encoder must be a Vision Transformer, to leave out patches, got {name}: try --encoder vit_tiny"
-        )
+        name = encoder_name(encoder)
+        raise UserError(f"encoder must be a Vision Transformer, got {name}: try --encoder vit_tiny")
     return body
 
 
 def encode_visible(vit: Any, view: Float[Tensor, "n c h w"], visible: Int[Tensor, "n v"]) -> Float[Tensor, "n t d"]:
-    """The tokens of some patches that see nothing of the others, after those of the prefix (the class token).
+    """The tokens of visible patches, encoded without the others, after those of the prefix (the class token).
 
     Args:
         vit: a `VisionTransformer` of timm.
-        view: what is cut into patches.
-        visible: ids of the patches, of each sample its own.
+        view: to be cut into patches.
+        visible: ids of the visible patches of each sample.
     """
     prefix, patches = vit._pos_embed(vit.patch_embed(view)).tensor_split([vit.num_prefix_tokens], dim=1)
     tokens = torch.cat([prefix, take(patches, visible)], dim=1)
@@ -42,12 +41,12 @@ def encode_visible(vit: Any, view: Float[Tensor, "n c h w"], visible: Int[Tensor
 
 
 def take(rows: Float[Tensor, "n p d"], ids: Int[Tensor, "n v"]) -> Float[Tensor, "n v d"]:
-    """Of each sample the rows with these ids."""
+    """The rows of each sample with these ids."""
     return rows.gather(1, ids[..., None].expand(-1, -1, rows.shape[-1]))
 
 
 def to_patches(view: Float[Tensor, "n c h w"], height: int, width: int) -> Float[Tensor, "n p d"]:
-    """The view cut into patches of so many pixels, row by row; `d` counts rows, columns, channels."""
+    """The view cut into patches of this size in pixels, row by row; `d` counts rows, columns, channels."""
     cut = view.unfold(2, height, height).unfold(3, width, width)  # n c i j height width
     return cut.permute(0, 2, 3, 4, 5, 1).flatten(3).flatten(1, 2)
 
@@ -55,13 +54,13 @@ def to_patches(view: Float[Tensor, "n c h w"], height: int, width: int) -> Float
 def from_patches(
     patches: Float[Tensor, "n p d"], grid: tuple[int, int], height: int, width: int
 ) -> Float[Tensor, "n c h w"]:
-    """The view whose patches these are, in `grid` rows and columns: `to_patches` undone."""
+    """The inverse of `to_patches`, for a `grid` of (rows, columns)."""
     cut = patches.unflatten(2, (height, width, -1)).unflatten(1, grid)  # n i j height width c
     return cut.permute(0, 5, 1, 3, 2, 4).flatten(4, 5).flatten(2, 3)
 
 
 def grid_positions(rows: int, columns: int, dim: int) -> Float[Tensor, "p dim"]:
-    """Sines and cosines of the places in a grid, row by row: half of `dim`, a multiple of 4, for each direction."""
+    """Sine and cosine position embeddings of a grid, row by row; `dim` is a multiple of 4, half for each axis."""
     rates = 10000.0 ** -(torch.arange(dim // 4) / (dim // 4))
     down, right = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
     angles = [place.reshape(-1, 1) * rates for place in (right, down)]

@@ -35,14 +35,14 @@ def causal_model(encoder: Any, pad: int) -> LanguageModel:
     """A causal text encoder, with its input embedding as the weights of the next token.
 
     Args:
-        encoder: `states(ids) -> (n, t, width)`, position i having seen the tokens up to i, and `embedding`, on any
+        encoder: `features(ids) -> (n, t, width)`, position i having seen the tokens up to i, and `embedding`, on any
             device, in evaluation mode.
     """
 
     def model(ids: Int[Tensor, "n t"]) -> Float[Tensor, " targets"]:
         ids = ids.to(encoder.embedding.weight.device)
         known = targets(ids, pad)
-        states, following = encoder.states(ids)[:, :-1][known], ids[:, 1:][known]
+        states, following = encoder.features(ids)[:, :-1][known], ids[:, 1:][known]
         step = max(1, HELD_LOGITS // len(encoder.embedding.weight))
         return torch.cat(
             [

@@ -1,6 +1,6 @@
-"""Losses of embeddings: pure functions, exact and memory-linear, usable in anybody's training loop.
+"""Losses of embeddings: pure functions, exact, with memory linear in the batch, for any training loop.
 
-They import torch and nothing of ours.
+They import torch and, of ours, only checks and processes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Losses by clusters: the views of a sample predict each other's assignment to prototypes (SwAV)."""
+"""Clustering losses: predict the prototype assignment of another view of the sample (SwAV)."""
 
 from __future__ import annotations
 
@@ -8,31 +8,33 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from likewise.losses.checks import check_embeddings, check_positive, full_precision
+from likewise.checks import check_int, check_positive
+from likewise.losses.checks import check_embeddings
 from likewise.losses.distillation import check_crops, cross_view_entropy
+from likewise.losses.precision import full_precision
 
 
 @torch.no_grad()
 @full_precision
 def sinkhorn(scores: Float[Tensor, "n k"], *, epsilon: float = 0.05, iterations: int = 3) -> Float[Tensor, "n k"]:
-    """Soft assignment of samples to prototypes, all prototypes about equally used (SwAV, arXiv:2006.09882).
+    """Soft assignments of samples to prototypes that use all prototypes about equally (SwAV, arXiv:2006.09882).
 
-    Sinkhorn-Knopp on exp(scores/ε): prototypes and samples are normalised in turn, samples last, so that rows
-    sum to 1. Computed in logarithms; no gradient.
+    Sinkhorn-Knopp on exp(scores/ε): prototypes and samples are normalized in turn, samples last, so that rows sum to 1.
+    Computed in logarithms; no gradient.
 
     Args:
-        scores: similarities of samples to k >= 2 prototypes. To balance over a queue or over processes, pass
-        all
-            the rows and keep one's own.
-        epsilon: > 0; smaller is nearer to a hard assignment.
+        scores: similarities of samples to k >= 2 prototypes. To balance over a queue or over processes, pass all rows
+            and keep your own.
+        epsilon: ε > 0; smaller is nearer to a hard assignment.
         iterations: >= 1.
+
+    Returns:
+        `(n, k)`, rows that sum to 1.
     """
     check_embeddings({"scores": scores})
-    if scores.shape[1] < 2:
-        raise ValueError(f"scores: {scores.shape[1]} columns, at least 2 prototypes are needed")
+    check_int(2, **{"scores.shape[1]": scores.shape[1]})
     check_positive(epsilon=epsilon)
-    if iterations < 1:
-        raise ValueError(f"iterations: {iterations} must be at least 1")
+    check_int(iterations=iterations)
     log_codes = scores / epsilon
     for _ in range(iterations):
         log_codes = log_codes.log_softmax(0)
@@ -52,8 +54,8 @@ def swapped_prediction(
     Mean over samples and over pairs of a code q and the scores z of another view of `-Σ q log softmax(z/T)`.
 
     Args:
-        scores: similarities of all views to k >= 2 prototypes, those that have codes first and in their
-        order. codes: assignments of the global views, rows that sum to 1, from `sinkhorn`.
+        scores: similarities of all views to k >= 2 prototypes; first those with codes, in the order of the codes.
+        codes: assignments of the global views, rows that sum to 1, from `sinkhorn`.
         temperature: T > 0.
     """
     check_crops("scores", scores, "codes", codes)

@@ -1,12 +1,12 @@
-"""Contrastive losses: bring the views of a sample together, push the other samples away.
+"""Contrastive losses: views of a sample attract each other and repel other samples.
 
-Similarities are cosines, s(x, y) = x · y / (‖x‖ ‖y‖): embeddings need not be normalised. A temperature is a
-float or, to be learned, a tensor with one element. Half-precision embeddings are computed in float32, under
-autocast too. Memory is linear in the number of rows.
+Similarities are cosines, s(x, y) = x · y / (‖x‖ ‖y‖): embeddings need not be normalized. A temperature is a float or,
+to be learned, a tensor with one element. Half-precision embeddings are computed in float32, under autocast too. Memory
+is linear in the number of rows.
 
-Row i of one view and row i of another are the same sample; any two rows of different samples are negatives.
-Every loss is a mean, so that its size does not depend on that of the batch, and raises ValueError for
-embeddings of different shape, type or device, for too few rows, and for numbers out of their range.
+Row i of one view and row i of another are the same sample; any two rows of different samples are negatives. Every loss
+is a mean, so that its scale does not depend on the batch size. It raises `UserError`, a ValueError, for embeddings of
+different shape, type or device, for too few rows, and for numbers out of their range.
 """
 
 from __future__ import annotations
@@ -17,16 +17,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from likewise.losses.checks import (
-    check_alike,
-    check_embeddings,
-    check_labels,
-    check_positive,
-    check_range,
-    check_width,
-    full_precision,
-    unit,
-)
+from likewise.checks import check_int, check_interval, check_non_negative, check_positive, require
+from likewise.losses.checks import check_embeddings, check_labels, check_like, check_shape
+from likewise.losses.geometry import unit
+from likewise.losses.precision import full_precision
 from likewise.losses.tiles import logsumexp_of_keys, logsumexp_of_others, sum_by_stripes
 
 Temperature = float | Float[Tensor, ""] | Float[Tensor, "1"]
@@ -36,8 +30,8 @@ Temperature = float | Float[Tensor, ""] | Float[Tensor, "1"]
 def nt_xent(*views: Float[Tensor, "n d"], temperature: Temperature = 0.5) -> Float[Tensor, ""]:
     """NT-Xent, the loss of SimCLR (Chen et al. 2020, arXiv:2002.05709).
 
-    Mean over all views i of all samples of `-log( exp(s(i, p)/T) / Σ_{k≠i} exp(s(i, k)/T) )`, where p is the
-    other view of i's sample; with more than two views, the mean over the others.
+    Mean over all views i of all samples of `-log( exp(s(i, p)/T) / Σ_{k≠i} exp(s(i, k)/T) )`, where p is the other view
+    of i's sample; with more than two views, the mean over the others.
 
     Args:
         views: two or more embeddings `(n, d)` of the same n >= 2 samples.
@@ -52,10 +46,14 @@ def nt_xent(*views: Float[Tensor, "n d"], temperature: Temperature = 0.5) -> Flo
 def dcl(
     first: Float[Tensor, "n d"], second: Float[Tensor, "n d"], *, temperature: Temperature = 0.1
 ) -> Float[Tensor, ""]:
-    """Decoupled contrastive loss (Yeh et al. 2021, arXiv:2110.06848): NT-Xent without the positive below.
+    """Decoupled contrastive loss (Yeh et al. 2021, arXiv:2110.06848): NT-Xent without the positive in the denominator.
 
-    Mean over the 2n views i of `-s(i, p)/T + log Σ_k exp(s(i, k)/T)`, over the 2n - 2 views k of
-    other samples.
+    Mean over the 2n views i of `-s(i, p)/T + log Σ_k exp(s(i, k)/T)`, over the 2n - 2 views k of other samples.
+
+    Args:
+        first: embeddings of n >= 2 samples.
+        second: embeddings of another view of them.
+        temperature: T > 0.
     """
     _check_views((first, second), temperature)
     z = _scaled(torch.cat([first, second]), temperature)
@@ -70,10 +68,16 @@ def dcl_w(
     temperature: Temperature = 0.1,
     sigma: float = 0.5,
 ) -> Float[Tensor, ""]:
-    """DCL with pairs that are already close weighted down (arXiv:2110.06848, equation 7).
+    """DCL with lower weights for pairs that are already close (arXiv:2110.06848, equation 7).
 
-    The positive term of pair i is multiplied by `w_i = 2 - exp(s_i/σ) / mean_j exp(s_j/σ)`, s_i the
-    similarity of its views. The weight is part of the equation: gradients flow through it.
+    The positive term of pair i is multiplied by `w_i = 2 - exp(s_i/σ) / mean_j exp(s_j/σ)`, s_i the similarity of its
+    views. Gradients flow through the weights.
+
+    Args:
+        first: embeddings of n >= 2 samples.
+        second: embeddings of another view of them.
+        temperature: T > 0.
+        sigma: σ > 0.
     """
     _check_views((first, second), temperature)
     check_positive(sigma=sigma)
@@ -94,18 +98,20 @@ def hcl(
 ) -> Float[Tensor, ""]:
     """InfoNCE with hard negatives (Robinson et al. 2021, arXiv:2010.04592).
 
-    Mean over the 2n views of `-log( e^{s⁺} / (e^{s⁺} + N g) )`, s⁺ the similarity to the other view over T,
-    where `g = max( (Σ_k w_k e^{s_k}/N - τ⁺ e^{s⁺}) / (1 - τ⁺), e^{-1/T} )` over the N = 2n - 2 views k of
-    other samples and `w_k = e^{β s_k} / mean_l e^{β s_l}` concentrates them on the most similar. NT-Xent is
-    beta = tau_plus = 0.
+    Mean over the 2n views of `-log( e^{s⁺} / (e^{s⁺} + N g) )`, s⁺ the similarity to the other view over T, where `g =
+    max( (Σ_k w_k e^{s_k}/N - τ⁺ e^{s⁺}) / (1 - τ⁺), e^{-1/T} )` over the N = 2n - 2 views k of other samples and `w_k =
+    e^{β s_k} / mean_l e^{β s_l}` gives the most similar ones more weight. NT-Xent is beta = tau_plus = 0.
 
     Args:
-        beta: concentration, >= 0.
+        first: embeddings of n >= 2 samples.
+        second: embeddings of another view of them.
+        temperature: T > 0.
+        beta: concentration β >= 0.
         tau_plus: probability τ⁺ that a negative has the class of its anchor, in [0, 1).
     """
     _check_views((first, second), temperature)
-    check_range(0.0, math.inf, beta=beta)
-    check_range(0.0, 1.0, tau_plus=tau_plus)
+    check_non_negative(beta=beta)
+    check_interval(0, 1, closed="left", tau_plus=tau_plus)
     n = len(first)
     negatives = 2 * n - 2
     z = _scaled(torch.cat([first, second]), temperature)
@@ -126,11 +132,17 @@ def hcl(
 def nt_xent_hardest(
     first: Float[Tensor, "n d"], second: Float[Tensor, "n d"], *, k: int, temperature: Temperature = 0.5
 ) -> Float[Tensor, ""]:
-    """NT-Xent in which each view meets only its k most similar negatives, 1 <= k <= 2n - 2."""
+    """NT-Xent with only the k most similar negatives of each view, 1 <= k <= 2n - 2.
+
+    Args:
+        first: embeddings of n >= 2 samples.
+        second: embeddings of another view of them.
+        k: number of negatives.
+        temperature: T > 0.
+    """
     _check_views((first, second), temperature)
     n = len(first)
-    if not 1 <= k <= 2 * n - 2:
-        raise ValueError(f"k: {k} must be from 1 to {2 * n - 2}, the number of negatives of a view")
+    check_int(1, 2 * n - 2, k=k)
 
     def loss(rows: slice, z: Tensor) -> Tensor:
         sample = torch.arange(2 * n, device=z.device) % n
@@ -148,15 +160,16 @@ def sup_con(
 ) -> Float[Tensor, ""]:
     """Supervised contrastive loss, L_out (Khosla et al. 2020, arXiv:2004.11362).
 
-    Mean over views i of `-1/|P(i)| Σ_{p∈P(i)} log( exp(s(i, p)/T) / Σ_{k≠i} exp(s(i, k)/T) )`, P(i) the other
-    views with i's label. A view with none (possible with one view of each sample) does not count; the
-    loss is 0 when no view has any.
+    Mean over views i of `-1/|P(i)| Σ_{p∈P(i)} log( exp(s(i, p)/T) / Σ_{k≠i} exp(s(i, k)/T) )`, P(i) the other views
+    with i's label. Views without any, which is possible with one view of each sample, are left out; the loss is 0 when
+    all are.
 
     Args:
         views: one or more embeddings `(n, d)` of the same n >= 2 samples.
         labels: the class of each sample.
+        temperature: T > 0.
     """
-    _check_views(views, temperature, least=1)
+    _check_views(views, temperature, minimum=1)
     check_labels(views[0], labels=labels)
     z = _scaled(torch.cat(views), temperature)
     classes, label, count = labels.repeat(len(views)).unique(return_inverse=True, return_counts=True)
@@ -176,27 +189,28 @@ def info_nce(
     temperature: Temperature = 0.07,
     in_batch: bool = True,
 ) -> Float[Tensor, ""]:
-    """InfoNCE (van den Oord et al. 2018, arXiv:1807.03748): name each query's key among the candidates.
+    """InfoNCE (van den Oord et al. 2018, arXiv:1807.03748): identify each query's key among the candidates.
 
     Mean over queries i of `-log( exp(s(q_i, k_i)/T) / Σ_c exp(s(q_i, c)/T) )`.
 
     Args:
-        queries, keys: row i of `keys` is the positive of row i of `queries`.
-        negatives: further candidates of every query, such as a queue or a bank; m >= 1.
-        in_batch: whether the keys of other queries are candidates too; MoCo (arXiv:1911.05722) has
-            False and its queue as `negatives`.
+        queries: q.
+        keys: k; row i is the positive of query i.
+        negatives: further candidates of every query, such as a queue or a memory bank; m >= 1.
+        temperature: T > 0.
+        in_batch: whether the keys of other queries are candidates too; MoCo (arXiv:1911.05722) has False and its queue
+            as `negatives`.
     """
-    check_embeddings({"queries": queries, "keys": keys}, least=2 if negatives is None else 1)
+    check_embeddings({"queries": queries, "keys": keys}, minimum=2 if negatives is None else 1)
     check_positive(temperature=temperature)
     q, k = unit(queries) / temperature, unit(keys)
     positive = (q * k).sum(1)
     if negatives is None:
-        if not in_batch:
-            raise ValueError("negatives: None leaves no candidate when in_batch is False; pass an (m, d) matrix")
+        require(in_batch, "negatives", "an (m, d) matrix where in_batch is False", None)
         return (logsumexp_of_keys(q, k) - positive).mean()
-    check_width("queries", queries, negatives=negatives)
-    if not len(negatives):
-        raise ValueError("negatives: got 0 rows, at least 1 is needed (or None)")
+    check_shape("m", queries.shape[1], negatives=negatives)
+    check_like("queries", queries, negatives=negatives)
+    check_int(1, **{"len(negatives)": len(negatives)})
     own = logsumexp_of_keys(q, k) if in_batch else positive
     return (torch.logaddexp(own, logsumexp_of_keys(q, unit(negatives))) - positive).mean()
 
@@ -208,25 +222,22 @@ def nce(
     *,
     log_noise: float | tuple[Float[Tensor, " n"], Float[Tensor, "n k"]],
 ) -> Float[Tensor, ""]:
-    """Noise-contrastive estimation (Gutmann and Hyvärinen 2010): tell data from k samples of noise each.
+    """Noise-contrastive estimation (Gutmann and Hyvärinen 2010): classify data against k noise samples each.
 
-    Mean over i of `-log h(positive_i) - Σ_j log(1 - h(negatives_ij))`, with `h(u) = e^u / (e^u + k p)` the
-    probability that a sample with model log-density u is data, p its density under the noise.
+    Mean over i of `-log h(positive_i) - Σ_j log(1 - h(negatives_ij))`, with `h(u) = e^u / (e^u + k p)` the probability
+    that a sample with model log-density u is data, p its density under the noise.
 
     Args:
-        positive, negatives: log-densities under the model of the n data and of the k noise samples drawn for
-            each; for embeddings against a bank, similarity over temperature less the log of the normaliser.
-        log_noise: log-density under the noise: one number where it is uniform (`-log` of the bank's size), or
+        positive: log-densities of the n data under the model; for embeddings against a memory bank, similarity over
+            temperature less the log of the normalizer.
+        negatives: log-densities of the k noise samples of each under the model.
+        log_noise: log-density under the noise: one number for uniform noise (`-log` of the bank's size), or a pair,
             that of the data and that of the noise samples.
     """
-    if positive.ndim != 1 or negatives.ndim != 2 or len(negatives) != len(positive):
-        raise ValueError(
-            f"negatives: shape {tuple(negatives.shape)} must be (n, k) for positive of shape (n,), "
-            f"got {tuple(positive.shape)}"
-        )
-    if not negatives.numel():
-        raise ValueError(f"negatives: shape {tuple(negatives.shape)}, at least one row and one column are needed")
-    check_alike("positive", positive, negatives=negatives)
+    check_shape("n", positive=positive)
+    check_shape(len(positive), "k", negatives=negatives)
+    check_int(1, **{"negatives.numel()": negatives.numel()})
+    check_like("positive", positive, negatives=negatives)
     of_data, of_noise = log_noise if isinstance(log_noise, tuple | list) else (log_noise, log_noise)
     log_k = math.log(negatives.shape[1])
     data = torch.nn.functional.softplus(of_data + log_k - positive)
@@ -239,16 +250,18 @@ def nce(
 def pair_matching(
     first: Float[Tensor, "n d"], second: Float[Tensor, "n d"], *, cross_modal: bool = False
 ) -> dict[str, Float[Tensor, ""]]:
-    """How well each view finds its other view by cosine similarity; no gradient.
+    """How well each view retrieves its other view by cosine similarity; no gradient.
 
     Args:
-        cross_modal: whether it looks only among the n views of the other side, as halves of two kinds do;
-            else among the 2n - 1 other views of the batch.
+        first: embeddings of n >= 2 samples.
+        second: embeddings of another view of them.
+        cross_modal: whether a view is compared only with the n views of the other side, as for halves of two kinds;
+            else with the 2n - 1 other views of the batch.
 
     Returns:
         `top1`, `top5`, in [0, 1]: how often the other view is the most similar, or one of the five most similar. Chance
-        is 1 and 5 in as many as there are to choose from: equal similarities count as ranked at random, so a collapsed
-        encoder scores chance.
+            is
+        1 and 5 over the number of candidates: ties are ranked at random, so a collapsed encoder scores chance.
     """
     _check_views((first, second), 1.0)
     n = len(first)
@@ -282,9 +295,8 @@ def _mean_positive(z: Float[Tensor, "m d"], views: int) -> Float[Tensor, " m"]:
     return (samples * others).sum(2).flatten()
 
 
-def _check_views(views: tuple[Tensor, ...], temperature: float | Tensor, *, least: int = 2) -> None:
-    if len(views) < least:
-        raise ValueError(f"views: got {len(views)}, at least {least} of each sample are needed")
+def _check_views(views: tuple[Tensor, ...], temperature: float | Tensor, *, minimum: int = 2) -> None:
+    check_int(minimum, **{"len(views)": len(views)})
     names = ["first", "second", *(f"views[{i}]" for i in range(2, len(views)))]
-    check_embeddings(dict(zip(names, views, strict=False)), least=2)
+    check_embeddings(dict(zip(names, views, strict=False)), minimum=2)
     check_positive(temperature=temperature)

@@ -1,12 +1,11 @@
-"""Losses of pairs across modalities: each half finds the other among the halves of other samples.
+"""Losses of pairs across modalities: each half identifies the other among the halves of other samples.
 
-Unlike those of two views (see `contrastive`), the two halves play different parts: a half meets only halves of the
-other kind, never those of its own. Similarities are cosines, half precision and memory are as there.
+Unlike the losses of two views (see `contrastive`), a half is compared only with halves of the other kind. Similarities
+are cosines; half precision and memory are as there.
 """
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
@@ -14,9 +13,12 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from likewise.checks import check_finite, check_positive
 from likewise.losses import tiles
-from likewise.losses.checks import check_embeddings, check_positive, full_precision, unit
+from likewise.losses.checks import check_embeddings
 from likewise.losses.contrastive import info_nce
+from likewise.losses.geometry import unit
+from likewise.losses.precision import full_precision
 
 Number = float | Float[Tensor, ""] | Float[Tensor, "1"]
 
@@ -25,16 +27,17 @@ Number = float | Float[Tensor, ""] | Float[Tensor, "1"]
 def clip_loss(
     first: Float[Tensor, "n d"], second: Float[Tensor, "n d"], *, temperature: Number = 0.07
 ) -> Float[Tensor, ""]:
-    """The loss of CLIP (Radford et al. 2021, arXiv:2103.00020): InfoNCE both ways.
+    """The loss of CLIP (Radford et al. 2021, arXiv:2103.00020): InfoNCE in both directions.
 
-    Mean over the n pairs of `-1/2 log( exp(s(a_i, b_i)/T) / Σ_j exp(s(a_i, b_j)/T) )` and the same of `b_i` among all
+    Mean over the n pairs of `-1/2 log( exp(s(a_i, b_i)/T) / Σ_j exp(s(a_i, b_j)/T) )` and the same of `b_i` over all
     `a_j`. Chance is ln n.
 
     Args:
-        first, second: the halves of n >= 2 pairs.
+        first: a, halves of n >= 2 pairs.
+        second: b, the other halves.
         temperature: T > 0, the inverse of CLIP's scale; to be learned, a tensor with one element.
     """
-    check_embeddings({"first": first, "second": second}, least=2)
+    check_embeddings({"first": first, "second": second}, minimum=2)
     there, back = info_nce(first, second, temperature=temperature), info_nce(second, first, temperature=temperature)
     return (there + back) / 2
 
@@ -43,20 +46,20 @@ def clip_loss(
 def siglip_loss(
     first: Float[Tensor, "n d"], second: Float[Tensor, "n d"], *, scale: Number = 10.0, bias: Number = -10.0
 ) -> Float[Tensor, ""]:
-    """The loss of SigLIP (Zhai et al. 2023, arXiv:2303.15343): is this a pair, asked of all n² halves.
+    """The loss of SigLIP (Zhai et al. 2023, arXiv:2303.15343): binary cross-entropy of all n² combinations of halves.
 
     `-1/n Σ_i Σ_j log sigmoid( z_ij (t s(a_i, b_j) + b) )`, with `z_ij` 1 for a pair (i = j) and -1 for all others.
 
     Args:
-        first, second: the halves of n >= 1 pairs.
+        first: a, halves of n >= 1 pairs.
+        second: b, the other halves.
         scale: t > 0; to be learned, a tensor with one element.
         bias: b; to be learned, a tensor with one element.
     """
     check_embeddings({"first": first, "second": second})
     check_positive(scale=scale)
+    check_finite(bias=bias)
     t, b = (torch.as_tensor(number, dtype=first.dtype, device=first.device) for number in (scale, bias))
-    if b.numel() != 1 or not math.isfinite(b.item()):
-        raise ValueError(f"bias: one finite number is needed, got {b.tolist()}")
     return _SigmoidOfPairs.apply(unit(first) * t, unit(second), b.reshape(())) / len(first)
 
 

@@ -1,4 +1,4 @@
-"""Losses without negatives: predict what another network, or the other branch, says of the same sample."""
+"""Losses without negatives: predict the output of another network, or branch, for the same sample."""
 
 from __future__ import annotations
 
@@ -8,15 +8,22 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from likewise.losses.checks import check_alike, check_embeddings, check_positive, check_range, full_precision, unit
+from likewise.checks import check_int, check_interval, check_positive
+from likewise.losses.checks import check_embeddings, check_like, check_shape
+from likewise.losses.geometry import unit
+from likewise.losses.precision import full_precision
 
 
 @full_precision
 def negative_cosine(prediction: Float[Tensor, "n d"], target: Float[Tensor, "n d"]) -> Float[Tensor, ""]:
     """Mean of `-s(prediction, target)`, in [-1, 1]; no gradient reaches the target.
 
-    The loss of SimSiam (arXiv:2011.10566), averaged by the caller over both directions; that of BYOL
-    (arXiv:2006.07733), ‖p - z‖² of unit vectors, is `2 + 2 · negative_cosine`.
+    The loss of SimSiam (arXiv:2011.10566) is its mean over both directions; that of BYOL (arXiv:2006.07733), ‖p - z‖²
+    of unit vectors, is `2 + 2 · negative_cosine`.
+
+    Args:
+        prediction: `(n, d)`.
+        target: `(n, d)`.
     """
     check_embeddings({"prediction": prediction, "target": target})
     return -(unit(prediction) * unit(target.detach())).sum(1).mean()
@@ -33,17 +40,18 @@ def dino(
 ) -> Float[Tensor, ""]:
     """DINO's cross-entropy (Caron et al. 2021, arXiv:2104.14294); no gradient reaches the teacher.
 
-    Mean over samples and over pairs of a teacher's view t and another view s of the student of
-    `-Σ softmax((t - c)/T_t) log softmax(s/T_s)`.
+    Mean over samples and over pairs of a teacher's view t and another view s of the student of `-Σ softmax((t - c)/T_t)
+    log softmax(s/T_s)`.
 
     Args:
-        students: outputs of all views, those that the teacher saw first and in its order.
-        teachers: outputs of the global views.
+        students: outputs for all views; first those of the teacher, in its order.
+        teachers: outputs for the global views.
         center: c, see `dino_center`.
+        student_temperature: T_s > 0.
+        teacher_temperature: T_t > 0.
     """
     check_crops("students", students, "teachers", teachers)
-    if center.shape != teachers[0].shape[1:]:
-        raise ValueError(f"center: shape {tuple(center.shape)} must be ({teachers[0].shape[1]},), as teachers")
+    check_shape(teachers[0].shape[1], center=center)
     check_positive(student_temperature=student_temperature, teacher_temperature=teacher_temperature)
     targets = [((t.detach() - center) / teacher_temperature).softmax(1) for t in teachers]
     return cross_view_entropy([s / student_temperature for s in students], targets)
@@ -56,11 +64,15 @@ def dino_center(
     """The next centre, `m · center + (1 - m) · mean of the teachers' outputs`, with momentum m in [0, 1).
 
     With several processes, pass gathered outputs.
+
+    Args:
+        center: the last one.
+        teachers: outputs for the global views.
+        momentum: m.
     """
-    check_range(0.0, 1.0, momentum=momentum)
-    if not len(teachers) or any(t.ndim != 2 or t.shape[1:] != center.shape for t in teachers):
-        shapes = [tuple(t.shape) for t in teachers]
-        raise ValueError(f"teachers: shapes {shapes} must be (n, {len(center)}), as wide as center")
+    check_interval(0, 1, closed="left", momentum=momentum)
+    check_int(1, **{"len(teachers)": len(teachers)})
+    check_shape("n", len(center), **{f"teachers[{i}]": t for i, t in enumerate(teachers)})
     mean = torch.stack([t.to(center.dtype).mean(0) for t in teachers]).mean(0)
     return center.lerp(mean, 1 - momentum)
 
@@ -68,25 +80,18 @@ def dino_center(
 def cross_view_entropy(
     logits: Sequence[Float[Tensor, "n k"]], targets: Sequence[Float[Tensor, "n k"]]
 ) -> Float[Tensor, ""]:
-    """Mean cross-entropy of each target with the logits of every other view; views are in the same order."""
+    """Mean cross-entropy of each target with the logits of every other view, in the same order."""
     logs = [x.log_softmax(1) for x in logits]
     pairs = [(target, log) for i, target in enumerate(targets) for j, log in enumerate(logs) if i != j]
     return torch.stack([-(target * log).sum(1).mean() for target, log in pairs]).mean()
 
 
 def check_crops(all_name: str, every: Sequence[Tensor], some_name: str, some: Sequence[Tensor]) -> None:
-    """Two views or more, the first of them those of the targets; two columns or more."""
-    if not 1 <= len(some) <= len(every) or len(every) < 2:
-        raise ValueError(
-            f"{all_name}: {len(every)} views with {len(some)} {some_name}; at least 2 views are needed, "
-            f"the first of them those of {some_name}"
-        )
+    """Raises `UserError` unless there are two views or more, first those of the targets, of two columns or more."""
+    check_int(2, **{f"len({all_name})": len(every)})
+    check_int(1, len(every), **{f"len({some_name})": len(some)})
     check_embeddings({f"{all_name}[{i}]": x for i, x in enumerate(every)})
-    for i, x in enumerate(some):
-        if x.shape != every[0].shape:
-            raise ValueError(
-                f"{some_name}[{i}]: shape {tuple(x.shape)} must equal that of {all_name}[0], {tuple(every[0].shape)}"
-            )
-        check_alike(f"{all_name}[0]", every[0], **{f"{some_name}[{i}]": x})
-    if every[0].shape[1] < 2:
-        raise ValueError(f"{all_name}: {every[0].shape[1]} columns, at least 2 prototypes are needed")
+    targets = {f"{some_name}[{i}]": x for i, x in enumerate(some)}
+    check_shape(*every[0].shape, **targets)
+    check_like(f"{all_name}[0]", every[0], **targets)
+    check_int(2, **{f"{all_name}[0].shape[1]": every[0].shape[1]})

@@ -1,4 +1,4 @@
-"""The geometry of embeddings: have they collapsed, are they spread, do views of one sample meet?"""
+"""The geometry of embeddings: length, alignment, uniformity, effective rank and spread."""
 
 from __future__ import annotations
 
@@ -7,7 +7,13 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from likewise.losses.checks import full_precision
+from likewise.losses.precision import full_precision
+
+
+def unit(x: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
+    """Rows scaled to length 1; a row of zeros stays zero, with a finite gradient."""
+    length = torch.linalg.vector_norm(x, dim=1, keepdim=True)
+    return x / length.masked_fill(length < 1e-12, 1.0)
 
 
 @full_precision
@@ -21,10 +27,9 @@ def alignment(first: Float[Tensor, "n dim"], second: Float[Tensor, "n dim"]) -> 
 
 @full_precision
 def uniformity(embeddings: Float[Tensor, "n dim"], *, temperature: float = 2.0) -> Float[Tensor, ""]:
-    """Log of the mean Gaussian potential of all pairs on the unit sphere: 0 (collapsed) and below.
+    """Log of the mean Gaussian potential of all pairs on the unit sphere: at most 0 (collapsed); lower is more uniform.
 
-    Wang & Isola 2020, arXiv:2005.10242, with t = `temperature`; lower is more uniform. Memory is O(n²): give
-    a few thousand samples.
+    Wang & Isola 2020, arXiv:2005.10242, with t = `temperature`. Memory is O(n²): pass at most a few thousand samples.
     """
     squared = torch.pdist(F.normalize(embeddings, dim=1)).square()
     return (-temperature * squared).exp().mean().log()
@@ -32,9 +37,9 @@ def uniformity(embeddings: Float[Tensor, "n dim"], *, temperature: float = 2.0) 
 
 @full_precision
 def effective_rank(embeddings: Float[Tensor, "n dim"]) -> Float[Tensor, ""]:
-    """RankMe: exp of the entropy of the normalised singular values, from 1 to min(n, dim).
+    """RankMe: exp of the entropy of the normalized singular values, from 1 to min(n, dim).
 
-    Garrido et al. 2023, arXiv:2210.02885. The embeddings are neither centred nor normalised.
+    Garrido et al. 2023, arXiv:2210.02885. The embeddings are neither centered nor normalized.
     """
     values = torch.linalg.svdvals(embeddings.double())
     return torch.special.entr(values / values.sum()).sum().exp().to(embeddings.dtype)

@@ -1,6 +1,6 @@
-"""Losses of distances, for pairs and triplets that somebody labelled.
+"""Losses of distances, for labelled pairs and triplets.
 
-Distances are Euclidean between the embeddings as they are given; normalise them first for the unit sphere.
+Distances are Euclidean, between the embeddings as given; normalize them first for the unit sphere.
 """
 
 from __future__ import annotations
@@ -12,7 +12,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from likewise.losses.checks import check_embeddings, check_labels, check_positive, full_precision
+from likewise.checks import check_choice, check_int, check_positive
+from likewise.errors import UserError
+from likewise.losses.checks import check_embeddings, check_labels
+from likewise.losses.precision import full_precision
 from likewise.losses.tiles import sum_by_stripes
 
 
@@ -29,14 +32,16 @@ def margin_contrastive(
     Mean over pairs of `(1 - Y) D²/2 + Y max(0, m - D)²/2`, D the distance of the pair.
 
     Args:
-        dissimilar: Y, 0 for a pair that belongs together and 1 for one that does not.
-        margin: m > 0, the distance beyond which a dissimilar pair rests.
+        first: `(n, d)`.
+        second: `(n, d)`.
+        dissimilar: Y, 0 for a positive pair and 1 for a negative one.
+        margin: m > 0, the distance beyond which a negative pair has no loss.
     """
     check_embeddings({"first": first, "second": second})
     check_labels(first, dissimilar=dissimilar)
     check_positive(margin=margin)
     if ((dissimilar != 0) & (dissimilar != 1)).any():
-        raise ValueError(f"dissimilar: values {dissimilar.unique().tolist()[:5]} must be 0 or 1")
+        raise UserError(f"dissimilar must be 0 or 1 for each pair, got {dissimilar.unique().tolist()[:5]}")
     distance = torch.linalg.vector_norm(first - second, dim=1)
     pull, push = distance**2 / 2, (margin - distance).clamp(min=0) ** 2 / 2
     return torch.where(dissimilar.bool(), push, pull).mean()
@@ -50,7 +55,14 @@ def triplet(
     *,
     margin: float = 0.2,
 ) -> Float[Tensor, ""]:
-    """Triplet loss: mean of `max(0, D(anchor, positive) - D(anchor, negative) + margin)`, margin > 0."""
+    """Triplet loss: mean of `max(0, D(anchor, positive) - D(anchor, negative) + margin)`.
+
+    Args:
+        anchor: `(n, d)`.
+        positive: `(n, d)`.
+        negative: `(n, d)`.
+        margin: > 0.
+    """
     check_embeddings({"anchor": anchor, "positive": positive, "negative": negative})
     check_positive(margin=margin)
     near = torch.linalg.vector_norm(anchor - positive, dim=1)
@@ -66,27 +78,26 @@ def mined_triplet(
     margin: float = 0.2,
     mining: Literal["batch-hard", "semi-hard"] = "semi-hard",
 ) -> Float[Tensor, ""]:
-    """Triplet loss over the triplets that a labelled batch offers.
+    """Triplet loss over triplets mined from a labelled batch.
 
-    `batch-hard` (Hermans et al. 2017, arXiv:1703.07737): each anchor with its farthest positive and its
-    nearest negative. `semi-hard` (Schroff et al. 2015, arXiv:1503.03832): each anchor with each of its
-    positives and the nearest negative that is farther than the positive; where none is, the farthest
-    negative.
+    `batch-hard` (Hermans et al. 2017, arXiv:1703.07737): each anchor with its farthest positive and its nearest
+    negative. `semi-hard` (Schroff et al. 2015, arXiv:1503.03832): each anchor with each of its positives and the
+    nearest negative that is farther than the positive; if there is none, the farthest negative.
 
     The mean is over these triplets; 0 when there are none. O(n) memory, by stripes of the distance matrix.
 
     Args:
+        embeddings: `(n, d)`.
         labels: the class of each row, at least two classes.
         margin: > 0.
+        mining: which triplets.
     """
-    check_embeddings({"embeddings": embeddings}, least=2)
+    check_embeddings({"embeddings": embeddings}, minimum=2)
     check_labels(embeddings, labels=labels)
     check_positive(margin=margin)
-    if mining not in ("batch-hard", "semi-hard"):
-        raise ValueError(f"mining: {mining!r} must be 'batch-hard' or 'semi-hard'")
+    check_choice(("batch-hard", "semi-hard"), mining=mining)
     sizes = labels.unique(return_counts=True)[1]
-    if len(sizes) < 2:
-        raise ValueError("labels: all rows have one class, at least two are needed")
+    check_int(2, **{"classes in labels": len(sizes)})
     semi_hard = mining == "semi-hard"
     row = torch.arange(len(labels), device=labels.device)
 

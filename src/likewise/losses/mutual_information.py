@@ -1,12 +1,12 @@
-"""Estimators of the mutual information between the parts of a sample and its whole (arXiv:1808.06670).
+"""Estimators of the mutual information between the parts of a sample and the whole (arXiv:1808.06670).
 
-A part and a whole are scored by their product. Parts come as `(n, m, d)`, m places of each of n samples, wholes as
-`(n, d)`: a whole belongs to the parts of its own sample, and those of every other sample are negatives. The losses are
-bounds turned around: the lower, the more the whole is known to say about its parts. As in `contrastive`, they raise
-ValueError for tensors that do not match and compute half precision in float32.
+The score of a part and a whole is their dot product. Parts are `(n, m, d)`, m places of each of n samples, wholes `(n,
+d)`: a whole is a positive of the parts of its own sample and a negative of all others. The losses are negated bounds: a
+lower loss means more mutual information. As in `contrastive`, they raise `UserError` for tensors that do not match and
+compute half precision in float32.
 
-The scores of all wholes with all parts are n · n · m numbers. They are computed a stripe of wholes at a time, and
-computed again for the gradient: memory is linear in the number of parts.
+The scores of all wholes with all parts are n · n · m numbers. They are computed for a stripe of wholes at a time, and
+again for the gradient: memory is linear in the number of parts.
 """
 
 from __future__ import annotations
@@ -20,19 +20,22 @@ from torch import Tensor
 from torch.nn.functional import softplus
 from torch.utils.checkpoint import checkpoint
 
+from likewise.checks import check_int, require
 from likewise.losses import tiles
-from likewise.losses.checks import check_alike, full_precision
+from likewise.losses.checks import check_like, check_shape, described
+from likewise.losses.precision import full_precision
 
 
 @full_precision
 def jsd(parts: Float[Tensor, "n m d"], wholes: Float[Tensor, "n d"]) -> Float[Tensor, ""]:
     """The Jensen-Shannon estimator, in its softplus form (Hjelm et al. 2018, arXiv:1808.06670).
 
-    Mean over samples i and places p of `sp(-x_ip · y_i)` plus mean over i, j ≠ i and p of `sp(x_jp · y_i)`, with
-    `sp(s) = log(1 + e^s)`. It is 2 ln 2 where scores tell nothing, and bounded by 0 below, whatever n.
+    Mean over samples i and places p of `sp(-x_ip · y_i)` plus mean over i, j ≠ i and p of `sp(x_jp · y_i)`, with `sp(s)
+    = log(1 + e^s)`. Chance is 2 ln 2, whatever n; the lower bound is 0.
 
     Args:
-        parts, wholes: of the same n >= 2 samples.
+        parts: x, of n >= 2 samples.
+        wholes: y, of the same samples.
     """
     _check(parts, wholes)
     positive = _own_scores(parts, wholes)
@@ -46,10 +49,11 @@ def info_nce_parts(parts: Float[Tensor, "n m d"], wholes: Float[Tensor, "n d"]) 
     """InfoNCE of parts and wholes (Hjelm et al. 2018, arXiv:1808.06670).
 
     Mean over samples i and places p of `-log( e^(x_ip · y_i) / (e^(x_ip · y_i) + Σ_{j≠i} Σ_q e^(x_jq · y_i)) )`: each
-    part is to be told from all parts of the other samples. Chance is `ln(1 + (n - 1) m)`.
+    part is contrasted with all parts of the other samples. Chance is `ln(1 + (n - 1) m)`.
 
     Args:
-        parts, wholes: of the same n >= 2 samples.
+        parts: x, of n >= 2 samples.
+        wholes: y, of the same samples.
     """
     _check(parts, wholes)
     negative = _over_others(lambda scores: scores.logsumexp(1), parts, wholes)
@@ -77,12 +81,10 @@ def _over_others(
 
 
 def _check(parts: Tensor, wholes: Tensor) -> None:
-    if parts.ndim != 3 or not parts.is_floating_point():
-        kind = str(parts.dtype).removeprefix("torch.")
-        raise ValueError(f"parts: floating-point (n, m, d) is needed, got {kind} of shape {tuple(parts.shape)}")
+    fits = parts.ndim == 3 and parts.is_floating_point()
+    require(fits, "parts", "a floating-point tensor (n, m, d)", described(parts))
     n, m, d = parts.shape
-    if wholes.shape != (n, d):
-        raise ValueError(f"wholes: shape {tuple(wholes.shape)} must be ({n}, {d}), that of parts without its places")
-    check_alike("parts", parts, wholes=wholes)
-    if n < 2 or not m:
-        raise ValueError(f"parts: shape {tuple(parts.shape)}, at least 2 samples and 1 place are needed")
+    check_shape(n, d, wholes=wholes)
+    check_like("parts", parts, wholes=wholes)
+    check_int(2, **{"len(parts)": n})
+    check_int(1, **{"parts.shape[1]": m})

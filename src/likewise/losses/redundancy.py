@@ -1,14 +1,14 @@
-"""Losses of the dimensions: make the views agree and the dimensions say different things."""
+"""Losses of dimensions: the views agree, and the dimensions are decorrelated."""
 
 from __future__ import annotations
-
-import math
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from likewise.losses.checks import check_embeddings, check_range, full_precision
+from likewise.checks import check_non_negative
+from likewise.losses.checks import check_embeddings
+from likewise.losses.precision import full_precision
 
 
 @full_precision
@@ -17,15 +17,17 @@ def barlow_twins(
 ) -> Float[Tensor, ""]:
     """Barlow Twins (Zbontar et al. 2021, arXiv:2103.03230): `Σ_i (1 - C_ii)² + λ Σ_{i≠j} C_ij²`.
 
-    C is the `(d, d)` correlation matrix between the dimensions of the two views over the batch. A dimension
-    that is constant over the batch correlates with nothing: it counts 0 in C and gets no gradient of its own.
+    C is the `(d, d)` correlation matrix between the dimensions of the two views over the batch. A dimension that is
+    constant over the batch has correlation 0 with all others and gets no gradient of its own.
 
     Args:
+        first: `(n, d)`, n >= 2.
+        second: `(n, d)`.
         redundancy: λ >= 0.
     """
-    check_embeddings({"first": first, "second": second}, least=2)
-    check_range(0.0, math.inf, redundancy=redundancy)
-    correlation = _standardised(first).T @ _standardised(second) / len(first)
+    check_embeddings({"first": first, "second": second}, minimum=2)
+    check_non_negative(redundancy=redundancy)
+    correlation = _standardized(first).T @ _standardized(second) / len(first)
     diagonal = correlation.diagonal()
     return ((1 - diagonal) ** 2).sum() + redundancy * ((correlation**2).sum() - (diagonal**2).sum())
 
@@ -39,30 +41,33 @@ def vicreg(
     variance: float = 25.0,
     covariance: float = 1.0,
 ) -> Float[Tensor, ""]:
-    """VICReg (Bardes et al. 2021, arXiv:2105.04906, algorithm 1):
-    `λ s(Z, Z') + μ [v(Z) + v(Z')] + ν [c(Z) + c(Z')]`.
+    """VICReg (Bardes et al. 2021, arXiv:2105.04906, algorithm 1).
 
-    s is the mean squared difference over samples and dimensions, `v = 1/d Σ_j max(0, 1 - √(Var(z_j) + 1e-4))`
-    and `c = 1/d Σ_{i≠j} Cov(Z)_ij²`.
+    `λ s(Z, Z') + μ [v(Z) + v(Z')] + ν [c(Z) + c(Z')]`. s is the mean squared difference over samples and dimensions, `v
+    = 1/d Σ_j max(0, 1 - √(Var(z_j) + 1e-4))` and `c = 1/d Σ_{i≠j} Cov(Z)_ij²`.
 
     Args:
-        invariance, variance, covariance: the weights λ, μ and ν, each >= 0.
+        first: Z, `(n, d)`, n >= 2.
+        second: Z', `(n, d)`.
+        invariance: λ >= 0.
+        variance: μ >= 0.
+        covariance: ν >= 0.
     """
-    check_embeddings({"first": first, "second": second}, least=2)
-    check_range(0.0, math.inf, invariance=invariance, variance=variance, covariance=covariance)
+    check_embeddings({"first": first, "second": second}, minimum=2)
+    check_non_negative(invariance=invariance, variance=variance, covariance=covariance)
     loss = invariance * ((first - second) ** 2).mean()
     for z in (first, second):
-        centred = z - z.mean(0)
-        cov = centred.T @ centred / (len(z) - 1)
+        centered = z - z.mean(0)
+        cov = centered.T @ centered / (len(z) - 1)
         spread = (cov.diagonal() + 1e-4).sqrt()
         loss = loss + variance * (1 - spread).clamp(min=0).mean()
         loss = loss + covariance * ((cov**2).sum() - (cov.diagonal() ** 2).sum()) / z.shape[1]
     return loss
 
 
-def _standardised(z: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
-    """Columns with mean 0 and variance 1; a column that is constant but for rounding becomes zeros."""
-    centred = z - z.mean(0)
-    deviation = torch.linalg.vector_norm(centred, dim=0) / len(z) ** 0.5
+def _standardized(z: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
+    """Columns with mean 0 and variance 1; a column that is constant up to rounding becomes zeros."""
+    centered = z - z.mean(0)
+    deviation = torch.linalg.vector_norm(centered, dim=0) / len(z) ** 0.5
     constant = deviation <= 8 * torch.finfo(z.dtype).eps * z.abs().amax(0)
-    return (centred / deviation.masked_fill(constant, 1.0)).masked_fill(constant, 0.0)
+    return (centered / deviation.masked_fill(constant, 1.0)).masked_fill(constant, 0.0)

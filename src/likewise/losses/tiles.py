@@ -44,8 +44,8 @@ underflows."""
 def logsumexp_of_others(x: Float[Tensor, "m d"], *, period: int | None = None) -> Float[Tensor, " m"]:
     """`log Σ_j exp(x_i · x_j)` over the columns j that are not congruent to i modulo `period`.
 
-    With the views of n samples stacked to m = n · views rows, `period=n` leaves out every view of the row's
-    own sample; the default, m, leaves out the row itself only.
+    With the views of n samples stacked to m = n · views rows, `period=n` leaves out every view of the row's own sample;
+    the default, m, leaves out the row itself only.
     """
     return _LogSumExp.apply(x, None, period or len(x))
 

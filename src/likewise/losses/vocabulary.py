@@ -1,8 +1,8 @@
-"""Name tokens among a vocabulary, without ever holding the scores of all rows: language models' cross-entropy.
+"""Cross-entropy over a vocabulary without holding the logits of all rows, for language models.
 
-Scores of a batch of texts are its largest tensor by far: 4,096 tokens and 32,768 words are half a gigabyte. They are
-made a stripe of rows at a time, and the stripe's gradient with them, while it is in cache: three matrix products where
-keeping nothing and computing twice would take four.
+The logits of a batch of texts are by far its largest tensor: for 4,096 tokens and a vocabulary of 32,768, half a
+gigabyte. They are computed for a stripe of rows at a time, together with the stripe's gradient while it is in cache:
+three matrix products, where computing the logits twice would take four.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from likewise.losses.checks import check_alike
+from likewise.losses.checks import check_like, check_shape
 
 STRIPE_ELEMENTS = {"cpu": 2**20}
-"""Scores of a stripe: what fits in a processor's cache, and elsewhere what keeps the device busy."""
+"""Logits of a stripe: what fits in a CPU's cache; elsewhere enough to keep the device busy."""
 ELSEWHERE = 2**26
 
 
-class Named(NamedTuple):
-    """How well tokens were named."""
+class TokenPrediction(NamedTuple):
+    """How well tokens were predicted."""
 
     loss: Float[Tensor, ""]
     """Mean negative log-likelihood, in nats; 0 where there is no row."""
     losses: Float[Tensor, " m"]
     """Of each row, without gradient."""
-    right: Bool[Tensor, " m"]
-    """Whether the highest score was the target's."""
+    correct: Bool[Tensor, " m"]
+    """Whether the target has the highest logit."""
 
 
 def token_cross_entropy(
@@ -37,31 +37,28 @@ def token_cross_entropy(
     weight: Float[Tensor, "v d"],
     targets: Int[Tensor, " m"],
     bias: Float[Tensor, " v"] | None = None,
-) -> Named:
-    """Cross-entropy of the scores `states @ weight.T + bias`, in memory linear in m.
+) -> TokenPrediction:
+    """Cross-entropy of the logits `states @ weight.T + bias`, in memory linear in m.
 
-    Under autocast the products are of its type, everything else of float32.
+    Under autocast the matrix products are in its type, everything else in float32.
 
     Args:
-        states: what is known of each token.
-        weight: a row for each word of the vocabulary, such as its embedding.
+        states: a feature for each token to be predicted.
+        weight: a row for each token of the vocabulary, such as its embedding.
         targets: ids from 0 to below v.
-        bias: of each word.
+        bias: for each token of the vocabulary.
     """
-    if targets.shape != states.shape[:1] or weight.shape[1:] != states.shape[1:]:
-        raise ValueError(
-            f"targets: shape {tuple(targets.shape)} and weight {tuple(weight.shape)} must be (m,) and (v, d) "
-            f"for states {tuple(states.shape)}"
-        )
+    check_shape(len(states), targets=targets)
+    check_shape("v", states.shape[1], weight=weight)
     kind = states.device.type
     half = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else None
     with torch.autocast(kind, enabled=False):
         states = states.to(weight.dtype)
-        check_alike("weight", weight, states=states)
-        return Named(*_NameTokens.apply(states, weight, bias, targets, half or weight.dtype))
+        check_like("weight", weight, states=states)
+        return TokenPrediction(*_TokenCrossEntropy.apply(states, weight, bias, targets, half or weight.dtype))
 
 
-class _NameTokens(torch.autograd.Function):
+class _TokenCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, states: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, kind: torch.dtype
@@ -70,7 +67,7 @@ class _NameTokens(torch.autograd.Function):
         of_states = torch.empty_like(states) if wanted[0] else None
         of_weight = torch.zeros_like(weight) if wanted[1] else None
         of_bias = torch.zeros_like(bias) if bias is not None and wanted[2] else None
-        losses, right = states.new_empty(len(states)), targets.new_empty(len(states), dtype=torch.bool)
+        losses, correct = states.new_empty(len(states)), targets.new_empty(len(states), dtype=torch.bool)
         words, share = weight.to(kind), 1 / max(1, len(states))
         step = max(1, STRIPE_ELEMENTS.get(states.device.type, ELSEWHERE) // len(weight))
         for start in range(0, len(states), step):
@@ -83,7 +80,7 @@ class _NameTokens(torch.autograd.Function):
             own = scores.gather(1, target) - top
             total = scores.sub_(top).exp_().sum(1, keepdim=True)
             losses[rows] = (total.log() - own).squeeze(1)
-            right[rows] = (best == target).squeeze(1)
+            correct[rows] = (best == target).squeeze(1)
             if not any(wanted):
                 continue
             slope = scores.div_(total)
@@ -100,8 +97,8 @@ class _NameTokens(torch.autograd.Function):
                     of_weight += slope.T @ some
         # The mean is taken here, not in the stripes: in float16 shares of a large batch would be zeros.
         ctx.save_for_backward(*(None if part is None else part.mul_(share) for part in (of_states, of_weight, of_bias)))
-        ctx.mark_non_differentiable(losses, right)
-        return losses.sum() * share, losses, right
+        ctx.mark_non_differentiable(losses, correct)
+        return losses.sum() * share, losses, correct
 
     @staticmethod
     @once_differentiable

@@ -1,4 +1,4 @@
-"""Methods by name. A method is one file with one class; a line here makes it known to the commands."""
+"""Methods by name. A method is one file with one class; an entry in METHODS registers it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import importlib
 import inspect
 from typing import TYPE_CHECKING, Any, get_type_hints
 
-from likewise.errors import UserError, checked, nearest
+from likewise.checks import check_types
+from likewise.errors import UserError, nearest
 
 if TYPE_CHECKING:
     from torch import nn
@@ -65,7 +66,7 @@ def method_class(name: str) -> type[Method]:
 
 
 def method_options(name: str) -> dict[str, Any]:
-    """The hyperparameters of a method itself, with their defaults."""
+    """The hyperparameters of a method, with their defaults."""
     parameters = inspect.signature(method_class(name)).parameters.values()
     return {p.name: p.default for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
 
@@ -81,4 +82,4 @@ def build_method(name: str, encoder: nn.Module, options: dict[str, Any]) -> Meth
         if option not in known:
             raise UserError(f"{name} has no option '{option}'{nearest(option, known)}; it has {', '.join(known)}")
     cls = method_class(name)
-    return cls(encoder, **checked(options, get_type_hints(cls.__init__)))
+    return cls(encoder, **check_types(options, get_type_hints(cls.__init__)))

@@ -1,4 +1,4 @@
-"""Autoencoder: press a view through a short code and ask for it back."""
+"""Autoencoder: reconstruct a view from a short code."""
 
 from __future__ import annotations
 
@@ -10,27 +10,25 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from likewise.checks import check_whole
+from likewise.checks import check_int, require
 from likewise.data.loader import Batch
-from likewise.errors import UserError
 from likewise.methods.base import EARLY, Method, TrainingContext
-from likewise.modules.decoders import ImageDecoder
+from likewise.modules.image_decoder import ImageDecoder
+from likewise.modules.reconstruction import TRIVIAL, explained_variance
 from likewise.runs.figures import Figure, FigureRow
 from likewise.seeding import generator_for
-
-TRIVIAL = 0.02  # share of the variance that a decoder explains which has learned little more than the mean
 
 
 class Autoencoder(Method):
     """Bengio, Courville & Vincent 2012, Representation Learning: A Review, section 7, arXiv:1206.5538.
 
-    The loss is the mean squared error of the normalised pixels; `explained` is the share of their variance around the
-    batch's mean image that the decoder gives back.
+    The loss is the mean squared error of the normalized pixels. `explained` is the share of their variance, around the
+    mean image of the batch, that is reconstructed.
 
     Args:
         encoder: view -> `(n, encoder.dim)`.
-        code_dim: length of the code, a linear map of the embedding, that the view is rebuilt from (30 in Hinton &
-            Salakhutdinov 2006); None rebuilds it from the whole embedding.
+        code_dim: length of the code, a linear map of the embedding (30 in Hinton & Salakhutdinov 2006); None decodes
+            the whole embedding.
 
     Raises:
         UserError: for an empty code; when the views are not square images.
@@ -39,20 +37,20 @@ class Autoencoder(Method):
     family = "generative"
     modality = "image"
     paper = "1206.5538"
-    when_to_use = "the plainest baseline: what compression alone teaches"
+    when_to_use = "the simplest baseline: what compression alone teaches"
 
     def __init__(self, encoder: nn.Module, *, code_dim: int | None = 30) -> None:
         super().__init__(encoder)
         self.code_dim = self.dim if code_dim is None else code_dim
-        check_whole(code_dim=self.code_dim)
+        check_int(code_dim=self.code_dim)
         self.code = nn.Identity() if code_dim is None else nn.Linear(self.dim, code_dim)
 
     def prepare(self, context: TrainingContext, optimizers: Callable[[Method], Any] | None = None) -> None:
         super().prepare(context, optimizers)
         assert context.read is not None
         shape = tuple(self.views.clean(context.read(torch.arange(1))).shape[1:])
-        if len(shape) != 3 or shape[1] != shape[2]:
-            raise UserError(f"views must be square images (channels, size, size) to be rebuilt, got {shape}")
+        is_square = len(shape) == 3 and shape[1] == shape[2]
+        require(is_square, "views", "square images (channels, size, size)", shape)
         with torch.random.fork_rng(devices=[]):  # the same weights however often it is prepared
             torch.manual_seed(generator_for(context.seed, self.code_dim).initial_seed())
             self.decoder = ImageDecoder(self.code_dim, channels=shape[0], size=shape[1])
@@ -62,10 +60,10 @@ class Autoencoder(Method):
         return view, view
 
     def objective(self, view: Tensor, target: Tensor) -> dict[str, Tensor]:
-        rebuilt = self.rebuild(view)
-        return {"loss": F.mse_loss(rebuilt, target), "explained": explained(rebuilt, target)}
+        rebuilt = self.reconstruct(view)
+        return {"loss": F.mse_loss(rebuilt, target), "explained": explained_variance(rebuilt, target)}
 
-    def rebuild(self, view: Float[Tensor, "n c s s"]) -> Float[Tensor, "n c s s"]:
+    def reconstruct(self, view: Float[Tensor, "n c s s"]) -> Float[Tensor, "n c s s"]:
         return self.decoder(self.code(self.encode(view))).float()
 
     def chance(self, batch_size: int) -> dict[str, float]:
@@ -82,12 +80,8 @@ class Autoencoder(Method):
         view = self.views.clean(samples)
         rows = [
             FigureRow("original", self.views.picture(view)),
-            FigureRow("rebuilt", self.views.picture(self.rebuild(view))),
+            FigureRow("rebuilt", self.views.picture(self.reconstruct(view))),
         ]
-        return [Figure("Rebuilt", f"Each image, and what is left of it after a code of {self.code_dim} numbers.", rows)]
-
-
-def explained(rebuilt: Float[Tensor, "n ..."], target: Float[Tensor, "n ..."]) -> Float[Tensor, ""]:
-    """The share of the targets' variance, around their mean over the batch, that is rebuilt: at most 1."""
-    around = (target - target.mean(0)).square().mean()
-    return 1 - F.mse_loss(rebuilt.detach(), target) / around.clamp_min(1e-12)
+        return [
+            Figure("Reconstructed", f"Each image, and its reconstruction from a code of {self.code_dim} numbers.", rows)
+        ]

@@ -1,4 +1,4 @@
-"""What all methods share: make views, encode them, ask the objective, log what it says."""
+"""The base of all methods: make views, encode them, compute the objective, log its figures."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from lightning.fabric.utilities import move_data_to_device
 from torch import Tensor, nn
 
 from likewise.data.loader import Batch
+from likewise.data.sampling import Sampling, epoch_sampling
+from likewise.data.source import Source
+from likewise.distributed import rank
 from likewise.losses import encode_cached
 from likewise.runs.figures import Figure
 from likewise.seeding import generator_for
 
-EARLY = 0.2  # share of the training that may pass before a degenerate solution is worth a word
+EARLY = 0.2  # share of the training before which no degenerate solution is reported
 
 
 @runtime_checkable
@@ -37,26 +40,26 @@ class Views(Protocol):
 
 
 class TrainingContext(NamedTuple):
-    """What a training tells its method before it begins."""
+    """What a method knows of its training."""
 
     samples: int
-    """How many there are to learn from."""
+    """Number of training samples."""
     batch_size: int
-    """Samples a step, over all processes."""
+    """Samples of a step, over all processes."""
     steps: int
     steps_per_epoch: int
     seed: int = 0
     micro_batch_size: int | None = None
-    """Views that are encoded at once, with the gradients of the whole batch; None encodes them all."""
+    """Views that are encoded at once, with the gradients of the whole batch; None for all."""
     read: Callable[[Tensor], Any] | None = None
-    """The samples at some indices, for methods that pass over them between epochs."""
+    """Reads samples by their indices, for methods that pass over them between epochs."""
 
 
 class Method(L.LightningModule):
-    """An encoder, its heads, and what is asked of views. Subclasses write `objective`; few need more.
+    """An encoder, its heads, and an objective on views. Subclasses write `objective`; few need more.
 
     `objective(*views)` returns the loss as a scalar, or a dict of scalars with `"loss"`; the other entries are logged.
-    It encodes with `encode`, so that a training can choose how much is encoded at once.
+    It encodes with `self.encode`, so that a training can choose how many views are encoded at once.
     """
 
     family: ClassVar[str]
@@ -68,14 +71,14 @@ class Method(L.LightningModule):
 
     encoder: nn.Module
     views: Views
-    """Set by whoever builds the method: it comes with the data, not with the objective."""
+    """Set by the builder of the method: views come with the data, not with the objective."""
     min_batch_size: ClassVar[int] = 1
     cross_modal: ClassVar[bool] = False
-    """Whether the embeddings that are shown to the diagnostics are of two kinds, and only compared across."""
+    """Whether the tracked embeddings are of two kinds, which are only compared with each other."""
     accepts_groups: ClassVar[bool] = False
-    """Whether it also takes samples that have several parts of its modality."""
+    """Whether it also takes samples of several parts of its modality."""
     supervised: bool = False
-    """Whether batches must bring labels."""
+    """Whether batches need labels."""
 
     def __init__(self, encoder: nn.Module) -> None:
         super().__init__()
@@ -86,28 +89,50 @@ class Method(L.LightningModule):
         self._optimizers: Callable[[Method], Any] | None = None
 
     def prepare(self, context: TrainingContext, optimizers: Callable[[Method], Any] | None = None) -> None:
-        """What a training adds before it begins. Methods that keep something for each sample make room for it here.
+        """Called before the training begins. Methods that keep something for each sample allocate it here.
+
+        Args:
+            context: of the training.
+            optimizers: what `configure_optimizers` returns, as a function of the method.
 
         Raises:
-            UserError: when the course does not fit the method's options.
+            UserError: when the context does not fit the method's options.
         """
         self.training_context, self._optimizers = context, optimizers
 
+    def sampling(self, source: Source, *, batch_size: int, seed: int) -> Sampling:
+        """Which samples each step takes: shuffled epochs, unless the method says otherwise.
+
+        A method that learns from episodes, or balances classes, returns a sampling of its own: a pure function of the
+        seed and the step (see `likewise.data.sampling.Sampling`). Its `batch_size` and `steps_per_epoch` are those of
+        the training. Set `supervised` for batches that bring their labels.
+
+        Args:
+            source: the samples, with `source.labels()` where they are labelled.
+            batch_size: of the recipe.
+            seed: of the training.
+        """
+        return epoch_sampling(source, batch_size=batch_size, seed=seed)
+
     def make_views(self, batch: Batch, generator: torch.Generator) -> tuple[Any, ...]:
-        """What the objective takes: two independent augmentations, unless the method says otherwise.
+        """The arguments of the objective: two independent views, unless the method overrides it.
 
         Called outside autocast and without gradients. `batch.indices` and `batch.labels` can be passed on from here.
         """
         return self.views(batch.samples, generator), self.views(batch.samples, generator)
 
     def objective(self, *views: Any) -> Tensor | dict[str, Tensor]:
+        """The loss, or a dict of scalars with `"loss"`, of the views that `make_views` returned."""
         raise NotImplementedError
 
     def encode(self, view: Any, encoder: Callable[[Any], Tensor] | None = None) -> Tensor:
-        """The encoder's embeddings `(n, dim)`, a micro-batch at a time where the training asks for it.
+        """The encoder's embeddings `(n, dim)`, in micro-batches where the training asks for it.
 
-        The gradients are those of the whole batch (see `likewise.losses.gradient_cache`, also on BatchNorm). `encoder`:
-        what to call instead of the encoder itself, for methods that take more from it than the embedding.
+        The gradients are those of the whole batch; see `likewise.losses.gradient_cache`, also on BatchNorm.
+
+        Args:
+            view: `(n, ...)`.
+            encoder: what to call instead of the encoder, for methods that need more than the embedding.
         """
         encoder = encoder or self.encoder
         if self.training_context.micro_batch_size is None or not torch.is_grad_enabled():
@@ -119,42 +144,48 @@ class Method(L.LightningModule):
         return self.encode(view)
 
     def embed_samples(self, indices: Int[Tensor, " n"]) -> Float[Tensor, "n d"]:
-        """The embeddings of samples as they are, read by their indices: for memories that are filled in one pass."""
+        """The embeddings of clean samples, read by their indices: to fill a memory bank in one pass."""
         assert self.training_context.read is not None
         return self.embed(self.views.clean(move_data_to_device(self.training_context.read(indices), self.device)))
 
     def track(self, first: Tensor, second: Tensor) -> None:
-        """Show matched embeddings `(n, d)` to the diagnostics, which say whether the method learns."""
+        """Pass matched embeddings `(n, d)` to the diagnostics, which measure whether the method learns."""
         self.tracked = first.detach(), second.detach()
 
     def embed_pairs(
         self, samples: Any, generator: torch.Generator
     ) -> tuple[Float[Tensor, "n d"], Float[Tensor, "n d"]]:
-        """Embeddings of two views of each sample, as the objective compares them; those of one row belong together."""
+        """Embeddings of two views of each sample, as the objective compares them; row i belongs to row i."""
         first, second = self.views(samples, generator), self.views(samples, generator)
         z = self.embed(torch.cat([first, second]))
         return z[: len(samples)], z[len(samples) :]
 
     def chance(self, batch_size: int) -> dict[str, float]:
-        """What the figures of this objective would be if nothing was learned, for a batch of so many samples.
+        """The figures of this objective where nothing is learned.
 
-        That of the pair-matching task, which the diagnostics set every method, is known without it.
+        Those of the pair-matching task, which the diagnostics compute for every method, are known without it.
+
+        Args:
+            batch_size: samples of a step, over all processes.
         """
         return {}
 
     def figures(self, samples: Any, generator: torch.Generator) -> list[Figure]:
-        """What a person can look at to see what the method does with a few samples; called when training is done."""
+        """What shows the method at work on a few samples, for the report; called after training."""
         return []
 
     def degenerate_solution(self, figures: Mapping[str, float]) -> str | None:
-        """A trivial solution, known of this objective, that the logged figures of an epoch's end show, in one line."""
+        """A known degenerate solution that the logged figures show, in one line with a remedy; None if there is none.
+
+        Called at the end of an epoch.
+        """
         return None
 
     def begin_epoch(self, epoch: int) -> None:
-        """Called before the first step of every epoch, counted from 0, in training mode and without gradients."""
+        """Called before the first step of every epoch, counted from 0, in training mode, without gradients."""
 
     def frozen_parameters(self, step: int) -> Iterable[nn.Parameter]:
-        """Parameters that this step, counted from 0, must leave as they are."""
+        """Parameters that the step, counted from 0, must not change."""
         return ()
 
     @property
@@ -163,7 +194,7 @@ class Method(L.LightningModule):
         return self.global_step / max(1, self.training_context.steps)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        key = (self.training_context.seed, self.global_step, self.global_rank)
+        key = (self.training_context.seed, self.global_step, rank())
         torch.manual_seed(generator_for(*key).initial_seed())  # dropout and the like, inside the networks
         with torch.no_grad():
             if self.training_context.steps_per_epoch and self.global_step % self.training_context.steps_per_epoch == 0:
@@ -171,8 +202,8 @@ class Method(L.LightningModule):
             # Autocast is for networks: in bfloat16 a resampling matrix would move pixels.
             with torch.autocast(self.device.type, enabled=False):
                 views = self.make_views(batch, generator_for(*key))
-        answer = self.objective(*views)
-        scalars = answer if isinstance(answer, dict) else {"loss": answer}
+        result = self.objective(*views)
+        scalars = result if isinstance(result, dict) else {"loss": result}
         self.log_dict({name: value.detach() for name, value in scalars.items()})
         return scalars["loss"]
 

@@ -1,4 +1,4 @@
-"""BYOL: predict what a slowly following copy of the network says of the other view."""
+"""BYOL: predict the embedding that a momentum encoder gives the other view."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from likewise.checks import check_momentum, check_whole
+from likewise.checks import check_int, check_interval
 from likewise.losses import negative_cosine
 from likewise.methods.base import Method
 from likewise.modules.ema import EMA, cosine_momentum
@@ -16,12 +16,14 @@ from likewise.modules.heads import mlp
 class BYOL(Method):
     """Grill et al. 2020, Bootstrap Your Own Latent, arXiv:2006.07733.
 
+    The loss is the squared distance of prediction and target on the unit sphere, summed over both directions (equation
+    2).
+
     Args:
         encoder: view -> `(n, encoder.dim)`.
         projection_dim: length of the embeddings that are predicted.
         hidden_dim: width of the hidden layers of projector and predictor.
-        target_momentum: how much of itself the target network keeps at each step, in [0, 1]; it rises to 1 by half
-            a cosine.
+        target_momentum: initial momentum of the target network, in [0, 1]; it rises to 1 by half a cosine.
 
     Raises:
         UserError: for a number out of its range.
@@ -29,15 +31,15 @@ class BYOL(Method):
 
     family = "distillation"
     paper = "2006.07733"
-    when_to_use = "no negatives: strong with smaller batches too, for one more network in memory"
+    when_to_use = "no negatives: strong with small batches too, at the cost of a second network in memory"
     min_batch_size = 2
 
     def __init__(
         self, encoder: nn.Module, *, projection_dim: int = 256, hidden_dim: int = 4096, target_momentum: float = 0.996
     ) -> None:
         super().__init__(encoder)
-        check_whole(projection_dim=projection_dim, hidden_dim=hidden_dim)
-        check_momentum(target_momentum=target_momentum)
+        check_int(projection_dim=projection_dim, hidden_dim=hidden_dim)
+        check_interval(0, 1, target_momentum=target_momentum)
         self.projector = mlp(self.dim, hidden_dim, projection_dim)
         self.predictor: nn.Module = mlp(projection_dim, hidden_dim, projection_dim)
         self.target = EMA(self.encoder, self.projector)

@@ -1,4 +1,4 @@
-"""COLA: two parts of one recording belong together, parts of other recordings do not."""
+"""COLA: contrast two segments of each recording with segments of other recordings."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from likewise.checks import check_whole
+from likewise.checks import check_int
 from likewise.distributed import gather
-from likewise.losses.checks import full_precision
+from likewise.losses.precision import full_precision
 from likewise.losses.tiles import logsumexp_of_keys
 from likewise.methods.base import Method
 
@@ -18,13 +18,13 @@ from likewise.methods.base import Method
 class COLA(Method):
     """Saeed et al. 2021, Contrastive Learning of General-Purpose Audio Representations, arXiv:2010.10915.
 
-    Similarity is bilinear, `x W y`, of what a linear layer, LayerNorm and tanh make of the embedding; there is no
-    temperature. Each first part is to name its second among those of the batch. In the paper parts are 0.96 s long and
-    are not augmented.
+    The loss is the cross-entropy of each first segment's similarities with the second segments of the batch. The
+    similarity is bilinear, `x W y`, of a linear layer, LayerNorm and tanh on the embedding; there is no temperature. In
+    the paper segments are 0.96 s long and are not augmented.
 
     Args:
         encoder: view -> `(n, encoder.dim)`.
-        projection_dim: length of the embeddings that are compared.
+        projection_dim: length of the projections.
 
     Raises:
         UserError: for a number out of its range.
@@ -33,12 +33,12 @@ class COLA(Method):
     family = "contrastive"
     modality = "audio"
     paper = "2010.10915"
-    when_to_use = "the place to start with sound: what a recording sounds like throughout, whatever moment is heard"
+    when_to_use = "a first choice for sound: what characterizes a recording as a whole"
     min_batch_size = 2
 
     def __init__(self, encoder: nn.Module, *, projection_dim: int = 512) -> None:
         super().__init__(encoder)
-        check_whole(projection_dim=projection_dim)
+        check_int(projection_dim=projection_dim)
         self.projector = nn.Sequential(nn.Linear(self.dim, projection_dim), nn.LayerNorm(projection_dim), nn.Tanh())
         self.bilinear = nn.Linear(projection_dim, projection_dim, bias=False)
 
@@ -52,7 +52,7 @@ class COLA(Method):
 
     @full_precision
     def compare(self, first: Tensor, second: Tensor) -> Tensor:
-        """Cross-entropy of the second parts, given each first part."""
+        """Cross-entropy of the second segments, given each first segment."""
         queries = self.bilinear(first)
         return (logsumexp_of_keys(queries, second) - (queries * second).sum(1)).mean()
 

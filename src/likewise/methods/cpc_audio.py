@@ -1,4 +1,4 @@
-"""CPC on waveforms: from what was heard so far, tell what comes in the next twelve hundredths of a second."""
+"""CPC on waveforms: predict the latents of the next frames from the past."""
 
 from __future__ import annotations
 
@@ -9,35 +9,33 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from likewise.checks import check_whole
+from likewise.checks import check_int, require
 from likewise.data.loader import Batch
 from likewise.distributed import gather
 from likewise.encoders.audio import ConvGRU, expect
-from likewise.errors import UserError
 from likewise.losses import info_nce
 from likewise.methods.base import Method
 from likewise.modules.sequence_prediction import SequencePrediction
 from likewise.modules.temperature import Temperature
 
 
-def centred(x: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
-    """Less the mean: plain products do not care for what all latents have in common, but cosines would drown in it."""
+def centered(x: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
+    """Less the mean of the rows. Dot products ignore what all latents have in common; cosines do not."""
     return x - x.mean(0)
 
 
 class AudioCPC(Method):
     """Oord et al. 2018, Representation Learning with Contrastive Predictive Coding, section 3.1, arXiv:1807.03748.
 
-    At some random times of each recording the encoder's GRU predicts the latents of the next frames. A prediction is
-    to name its latent among those that are predicted at the same distance, at all times chosen in all recordings.
-    Similarities are cosines, of what is left when the batch's mean is subtracted, over a temperature, where the paper
-    has plain products.
+    At random frames of each recording the encoder's GRU predicts the latents of the next frames. The loss is the
+    InfoNCE of predictions and latents: negatives are the latents at the same distance from all chosen frames of all
+    recordings. Similarities are cosines over T, after the batch's mean is subtracted, where the paper has dot products.
 
     Args:
-        encoder: view -> `(n, encoder.dim)`, one of the conv-gru encoders.
-        steps: how many frames ahead are predicted.
-        times: from how many frames of each recording.
-        temperature: divides the cosine similarities: see `Temperature`.
+        encoder: one of the conv-gru encoders.
+        steps: number of frames ahead that are predicted.
+        times: number of frames of each recording from which they are predicted.
+        temperature: T of the similarities: a number above 0, FIRST:LAST or learned:START (see `Temperature`).
 
     Raises:
         UserError: for another encoder, a number out of its range, or views of too few frames.
@@ -46,16 +44,17 @@ class AudioCPC(Method):
     family = "mutual information"
     modality = "audio"
     paper = "1807.03748"
-    when_to_use = "sound that is heard as it comes: the encoder is causal, and its states follow what is said"
+    when_to_use = "streaming audio: the encoder is causal"
     min_batch_size = 2
     encoder: ConvGRU
 
     def __init__(self, encoder: nn.Module, *, steps: int = 12, times: int = 16, temperature: float | str = 0.1) -> None:
         super().__init__(encoder)
         self.encoder = expect(encoder, ConvGRU, "conv-gru-tiny")
-        check_whole(steps=steps, times=times)
-        if steps + times > (frames := self.encoder.usual_count):
-            raise UserError(f"steps + times must be at most the {frames} frames of a view, got {steps} + {times}")
+        check_int(steps=steps, times=times)
+        frames = self.encoder.grid()[0]
+        fits = steps + times <= frames
+        require(fits, "steps + times", f"at most the {frames} frames of a view", f"{steps} + {times}")
         self.sequence = SequencePrediction(self.encoder.latent_dim, context_dim=self.dim, steps=steps)
         self.sequence.context = self.encoder.context  # it outlives training
         self.times = times
@@ -63,7 +62,7 @@ class AudioCPC(Method):
 
     def make_views(self, batch: Batch, generator: torch.Generator) -> tuple[Any, ...]:
         view = self.views(batch.samples, generator)
-        usable = self.encoder.count(view.shape[1]) - len(self.sequence.predict)
+        usable = self.encoder.count_frames(view.shape[1]) - len(self.sequence.predict)
         times = torch.rand(len(view), usable, generator=generator).argsort(1)[:, : self.times]
         return view, times.to(view.device)
 
@@ -73,8 +72,8 @@ class AudioCPC(Method):
         rows = torch.arange(len(view), device=view.device)[:, None]
         temperature = self.temperature(self.progress)
         losses = []
-        for predicted, named in self.sequence(latents):
-            p, q = (centred(gather(x[rows, times]).flatten(0, 1)) for x in (predicted, named))
+        for predicted, targets in self.sequence(latents):
+            p, q = (centered(gather(x[rows, times]).flatten(0, 1)) for x in (predicted, targets))
             losses.append(info_nce(p, q, temperature=temperature))
             if len(losses) == 1:
                 self.track(p[:: self.times], q[:: self.times])  # one pair of each recording

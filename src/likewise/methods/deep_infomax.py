@@ -1,4 +1,4 @@
-"""Deep InfoMax: an embedding says as much as it can about every place of the feature map that it is made from."""
+"""Deep InfoMax: maximize the mutual information between an embedding and the places of its feature map."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from likewise.checks import check_not_negative, check_whole
+from likewise.checks import check_choice, check_int, check_non_negative, require
 from likewise.data.loader import Batch
 from likewise.distributed import gather
-from likewise.errors import UserError, nearest
+from likewise.encoders.base import Encoder, encoder_name
 from likewise.losses import info_nce_parts, jsd
 from likewise.methods.base import Method
-from likewise.modules.critics import Critic, Discriminator
+from likewise.modules.critic import Critic
+from likewise.modules.discriminator import Discriminator
 
 ESTIMATORS = {"jsd": jsd, "infonce": info_nce_parts}
 
@@ -23,27 +24,29 @@ ESTIMATORS = {"jsd": jsd, "infonce": info_nce_parts}
 class DeepInfoMax(Method):
     """Hjelm et al. 2018, Learning Deep Representations by Mutual Information Estimation, arXiv:1808.06670.
 
-    The summary y is a linear layer after the embedding. The loss is `alpha` times the estimate of what y says about the
-    feature map as a whole (its places encoded, then averaged: maps may have any size), plus `beta` times that of what y
-    says about each place, plus `gamma` times how far sigmoid(y) is from uniform noise for a discriminator, which learns
-    in the same step: see `likewise.modules.critics`.
+    The summary y is a linear map of the embedding. The loss is `alpha` times an estimate of the mutual information of y
+    and the feature map as a whole (its places encoded, then averaged, so that maps may have any size), plus `beta`
+    times that of y and each place, plus `gamma` times the loss of a discriminator between sigmoid(y) and uniform noise,
+    which is trained in the same step: see `likewise.modules.discriminator`.
 
     Args:
-        encoder: knows `map_dim` and `with_map(view) -> (embedding, feature map)`, as `likewise.encoders`' do.
-        alpha, beta, gamma: of the global, the local and the prior term: the paper's DIM(L); DIM(G) is 1, 0, 1.
-        estimator: `jsd`, for which few negatives are enough, or `infonce`, which gains from more.
-        two_views: compares y with the places of another view of its sample, not with those of its own view as the paper
-            does: it then says what a change of view leaves (AMDIM, arXiv:1906.00910).
+        encoder: one with `features_dim` and `with_features(view)`: see `likewise.encoders.Encoder`.
+        alpha: weight of the global term, 0 or more. The paper's DIM(L) has alpha 0, beta 1, gamma 0.1; DIM(G) 1, 0, 1.
+        beta: weight of the local term, 0 or more.
+        gamma: weight of the prior term, 0 or more.
+        estimator: `jsd`, which needs few negatives; or `infonce`, which gains from many.
+        two_views: compare y with the places of another view of its sample (AMDIM, arXiv:1906.00910) instead of those of
+            its own view, as in the paper: y then captures what a change of view preserves.
         summary_dim: length of y.
         score_dim: width in which y and places are compared.
 
     Raises:
-        UserError: for a number out of its range, or an encoder without a feature map.
+        UserError: for a number out of its range, or an encoder without features of places.
     """
 
     family = "mutual information"
     paper = "1808.06670"
-    when_to_use = "when no change is known to keep the meaning: the parts of one view are compared with its whole"
+    when_to_use = "when no augmentation is known to preserve the meaning: compares the parts of a view with the whole"
     min_batch_size = 2
 
     def __init__(
@@ -59,21 +62,19 @@ class DeepInfoMax(Method):
         score_dim: int = 2048,
     ) -> None:
         super().__init__(encoder)
-        check_not_negative(alpha=alpha, beta=beta, gamma=gamma)
-        check_whole(summary_dim=summary_dim, score_dim=score_dim)
-        if not alpha + beta:
-            raise UserError("alpha and beta are both 0, and nothing would tell samples apart: give one of them weight")
-        if estimator not in ESTIMATORS:
-            raise UserError(f"estimator must be jsd or infonce, got {estimator!r}{nearest(estimator, ESTIMATORS)}")
-        if not (hasattr(encoder, "with_map") and hasattr(encoder, "map_dim")):
-            how = "`map_dim` and `with_map(view) -> (embedding (n, dim), map (n, map_dim, i, j))`"
-            raise UserError(f"dim needs a feature map, and {type(encoder).__name__} shows none: give it {how}")
-        self.map_dim: int = encoder.map_dim  # type: ignore[assignment]
+        check_non_negative(alpha=alpha, beta=beta, gamma=gamma)
+        check_int(summary_dim=summary_dim, score_dim=score_dim)
+        require(alpha + beta > 0, "alpha + beta", "above 0", alpha + beta, "with both 0 the loss compares no samples")
+        check_choice(ESTIMATORS, estimator=estimator)
+        has_places = hasattr(encoder, "with_features") and hasattr(encoder, "features_dim")
+        remedy = "give it what `likewise.encoders.Encoder` has: features_dim and with_features(view)"
+        require(has_places, "encoder", "one with features of places", encoder_name(encoder), remedy)
+        self.features_dim: int = encoder.features_dim  # type: ignore[assignment]
         self.estimator, self.each = estimator, 1 + two_views
         self.weights = {"global": alpha, "local": beta, "prior": gamma}
         self.summary = nn.Linear(self.dim, summary_dim)
         compared = [term for term in ("global", "local") if self.weights[term]]
-        self.critics = nn.ModuleDict({term: Critic(self.map_dim, summary_dim, score_dim) for term in compared})
+        self.critics = nn.ModuleDict({term: Critic(self.features_dim, summary_dim, score_dim) for term in compared})
         self.discriminator = Discriminator(summary_dim) if gamma else None
 
     def make_views(self, batch: Batch, generator: torch.Generator) -> tuple[Any, ...]:
@@ -88,23 +89,25 @@ class DeepInfoMax(Method):
         for term, critic in self.critics.items():
             parts, wholes = critic(places, y)
             parts = parts.mean(1, keepdim=True) if term == "global" else parts
-            theirs, ours = [*map(gather, parts.chunk(self.each))][::-1], [*map(gather, wholes.chunk(self.each))]
-            terms[term] = torch.stack([*map(ESTIMATORS[self.estimator], theirs, ours)]).mean()
-            shown = ours if self.each == 2 else [ours[0], theirs[0].mean(1)]
-            self.track(*(z - z.mean(0) for z in shown))  # what all share ranks nothing
+            # Of two views, the parts of each are compared with the whole of the other.
+            all_parts = [*map(gather, parts.chunk(self.each))][::-1]
+            all_wholes = [*map(gather, wholes.chunk(self.each))]
+            terms[term] = torch.stack([*map(ESTIMATORS[self.estimator], all_parts, all_wholes)]).mean()
+            tracked = all_wholes if self.each == 2 else [all_wholes[0], all_parts[0].mean(1)]
+            self.track(*(z - z.mean(0) for z in tracked))  # the mean, common to all, does not affect the ranking
         if self.discriminator is not None:
             terms["prior"], terms["discriminator"] = self.discriminator(y, noise.flatten(0, 1))
         return {"loss": self._total(terms), **terms}
 
     def encode_with_places(self, view: Any) -> tuple[Float[Tensor, "n dim"], Float[Tensor, "n m k"]]:
-        """The embeddings, and the feature map as a list of places; in micro-batches as `encode`."""
+        """Embeddings, and the features of each place, in micro-batches as `encode`."""
 
         def rows(view: Any) -> Float[Tensor, "n d"]:
-            embedding, places = self.encoder.with_map(view)  # type: ignore[operator]
+            embedding, places = self.encoder.with_features(view)  # type: ignore[operator]
             return torch.cat([embedding, places.flatten(1)], 1)
 
         embedding, places = self.encode(view, rows).tensor_split([self.dim], dim=1)
-        return embedding, places.unflatten(1, (self.map_dim, -1)).transpose(1, 2)
+        return embedding, places.unflatten(1, (-1, self.features_dim))
 
     def embed(self, view: Any) -> Tensor:
         return self.summary(self.encode(view))
@@ -112,9 +115,9 @@ class DeepInfoMax(Method):
     def chance(self, batch_size: int) -> dict[str, float]:
         terms = dict.fromkeys(self.critics, 2 * math.log(2))
         if self.estimator == "infonce":
-            if not hasattr(self.encoder, "places"):
+            if not isinstance(self.encoder, Encoder):
                 return {}
-            places = {"global": 1, "local": self.encoder.places()}  # type: ignore[operator]
+            places = {"global": 1, "local": math.prod(self.encoder.grid())}
             terms = {term: math.log(1 + (batch_size - 1) * places[term]) for term in self.critics}
         if self.discriminator is not None:
             terms |= {"prior": math.log(2), "discriminator": 2 * math.log(2)}

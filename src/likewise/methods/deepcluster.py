@@ -1,4 +1,4 @@
-"""DeepCluster-v2: cluster the embeddings of all samples before each epoch, then predict each sample's cluster."""
+"""DeepCluster-v2: cluster the embeddings of all samples before each epoch, then predict the clusters."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from likewise.checks import check_positive, check_whole
+from likewise.checks import check_int, check_positive, require
 from likewise.data.loader import Batch
-from likewise.errors import UserError
 from likewise.methods.base import Method, TrainingContext
 from likewise.modules.heads import projector
 from likewise.modules.kmeans import spherical_kmeans
@@ -25,16 +24,17 @@ from likewise.seeding import generator_for
 class DeepCluster(Method):
     """DeepCluster-v2 of Caron et al. 2020, arXiv:2006.09882, after Deep Clustering (2018), arXiv:1807.05520.
 
-    The prototypes are the centroids of spherical k-means on a memory of all samples' embeddings, and stay as they are
-    for an epoch. At first the memory holds the clean samples, then what their first views were when last seen.
+    The prototypes are the centroids of spherical k-means on a memory bank of all samples' embeddings; they are fixed
+    during an epoch. The bank holds the clean samples' embeddings at first, then the last embedding of each sample's
+    first view. The loss is the cross-entropy of the cosines with the prototypes over T, given the sample's cluster.
 
     Args:
         encoder: view -> `(n, encoder.dim)`.
         projection_dim: length of the embeddings that are clustered.
-        prototypes: clusters; at most as many as samples.
-        heads: clusterings from different beginnings, all of which are predicted.
-        local_crops: views of small parts beside the two whole ones.
-        temperature: divides the cosines with the prototypes.
+        prototypes: clusters, from 2 to the number of samples.
+        heads: clusterings from different initializations; all are predicted.
+        local_crops: small views beside the two global ones.
+        temperature: T of the cosines, above 0.
 
     Raises:
         UserError: for a number out of its range.
@@ -42,7 +42,7 @@ class DeepCluster(Method):
 
     family = "clustering"
     paper = "2006.09882"
-    when_to_use = "when clusters are wanted: k-means between epochs, so many epochs rather than many samples"
+    when_to_use = "when clusters are wanted; k-means between epochs, so many epochs rather than many samples"
     min_batch_size = 2
     assignments: Tensor
     centroids: Tensor
@@ -58,8 +58,8 @@ class DeepCluster(Method):
         temperature: float = 0.1,
     ) -> None:
         super().__init__(encoder)
-        check_whole(projection_dim=projection_dim, heads=heads)
-        check_whole(0, local_crops=local_crops)
+        check_int(projection_dim=projection_dim, heads=heads)
+        check_int(0, local_crops=local_crops)
         check_prototypes(prototypes)
         check_positive(temperature=temperature)
         self.projector = projector(self.dim, projection_dim)
@@ -69,8 +69,7 @@ class DeepCluster(Method):
     def prepare(self, context: TrainingContext, optimizers: Callable[[Method], Any] | None = None) -> None:
         super().prepare(context, optimizers)
         heads, prototypes, dim = self.centroids.shape
-        if prototypes > context.samples:
-            raise UserError(f"prototypes must be at most the {context.samples} samples, got {prototypes}")
+        require(prototypes <= context.samples, "prototypes", f"at most the {context.samples} samples", prototypes)
         self.bank = MemoryBank(context.samples, dim, seed=context.seed)
         self.register_buffer("assignments", torch.zeros(heads, context.samples, dtype=torch.long))
 

@@ -1,4 +1,4 @@
-"""DINO: a student predicts, from any crop, what a slowly following teacher says of the whole views."""
+"""DINO: a student predicts, from any crop, the output of a momentum teacher for the global views."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from likewise.checks import check_momentum, check_not_negative, check_positive, check_whole
+from likewise.checks import check_int, check_interval, check_non_negative, check_positive
 from likewise.data.loader import Batch
 from likewise.distributed import gather
 from likewise.losses import dino, dino_center
@@ -22,20 +22,22 @@ from likewise.modules.prototypes import WeightNormPrototypes, check_prototypes, 
 class DINO(Method):
     """Caron et al. 2021, Emerging Properties in Self-Supervised Vision Transformers, arXiv:2104.14294.
 
-    Centring keeps the teacher from saying one thing of everything, its low temperature from saying all things alike.
+    The loss is the cross-entropy of the student's output with the teacher's: see `likewise.losses.dino`. Centering
+    prevents a collapse to one output for all samples, the teacher's low temperature one to a uniform output.
 
     Args:
         encoder: view -> `(n, encoder.dim)`.
         hidden_dim: width of the head's two hidden layers.
-        norm: whether these have BatchNorm: small networks, whose embeddings differ little at first, need it.
+        norm: whether these have BatchNorm; small networks need it, since their embeddings differ little at first.
         projection_dim: length of the embeddings, the bottleneck before the prototypes.
-        prototypes: what student and teacher give probabilities to.
-        local_crops: views of small parts beside the two whole ones; the teacher does not see them.
-        teacher_momentum: of its weights at first, in [0, 1]; it rises to 1 by half a cosine.
-        temperature: divides the student's scores.
-        teacher_start, teacher_temperature, teacher_warmup: what divides the teacher's goes in a line from the first to
-            the second in so many epochs.
-        freeze: epochs in which the student's prototypes stay as they are.
+        prototypes: length of the outputs, at least 2.
+        local_crops: small views beside the two global ones; only the student sees them.
+        teacher_momentum: initial momentum of the teacher, in [0, 1]; it rises to 1 by half a cosine.
+        temperature: T of the student, above 0.
+        teacher_start: T of the teacher at the beginning, above 0.
+        teacher_temperature: T of the teacher after its warmup, above 0.
+        teacher_warmup: epochs in which the teacher's temperature rises linearly.
+        freeze: epochs in which the student's prototypes are frozen.
 
     Raises:
         UserError: for a number out of its range.
@@ -43,7 +45,7 @@ class DINO(Method):
 
     family = "distillation"
     paper = "2104.14294"
-    when_to_use = "vision transformers: no negatives, features that serve nearest neighbours and segmentation"
+    when_to_use = "Vision Transformers: no negatives; features for nearest neighbours and segmentation"
     center: Tensor
 
     def __init__(
@@ -63,12 +65,12 @@ class DINO(Method):
         freeze: float = 1.0,
     ) -> None:
         super().__init__(encoder)
-        check_whole(hidden_dim=hidden_dim, projection_dim=projection_dim)
-        check_whole(0, local_crops=local_crops)
+        check_int(hidden_dim=hidden_dim, projection_dim=projection_dim)
+        check_int(0, local_crops=local_crops)
         check_prototypes(prototypes)
-        check_momentum(teacher_momentum=teacher_momentum)
+        check_interval(0, 1, teacher_momentum=teacher_momentum)
         check_positive(temperature=temperature, teacher_start=teacher_start, teacher_temperature=teacher_temperature)
-        check_not_negative(teacher_warmup=teacher_warmup, freeze=freeze)
+        check_non_negative(teacher_warmup=teacher_warmup, freeze=freeze)
         hidden: list[nn.Module] = []
         for width in (self.dim, hidden_dim):
             hidden += [nn.Linear(width, hidden_dim), nn.BatchNorm1d(hidden_dim) if norm else nn.Identity(), nn.GELU()]
@@ -97,9 +99,9 @@ class DINO(Method):
             student_temperature=self.temperature,
             teacher_temperature=temperature,
         )
-        everyone = [gather(scores) for scores in teachers]
-        targets = ((torch.cat(everyone).float() - self.center) / temperature).softmax(1)
-        self.center.copy_(dino_center(self.center, everyone))
+        gathered = [gather(scores) for scores in teachers]
+        targets = ((torch.cat(gathered).float() - self.center) / temperature).softmax(1)
+        self.center.copy_(dino_center(self.center, gathered))
         return {"loss": loss, "code_entropy": usage_entropy(targets.mean(0))}
 
     def teacher_temperature(self) -> float:

@@ -1,4 +1,4 @@
-"""Instance discrimination: each sample is a class of its own, whose weight is its embedding an epoch ago."""
+"""Instance discrimination: each sample is a class of its own, represented by its row in a memory bank."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from likewise.checks import check_momentum, check_not_negative, check_whole
+from likewise.checks import check_choice, check_int, check_interval, check_non_negative
 from likewise.data.loader import Batch
 from likewise.distributed import gather
-from likewise.errors import UserError, nearest
 from likewise.losses import info_nce, nce
 from likewise.methods.base import Method, TrainingContext
 from likewise.modules.memory_bank import MemoryBank, fill_memory_bank
@@ -26,16 +25,20 @@ LOSSES = ("nce", "softmax")
 class InstDisc(Method):
     """Wu et al. 2018, Unsupervised Feature Learning via Non-Parametric Instance Discrimination, arXiv:1805.01978.
 
+    The logits of an embedding are its cosines with the rows of all samples over T. The loss estimates or computes the
+    cross-entropy with the sample's own row.
+
     Args:
         encoder: view -> `(n, encoder.dim)`.
-        projection_dim: length of the embeddings that the bank keeps.
-        temperature: divides the cosine similarities: see `Temperature`.
-        bank_momentum: of a sample's row in the bank, in [0, 1].
-        loss: `nce`, tell the sample from noise; `softmax`, name it among all samples: exact, for up to some 100,000.
-        noise: of `nce`: samples of noise a step, drawn from the whole bank, the same for all samples of the batch.
-        fill: begin with what the untrained encoder says of the samples, instead of random rows: of few epochs none is
-            lost on learning these.
-        proximal: weight λ of the squared distance from the sample's row, which steadies training; 0 or more.
+        projection_dim: length of the rows of the memory bank.
+        temperature: T of the similarities: a number above 0, FIRST:LAST or learned:START (see `Temperature`).
+        bank_momentum: momentum of a sample's row, in [0, 1].
+        loss: `nce`, noise-contrastive estimation; `softmax`, the exact cross-entropy over all samples, for up to some
+            100,000.
+        noise: of `nce`: noise samples a step, drawn from the whole bank and shared by the batch.
+        fill: fill the bank with the embeddings of the untrained encoder instead of random rows, which saves epochs when
+            there are few.
+        proximal: weight λ of the squared distance to the sample's row, which stabilizes training; 0 or more.
 
     Raises:
         UserError: for an unknown loss, or a number out of its range.
@@ -43,10 +46,10 @@ class InstDisc(Method):
 
     family = "contrastive"
     paper = "1805.01978"
-    when_to_use = "one view a sample and no second network: the cheapest step, for many epochs on little data"
+    when_to_use = "one view a sample and no second network: the cheapest step; for many epochs on little data"
 
     bank: MemoryBank
-    log_normaliser: Tensor
+    log_normalizer: Tensor
 
     def __init__(
         self,
@@ -61,17 +64,16 @@ class InstDisc(Method):
         proximal: float = 0.0,
     ) -> None:
         super().__init__(encoder)
-        check_whole(projection_dim=projection_dim, noise=noise)
-        check_momentum(bank_momentum=bank_momentum)
-        check_not_negative(proximal=proximal)
-        if loss not in LOSSES:
-            raise UserError(f"loss must be one of {', '.join(LOSSES)}, got {loss!r}{nearest(loss, LOSSES)}")
+        check_int(projection_dim=projection_dim, noise=noise)
+        check_interval(0, 1, bank_momentum=bank_momentum)
+        check_non_negative(proximal=proximal)
+        check_choice(LOSSES, loss=loss)
         self.projector = nn.Linear(self.dim, projection_dim)
         self.temperature = Temperature(temperature)
         self.loss, self.noise, self.fill, self.proximal = loss, noise, fill, proximal
         self.bank_momentum, self.projection_dim = bank_momentum, projection_dim
         if loss == "nce":
-            self.register_buffer("log_normaliser", torch.tensor(math.nan))  # until there is a batch
+            self.register_buffer("log_normalizer", torch.tensor(math.nan))  # until there is a batch
 
     def prepare(self, context: TrainingContext, optimizers: Callable[[Method], Any] | None = None) -> None:
         super().prepare(context, optimizers)
@@ -93,12 +95,12 @@ class InstDisc(Method):
         z = F.normalize(self.embed(view).to(self.bank.vectors.dtype), dim=1)
         row = self.bank.vectors[indices]
         self.track(z, row)
-        told = self.nce(z, row) if self.loss == "nce" else self.softmax(z, row, indices)
-        loss = told + self.proximal * (z - row).square().sum(1).mean()
+        contrast = self.nce(z, row) if self.loss == "nce" else self.softmax(z, row, indices)
+        loss = contrast + self.proximal * (z - row).square().sum(1).mean()
         return {"loss": loss, "bank_freshness": self.bank.update(indices, z, momentum=self.bank_momentum)}
 
     def nce(self, z: Tensor, row: Tensor) -> Tensor:
-        """Against uniform noise; the normaliser Z of the softmax is estimated once, from the first batch."""
+        """NCE against uniform noise; the normalizer Z of the softmax is estimated once, from the first batch."""
         log_samples, temperature = math.log(self.training_context.samples), self.temperature(self.progress)
         generator = generator_for(self.training_context.seed, self.global_step)
         noise = torch.randint(self.training_context.samples, (self.noise,), generator=generator).to(z.device)
@@ -107,11 +109,11 @@ class InstDisc(Method):
             negatives = z @ self.bank.vectors[noise].T / temperature
         of_rows = gather(negatives.detach().logsumexp(1))
         estimate = of_rows.logsumexp(0) - math.log(len(of_rows) * self.noise) + log_samples
-        self.log_normaliser.copy_(torch.where(self.log_normaliser.isnan(), estimate, self.log_normaliser))
-        return nce(positive - self.log_normaliser, negatives - self.log_normaliser, log_noise=-log_samples)
+        self.log_normalizer.copy_(torch.where(self.log_normalizer.isnan(), estimate, self.log_normalizer))
+        return nce(positive - self.log_normalizer, negatives - self.log_normalizer, log_noise=-log_samples)
 
     def softmax(self, z: Tensor, row: Tensor, indices: Tensor) -> Tensor:
-        """Exact: the batch's rows and all others are the whole bank, each row once."""
+        """The exact cross-entropy: the batch's rows and all others are the whole bank, each row once."""
         others = torch.ones(len(self.bank.vectors), dtype=torch.bool, device=z.device).index_fill(0, indices, False)
         rest = self.bank.vectors[others]
         return info_nce(z, row, rest if len(rest) else None, temperature=self.temperature(self.progress))

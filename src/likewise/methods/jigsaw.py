@@ -1,4 +1,4 @@
-"""Jigsaw: name the permutation in which the tiles of a picture were shuffled."""
+"""Jigsaw: classify the permutation in which the tiles of an image were shuffled."""
 
 from __future__ import annotations
 
@@ -9,27 +9,29 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from likewise.checks import check_whole
+from likewise.checks import check_int
 from likewise.data.loader import Batch
 from likewise.methods.base import Method
 from likewise.modules.classification import classification_chance, classification_metrics
 from likewise.modules.heads import mlp
 from likewise.runs.figures import Figure, FigureRow
-from likewise.views.pretext import Grid, mosaic, permutation_set, shuffled, standardised
+from likewise.views.pretext import Grid, mosaic, permutation_set, shuffled, standardize
 
 
 class Jigsaw(Method):
     """Noroozi & Favaro 2016, Unsupervised Learning of … Representations by Solving Jigsaw Puzzles, arXiv:1603.09246.
 
-    Each tile is encoded alone; only the head, which sees their embeddings side by side, can compare them.
+    The loss is the cross-entropy over the permutations. Each tile is encoded alone; only the head, which sees their
+    embeddings side by side, can compare them.
 
     Args:
         encoder: tile of any size -> `(n, encoder.dim)`.
-        permutations: how many there are to choose from: see `likewise.views.pretext.permutation_set`.
-        hidden_dim: width of the layer that sees all tiles.
+        permutations: number of permutations: see `likewise.views.pretext.permutation_set`.
+        hidden_dim: width of the head's hidden layer, which sees all tiles.
         grid: rows, and columns, of tiles: 2 or 3.
-        gap, jitter: between tiles, and of each, in widths of a tile: see `likewise.views.pretext.Grid`. The paper's
-            are tiles of 64 px anywhere in cells of 75.
+        gap: space between tiles, in widths of a tile, 0 or more; see `likewise.views.pretext.Grid`. The paper cuts
+            tiles of 64 px from cells of 75 px.
+        jitter: largest random shift of a tile, in widths of a tile, at most half the gap.
 
     Raises:
         UserError: for a number out of its range; while training, for images too small for the tiles.
@@ -54,9 +56,9 @@ class Jigsaw(Method):
         jitter: float = 5.5 / 64,
     ) -> None:
         super().__init__(encoder)
-        check_whole(hidden_dim=hidden_dim)
+        check_int(hidden_dim=hidden_dim)
         self.grid = Grid(grid, gap, jitter)
-        # A copy in every checkpoint: they are what the head's answers mean.
+        # A copy in every checkpoint: they are what the head's predictions mean.
         self.register_buffer("permutations", permutation_set(self.grid.patches, permutations).clone())
         self.head = mlp(self.grid.patches * self.dim, hidden_dim, permutations)
 
@@ -74,8 +76,8 @@ class Jigsaw(Method):
         return classification_metrics(self.scores(tiles), drawn)
 
     def scores(self, tiles: Float[Tensor, "n k c p p"]) -> Float[Tensor, "n permutations"]:
-        """Scores of the permutations."""
-        z = self.encode(standardised(tiles).flatten(0, 1))
+        """The logits of the permutations."""
+        z = self.encode(standardize(tiles).flatten(0, 1))
         return self.head(z.reshape(len(tiles), -1))
 
     def chance(self, batch_size: int) -> dict[str, float]:
@@ -91,10 +93,10 @@ class Jigsaw(Method):
             return []
         view = self.views.clean(samples)
         tiles, drawn = self.shuffle(self.grid.cut(view, generator), generator)
-        answers = self.scores(tiles).argmax(1)
+        predictions = self.scores(tiles).argmax(1)
         shown = self.views.picture(tiles.flatten(0, 1)).unflatten(0, tiles.shape[:2])
-        verdicts = ["✓" if right else "✗" for right in (answers == drawn).tolist()]
-        caption = f"Tiles in one of {len(self.permutations)} orders, and put back as if it were the one that was named."
+        marks = ["✓" if right else "✗" for right in (predictions == drawn).tolist()]
+        caption = f"Tiles in one of {len(self.permutations)} orders, and put back by the predicted order."
         return [
             Figure(
                 "Which order are the tiles in?",
@@ -102,7 +104,7 @@ class Jigsaw(Method):
                 [
                     FigureRow("picture", self.views.picture(view)),
                     FigureRow("shuffled", mosaic(shown)),
-                    FigureRow("put back", mosaic(shuffled(shown, self.permutations[answers].argsort(1))), verdicts),
+                    FigureRow("put back", mosaic(shuffled(shown, self.permutations[predictions].argsort(1))), marks),
                 ],
             )
         ]

@@ -1,4 +1,4 @@
-"""Masked autoencoder: encode a quarter of the patches, rebuild the others."""
+"""Masked autoencoder: encode the visible patches, reconstruct the masked ones."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from likewise.checks import check_whole
+from likewise.checks import check_int, require
 from likewise.data.loader import Batch
 from likewise.encoders.vit import encode_visible, from_patches, take, to_patches, vision_transformer
-from likewise.errors import UserError
-from likewise.methods.autoencoder import TRIVIAL
 from likewise.methods.base import EARLY, Method
-from likewise.modules.decoders import PatchDecoder
+from likewise.modules.patch_decoder import PatchDecoder
+from likewise.modules.reconstruction import TRIVIAL
 from likewise.runs.figures import Figure, FigureRow
 from likewise.views.pretext import random_orders
 
@@ -23,17 +22,18 @@ from likewise.views.pretext import random_orders
 class MAE(Method):
     """He et al. 2021, Masked Autoencoders Are Scalable Vision Learners, arXiv:2111.06377.
 
-    The encoder, a Vision Transformer, sees only the visible patches; the loss is the mean squared error on the hidden
-    ones, each normalised by its own mean and variance (patches of a single pixel by the image's). `explained` is 0
+    The encoder, a Vision Transformer, sees only the visible patches. The loss is the mean squared error on the masked
+    patches, each normalized by its own mean and variance (patches of a single pixel by the image's). `explained` is 0
     where every patch is predicted as its mean.
 
     Args:
         encoder: view -> `(n, encoder.dim)`, a Vision Transformer of timm.
-        mask_ratio: share of the patches that are hidden, in (0, 1).
-        decoder_dim, decoder_depth: width, a multiple of 32, and blocks of the decoder.
+        mask_ratio: share of the patches that are masked, in (0, 1).
+        decoder_dim: width of the decoder, a multiple of 32.
+        decoder_depth: blocks of the decoder.
 
     Raises:
-        UserError: for an encoder that is no Vision Transformer, or numbers out of their range.
+        UserError: for an encoder that is no Vision Transformer, or a number out of its range.
     """
 
     family = "generative"
@@ -46,16 +46,13 @@ class MAE(Method):
     ) -> None:
         super().__init__(encoder)
         vit = vision_transformer(encoder)
-        check_whole(decoder_depth=decoder_depth)
-        if decoder_dim < 32 or decoder_dim % 32:
-            raise UserError(f"decoder_dim must be a multiple of 32, got {decoder_dim}")
+        check_int(decoder_depth=decoder_depth)
+        require(decoder_dim >= 32 and decoder_dim % 32 == 0, "decoder_dim", "a multiple of 32", decoder_dim)
         self.grid, self.patch = vit.patch_embed.grid_size, vit.patch_embed.patch_size
         self.patches = self.grid[0] * self.grid[1]
         self.visible = self.patches - round(self.patches * mask_ratio)
-        if not 0 < self.visible < self.patches:
-            raise UserError(
-                f"mask_ratio must hide some of the {self.patches} patches and leave others, got {mask_ratio}"
-            )
+        both = f"such that some of the {self.patches} patches are masked and some visible"
+        require(0 < self.visible < self.patches, "mask_ratio", both, mask_ratio)
         self.decoder = PatchDecoder(
             vit.embed_dim,
             grid=self.grid,
@@ -72,17 +69,17 @@ class MAE(Method):
     def objective(self, view: Tensor, shuffle: Tensor) -> dict[str, Tensor]:
         patches = to_patches(view, *self.patch)
         mean, deviation = self.statistics(patches)
-        hidden = shuffle[:, self.visible :]
-        target = take((patches - mean) / deviation, hidden)
-        loss = (take(self.rebuild(view, shuffle), hidden) - target).square().mean()
+        masked = shuffle[:, self.visible :]
+        target = take((patches - mean) / deviation, masked)
+        loss = (take(self.reconstruct(view, shuffle), masked) - target).square().mean()
         return {"loss": loss, "explained": 1 - loss.detach() / target.square().mean().clamp_min(1e-12)}
 
-    def rebuild(self, view: Float[Tensor, "n c h w"], shuffle: Int[Tensor, "n p"]) -> Float[Tensor, "n p d"]:
-        """All patches, normalised, from those that come first in `shuffle`."""
+    def reconstruct(self, view: Float[Tensor, "n c h w"], shuffle: Int[Tensor, "n p"]) -> Float[Tensor, "n p d"]:
+        """All patches, normalized, decoded from those that come first in `shuffle`."""
         return self.decoder(self.encode_visible(view, shuffle[:, : self.visible]), shuffle).to(view.dtype)
 
     def statistics(self, patches: Float[Tensor, "n p d"]) -> tuple[Tensor, Tensor]:
-        """Mean and deviation that pixels are normalised by: each patch's, the image's where patches are one pixel."""
+        """Mean and deviation for normalization: of each patch, or of the image where patches are one pixel."""
         over = (2,) if self.patch != (1, 1) else (1, 2)
         return patches.mean(over, keepdim=True), (patches.var(over, keepdim=True) + 1e-6).sqrt()
 
@@ -110,17 +107,17 @@ class MAE(Method):
         shuffle = random_orders(len(view), self.patches, generator).to(view.device)
         patches = to_patches(view, *self.patch)
         mean, deviation = self.statistics(patches)
-        hidden = (shuffle.argsort(dim=1) >= self.visible)[..., None]
+        masked = (shuffle.argsort(dim=1) >= self.visible)[..., None]
         shown = {
             "original": patches,
-            "masked": patches.masked_fill(hidden, 0.0),
-            "rebuilt": torch.where(hidden, self.rebuild(view, shuffle) * deviation + mean, patches),
+            "masked": patches.masked_fill(masked, 0.0),
+            "rebuilt": torch.where(masked, self.reconstruct(view, shuffle) * deviation + mean, patches),
         }
         rows = [
             FigureRow(name, self.views.picture(from_patches(p, self.grid, *self.patch))) for name, p in shown.items()
         ]
         caption = (
-            f"Of {self.patches} patches the encoder saw {self.visible}; the grey ones were rebuilt. Their mean and "
-            "contrast, which the objective leaves out, are the original's."
+            f"Of {self.patches} patches the encoder saw {self.visible}; the grey ones were reconstructed. "
+            "Mean and contrast of a patch, which the objective leaves out, are the original's."
         )
-        return [Figure("Hidden and rebuilt", caption, rows)]
+        return [Figure("Masked and reconstructed", caption, rows)]

@@ -1,4 +1,4 @@
-"""MoCo: a queue of keys from a slowly following encoder makes many negatives cheap."""
+"""MoCo v1 and v2: contrast with a queue of keys from a momentum encoder."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from likewise.checks import check_momentum, check_whole
+from likewise.checks import check_int, check_interval
 from likewise.distributed import gather, shuffle_batchnorm
 from likewise.losses import info_nce
 from likewise.methods.base import Method, TrainingContext
@@ -22,15 +22,18 @@ from likewise.seeding import generator_for
 class MoCoV1(Method):
     """He et al. 2019, Momentum Contrast for Unsupervised Visual Representation Learning, arXiv:1911.05722.
 
+    The loss is InfoNCE of a view's query with the key of the other view against the keys in the queue.
+
     Args:
         encoder: view -> `(n, encoder.dim)`.
         projection_dim: length of queries and keys.
-        temperature: divides the cosine similarities: see `Temperature`; None is the paper's.
-        key_momentum: of the key encoder, in [0, 1].
-        queue: keys to contrast with, a multiple of the batch; None is the paper's 65,536, but the part of the samples
-            that these are of ImageNet's at most: one in twenty.
+        temperature: T of the similarities: a number above 0, FIRST:LAST or learned:START (see `Temperature`); None is
+            the paper's, 0.07.
+        key_momentum: momentum of the key encoder, in [0, 1].
+        queue: length of the queue, a multiple of the batch; None is the paper's 65,536, but at most one in twenty
+            samples, as of ImageNet.
         in_batch: whether the keys of the batch's other samples are negatives too. An encoder with BatchNorm in a single
-            process needs it: with none to shuffle with, the batch's statistics would give away the one key that is new.
+            process needs it: without other processes to shuffle with, the batch's statistics reveal the positive key.
 
     Raises:
         UserError: for a number out of its range.
@@ -52,8 +55,8 @@ class MoCoV1(Method):
         in_batch: bool = False,
     ) -> None:
         super().__init__(encoder)
-        check_whole(projection_dim=projection_dim)
-        check_momentum(key_momentum=key_momentum)
+        check_int(projection_dim=projection_dim)
+        check_interval(0, 1, key_momentum=key_momentum)
         self.projector = self.head(projection_dim)
         self.keys = EMA(self.encoder, self.projector)
         self.temperature = Temperature(self.own_temperature if temperature is None else temperature)
@@ -98,8 +101,19 @@ class MoCoV1(Method):
 class MoCoV2(MoCoV1):
     """Chen et al. 2020, Improved Baselines with Momentum Contrastive Learning, arXiv:2003.04297.
 
-    MoCo v1 with a hidden layer in its head, a higher temperature and, in the recipe, stronger augmentations. Arguments
-    as in `MoCoV1`.
+    MoCo v1 with a hidden layer in the head, a higher temperature and, in the recipe, stronger augmentations.
+
+    Args:
+        encoder: view -> `(n, encoder.dim)`.
+        projection_dim: length of queries and keys.
+        temperature: T of the similarities: a number above 0, FIRST:LAST or learned:START (see `Temperature`); None is
+            the paper's, 0.2.
+        key_momentum: momentum of the key encoder, in [0, 1].
+        queue: length of the queue, a multiple of the batch; None is as in `MoCoV1`.
+        in_batch: whether the keys of the batch's other samples are negatives too; see `MoCoV1`.
+
+    Raises:
+        UserError: for a number out of its range.
     """
 
     paper = "2003.04297"

@@ -1,4 +1,4 @@
-"""MoCo v3: a predictor names the other view's key, which a slowly following network gives, among those of the batch."""
+"""MoCo v3: predict the other view's key, from a momentum encoder, against the keys of the batch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from likewise.checks import check_momentum, check_whole
+from likewise.checks import check_int, check_interval
 from likewise.distributed import gather
 from likewise.losses import info_nce
 from likewise.methods.base import Method
@@ -21,14 +21,15 @@ from likewise.modules.temperature import Temperature
 class MoCoV3(Method):
     """Chen, Xie & He 2021, An Empirical Study of Training Self-Supervised Vision Transformers, arXiv:2104.02057.
 
-    The patch projection of a vision transformer stays random, as in the paper (section 4.2): that steadies training.
+    The loss is `2 T InfoNCE(q, k)`, summed over both directions (algorithm 1). The patch projection of a Vision
+    Transformer stays at its random initialization, which stabilizes training (section 4.2).
 
     Args:
         encoder: view -> `(n, encoder.dim)`.
         projection_dim: length of queries and keys.
         hidden_dim: width of the hidden layers of projector and predictor.
-        temperature: divides the cosine similarities: see `Temperature`.
-        key_momentum: of the key encoder at first, in [0, 1]; it rises to 1 by half a cosine.
+        temperature: T of the similarities: a number above 0, FIRST:LAST or learned:START (see `Temperature`).
+        key_momentum: initial momentum of the key encoder, in [0, 1]; it rises to 1 by half a cosine.
 
     Raises:
         UserError: for a number out of its range.
@@ -36,7 +37,7 @@ class MoCoV3(Method):
 
     family = "contrastive"
     paper = "2104.02057"
-    when_to_use = "vision transformers and large batches; symmetric, no queue"
+    when_to_use = "Vision Transformers and large batches; symmetric, without a queue"
     min_batch_size = 2
 
     def __init__(
@@ -49,8 +50,8 @@ class MoCoV3(Method):
         key_momentum: float = 0.99,
     ) -> None:
         super().__init__(encoder)
-        check_whole(projection_dim=projection_dim, hidden_dim=hidden_dim)
-        check_momentum(key_momentum=key_momentum)
+        check_int(projection_dim=projection_dim, hidden_dim=hidden_dim)
+        check_interval(0, 1, key_momentum=key_momentum)
 
         def head(*widths: int) -> nn.Sequential:
             return nn.Sequential(mlp(*widths, projection_dim), nn.BatchNorm1d(projection_dim, affine=False))
@@ -69,7 +70,7 @@ class MoCoV3(Method):
         return self.contrast(q1, k2) + self.contrast(q2, k1)
 
     def contrast(self, q: Tensor, k: Tensor) -> Tensor:
-        """InfoNCE, whose gradients 2 T keeps at one scale for all temperatures (algorithm 1)."""
+        """2 T InfoNCE: the factor keeps the gradients' scale the same for all temperatures (algorithm 1)."""
         temperature = self.temperature(self.progress)
         return 2 * temperature * info_nce(q, k, temperature=temperature)
 

@@ -1,4 +1,4 @@
-"""NNCLR: the positive of a view is not the other view, but the embedding most like it among those of other samples."""
+"""NNCLR: the positive of a view is the nearest neighbour of the other view in a queue of embeddings."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from likewise.checks import check_whole
+from likewise.checks import check_int
 from likewise.distributed import gather
 from likewise.losses import info_nce
 from likewise.methods.base import Method, TrainingContext
@@ -20,13 +20,16 @@ from likewise.modules.temperature import Temperature
 class NNCLR(Method):
     """Dwibedi et al. 2021, With a Little Help from My Friends, arXiv:2104.14548.
 
+    The loss is InfoNCE between the nearest neighbour of a view's embedding in the queue and the predictions from the
+    other views of the batch, averaged over both directions.
+
     Args:
         encoder: view -> `(n, encoder.dim)`.
-        projection_dim: length of the embeddings that are compared.
-        hidden_dim: width of the two hidden layers of the projector; that of the predictor is twice as wide.
-        temperature: divides the cosine similarities: see `Temperature`.
-        queue: embeddings to find neighbours in, a multiple of the batch; None is the paper's 98,304, but half the
-            samples at most.
+        projection_dim: length of the embeddings.
+        hidden_dim: width of the projector's two hidden layers; the predictor's is twice as wide.
+        temperature: T of the similarities: a number above 0, FIRST:LAST or learned:START (see `Temperature`).
+        queue: length of the queue, a multiple of the batch; None is the paper's 98,304, but at most half of the
+            samples.
 
     Raises:
         UserError: for a number out of its range.
@@ -34,7 +37,7 @@ class NNCLR(Method):
 
     family = "contrastive"
     paper = "2104.14548"
-    when_to_use = "when augmentations alone vary too little: neighbours are positives that no augmentation makes"
+    when_to_use = "when augmentations vary too little: positives are other samples, which no augmentation can produce"
     min_batch_size = 2
 
     def __init__(
@@ -47,7 +50,7 @@ class NNCLR(Method):
         queue: int | None = None,
     ) -> None:
         super().__init__(encoder)
-        check_whole(projection_dim=projection_dim, hidden_dim=hidden_dim)
+        check_int(projection_dim=projection_dim, hidden_dim=hidden_dim)
         self.projector = nn.Sequential(
             mlp(self.dim, hidden_dim, hidden_dim, projection_dim), nn.BatchNorm1d(projection_dim)
         )
@@ -77,7 +80,7 @@ class NNCLR(Method):
         return scalars
 
     def contrast(self, z: Tensor, other: Tensor) -> Tensor:
-        """Name, for the neighbour of `z`, the prediction from its other view among those of the batch (equation 4)."""
+        """InfoNCE of the neighbours of `z` with the predictions from `other` (equation 4)."""
         assert self.queue is not None
         neighbours, predictions = gather(self.queue.nearest(z)), gather(self.predictor(other))
         return info_nce(neighbours, predictions.to(neighbours), temperature=self.temperature(self.progress))

@@ -1,4 +1,4 @@
-"""What methods on pairs share: a view of each half, a tower for each half, and how often the halves find each other."""
+"""The base of methods on pairs: a view and a tower for each half, and their matching accuracy."""
 
 from __future__ import annotations
 
@@ -7,21 +7,19 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from likewise.data.loader import Batch
 from likewise.distributed import gather
 from likewise.encoders.pair import two_towers
 from likewise.methods.base import Method
-
-ROWS = 256  # similarities of so many halves with all others are held at once
+from likewise.modules.matching import matching_accuracy
 
 
 class PairMethod(Method):
     """A method whose samples are pairs and whose encoder has two towers (see `likewise.encoders.pair`).
 
     Raises:
-        UserError: for an encoder that has not.
+        UserError: for an encoder without two towers.
     """
 
     family = "cross-modal"
@@ -46,21 +44,11 @@ class PairMethod(Method):
     ) -> tuple[Float[Tensor, "n d"], Float[Tensor, "n d"]]:
         return self.embed_halves(*self.views(samples, generator).parts)
 
-    def compared(self, one: Tensor, other: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        """The embeddings of all processes, shown to the diagnostics, and how often the halves find each other."""
+    def gather_halves(self, one: Tensor, other: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """The embeddings of all processes, tracked for the diagnostics, and their matching accuracy."""
         one, other = gather(one), gather(other)
         self.track(one, other)
-        return one, other, {"accuracy": found(one, other)}
+        return one, other, {"accuracy": matching_accuracy(one, other)}
 
     def chance(self, batch_size: int) -> dict[str, float]:
         return {"accuracy": 1 / batch_size}
-
-
-@torch.no_grad()
-def found(one: Float[Tensor, "n d"], other: Float[Tensor, "n d"]) -> Float[Tensor, ""]:
-    """How often the most similar half of the other kind is a half's own, in [0, 1]; the mean of both ways."""
-    with torch.autocast(one.device.type, enabled=False):
-        a, b = F.normalize(one.float(), dim=1), F.normalize(other.float(), dim=1)
-        rows = torch.arange(len(a), device=a.device).split(ROWS)
-        hits = [(x[some] @ y.T).argmax(1) == some for some in rows for x, y in ((a, b), (b, a))]
-    return torch.cat(hits).float().mean()

@@ -1,4 +1,4 @@
-"""PIRL: a picture and its shuffled patches are the same; other pictures, from a memory bank, are not."""
+"""PIRL: an image and its shuffled patches have the same embedding; negatives come from a memory bank."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from likewise.checks import check_momentum, check_positive, check_whole
+from likewise.checks import check_int, check_interval, check_positive, require
 from likewise.data.loader import Batch
 from likewise.distributed import gather
-from likewise.errors import UserError
 from likewise.losses import info_nce
 from likewise.methods.base import Method, TrainingContext
 from likewise.modules.memory_bank import MemoryBank, fill_memory_bank
@@ -25,19 +24,22 @@ from likewise.views.pretext import Grid, mosaic, random_orders, shuffled
 class PIRL(Method):
     """Misra & van der Maaten 2019, Self-Supervised Learning of Pretext-Invariant Representations, arXiv:1912.01991.
 
-    The anchor is the image's row in the bank, a moving average of its embeddings `f`. Its shuffled patches, `g`, and
-    the image itself, `f`, are each to find it among rows of other images: with InfoNCE, as in the authors' code.
+    The target is the image's row in the bank, a moving average of its embeddings f. The embedding g of its shuffled
+    patches and the embedding f of the image itself are each contrasted with rows of other images: with InfoNCE, as in
+    the authors' code. The loss is `balance` InfoNCE(g) + (1 - `balance`) InfoNCE(f).
 
     Args:
         encoder: view or patch of any size -> `(n, encoder.dim)`.
-        projection_dim: length of the embeddings that are compared.
-        temperature: divides the cosine similarities.
-        bank_momentum: of an image's row in the bank, in [0, 1].
-        negatives: rows of other images, drawn anew for each step.
-        balance: the paper's lambda: weight of the patches' term; that of the image's is the rest.
-        fill: begin with what the untrained encoder says of the images, instead of random rows.
-        grid, gap, jitter: of the patches: see `likewise.views.pretext.Grid`. The paper's are patches of 64 px anywhere
-            in 3x3 cells of 85.
+        projection_dim: length of the embeddings.
+        temperature: T of the similarities, above 0.
+        bank_momentum: momentum of an image's row, in [0, 1].
+        negatives: rows of other images, drawn for each step.
+        balance: weight of the patches' term (the paper's lambda), in [0, 1].
+        fill: fill the bank with the embeddings of the untrained encoder instead of random rows.
+        grid: rows, and columns, of patches, at least 2.
+        gap: space between patches, in widths of a patch; see `likewise.views.pretext.Grid`. The paper cuts patches of
+            64 px from cells of 85 px.
+        jitter: largest random shift of a patch, in widths of a patch, at most half the gap.
 
     Raises:
         UserError: for a number out of its range; while training, for images too small for the patches.
@@ -46,7 +48,7 @@ class PIRL(Method):
     family = "pretext-invariant"
     modality = "image"
     paper = "1912.01991"
-    when_to_use = "contrast on what a jigsaw keeps: parts, not their places; no large batch, a row for every image"
+    when_to_use = "contrastive learning with a jigsaw: invariant to the places of parts; small batches"
 
     bank: MemoryBank
 
@@ -65,9 +67,9 @@ class PIRL(Method):
         jitter: float = 10.5 / 64,
     ) -> None:
         super().__init__(encoder)
-        check_whole(projection_dim=projection_dim, negatives=negatives)
+        check_int(projection_dim=projection_dim, negatives=negatives)
         check_positive(temperature=temperature)
-        check_momentum(bank_momentum=bank_momentum, balance=balance)
+        check_interval(0, 1, bank_momentum=bank_momentum, balance=balance)
         self.grid = Grid(grid, gap, jitter)
         self.f = nn.Linear(self.dim, projection_dim)
         self.each_patch = nn.Linear(self.dim, projection_dim)
@@ -77,10 +79,8 @@ class PIRL(Method):
 
     def prepare(self, context: TrainingContext, optimizers: Callable[[Method], Any] | None = None) -> None:
         super().prepare(context, optimizers)
-        if context.batch_size >= context.samples:
-            raise UserError(
-                f"batch_size must be below the {context.samples} samples, for negatives, got {context.batch_size}"
-            )
+        leaves_some = context.batch_size < context.samples
+        require(leaves_some, "batch_size", f"below the {context.samples} samples, for negatives", context.batch_size)
         self.bank = MemoryBank(context.samples, self.projection_dim, seed=context.seed)
 
     def begin_epoch(self, epoch: int) -> None:
@@ -93,7 +93,7 @@ class PIRL(Method):
             )
 
     def make_views(self, batch: Batch, generator: torch.Generator) -> tuple[Any, ...]:
-        # Both strong, as in the paper: colours that both had would tell that they are the same.
+        # Two strong views, as in the paper: colours shared by both would give the match away.
         patches = self.grid.cut(self.views(batch.samples, generator), generator)
         orders = random_orders(len(patches), self.grid.patches, generator).to(patches.device)
         return self.views(batch.samples, generator), shuffled(patches, orders), batch.indices
@@ -102,7 +102,7 @@ class PIRL(Method):
         f, g = self.embed(image), self.g(patches)
         generator = generator_for(self.training_context.seed, self.global_step)  # the same in every process
         row, others = self.bank.vectors[indices], self.bank.others(gather(indices), self.negatives, generator)
-        self.track(f, row)  # not g: patches find their image, but lie nearest to other patches
+        self.track(f, row)  # not g, which lies nearest to the g of other images
         of_patches, of_image = (info_nce(z, row, others, temperature=self.temperature, in_batch=False) for z in (g, f))
         loss = self.balance * of_patches + (1 - self.balance) * of_image
         return {"loss": loss, "bank_freshness": self.bank.update(indices, f, momentum=self.momentum)}
@@ -124,9 +124,9 @@ class PIRL(Method):
         patches = self.grid.cut(view, generator)
         patches = shuffled(patches, random_orders(len(patches), self.grid.patches, generator).to(patches.device))
         f, g = (nn.functional.normalize(z.float(), dim=1) for z in (self.embed(view), self.g(patches)))
-        found = (g @ f.T).argmax(1).tolist()
+        nearest = (g @ f.T).argmax(1).tolist()
         shown = self.views.picture(patches.flatten(0, 1)).unflatten(0, patches.shape[:2])
-        words = [f"found picture {of + 1} {'✓' if of == own else '✗'}" for own, of in enumerate(found)]
+        marks = [f"found picture {of + 1} {'✓' if of == own else '✗'}" for own, of in enumerate(nearest)]
         caption = "Below each picture its shuffled patches, and which of these pictures their embedding is nearest to."
-        rows = [FigureRow("picture", self.views.picture(view)), FigureRow("its patches", mosaic(shown), words)]
-        return [Figure("Whose patches are these?", caption, rows)]
+        rows = [FigureRow("picture", self.views.picture(view)), FigureRow("its patches", mosaic(shown), marks)]
+        return [Figure("Retrieval by patches", caption, rows)]

@@ -1,4 +1,4 @@
-"""Relative position: of two patches, say on which side of the one the other lies."""
+"""Relative position: classify where a patch lies relative to another."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from likewise.checks import check_whole
+from likewise.checks import check_int
 from likewise.data.loader import Batch
 from likewise.methods.base import Method
 from likewise.modules.classification import classification_chance, classification_metrics
@@ -24,13 +24,15 @@ AROUND = [0, 1, 2, 3, 5, 6, 7, 8]  # of 3x3 patches; place i is what a head must
 class RelativePosition(Method):
     """Doersch et al. 2015, Unsupervised Visual Representation Learning by Context Prediction, arXiv:1505.05192.
 
-    Nine patches are encoded for eight pairs: the one in the centre with each of its neighbours.
+    The loss is the cross-entropy over eight positions around the centre. Nine patches of an image are encoded for eight
+    pairs: the central patch with each of its neighbours.
 
     Args:
         encoder: patch of any size -> `(n, encoder.dim)`.
-        hidden_dim: width of the layer that sees both embeddings.
-        gap, jitter: between patches, and of each, in widths of a patch: see `likewise.views.pretext.Grid`.
-        drop_colours: keep one channel of each patch only, against chromatic aberration.
+        hidden_dim: width of the head's hidden layer, which sees both embeddings.
+        gap: space between patches, in widths of a patch, 0 or more: see `likewise.views.pretext.Grid`.
+        jitter: largest random shift of a patch, in widths of a patch, at most half the gap.
+        drop_colours: keep only one colour channel of each patch, against chromatic aberration.
 
     Raises:
         UserError: for a number out of its range; while training, for images too small for the patches.
@@ -39,7 +41,7 @@ class RelativePosition(Method):
     family = "predictive"
     modality = "image"
     paper = "1505.05192"
-    when_to_use = "photographs of objects, whose parts have their places"
+    when_to_use = "photographs of objects whose parts have typical places"
 
     def __init__(
         self,
@@ -51,7 +53,7 @@ class RelativePosition(Method):
         drop_colours: bool = True,
     ) -> None:
         super().__init__(encoder)
-        check_whole(hidden_dim=hidden_dim)
+        check_int(hidden_dim=hidden_dim)
         self.grid = Grid(3, gap, jitter)
         self.drop_colours = drop_colours
         self.head = mlp(2 * self.dim, hidden_dim, len(AROUND))
@@ -66,7 +68,7 @@ class RelativePosition(Method):
         return classification_metrics(self.scores(patches).flatten(0, 1), places)
 
     def scores(self, patches: Float[Tensor, "n 9 c p p"]) -> Float[Tensor, "n 8 8"]:
-        """For each patch around the centre, scores of the eight places that it may have."""
+        """For each patch around the centre, the logits of the eight positions."""
         z = self.encode(patches.flatten(0, 1)).unflatten(0, patches.shape[:2])
         around = z[:, AROUND]
         pairs = torch.cat([z[:, [CENTRE]].expand_as(around), around], dim=2)
@@ -89,16 +91,16 @@ class RelativePosition(Method):
             return []
         view = self.views.clean(samples)
         patches = self.grid.cut(view, generator)
-        answers = self.scores(without_colours(patches, generator) if self.drop_colours else patches).argmax(2)
+        predictions = self.scores(without_colours(patches, generator) if self.drop_colours else patches).argmax(2)
         shown = self.views.picture(patches.flatten(0, 1)).unflatten(0, patches.shape[:2])
         guess = torch.full_like(shown, 224)
         guess[:, CENTRE] = shown[:, CENTRE]
         rows = torch.arange(len(guess), device=guess.device)[:, None]
-        guess[rows, torch.tensor(AROUND, device=guess.device)[answers]] = shown[:, AROUND]
-        right = (answers == torch.arange(len(AROUND), device=answers.device)).sum(1).tolist()
+        guess[rows, torch.tensor(AROUND, device=guess.device)[predictions]] = shown[:, AROUND]
+        right = (predictions == torch.arange(len(AROUND), device=predictions.device)).sum(1).tolist()
         caption = (
-            "The patches around the centre, and each of them where the centre and it alone made the network believe it "
-            "lies; grey places were named for none, of several patches at one place one is shown."
+            "The patches around the centre, and each of them at the position predicted from it and the centre alone. "
+            "Grey positions were predicted for no patch; of several patches at one position one is shown."
         )
         return [
             Figure(

@@ -1,4 +1,4 @@
-"""RotNet: to say how far a picture is turned, one must know what it shows."""
+"""RotNet: classify by how much an image is rotated."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from likewise.views.pretext import rotations
 class RotNet(Method):
     """Gidaris et al. 2018, Unsupervised Representation Learning by Predicting Image Rotations, arXiv:1803.07728.
 
-    All four rotations of an image are in the batch, which the paper found better than one at random.
+    The loss is the cross-entropy over 0°, 90°, 180° and 270°. All four rotations of an image are in the batch, which
+    the paper found better than a random one.
 
     Args:
         encoder: view -> `(n, encoder.dim)`.
@@ -26,20 +27,20 @@ class RotNet(Method):
     family = "predictive"
     modality = "image"
     paper = "1803.07728"
-    when_to_use = "pictures with an up and a down; no pairs, no batch size to think of"
+    when_to_use = "images with an up and a down; no pairs, any batch size"
 
     def __init__(self, encoder: nn.Module) -> None:
         super().__init__(encoder)
         self.classifier = nn.Linear(self.dim, 4)
 
     def make_views(self, batch: Batch, generator: torch.Generator) -> tuple[Any, ...]:
-        # Light views, as the paper's crops and mirrorings: a tenth of a photograph, blurred, has no up any more, and
-        # views that turn far themselves would make the answer wrong.
+        # Weak views, as the paper's crops and flips: a small, blurred crop has no up, and strong rotations would make
+        # the labels wrong.
         return (rotations(self.views.weak(batch.samples, generator)),)
 
-    def objective(self, turned: Any) -> dict[str, Tensor]:
-        quarters = torch.arange(4, device=turned.device).repeat_interleave(len(turned) // 4)
-        return classification_metrics(self.classifier(self.encode(turned)), quarters)
+    def objective(self, rotated: Any) -> dict[str, Tensor]:
+        quarters = torch.arange(4, device=rotated.device).repeat_interleave(len(rotated) // 4)
+        return classification_metrics(self.classifier(self.encode(rotated)), quarters)
 
     def chance(self, batch_size: int) -> dict[str, float]:
         return classification_chance(4)
@@ -47,15 +48,15 @@ class RotNet(Method):
     def figures(self, samples: Any, generator: torch.Generator) -> list[Figure]:
         if not hasattr(self.views, "picture"):
             return []
-        turned = rotations(self.views.clean(samples))
-        answers = self.classifier(self.encode(turned)).argmax(1).chunk(4)
+        rotated = rotations(self.views.clean(samples))
+        predictions = self.classifier(self.encode(rotated)).argmax(1).chunk(4)
         rows = [
             FigureRow(
-                f"turned by {90 * quarters}°",
+                f"rotated by {90 * quarters}°",
                 self.views.picture(view),
-                [f"{90 * answer}° {'✓' if answer == quarters else '✗'}" for answer in given.tolist()],
+                [f"{90 * prediction}° {'✓' if prediction == quarters else '✗'}" for prediction in predicted.tolist()],
             )
-            for quarters, (view, given) in enumerate(zip(turned.chunk(4), answers, strict=True))
+            for quarters, (view, predicted) in enumerate(zip(rotated.chunk(4), predictions, strict=True))
         ]
-        caption = "Each picture is turned counter-clockwise by four angles; below each, the angle that was named."
-        return [Figure("How far is it turned?", caption, rows)]
+        caption = "Each image, rotated counter-clockwise by four angles; below each, the predicted angle."
+        return [Figure("Predicted rotations", caption, rows)]

@@ -1,4 +1,4 @@
-"""Sentence order: to say which half of a text comes first, one must follow what it says."""
+"""Sentence order: classify whether the halves of a text were swapped."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from likewise.encoders.text import language_encoder
 from likewise.methods.base import Method
 from likewise.modules.classification import classification_chance, classification_metrics
 from likewise.runs.figures import Figure, FigureRow
-from likewise.views.word_tasks import halves
+from likewise.views.token_tasks import halves
 
 
 class SentenceOrder(Method):
     """Lan et al. 2019, ALBERT: A Lite BERT, section 3.1: sentence-order prediction, arXiv:1909.11942.
 
-    A text is cut in its middle, and half of the time the halves change places: the encoder reads `[CLS] A [SEP] B
-    [SEP]`. The paper asks this beside masked words and of the [CLS] state; here it stands alone, for any pooling.
+    A text is cut in the middle, and with probability 1/2 its halves are swapped; the encoder reads `[CLS] A [SEP] B
+    [SEP]`. The loss is the cross-entropy of swapped or not. The paper combines this with masked tokens, on the [CLS]
+    state; here it stands alone, on any pooling.
 
     Args:
         encoder: ids -> `(n, encoder.dim)`, a text encoder.
@@ -32,7 +33,7 @@ class SentenceOrder(Method):
     family = "predictive"
     modality = "text"
     paper = "1909.11942"
-    when_to_use = "texts of several sentences, where how they hang together matters"
+    when_to_use = "texts of several sentences where coherence matters"
 
     def __init__(self, encoder: nn.Module) -> None:
         super().__init__(encoder)
@@ -62,20 +63,20 @@ class SentenceOrder(Method):
         ids = views.clean(samples)
         swapped = torch.rand(len(ids), generator=generator) < 0.5
         shown = self.in_halves(ids, swapped.to(ids.device), generator)
-        answers = self.classifier(self.encode(shown)).argmax(1).bool().cpu()
-        said = [
-            f"{'swapped' if answer else 'in order'} {'✓' if answer == truth else '✗'}"
-            for answer, truth in zip(answers.tolist(), swapped.tolist(), strict=True)
+        predictions = self.classifier(self.encode(shown)).argmax(1).bool().cpu()
+        labels = [
+            f"{'swapped' if prediction else 'in order'} {'✓' if prediction == truth else '✗'}"
+            for prediction, truth in zip(predictions.tolist(), swapped.tolist(), strict=True)
         ]
         place = torch.arange(shown.shape[1], device=shown.device)
         middle = (shown == views.special.sep).int().argmax(1, keepdim=True)
         ahead, behind = (
             views.decode(shown.where(side, views.special.pad)) for side in (place < middle, place > middle)
         )
-        seen = [f"{first} ‖ {second}" for first, second in zip(ahead, behind, strict=True)]
+        inputs = [f"{first} ‖ {second}" for first, second in zip(ahead, behind, strict=True)]
         rows = [
             FigureRow("text", texts=views.decode(ids)),
-            FigureRow("seen", texts=seen),
-            FigureRow("said", texts=said),
+            FigureRow("input", texts=inputs),
+            FigureRow("predicted", texts=labels),
         ]
-        return [Figure("Which half comes first?", "Half of the texts have their halves swapped.", rows)]
+        return [Figure("Predicted order", "Half of the texts have their halves swapped.", rows)]

@@ -1,4 +1,4 @@
-"""Siamese networks: near for what belongs together, apart by a margin for what does not."""
+"""Siamese networks: pull pairs together, push other samples apart by a margin."""
 
 from __future__ import annotations
 
@@ -9,30 +9,28 @@ from jaxtyping import Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from likewise.checks import check_whole
+from likewise.checks import check_choice, check_int, check_positive
 from likewise.data.loader import Batch
 from likewise.distributed import gather
-from likewise.errors import UserError, nearest
 from likewise.losses import margin_contrastive, mined_triplet
 from likewise.methods.base import Method
 from likewise.modules.heads import projector
-
-CHOICES = {"loss": ("triplet", "margin"), "mining": ("semi-hard", "batch-hard"), "pairs": ("generated", "labelled")}
 
 
 class Siamese(Method):
     """Pairs and triplets: Hadsell, Chopra & LeCun 2006; FaceNet, Schroff et al. 2015, arXiv:1503.03832.
 
-    Views belong together when they are of one sample or, with labels, of one class.
+    Two views are a positive pair if they come from one sample or, with labels, from one class.
 
     Args:
         encoder: view -> `(n, encoder.dim)`.
-        projection_dim: length of the embeddings whose distances count.
-        loss: `triplet`; or `margin`, Hadsell et al.'s: each view with one that belongs to it and one of another sample.
-        margin: the distance, above 0, by which (`triplet`) or beyond which (`margin`) what differs lies apart.
-        mining: of triplets: `semi-hard`, FaceNet's, between unit vectors; or `batch-hard` (Hermans et al. 2017,
-            arXiv:1703.07737), between embeddings as they are.
-        pairs: `generated`, two augmentations of a sample; or `labelled`, samples of a class, with the data's labels.
+        projection_dim: length of the embeddings whose distances are compared.
+        loss: `triplet` (see `likewise.losses.mined_triplet`); or `margin` (see `likewise.losses.margin_contrastive`),
+            of each view with a positive and with a view of another sample.
+        margin: above 0: how much farther a negative must lie than a positive (`triplet`), or how far (`margin`).
+        mining: of triplets: `semi-hard`, FaceNet's, of unit vectors; or `batch-hard` (Hermans et al. 2017,
+            arXiv:1703.07737), of the embeddings without normalization.
+        pairs: `generated`, two views of a sample; or `labelled`, samples of one class, by the labels of the data.
 
     Raises:
         UserError: for an unknown choice, or a number out of its range.
@@ -40,7 +38,7 @@ class Siamese(Method):
 
     family = "contrastive"
     paper = "1503.03832"
-    when_to_use = "distances to verify or search with; learns from your own labels of what is alike, or without any"
+    when_to_use = "distances for verification or search; can use labels of what is alike, and works without them"
     min_batch_size = 2
 
     def __init__(
@@ -54,13 +52,11 @@ class Siamese(Method):
         pairs: str = "generated",
     ) -> None:
         super().__init__(encoder)
-        check_whole(projection_dim=projection_dim)
-        for name, value in {"loss": loss, "mining": mining, "pairs": pairs}.items():
-            if value not in CHOICES[name]:
-                allowed = " or ".join(CHOICES[name])
-                raise UserError(f"{name} must be {allowed}, got {value!r}{nearest(value, CHOICES[name])}")
-        if not 0 < margin < float("inf"):
-            raise UserError(f"margin must be above 0, got {margin}")
+        check_int(projection_dim=projection_dim)
+        check_choice(("triplet", "margin"), loss=loss)
+        check_choice(("semi-hard", "batch-hard"), mining=mining)
+        check_choice(("generated", "labelled"), pairs=pairs)
+        check_positive(margin=margin)
         self.projector = projector(self.dim, projection_dim)
         self.loss, self.margin = loss, margin
         self.mining: Any = mining
@@ -93,10 +89,10 @@ class Siamese(Method):
 
 
 def pairs_of(same: Int[Tensor, " m"]) -> Int[Tensor, "2 m"]:
-    """Rows to compare: pairs that belong together, then each first view with the second view of another sample.
+    """Rows to compare: positive pairs, then each first view with the second view of another sample.
 
     Args:
-        same: of the first views and then of the second ones; equal where views belong together.
+        same: of the first views and then of the second ones; equal where views form a positive pair.
     """
     together = same.argsort(stable=True).view(-1, 2).T  # both views of a sample are there: no pair spans two classes
     first, second = torch.arange(len(same), device=same.device).chunk(2)

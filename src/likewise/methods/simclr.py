@@ -1,4 +1,4 @@
-"""SimCLR: two augmentations of a sample attract each other, the rest of the batch repels."""
+"""SimCLR: contrast two augmented views of each sample with the other samples of the batch."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from likewise.checks import check_whole
+from likewise.checks import check_choice, check_int, check_interval, check_non_negative, require
 from likewise.data.loader import Batch
 from likewise.distributed import gather
-from likewise.errors import UserError, nearest
 from likewise.losses import dcl, dcl_w, hcl, nt_xent, nt_xent_hardest, sup_con
 from likewise.methods.base import Method, TrainingContext
 from likewise.modules.heads import projector
@@ -25,15 +24,18 @@ LOSSES = ("nt-xent", "dcl", "dcl-w", "hcl", "hardest", "sup-con")
 class SimCLR(Method):
     """Chen et al. 2020, A Simple Framework for Contrastive Learning of Visual Representations, arXiv:2002.05709.
 
+    The loss is NT-Xent (see `likewise.losses.nt_xent`) of the projections of two views of each sample.
+
     Args:
         encoder: view -> `(n, encoder.dim)`.
-        projection_dim: length of the embeddings that are compared.
-        temperature: divides the cosine similarities: see `Temperature`.
-        loss: `nt-xent`, the paper's; `dcl` or `dcl-w`, without the positive below (arXiv:2110.06848); `hcl`, hard
-            negatives weighted up (arXiv:2010.04592); `hardest`, only the hardest negatives; `sup-con`, all samples of
-            a class are positives, with the labels of the data (arXiv:2004.11362).
-        beta, tau_plus: of `hcl`: the concentration on hard negatives, and the probability of a positive among them.
-        negatives: of `hardest`: how many each view meets.
+        projection_dim: length of the projections.
+        temperature: T of the similarities: a number above 0, FIRST:LAST or learned:START (see `Temperature`).
+        loss: `nt-xent`, the paper's; `dcl` or `dcl-w`, decoupled (arXiv:2110.06848); `hcl`, with hard negatives
+            weighted up (arXiv:2010.04592); `hardest`, with the hardest negatives only; `sup-con`, with all samples of a
+            class as positives, which needs labels (arXiv:2004.11362).
+        beta: of `hcl`: concentration on hard negatives, 0 or more.
+        tau_plus: of `hcl`: probability that a negative has the class of its anchor, in [0, 1).
+        negatives: of `hardest`: number of negatives of each view, from 1 to 2 batch_size - 2.
 
     Raises:
         UserError: for an unknown loss, or a number out of its range.
@@ -41,7 +43,7 @@ class SimCLR(Method):
 
     family = "contrastive"
     paper = "2002.05709"
-    when_to_use = "the place to start: simple, strong, wants batches of 256 and more"
+    when_to_use = "a first choice for images: simple and strong; needs batches of 256 or more"
     min_batch_size = 2
 
     def __init__(
@@ -56,11 +58,10 @@ class SimCLR(Method):
         negatives: int = 64,
     ) -> None:
         super().__init__(encoder)
-        check_whole(projection_dim=projection_dim, negatives=negatives)
-        if loss not in LOSSES:
-            raise UserError(f"loss must be one of {', '.join(LOSSES)}, got {loss!r}{nearest(loss, LOSSES)}")
-        if beta < 0 or not 0 <= tau_plus < 1:
-            raise UserError(f"beta must be 0 or more and tau_plus from 0 to below 1, got {beta} and {tau_plus}")
+        check_int(projection_dim=projection_dim, negatives=negatives)
+        check_choice(LOSSES, loss=loss)
+        check_non_negative(beta=beta)
+        check_interval(0, 1, closed="left", tau_plus=tau_plus)
         self.projector = projector(self.dim, projection_dim)
         self.temperature = Temperature(temperature)
         self.negatives = negatives if loss == "hardest" else None
@@ -77,10 +78,9 @@ class SimCLR(Method):
 
     def prepare(self, context: TrainingContext, optimizers: Callable[[Method], Any] | None = None) -> None:
         super().prepare(context, optimizers)
-        if self.negatives is not None and self.negatives > 2 * context.batch_size - 2:
-            raise UserError(
-                f"negatives must be at most 2 batch - 2 = {2 * context.batch_size - 2}, got {self.negatives}"
-            )
+        if self.negatives is not None:
+            most = 2 * context.batch_size - 2
+            require(self.negatives <= most, "negatives", f"at most 2 batch_size - 2 = {most}", self.negatives)
 
     def make_views(self, batch: Batch, generator: torch.Generator) -> tuple[Any, ...]:
         views = super().make_views(batch, generator)

@@ -1,4 +1,4 @@
-"""SimCSE: the same sentence twice, and dropout is the augmentation; or a sentence and one that follows from it."""
+"""SimCSE: contrast two encodings of the same sentence, with dropout as the augmentation, or given pairs."""
 
 from __future__ import annotations
 
@@ -7,16 +7,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
+from likewise.checks import check_interval
 from likewise.data.batches import Parts
 from likewise.data.loader import Batch
 from likewise.distributed import gather
-from likewise.errors import UserError
 from likewise.losses import info_nce
-from likewise.losses.checks import full_precision, unit
-from likewise.losses.tiles import logsumexp_of_keys
+from likewise.losses.hard_negatives import info_nce_with_hard_negatives
 from likewise.methods.base import Method, TrainingContext
 from likewise.modules.temperature import Temperature
 
@@ -27,15 +25,14 @@ SAME = 1e-6  # squared distance of two unit embeddings that no dropout came betw
 class SimCSE(Method):
     """Gao et al. 2021, SimCSE: Simple Contrastive Learning of Sentence Embeddings, arXiv:2104.08821.
 
-    Texts are encoded twice, and only dropout tells the two apart: the encoder needs some. Samples of two texts, anchor
-    and positive, are pulled together instead; a third one is a hard negative, of its own anchor and of all others.
-    Anchors are compared to the positives of the batch, not the other way round, as in the paper.
+    The loss is InfoNCE of anchors with the positives of the batch, in this direction only, as in the paper. A text is
+    encoded twice with different dropout, which the encoder must have. Samples of two texts are anchor and positive; a
+    third text is a hard negative of its own anchor and of all others.
 
     Args:
         encoder: ids -> `(n, encoder.dim)`.
-        temperature: divides the cosine similarities: see `Temperature`.
-        hard_weight: added to the score, similarity over temperature, of an anchor's own hard negative, from 0 to 20:
-            the logarithm of the paper's α.
+        temperature: T of the similarities: a number above 0, FIRST:LAST or learned:START (see `Temperature`).
+        hard_weight: added to the logit of an anchor's own hard negative, from 0 to 20: the logarithm of the paper's α.
 
     Raises:
         UserError: for a number out of its range.
@@ -45,15 +42,12 @@ class SimCSE(Method):
     modality = "text"
     paper = "2104.08821"
     accepts_groups = True
-    when_to_use = (
-        "embeddings of sentences that are to be compared or searched; pairs, where there are some, make it better"
-    )
+    when_to_use = "sentence embeddings to compare or search with; better with pairs of texts, where there are some"
     min_batch_size = 2
 
     def __init__(self, encoder: nn.Module, *, temperature: float | str = 0.05, hard_weight: float = 0.0) -> None:
         super().__init__(encoder)
-        if not 0 <= hard_weight <= LARGEST_WEIGHT:
-            raise UserError(f"hard_weight must be from 0 to {LARGEST_WEIGHT}, got {hard_weight}")
+        check_interval(0, LARGEST_WEIGHT, hard_weight=hard_weight)
         self.temperature = Temperature(temperature)
         self.hard_weight = hard_weight
         self.candidates = 1
@@ -76,7 +70,9 @@ class SimCSE(Method):
         temperature = self.temperature(self.progress)
         if not negatives:
             return info_nce(anchors, positives, temperature=temperature)
-        return with_hard_negatives(anchors, positives, *negatives, temperature=temperature, weight=self.hard_weight)
+        return info_nce_with_hard_negatives(
+            anchors, positives, *negatives, temperature=temperature, weight=self.hard_weight
+        )
 
     def embed(self, view: Any) -> Tensor:
         return self.projector(self.encode(view))
@@ -92,25 +88,3 @@ class SimCSE(Method):
         if figures.get("alignment", 1.0) > SAME:
             return None
         return "a text is embedded twice and comes out the same: take an encoder with dropout, or give pairs of texts"
-
-
-@full_precision
-def with_hard_negatives(
-    anchors: Float[Tensor, "n d"],
-    positives: Float[Tensor, "n d"],
-    negatives: Float[Tensor, "n d"],
-    *,
-    temperature: float | Tensor,
-    weight: float = 0.0,
-) -> Float[Tensor, ""]:
-    """Equation 5 of the paper: InfoNCE among the positives and the hard negatives of all, one's own weighted.
-
-    Mean over i of `-log( exp(s(a_i, p_i)/T) / Σ_j (exp(s(a_i, p_j)/T) + α_ij exp(s(a_i, h_j)/T)) )`, with s the cosine
-    and α_ij = e^weight for j = i, else 1.
-    """
-    a, p, h = unit(anchors) / temperature, unit(positives), unit(negatives)
-    own = (a * h).sum(1)
-    everything = torch.logaddexp(logsumexp_of_keys(a, p), logsumexp_of_keys(a, h))
-    # One term of the sum, exp(own), is multiplied by e^weight: that is (e^weight - 1) of it more.
-    weighted = everything + torch.log1p(math.expm1(weight) * (own - everything).exp())
-    return (weighted - (a * p).sum(1)).mean()

@@ -1,4 +1,4 @@
-"""SimSiam: predict the other view's embedding, through which no gradient flows."""
+"""SimSiam: predict the other view's embedding, with a stopped gradient."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from likewise.checks import check_whole
+from likewise.checks import check_int
 from likewise.losses import negative_cosine
 from likewise.methods.base import Method
 from likewise.modules.heads import mlp
@@ -15,10 +15,12 @@ from likewise.modules.heads import mlp
 class SimSiam(Method):
     """Chen & He 2020, Exploring Simple Siamese Representation Learning, arXiv:2011.10566.
 
+    The loss is the negative cosine of prediction and detached target, averaged over both directions.
+
     Args:
         encoder: view -> `(n, encoder.dim)`.
         projection_dim: width of the projector's three layers, and length of the embeddings.
-        prediction_dim: width of the predictor's hidden layer: a bottleneck, a quarter in the paper.
+        prediction_dim: width of the predictor's hidden layer: a bottleneck, a quarter of `projection_dim` in the paper.
 
     Raises:
         UserError: for a number out of its range.
@@ -26,12 +28,12 @@ class SimSiam(Method):
 
     family = "distillation"
     paper = "2011.10566"
-    when_to_use = "no negatives and no second network: the least memory, at the least batch"
+    when_to_use = "no negatives and no second network: needs the least memory and small batches"
     min_batch_size = 2
 
     def __init__(self, encoder: nn.Module, *, projection_dim: int = 2048, prediction_dim: int = 512) -> None:
         super().__init__(encoder)
-        check_whole(projection_dim=projection_dim, prediction_dim=prediction_dim)
+        check_int(projection_dim=projection_dim, prediction_dim=prediction_dim)
         layers = mlp(self.dim, projection_dim, projection_dim, projection_dim)
         self.projector = nn.Sequential(*layers, nn.BatchNorm1d(projection_dim, affine=False))
         self.predictor: nn.Module = mlp(projection_dim, prediction_dim, projection_dim)

@@ -1,4 +1,4 @@
-"""SLIP: CLIP between the halves of a pair, and SimCLR between two more views of one half."""
+"""SLIP: CLIP between the halves of a pair, and SimCLR between two views of one half."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from likewise.checks import check_not_negative, check_positive, check_whole
+from likewise.checks import check_int, check_non_negative, check_positive
 from likewise.data.loader import Batch
 from likewise.distributed import gather
 from likewise.encoders.pair import two_towers
@@ -22,15 +22,16 @@ from likewise.modules.temperature import Temperature
 class SLIP(PairMethod):
     """Mu et al. 2021, SLIP: Self-supervision meets Language-Image Pre-training, arXiv:2112.12750.
 
-    The half that is viewed twice more is the first that is an image, or the first where none is. Its tower's encoder
-    has a projector of its own for that, on the embedding that is mapped into the joint space too.
+    The loss is `clip_loss` + `weight` `nt_xent`. SimCLR's two views are of the first half that is an image, or of the
+    first half if none is. A projector of their own follows that tower's encoder, before the map into the joint space.
 
     Args:
         encoder: one with two towers, as `likewise.encoders.pair.PairEncoder`.
-        temperature: of CLIP: see `Temperature`; the paper's is learned.
+        temperature: T of CLIP: a number above 0, FIRST:LAST or learned:START (see `Temperature`); the paper's is
+            learned.
         weight: of SimCLR's loss, 0 or more.
-        view_temperature: of SimCLR, above 0.
-        projection_dim: length of the embeddings that SimCLR compares.
+        view_temperature: T of SimCLR, above 0.
+        projection_dim: length of SimCLR's projections.
         hidden_dim: width of the projector's two hidden layers.
 
     Raises:
@@ -38,7 +39,7 @@ class SLIP(PairMethod):
     """
 
     paper = "2112.12750"
-    when_to_use = "as clip, where pairs are few: the pictures teach their encoder by themselves too"
+    when_to_use = "like CLIP where pairs are few: the image encoder also learns from images alone"
 
     def __init__(
         self,
@@ -51,27 +52,28 @@ class SLIP(PairMethod):
         hidden_dim: int = 4096,
     ) -> None:
         super().__init__(encoder)
-        check_not_negative(weight=weight)
+        check_non_negative(weight=weight)
         check_positive(view_temperature=view_temperature)
-        check_whole(projection_dim=projection_dim, hidden_dim=hidden_dim)
+        check_int(projection_dim=projection_dim, hidden_dim=hidden_dim)
         modalities = getattr(encoder, "modalities", [])
-        self.seen = modalities.index("image") if "image" in modalities else 0
-        self.projector = mlp(two_towers(encoder)[self.seen].encoder.dim, hidden_dim, hidden_dim, projection_dim)
+        self.viewed = modalities.index("image") if "image" in modalities else 0
+        image_dim: int = two_towers(encoder)[self.viewed].encoder.dim  # type: ignore[assignment]
+        self.projector = mlp(image_dim, hidden_dim, hidden_dim, projection_dim)
         self.temperature = Temperature(temperature)
         self.weight, self.view_temperature = weight, view_temperature
 
     def make_views(self, batch: Batch, generator: torch.Generator) -> tuple[Any, ...]:
-        halves, half = self.views(batch.samples, generator).parts, batch.samples.parts[self.seen]
+        halves, half = self.views(batch.samples, generator).parts, batch.samples.parts[self.viewed]
         views: Any = self.views
-        return *halves, *(views.parts[self.seen](half, generator) for _ in range(2))
+        return *halves, *(views.parts[self.viewed](half, generator) for _ in range(2))
 
     def objective(self, one: Any, other: Any, first: Any, second: Any) -> dict[str, Tensor]:
-        towers, halves, seen = two_towers(self.encoder), [one, other], self.seen
-        all_seen = [halves[seen], first, second]
-        embedding, *others = encode_crops(lambda view: self.encode(view, towers[seen].encoder), all_seen)
-        halves[seen] = towers[seen].projection(embedding)
-        halves[1 - seen] = self.encode(halves[1 - seen], towers[1 - seen])
-        z1, z2, scalars = self.compared(*halves)
+        towers, halves, viewed = two_towers(self.encoder), [one, other], self.viewed
+        views = [halves[viewed], first, second]
+        embedding, *others = encode_crops(lambda view: self.encode(view, towers[viewed].encoder), views)
+        halves[viewed] = towers[viewed].projection(embedding)
+        halves[1 - viewed] = self.encode(halves[1 - viewed], towers[1 - viewed])
+        z1, z2, scalars = self.gather_halves(*halves)
         temperature = self.temperature(self.progress)
         across = clip_loss(z1, z2, temperature=temperature)
         v1, v2 = map(gather, self.projector(torch.cat(others)).chunk(2))

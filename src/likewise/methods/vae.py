@@ -1,4 +1,4 @@
-"""Variational autoencoder: a code that is a distribution, near a known one that can be sampled."""
+"""Variational autoencoder: a code that is a distribution, close to a prior that can be sampled."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from likewise.checks import check_whole
+from likewise.checks import check_int, check_non_negative
 from likewise.data.loader import Batch
-from likewise.errors import UserError
-from likewise.methods.autoencoder import Autoencoder, explained
+from likewise.losses.variational import kl_from_prior, latent_kl
+from likewise.methods.autoencoder import Autoencoder
 from likewise.methods.base import EARLY
+from likewise.modules.reconstruction import explained_variance
 from likewise.runs.figures import Figure, FigureRow
 
-COLLAPSED = 0.1  # nats: a code that tells two equally likely images apart carries 0.69
+COLLAPSED = 0.1  # nats; a code that distinguishes two equally likely images carries 0.69
 SAMPLED = 2  # rows of samples from the prior
 TRAVERSED = 6  # latents that are shown
 REACH = 3.0  # standard deviations of the prior to both sides
@@ -25,14 +26,15 @@ REACH = 3.0  # standard deviations of the prior to both sides
 class VAE(Autoencoder):
     """Kingma & Welling 2013, Auto-Encoding Variational Bayes, arXiv:1312.6114.
 
-    The posterior is a Gaussian with a diagonal covariance, its mean and log-variance linear in the encoder's embedding;
-    the prior is N(0, I); the pixels, normalised, are Gaussian with variance 1 around the decoder's. The loss is the
-    negative ELBO in nats an image, without its constant; `beta` weighs the KL divergence in it.
+    The posterior is Gaussian with diagonal covariance, its mean and log-variance linear in the embedding; the prior is
+    N(0, I); the normalized pixels are Gaussian with variance 1 around the decoder's output. The loss is the negative
+    ELBO in nats an image, without its constant: reconstruction + `beta` KL.
 
     Args:
         encoder: view -> `(n, encoder.dim)`.
         latent_dim: length of the code.
-        beta: 1 is the ELBO; more asks for simpler codes (beta-VAE, Higgins et al. 2017), less for sharper images.
+        beta: weight of the KL divergence, 0 or more: 1 is the ELBO; more gives simpler codes (beta-VAE, Higgins et al.
+            2017), less sharper images.
 
     Raises:
         UserError: for an empty code, or a negative `beta`.
@@ -42,10 +44,9 @@ class VAE(Autoencoder):
     when_to_use = "when new samples and a smooth latent space are wanted beside the embedding"
 
     def __init__(self, encoder: nn.Module, *, latent_dim: int = 20, beta: float = 1.0) -> None:
-        check_whole(latent_dim=latent_dim)
+        check_int(latent_dim=latent_dim)
         super().__init__(encoder, code_dim=latent_dim)
-        if beta < 0:
-            raise UserError(f"beta must be 0 or more, got {beta}")
+        check_non_negative(beta=beta)
         self.beta = beta
         self.log_variance = nn.Linear(self.dim, latent_dim)
 
@@ -59,7 +60,12 @@ class VAE(Autoencoder):
         reconstruction = (rebuilt - view).square().sum() / (2 * len(view))
         kl = kl_from_prior(mean, log_variance).mean()
         loss = reconstruction + self.beta * kl
-        return {"loss": loss, "reconstruction": reconstruction, "kl": kl, "explained": explained(rebuilt, view)}
+        return {
+            "loss": loss,
+            "reconstruction": reconstruction,
+            "kl": kl,
+            "explained": explained_variance(rebuilt, view),
+        }
 
     def posterior(self, view: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of the codes, `(n, latent_dim)` each."""
@@ -73,7 +79,8 @@ class VAE(Autoencoder):
         if self.progress < EARLY or figures.get("kl", 1.0) > COLLAPSED:
             return super().degenerate_solution(figures)
         kl = figures["kl"]
-        return f"the posterior equals the prior (kl {kl:.2g} nats): codes say nothing; try --beta {self.beta / 4:g}"
+        message = f"the posterior equals the prior (kl {kl:.2g} nats): codes carry no information"
+        return f"{message}; try --beta {self.beta / 4:g}"
 
     def figures(self, samples: Any, generator: torch.Generator) -> list[Figure]:
         figures = super().figures(samples, generator)
@@ -81,10 +88,10 @@ class VAE(Autoencoder):
 
     def _sampled(self, generator: torch.Generator) -> Figure:
         rows = [self._row("", torch.randn(8, self.code_dim, generator=generator)) for _ in range(SAMPLED)]
-        return Figure("Samples from the prior", "Codes drawn from N(0, I), decoded: images that nobody took.", rows)
+        return Figure("Samples from the prior", "Codes drawn from N(0, I), decoded.", rows)
 
     def _traversals(self, samples: Any) -> Figure:
-        """The code of the first sample with one of its numbers moved, for the latents that say most."""
+        """The code of the first sample with one latent varied, for the latents with the largest KL."""
         mean, log_variance = self.posterior(self.views.clean(samples))
         informative = latent_kl(mean, log_variance).mean(0).argsort(descending=True)[:TRAVERSED]
         values = torch.linspace(-REACH, REACH, 8)
@@ -100,13 +107,3 @@ class VAE(Autoencoder):
 
     def _row(self, name: str, codes: Float[Tensor, "n d"]) -> FigureRow:
         return FigureRow(name, self.views.picture(self.decoder(codes.to(self.device))))  # type: ignore[attr-defined]
-
-
-def latent_kl(mean: Float[Tensor, "n d"], log_variance: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
-    """KL(N(mean, exp(log_variance)) || N(0, 1)) of every latent, in nats."""
-    return (mean.square() + log_variance.exp() - 1 - log_variance) / 2
-
-
-def kl_from_prior(mean: Float[Tensor, "n d"], log_variance: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
-    """KL divergence of the posteriors from the prior N(0, I), in nats (arXiv:1312.6114, appendix B)."""
-    return latent_kl(mean, log_variance).sum(1)

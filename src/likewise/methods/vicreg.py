@@ -1,4 +1,4 @@
-"""VICReg: the views agree, every dimension varies, no two dimensions vary together."""
+"""VICReg: the views agree, each dimension varies, and no two dimensions covary."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from likewise.checks import check_not_negative, check_whole
+from likewise.checks import check_int, check_non_negative
 from likewise.distributed import gather
 from likewise.losses import vicreg
 from likewise.methods.base import Method
@@ -16,10 +16,14 @@ from likewise.modules.heads import mlp
 class VICReg(Method):
     """Bardes et al. 2021, Variance-Invariance-Covariance Regularization, arXiv:2105.04906.
 
+    The loss is `λ s(Z, Z') + μ [v(Z) + v(Z')] + ν [c(Z) + c(Z')]`: see `likewise.losses.vicreg`.
+
     Args:
         encoder: view -> `(n, encoder.dim)`.
-        projection_dim: width of the projector's three layers, and length of the embeddings; more is better.
-        invariance, variance, covariance: weights λ, μ and ν of the three terms, 0 or more.
+        projection_dim: width of the projector's three layers, and length of the embeddings; larger is better.
+        invariance: weight λ of the distance between the views, 0 or more.
+        variance: weight μ of the variance of each dimension, 0 or more.
+        covariance: weight ν of the covariances, 0 or more.
 
     Raises:
         UserError: for a number out of its range.
@@ -27,7 +31,7 @@ class VICReg(Method):
 
     family = "redundancy reduction"
     paper = "2105.04906"
-    when_to_use = "as Barlow Twins, with each term in sight: for views of different kinds, and to see what collapses"
+    when_to_use = "like Barlow Twins with separate terms: for views of different kinds, and to see what collapses"
     min_batch_size = 2
 
     def __init__(
@@ -40,9 +44,9 @@ class VICReg(Method):
         covariance: float = 1.0,
     ) -> None:
         super().__init__(encoder)
-        check_whole(2, projection_dim=projection_dim)
+        check_int(2, projection_dim=projection_dim)
         self.weights = {"invariance": invariance, "variance": variance, "covariance": covariance}
-        check_not_negative(**self.weights)
+        check_non_negative(**self.weights)
         self.projector = mlp(self.dim, projection_dim, projection_dim, projection_dim)
 
     def objective(self, first: Any, second: Any) -> Tensor:

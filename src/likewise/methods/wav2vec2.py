@@ -1,4 +1,4 @@
-"""wav2vec 2.0: name the code of a hidden frame among those of other hidden frames of the recording."""
+"""wav2vec 2.0: identify the code of a masked frame among those of other masked frames of the recording."""
 
 from __future__ import annotations
 
@@ -9,38 +9,40 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from likewise.checks import check_not_negative, check_whole
+from likewise.checks import check_int, check_interval, check_non_negative, require
 from likewise.data.loader import Batch
 from likewise.encoders.audio import Wav2Vec2, expect
-from likewise.errors import UserError
 from likewise.methods.base import EARLY, Method
 from likewise.modules.masked_contrast import MaskedContrast
 from likewise.modules.span_masking import grey_out, sample_distractors, span_mask
 from likewise.modules.temperature import Temperature
 from likewise.runs.figures import Figure, FigureRow
 
-FEW = 1.5  # entries of a codebook that are used in effect
+FEW = 1.5  # effective number of entries of a codebook: fewer is a collapse
 
 
 class Wav2Vec2Pretraining(Method):
     """Baevski et al. 2020, wav2vec 2.0: A Framework for Self-Supervised Learning of Speech, arXiv:2006.11477.
 
-    Spans of frames are hidden from the Transformer. What it says of a hidden frame is to be nearer to the code of that
-    frame, a choice from each of some codebooks, than to those of distractors. The diversity term asks for the use of
-    all codes. Left out are the paper's penalty on features and their smaller gradient, which it has for Librispeech.
+    Spans of frames are masked before the Transformer. The contrastive loss compares its output at a masked frame with
+    the frame's quantized features and with those of distractors; the diversity loss asks for the use of all codes. The
+    loss is contrastive + `diversity` diversity. The paper's penalty on features and their scaled gradient, made for
+    Librispeech, are left out.
 
-    `accuracy` takes distractors of the right code for a guess among them. Guessing gives 1/(distractors + 1), or more
-    where a recording has fewer hidden frames. `code_perplexity` is how many entries of the codebooks are in use, from
+    `accuracy` counts a distractor with the correct code as a tie. Chance is 1/(distractors + 1), or more where a
+    recording has fewer masked frames. `code_perplexity` is how many entries of the codebooks are in use, from
     `codebooks` (a collapse) to `codebooks * codes`.
 
     Args:
-        encoder: view -> `(n, encoder.dim)`, one of the wav2vec2 encoders.
-        mask_prob: share of the frames at which a hidden span begins; spans may overlap.
-        mask_length: how many frames are hidden together.
-        distractors: how many each hidden frame meets, of its own recording.
-        temperature: divides the cosine similarities: see `Temperature`.
-        diversity: weight of the term for the use of all codes.
-        codebooks, codes, code_dim: how many, how many entries each has, and their length.
+        encoder: one of the wav2vec2 encoders.
+        mask_prob: share of the frames at which a masked span begins, in (0, 1); spans may overlap.
+        mask_length: frames of a span, at least 2.
+        distractors: of each masked frame, from its own recording.
+        temperature: T of the similarities: a number above 0, FIRST:LAST or learned:START (see `Temperature`).
+        diversity: weight of the diversity loss, 0 or more.
+        codebooks: number of codebooks.
+        codes: entries of each codebook, at least 2.
+        code_dim: length of an entry.
         projection_dim: length of the embeddings that are compared.
 
     Raises:
@@ -50,7 +52,7 @@ class Wav2Vec2Pretraining(Method):
     family = "contrastive"
     modality = "audio"
     paper = "2006.11477"
-    when_to_use = "speech: learns what sounds follow each other, from waveforms; wants many hours and many steps"
+    when_to_use = "speech, from waveforms; needs many hours of it and many steps"
     min_batch_size = 2
     encoder: Wav2Vec2
 
@@ -70,16 +72,13 @@ class Wav2Vec2Pretraining(Method):
     ) -> None:
         super().__init__(encoder)
         self.encoder = speech = expect(encoder, Wav2Vec2, "wav2vec2-tiny")
-        check_whole(distractors=distractors, codebooks=codebooks, code_dim=code_dim, projection_dim=projection_dim)
-        check_whole(2, codes=codes)
-        check_not_negative(diversity=diversity)
-        if not 0 < mask_prob < 1:
-            raise UserError(f"mask_prob must be above 0 and below 1, got {mask_prob:g}")
-        frames = speech.usual_count
-        if not 2 <= mask_length < frames:
-            raise UserError(
-                f"mask_length must be from 2 to {frames - 1}, below the {frames} frames of a view, got {mask_length}"
-            )
+        check_int(distractors=distractors, codebooks=codebooks, code_dim=code_dim, projection_dim=projection_dim)
+        check_int(2, codes=codes)
+        check_non_negative(diversity=diversity)
+        check_interval(0, 1, closed="neither", mask_prob=mask_prob)
+        frames = speech.grid()[0]
+        fits = 2 <= mask_length < frames
+        require(fits, "mask_length", f"from 2 to {frames - 1}, below the {frames} frames of a view", mask_length)
         self.mask_prob, self.mask_length, self.distractors, self.diversity = (
             mask_prob,
             mask_length,
@@ -87,16 +86,16 @@ class Wav2Vec2Pretraining(Method):
             diversity,
         )
         self.temperature = Temperature(temperature)
-        self.mask_embedding = nn.Parameter(torch.rand(self.dim))  # what the Transformer sees of a hidden frame
+        self.mask_embedding = nn.Parameter(torch.rand(self.dim))  # replaces the masked frames
         books = {"books": codebooks, "entries": codes, "entry_dim": code_dim}
         dropout = speech.body.config.feat_quantizer_dropout
         self.masked_contrast = MaskedContrast(
-            self.dim, speech.local_dim, projection_dim=projection_dim, dropout=dropout, **books
+            self.dim, speech.latent_dim, projection_dim=projection_dim, dropout=dropout, **books
         )
 
     def make_views(self, batch: Batch, generator: torch.Generator) -> tuple[Any, ...]:
         view = self.views(batch.samples, generator)
-        frames = self.encoder.count(view.shape[1])
+        frames = self.encoder.count_frames(view.shape[1])
         masked = span_mask(len(view), frames, share=self.mask_prob, span=self.mask_length, generator=generator)
         distractors = sample_distractors(masked, self.distractors, generator)
         noise = self.masked_contrast.codebooks.noise(*masked.shape, generator=generator)
@@ -123,19 +122,19 @@ class Wav2Vec2Pretraining(Method):
         used = figures.get("code_perplexity", math.inf) / len(self.masked_contrast.codebooks.entries)
         if self.progress < EARLY or used > FEW:
             return None
-        words = f"nearly all frames have the same code: {used:.2g} of a codebook's entries are in use"
-        return f"{words}; try a larger diversity, or a smaller --lr"
+        message = f"nearly all frames have the same code: {used:.2g} of a codebook's entries are in use"
+        return f"{message}; try a larger --diversity, or a smaller --lr"
 
     def figures(self, samples: Any, generator: torch.Generator) -> list[Figure]:
         if not hasattr(self.views, "picture"):
             return []
         view, masked, *_ = self.make_views(Batch(samples, torch.arange(len(samples))), generator)
         picture = self.views.picture(view)
-        caption = (
-            f"Of {masked.shape[1]} frames {masked.float().mean():.0%} are hidden from the Transformer: the grey ones."
-        )
+        caption = f"Of {masked.shape[1]} frames {masked.float().mean():.0%} are masked: the grey ones."
         return [
             Figure(
-                "Hidden spans", caption, [FigureRow("heard", picture), FigureRow("hidden", grey_out(picture, masked))]
+                "Masked spans",
+                caption,
+                [FigureRow("recording", picture), FigureRow("masked", grey_out(picture, masked))],
             )
         ]

@@ -1,1 +1,1 @@
-"""What several methods share: copies that follow, memories, prototypes, temperatures, quantizers, critics, heads."""
+"""Modules that several methods share: momentum copies, memory banks, prototypes, quantizers, critics, heads."""

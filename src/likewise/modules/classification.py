@@ -1,4 +1,4 @@
-"""Pretext tasks that ask which of some changes was made."""
+"""Metrics of pretext tasks that classify which change was made to a view."""
 
 from __future__ import annotations
 
@@ -10,10 +10,15 @@ from torch.nn import functional as F
 
 
 def classification_metrics(scores: Float[Tensor, "n k"], truth: Int[Tensor, " n"]) -> dict[str, Tensor]:
-    """What an objective answers that asks which of k changes was made: cross-entropy, and the share named right."""
+    """Cross-entropy and accuracy of the logits of k classes.
+
+    Args:
+        scores: logits.
+        truth: the class of each row, from 0 to below k.
+    """
     return {"loss": F.cross_entropy(scores, truth), "accuracy": (scores.detach().argmax(1) == truth).float().mean()}
 
 
 def classification_chance(candidates: int) -> dict[str, float]:
-    """What `classification_metrics` is where nothing is known and all changes are as frequent."""
+    """`classification_metrics` of uninformed logits over classes of equal frequency."""
     return {"loss": math.log(candidates), "accuracy": 1 / candidates}

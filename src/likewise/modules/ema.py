@@ -1,4 +1,4 @@
-"""A slow copy of modules: key encoder, target or teacher."""
+"""A momentum copy of modules: key encoder, target network or teacher."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from torch import Tensor, nn
 
 
 class EMA(nn.Module):
-    """A copy of modules, applied one after the other, that follows them slowly: a key encoder, target or teacher.
+    """An exponential moving average of modules that are applied one after the other.
 
     Its weights get no gradient; its BatchNorms see the batches that pass through it. Call `update` at the beginning of
-    a step: what the last step changed is then followed, and a checkpoint between the two loses nothing.
+    a step: it then follows the last step's change, and a checkpoint between two steps loses nothing.
+
+    Args:
+        modules: what is copied.
     """
 
     def __init__(self, *modules: nn.Module) -> None:
@@ -23,7 +26,7 @@ class EMA(nn.Module):
 
     @torch.no_grad()
     def update(self, *modules: nn.Module, momentum: float) -> None:
-        """Each weight becomes `momentum` times itself plus the rest of the module's that it is a copy of."""
+        """Each weight becomes `momentum` times itself plus (1 - `momentum`) times the module's weight."""
         mine: list[Tensor] = list(self.copies.parameters())
         theirs: list[Tensor] = [p for module in modules for p in module.parameters()]
         torch._foreach_lerp_(mine, theirs, 1 - momentum)
@@ -36,5 +39,5 @@ class EMA(nn.Module):
 
 
 def cosine_momentum(start: float, progress: float) -> float:
-    """A momentum that rises from `start` to 1 by half a cosine while `progress` goes from 0 to 1 (arXiv:2006.07733)."""
+    """A momentum that rises from `start` to 1 by half a cosine, `progress` in [0, 1] (arXiv:2006.07733)."""
     return 1 - (1 - start) * (math.cos(math.pi * progress) + 1) / 2

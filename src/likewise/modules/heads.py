@@ -1,4 +1,4 @@
-"""Heads serve an objective during training and are dropped afterwards."""
+"""Heads of objectives; they are dropped after training."""
 
 from __future__ import annotations
 

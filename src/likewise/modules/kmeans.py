@@ -16,12 +16,14 @@ def spherical_kmeans(
 ) -> tuple[Float[Tensor, "k d"], Int[Tensor, " n"]]:
     """Centroids, unit rows, and the cluster of each point: the centroid with the largest cosine.
 
-    Begins with random points. A cluster that has lost all of its points begins anew with one that fits its own worst.
-    The same points and generator give the same clusters.
+    The initial centroids are random points. A cluster without points restarts at a point with a low cosine to its own
+    centroid. The same points and generator give the same clusters.
 
     Args:
         points: unit rows, at least as many as clusters.
+        clusters: number of centroids.
         generator: on the CPU.
+        iterations: of Lloyd's algorithm.
     """
     with torch.autocast(points.device.type, enabled=False):
         centroids = points[torch.randperm(len(points), generator=generator)[:clusters].to(points.device)]

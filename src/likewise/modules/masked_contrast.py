@@ -1,4 +1,4 @@
-"""Names the codes of masked frames among distractors (wav2vec 2.0, arXiv:2006.11477, section 3.2)."""
+"""The contrastive task of wav2vec 2.0 (arXiv:2006.11477, section 3.2)."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from likewise.distributed import gather
-from likewise.losses.checks import full_precision
+from likewise.losses.precision import full_precision
 from likewise.modules.quantizer import Codebooks, perplexity
 
 
 @full_precision
 def contrast_with_distractors(
-    said: Float[Tensor, "n t d"],
+    predictions: Float[Tensor, "n t d"],
     targets: Float[Tensor, "n t d"],
     kinds: Int[Tensor, "n t"],
     distractors: Int[Tensor, "n t k"],
@@ -24,23 +24,25 @@ def contrast_with_distractors(
     *,
     temperature: float | Float[Tensor, ""],
 ) -> tuple[Float[Tensor, " m"], Float[Tensor, " m"]]:
-    """How well what is said of each of the m hidden frames names its target among its distractors.
+    """InfoNCE of the prediction at each of the m masked frames: its target against its distractors.
 
-    The loss is `-log( exp(s(c, q)/T) / Σ exp(s(c, q')/T) )`, s the cosine, over the target and those distractors whose
-    target is of another kind (as the authors' code has it).
+    The loss is `-log( exp(s(c, q)/T) / Σ exp(s(c, q')/T) )`, s the cosine, over the target and the distractors of
+    another kind (as in the authors' code).
 
     Args:
-        said, targets: for each frame.
-        kinds: targets of one kind are alike.
-        distractors: frames, for each frame, of its own sequence.
+        predictions: c, for each frame.
+        targets: q, for each frame.
+        kinds: targets of the same kind are equal.
+        distractors: for each frame, indices of frames of its own sequence.
         masked: the frames that count.
         temperature: T > 0.
 
     Returns:
-        The losses, and how often the target is the nearest, in [0, 1]: 1/(1 + i) where it is that with i distractors,
-        those of its kind among them.
+        The losses, and the accuracies in [0, 1]: 1/(1 + i) where the target is the most similar, tied with i
+            distractors,
+        those of its kind included; else 0.
     """
-    similarity = F.normalize(said, dim=2) @ F.normalize(targets, dim=2).transpose(1, 2) / temperature
+    similarity = F.normalize(predictions, dim=2) @ F.normalize(targets, dim=2).transpose(1, 2) / temperature
     others = distractors[masked]
     target = similarity.diagonal(dim1=1, dim2=2)[masked][:, None]
     alike = kinds[:, None].expand(similarity.shape)[masked].gather(1, others) == kinds[masked][:, None]
@@ -52,14 +54,16 @@ def contrast_with_distractors(
 
 
 class MaskedContrast(nn.Module):
-    """Compares what is said of hidden frames with the codes of their features.
+    """Compares the predictions for masked frames with the quantized features of these frames.
 
     Args:
-        context_dim: length of what is said of a frame.
+        context_dim: length of the predictions.
         dim: length of a frame's features.
         projection_dim: length of the embeddings that are compared.
         dropout: of the features.
-        books, entries, entry_dim: see `Codebooks`.
+        books: number of codebooks.
+        entries: of each codebook.
+        entry_dim: length of an entry.
     """
 
     def __init__(
@@ -90,20 +94,33 @@ class MaskedContrast(nn.Module):
         temperature: float | Float[Tensor, ""],
         gumbel_temperature: float,
     ) -> tuple[dict[str, Tensor], tuple[Float[Tensor, "m p"], Float[Tensor, "m p"]]]:
-        """Means over the masked frames of all processes; `gumbel_temperature` is that of the choice of codes.
+        """Means over the masked frames of all processes.
+
+        Args:
+            context: predictions for each frame.
+            features: of each frame.
+            masked: the frames that count.
+            distractors: see `contrast_with_distractors`.
+            noise: Gumbel noise for the choice of codes.
+            temperature: T of the similarities.
+            gumbel_temperature: of the choice of codes.
 
         Returns:
-            `contrastive`, the loss, and `accuracy`: see `contrast_with_distractors`. `diversity`: the share of t
-            codebooks'
-            entries that is not in use, by their probabilities, the other loss. `code_perplexity`: how many are in use,
-            by the most probable ones, from g to g v.
-            What was said and what is right of one hidden frame of each sequence of all processes, each less its mean.
+            The figures: `contrastive`, the loss, and `accuracy`: see `contrast_with_distractors`; `diversity`, a loss:
+                the
+            share of the codebooks' entries that is not in use, by their probabilities; `code_perplexity`, how many are
+                in use,
+            by the most probable ones, from g to g v. And prediction and target of one masked frame of each sequence of
+                all
+            processes, each less its mean.
         """
         codes = self.codebooks(self.dropout(features[masked]), noise[masked], temperature=gumbel_temperature)
-        said = self.of_context(context)
-        targets, kinds = torch.zeros_like(said), torch.zeros_like(masked, dtype=torch.long)
-        targets[masked], kinds[masked] = self.of_codes(codes.vectors).to(said.dtype), codes.kinds
-        losses, nearest = contrast_with_distractors(said, targets, kinds, distractors, masked, temperature=temperature)
+        predictions = self.of_context(context)
+        targets, kinds = torch.zeros_like(predictions), torch.zeros_like(masked, dtype=torch.long)
+        targets[masked], kinds[masked] = self.of_codes(codes.vectors).to(predictions.dtype), codes.kinds
+        losses, nearest = contrast_with_distractors(
+            predictions, targets, kinds, distractors, masked, temperature=temperature
+        )
 
         count = gather(masked.sum()[None]).sum()
 
@@ -118,5 +135,5 @@ class MaskedContrast(nn.Module):
             "code_perplexity": perplexity(mean(used)),
         }
         first = torch.arange(len(masked), device=masked.device), masked.int().argmax(1)
-        pairs = gather(said[first]), gather(targets[first])
+        pairs = gather(predictions[first]), gather(targets[first])
         return figures, (pairs[0] - pairs[0].mean(0), pairs[1] - pairs[1].mean(0))

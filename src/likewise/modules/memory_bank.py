@@ -1,4 +1,4 @@
-"""A memory bank: one embedding for every sample."""
+"""A memory bank: one embedding for each sample."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from likewise.seeding import generator_for
 
 
 class MemoryBank(nn.Module):
-    """One embedding for every sample, unit rows `(samples, dim)`, at first random (InstDisc, arXiv:1805.01978).
+    """One embedding for each sample, unit rows `(samples, dim)`, initially random (InstDisc, arXiv:1805.01978).
 
     Args:
-        samples: rows.
-        dim: their length.
-        seed: of the random directions.
+        samples: number of rows.
+        dim: length of a row.
+        seed: of the initial rows.
     """
 
     vectors: Tensor
@@ -31,10 +31,15 @@ class MemoryBank(nn.Module):
 
     @torch.no_grad()
     def update(self, indices: Int[Tensor, " n"], embeddings: Float[Tensor, "n dim"], *, momentum: float) -> Tensor:
-        """Move the rows of these samples to `momentum` times themselves plus the rest of the embeddings.
+        """Move the rows of these samples to `momentum` row + (1 - `momentum`) embedding, normalized.
+
+        Args:
+            indices: of the samples of this process.
+            embeddings: of the samples.
+            momentum: in [0, 1].
 
         Returns:
-            How fresh they were: the mean cosine between the rows and the embeddings that came now, a scalar.
+            The mean cosine between the rows, before the update, and the embeddings, a scalar.
         """
         indices, embeddings = gather(indices), F.normalize(gather(embeddings).to(self.vectors.dtype), dim=1)
         stored = self.vectors[indices]
@@ -42,7 +47,7 @@ class MemoryBank(nn.Module):
         return (stored * embeddings).sum(1).mean()
 
     def others(self, indices: Int[Tensor, " n"], count: int, generator: torch.Generator) -> Float[Tensor, "m dim"]:
-        """`count` rows of samples that are not at `indices`, drawn with repetition."""
+        """`count` rows of samples that are not at `indices`, drawn with replacement."""
         free = torch.ones(len(self.vectors), dtype=torch.bool, device=indices.device).index_fill(0, indices, False)
         candidates = free.nonzero().flatten()
         drawn = torch.randint(len(candidates), (count,), generator=generator)
@@ -52,11 +57,13 @@ class MemoryBank(nn.Module):
 def fill_memory_bank(
     bank: MemoryBank, embed: Callable[[Int[Tensor, " n"]], Float[Tensor, "n dim"]], *, samples: int, batch_size: int
 ) -> None:
-    """Fill a bank with the embeddings of all samples, from one pass over them.
+    """Fill a bank with the embeddings of all samples, in one pass over them.
 
     Args:
+        bank: to fill.
         embed: indices of samples -> their embeddings.
-        batch_size: indices that are embedded at once, over all processes.
+        samples: number of samples.
+        batch_size: samples that are embedded at once, over all processes.
     """
     for start in range(0, samples, batch_size):
         rows = local_rows(

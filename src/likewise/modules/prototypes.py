@@ -1,4 +1,4 @@
-"""Prototypes: directions that stand for clusters."""
+"""Prototypes: unit vectors that represent clusters."""
 
 from __future__ import annotations
 
@@ -9,11 +9,16 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from likewise.checks import check_whole
+from likewise.checks import check_int
 
 
 class Prototypes(nn.Module):
-    """Directions that stand for clusters; scores `(n, count)` are cosines with them (SwAV, arXiv:2006.09882)."""
+    """Unit vectors that represent clusters; the scores are cosines with them (SwAV, arXiv:2006.09882).
+
+    Args:
+        dim: length of a prototype.
+        count: number of prototypes, at least 2.
+    """
 
     def __init__(self, dim: int, count: int) -> None:
         super().__init__()
@@ -21,8 +26,8 @@ class Prototypes(nn.Module):
         self.weight = nn.Parameter(F.normalize(torch.randn(count, dim), dim=1))
 
     @torch.no_grad()
-    def normalise(self) -> None:
-        """Bring every prototype back to length 1; at the beginning of a step."""
+    def normalize(self) -> None:
+        """Scale each prototype to length 1; to be called at the beginning of a step."""
         self.weight.copy_(F.normalize(self.weight, dim=1))
 
     def forward(self, z: Float[Tensor, "n dim"]) -> Float[Tensor, "n count"]:
@@ -30,17 +35,17 @@ class Prototypes(nn.Module):
 
 
 class WeightNormPrototypes(Prototypes):
-    """Prototypes that are normalised where they are used, in the gradient too (DINO's last layer, arXiv:2104.14294)."""
+    """Prototypes that are normalized in the forward pass, with gradient (DINO, arXiv:2104.14294)."""
 
     def forward(self, z: Float[Tensor, "n dim"]) -> Float[Tensor, "n count"]:
         return F.normalize(z, dim=1) @ F.normalize(self.weight, dim=1).T
 
 
 def usage_entropy(usage: Float[Tensor, " k"]) -> Float[Tensor, ""]:
-    """How evenly k prototypes are used, from the share of each: 1 all alike, 0 one for everything (a collapse)."""
+    """Entropy of the shares of k prototypes, over ln k: 1 for uniform use, 0 for a collapse to one."""
     return torch.special.entr(usage.float()).sum() / math.log(len(usage))
 
 
 def check_prototypes(count: int) -> None:
     """Raises `UserError` for fewer than 2 prototypes."""
-    check_whole(2, prototypes=count)
+    check_int(2, prototypes=count)

@@ -1,4 +1,4 @@
-"""Codes of frames, and how to name those of hidden ones (wav2vec 2.0, arXiv:2006.11477, sections 2 and 3.2)."""
+"""Quantization of features by Gumbel softmax (wav2vec 2.0, arXiv:2006.11477, section 2)."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from likewise.losses.checks import full_precision
+from likewise.losses.precision import full_precision
 
 
 class Codes(NamedTuple):
-    """What was chosen for each of m features, from g codebooks of v entries."""
+    """The choices for m features, from g codebooks of v entries."""
 
     vectors: Float[Tensor, "m d"]
-    """The chosen entries, one after the other; the gradient is that of the soft choice."""
+    """The chosen entries, concatenated; the gradient is that of the soft choice."""
     kinds: Int[Tensor, " m"]
-    """Number of the combination of entries: where it is the same, so are the vectors."""
+    """Number of the combination of entries; equal kinds have equal vectors."""
     likely: Int[Tensor, "m g"]
-    """The entries that would have been chosen without noise."""
+    """The choices without noise."""
     probabilities: Float[Tensor, "m g v"]
     """Of the entries, without noise, at temperature 1."""
 
@@ -30,8 +30,8 @@ class Codebooks(nn.Module):
 
     Args:
         dim: length of a feature.
-        books: how many codebooks there are.
-        entries: of each.
+        books: number of codebooks, g.
+        entries: of each codebook, v.
         entry_dim: length of an entry.
     """
 
@@ -43,12 +43,12 @@ class Codebooks(nn.Module):
         nn.init.zeros_(self.score.bias)
 
     def noise(self, *shape: int, generator: torch.Generator) -> Float[Tensor, "*shape g v"]:
-        """Gumbel noise for the choices of so many features, on the CPU."""
+        """Gumbel noise for the choices of features of this shape, on the CPU."""
         return -torch.empty(*shape, *self.entries.shape[:2]).exponential_(generator=generator).log()
 
     @full_precision
     def forward(self, features: Float[Tensor, "m c"], noise: Float[Tensor, "m g v"], *, temperature: float) -> Codes:
-        """The hard choice of the noisy scores; its gradient is that of their softmax over the `temperature`."""
+        """The hard choices by the noisy scores; the gradient is that of their softmax over `temperature`."""
         scores = self.score(features).unflatten(1, self.entries.shape[:2])
         noisy = scores + noise.to(scores)
         soft = (noisy / temperature).softmax(2)
@@ -60,5 +60,5 @@ class Codebooks(nn.Module):
 
 
 def perplexity(shares: Float[Tensor, "g v"]) -> Float[Tensor, ""]:
-    """How many entries are used in effect, summed over the codebooks, from the share of each: from g to g v."""
+    """The effective number of entries in use, summed over codebooks, from the share of each: g to g v."""
     return torch.special.entr(shares).sum(1).exp().sum()

@@ -7,18 +7,18 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from likewise.checks import require
 from likewise.distributed import gather
-from likewise.errors import UserError
 from likewise.seeding import generator_for
 
 
 class Queue(nn.Module):
-    """The last `size` embeddings, unit rows `(size, dim)`; at first random directions (MoCo, arXiv:1911.05722).
+    """The last `size` embeddings, unit rows `(size, dim)`, initially random (MoCo, arXiv:1911.05722).
 
     Args:
-        size: rows; a multiple of what is pushed at once.
-        dim: their length.
-        seed: of the random directions.
+        size: number of rows, a multiple of what is pushed at once.
+        dim: length of a row.
+        seed: of the initial rows.
     """
 
     keys: Tensor
@@ -32,22 +32,21 @@ class Queue(nn.Module):
 
     @torch.no_grad()
     def push(self, keys: Float[Tensor, "n dim"]) -> None:
-        """Put the keys of all processes where the oldest rows are."""
+        """Replace the oldest rows by the keys of all processes."""
         keys = F.normalize(gather(keys).to(self.keys.dtype), dim=1)
         size = len(self.keys)
-        if size % len(keys):
-            raise UserError(f"queue must be a multiple of the {len(keys)} keys of a step, got {size}")
+        require(size % len(keys) == 0, "queue", f"a multiple of the {len(keys)} keys of a step", size)
         rows = (self.pushed + torch.arange(len(keys), device=keys.device)) % size
         self.keys[rows] = keys
         self.pushed += len(keys)
 
     @property
     def filled(self) -> Float[Tensor, ""]:
-        """The share of the rows that are embeddings, not random directions any more."""
+        """The share of the rows that are embeddings instead of initial random rows."""
         return (self.pushed / len(self.keys)).clamp(max=1.0)
 
     def age(self, each: int) -> Float[Tensor, ""]:
-        """Mean number of steps since the embeddings in it were pushed, `each` at a time; 0 while there are none."""
+        """Mean number of steps since the embeddings were pushed, `each` at a time; 0 while there are none."""
         oldest = self.pushed.clamp(max=len(self.keys)) / each
         return torch.where(oldest > 0, (oldest + 1) / 2, 0.0)
 
@@ -60,13 +59,13 @@ class Queue(nn.Module):
 
 
 def queue_size(asked: int | None, *, samples: int, batch_size: int, most: int, share: float) -> int:
-    """Rows of a queue: what is asked for, or `most`, but about a `share` of the samples at most and in whole batches.
+    """Rows of a queue: `asked`, or else `most`, but at most about a `share` of the samples, in whole batches.
 
     Raises:
-        UserError: when what is asked for is not a multiple of the batch.
+        UserError: when `asked` is not a multiple of the batch.
     """
     if asked is None:
         return max(1, min(most, round(samples * share)) // batch_size) * batch_size
-    if asked < batch_size or asked % batch_size:
-        raise UserError(f"queue must be a multiple of the batch, {batch_size}, got {asked}")
+    whole = asked >= batch_size and asked % batch_size == 0
+    require(whole, "queue", f"a multiple of the batch, {batch_size}", asked)
     return asked

@@ -1,4 +1,4 @@
-"""The temperature of a contrastive loss: fixed, learned, or following a schedule."""
+"""The temperature of a contrastive loss: fixed, learned, or scheduled."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import math
 import torch
 from torch import Tensor, nn
 
-from likewise.errors import UserError
+from likewise.checks import require
 
 
 class Temperature(nn.Module):
-    """What similarities are divided by: fixed, learned, or following a schedule.
+    """The divisor of similarities: fixed, learned, or scheduled.
 
     Args:
-        value: a number above 0; `"learned"` or `"learned:START"`, a parameter that begins at 0.07 or START and never
-            falls below 0.01 (as in CLIP, arXiv:2103.00020); or `"FIRST:LAST"`, from the one to the other by half a
-            cosine over the training.
+        value: a number above 0; `"learned"` or `"learned:START"`, a parameter with initial value 0.07 or START that
+            never falls below 0.01 (as in CLIP, arXiv:2103.00020); or `"FIRST:LAST"`, a half-cosine schedule over the
+            training.
 
     Raises:
         UserError: for anything else.
@@ -30,15 +30,13 @@ class Temperature(nn.Module):
             ends = [float(word) for word in words[learned:]] or [0.07]
         except ValueError:
             ends = []
-        if len(ends) not in (1, 2 - learned) or not all(0 < end < math.inf for end in ends):
-            raise UserError(
-                f"temperature must be a number above 0, FIRST:LAST, learned or learned:START, got {value!r}"
-            )
+        possible = len(ends) in (1, 2 - learned) and all(0 < end < math.inf for end in ends)
+        require(possible, "temperature", "a number above 0, FIRST:LAST, learned or learned:START", repr(value))
         self.ends = ends
         self.log: nn.Parameter | None = nn.Parameter(torch.tensor(math.log(ends[0]))) if learned else None
 
     def forward(self, progress: float) -> float | Tensor:
-        """The temperature when `progress` of the training is done: a number, or a scalar that is learned."""
+        """The temperature at `progress`, in [0, 1]: a number, or a learned scalar."""
         if self.log is not None:
             with torch.no_grad():  # not its exponential: beyond the bound that has no gradient, and would never return
                 self.log.clamp_(min=math.log(0.01))

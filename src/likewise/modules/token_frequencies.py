@@ -1,7 +1,6 @@
-"""How well tokens are named by how frequent they are: what a language model must beat before it has learned anything.
+"""The loss of predicting tokens by their frequency alone: the baseline of a language model.
 
-It is where every language model comes past, and where one that is stuck stays: the loss has fallen by nats, and the
-text has not been looked at.
+A language model learns the frequencies first; one that is stuck there has lowered its loss without using the context.
 """
 
 from __future__ import annotations
@@ -12,13 +11,16 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-TRIVIAL = 0.03  # share of the frequencies' loss that must be saved: theirs are still counted, and so a little worse
+TRIVIAL = 0.03  # the loss must be lower by this share: the running counts are a little worse than the true frequencies
 
 
 class Frequencies(nn.Module):
-    """Counts of the tokens so far, as a model that names tokens; each began with a count of 1.
+    """Counts of the tokens so far as a predictive model; the initial counts are 1.
 
-    With several processes each counts its own.
+    With several processes each counts its own tokens.
+
+    Args:
+        vocab_size: number of tokens.
     """
 
     counts: Tensor
@@ -29,14 +31,14 @@ class Frequencies(nn.Module):
 
     @torch.no_grad()
     def forward(self, targets: Int[Tensor, " m"]) -> Float[Tensor, ""]:
-        """Mean negative log-likelihood of tokens under the counts before them, which they are then added to."""
+        """Mean negative log-likelihood of tokens under the counts before them; then counts them."""
         loss = self.counts.sum().log() - self.counts.log()[targets].sum() / max(1, len(targets))
         self.counts += targets.bincount(minlength=len(self.counts))
         return loss
 
 
 def only_frequencies(figures: Mapping[str, float]) -> str | None:
-    """A caution where the `loss` is no better than `by_frequency`."""
+    """A warning where the `loss` is no better than `by_frequency`, else None."""
     if figures.get("loss", 0.0) < (1 - TRIVIAL) * figures.get("by_frequency", float("inf")):
         return None
-    return "tokens are named by how frequent they are, whatever the text: try more --epochs or another --lr"
+    return "tokens are predicted by their frequency alone, whatever the text: try more --epochs or another --lr"

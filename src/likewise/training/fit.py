@@ -15,7 +15,9 @@ import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from likewise.data.loader import Loader, order
+from likewise.checks import require
+from likewise.data.loader import Loader
+from likewise.data.sampling import Sampling, order
 from likewise.data.source import Source
 from likewise.errors import UserError
 from likewise.methods.base import Method, TrainingContext
@@ -79,7 +81,10 @@ def fit(
     last = newest(checkpoints) if resume else None
     context = training_context_of(method, source, recipe, seed=seed)
     steps, batch = context.steps, context.batch_size
-    loader = Loader(source, batch_size=batch, epochs=recipe.epochs, seed=seed, labelled=method.supervised)
+    sampling = _sampling(method, source, recipe, seed=seed)
+    loader = Loader(
+        source, batch_size=batch, epochs=recipe.epochs, seed=seed, labelled=method.supervised, sampling=sampling
+    )
     method.prepare(context, optimizers(recipe, steps=steps, steps_per_epoch=context.steps_per_epoch))
     if last is not None and step_of(last) == steps:
         checkpoint = torch.load(last, map_location="cpu", weights_only=True)
@@ -120,8 +125,8 @@ def fit(
             use_distributed_sampler=False,
             default_root_dir=folder,
         )
-        if batch % trainer.world_size:
-            raise UserError(f"batch_size must be divisible by the {trainer.world_size} devices, got {batch}")
+        divides = batch % trainer.world_size == 0
+        require(divides, "batch_size", f"divisible by the {trainer.world_size} devices", batch)
         with interruption.handlers():
             try:
                 trainer.fit(method, loader, ckpt_path=last, weights_only=True)
@@ -147,20 +152,22 @@ def training_context_of(method: Method, source: Source, recipe: Recipe, *, seed:
     """
     batch, micro = recipe.batch_size, recipe.micro_batch_size
     assert batch is not None
-    if batch > len(source):
-        raise UserError(
-            f"batch_size {batch} is larger than the data: {source.name} has {len(source)} samples; "
-            f"try --batch-size {len(source)}"
-        )
-    if batch < method.min_batch_size:
-        raise UserError(
-            f"batch_size must be at least {method.min_batch_size} for {type(method).__name__}, got {batch}: "
-            "a contrastive loss needs other samples to compare with"
-        )
-    if micro is not None and (micro > batch or batch % micro):
-        raise UserError(f"micro_batch_size must divide the batch, {batch}, got {micro}")
-    steps = len(source) // batch
-    return TrainingContext(len(source), batch, steps * recipe.epochs, steps, seed, micro, source.read)
+    samples = len(source)
+    fits = batch <= samples
+    require(fits, "batch_size", f"at most the {samples} samples of {source.name}", batch, f"try --batch-size {samples}")
+    least, name = method.min_batch_size, type(method).__name__
+    remedy = "the loss compares a sample with the others of its batch"
+    require(batch >= least, "batch_size", f"at least {least} for {name}", batch, remedy)
+    divides = micro is None or batch % micro == 0
+    require(divides, "micro_batch_size", f"a divisor of the batch, {batch}", micro)
+    sampling = _sampling(method, source, recipe, seed=seed)
+    steps = sampling.steps_per_epoch
+    return TrainingContext(len(source), sampling.batch_size, steps * recipe.epochs, steps, seed, micro, source.read)
+
+
+def _sampling(method: Method, source: Source, recipe: Recipe, *, seed: int) -> Sampling:
+    assert recipe.batch_size is not None
+    return method.sampling(source, batch_size=recipe.batch_size, seed=seed)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Precision and memory layout, chosen for the machine by measuring."""
+"""Device, precision and memory layout for this machine."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ REPEATS = 3
 
 
 def device_name() -> str:
-    """The device that Lightning's `auto` will take: cuda, mps or cpu."""
+    """The device that Lightning's `auto` chooses: cuda, mps or cpu."""
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-def lay_out(module: nn.Module) -> nn.Module:
-    """Convolutions run faster with the channels last, on processors with vector units and on GPUs with tensor cores."""
+def channels_last(module: nn.Module) -> nn.Module:
+    """The module with its convolutions' weights in channels-last layout, which is faster on most processors."""
     for parameter in module.parameters():
         if parameter.ndim == 4:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
@@ -42,10 +42,10 @@ def lay_out(module: nn.Module) -> nn.Module:
 
 
 def fastest_precision(method: Method, context: TrainingContext) -> str:
-    """`bf16-mixed` where it is clearly faster than `32-true` for a step of this method here.
+    """`bf16-mixed` where a step of this method is clearly faster with it than with `32-true` on this machine.
 
-    Measured once for each machine, method and architecture, then remembered in the cache: repeating a training repeats
-    its precision.
+    Measured once for each machine, method and architecture, then read from the cache: repeating a training repeats its
+    precision.
     """
     device = device_name()
     if device == "mps":
@@ -79,8 +79,8 @@ def _step_seconds(method: Method, context: TrainingContext, device: str, precisi
     for _ in range(REPEATS + 1):
         began = time.perf_counter()
         with torch.autocast(device, torch.bfloat16, enabled=precision == "bf16-mixed"):
-            answer = trial.objective(*views)
-        loss = answer["loss"] if isinstance(answer, dict) else answer
+            result = trial.objective(*views)
+        loss = result["loss"] if isinstance(result, dict) else result
         loss.backward()
         if device == "cuda":
             torch.cuda.synchronize()

@@ -8,7 +8,16 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from likewise.errors import UserError, checked, nearest
+from likewise.checks import (
+    check_choice,
+    check_int,
+    check_interval,
+    check_non_negative,
+    check_positive,
+    check_types,
+    require,
+)
+from likewise.errors import UserError, nearest
 
 OPTIMIZERS = ("sgd", "adam", "adamw", "lars")
 SCHEDULES = ("cosine", "constant")
@@ -70,24 +79,17 @@ class Recipe:
     options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        def check(ok: bool, name: str, allowed: str) -> None:
-            if not ok:
-                raise UserError(f"{name} must be {allowed}, got {getattr(self, name)!r}")
-
-        check(self.epochs >= 1, "epochs", "at least 1")
-        check(self.batch_size is None or self.batch_size >= 1, "batch_size", "at least 1")
-        check(self.micro_batch_size is None or self.micro_batch_size >= 1, "micro_batch_size", "at least 1")
-        check(self.lr > 0, "lr", "above 0")
-        check(0 <= self.momentum < 1, "momentum", "from 0 to below 1")
-        check(self.weight_decay >= 0, "weight_decay", "0 or more")
-        check(0 <= self.warmup_epochs <= self.epochs, "warmup_epochs", f"from 0 to epochs ({self.epochs})")
-        check(self.optimizer in OPTIMIZERS, "optimizer", f"one of {', '.join(OPTIMIZERS)}")
-        check(self.schedule in SCHEDULES, "schedule", f"one of {', '.join(SCHEDULES)}")
-        check(self.grad_clip is None or self.grad_clip > 0, "grad_clip", "above 0 or absent")
-        check(self.size is None or self.size >= 4, "size", "at least 4 px")
-        check(self.channels in (None, 1, 3), "channels", "1 or 3")
-        check(self.pooling in (None, *POOLINGS), "pooling", f"one of {', '.join(POOLINGS)}")
-        check(self.seconds is None or self.seconds > 0, "seconds", "above 0")
+        check_int(epochs=self.epochs, batch_size=self.batch_size, micro_batch_size=self.micro_batch_size)
+        check_positive(lr=self.lr, grad_clip=self.grad_clip, seconds=self.seconds)
+        check_non_negative(weight_decay=self.weight_decay)
+        check_interval(0, 1, closed="left", momentum=self.momentum)
+        in_training = 0 <= self.warmup_epochs <= self.epochs
+        require(in_training, "warmup_epochs", f"from 0 to epochs ({self.epochs})", self.warmup_epochs)
+        check_choice(OPTIMIZERS, optimizer=self.optimizer)
+        check_choice(SCHEDULES, schedule=self.schedule)
+        check_choice(POOLINGS, pooling=self.pooling)
+        check_choice((1, 3), channels=self.channels)
+        require(self.size is None or self.size >= 4, "size", "at least 4 px", self.size)
 
     @classmethod
     def of(cls, values: dict[str, Any]) -> Recipe:
@@ -96,7 +98,7 @@ class Recipe:
         Raises:
             UserError: for a value of the wrong type, or an impossible one.
         """
-        return cls(**checked(values, _HINTS))
+        return cls(**check_types(values, _HINTS))
 
     def with_(self, **changes: Any) -> Recipe:
         """A copy with other values; names that are not the recipe's own are the method's options.

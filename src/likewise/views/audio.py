@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int, Int16, UInt8
 from torch import Tensor
 
-from likewise.errors import UserError, nearest
+from likewise.checks import check_choice, check_int, check_interval, require
 from likewise.views.mel import log_mel
 from likewise.views.operation import Between, Interval, Number, Operation, Probability, Size, Within, happens, uniform
 from likewise.views.presets import STRENGTHS
@@ -20,6 +20,7 @@ from likewise.views.specification import operations, spell
 LOUDEST = 100  # dB, up or down
 SHOWN = 60  # dB below the loudest that are still seen in a picture
 SHORTEST, LONGEST = 0.1, 30  # s
+LOWEST_RATE = 1000  # Hz
 
 Decibels = Annotated[Interval, Between(above=-LOUDEST, high=LOUDEST)]
 Share = Annotated[Interval, Between(above=0, high=1)]
@@ -254,9 +255,7 @@ PRESETS: dict[str, tuple[Effect, ...]] = {
 
 def audio_preset(strength: str) -> tuple[Effect, ...]:
     """The operations of a `strength`. Raises `UserError` for an unknown one."""
-    if strength not in STRENGTHS:
-        hint = nearest(strength, STRENGTHS) or f"; known: {', '.join(STRENGTHS)}"
-        raise UserError(f"unknown augmentation strength {strength!r}{hint}")
+    check_choice(STRENGTHS, augment=strength)
     return PRESETS[strength]
 
 
@@ -286,11 +285,10 @@ class AudioViews:
     """
 
     def __init__(self, sample_rate: int, seconds: Number, ops: Iterable[Any]) -> None:
-        if isinstance(sample_rate, bool) or not isinstance(sample_rate, int) or sample_rate < 1000:
-            raise UserError(f"sample_rate is {sample_rate!r}; it takes a whole number of Hz >= 1000")
+        check_int(LOWEST_RATE, sample_rate=sample_rate)
         is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
-        if not is_number or not SHORTEST <= seconds <= LONGEST:
-            raise UserError(f"seconds is {seconds!r}; it takes a number in [{SHORTEST}, {LONGEST}]")
+        require(is_number, "seconds", "a number", repr(seconds))
+        check_interval(SHORTEST, LONGEST, seconds=seconds)
         self.sample_rate = sample_rate
         self.seconds = float(seconds)
         self.samples = round(sample_rate * seconds)

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from likewise.errors import UserError
+from likewise.checks import check_choice, check_int, require
 from likewise.views.colour import Colour, ColourMap, luma
 from likewise.views.filters import Filter
 from likewise.views.operation import Number, Operation
@@ -50,10 +50,8 @@ class ImageViews:
         mean: Sequence[Number] | None = None,
         std: Sequence[Number] | None = None,
     ) -> None:
-        if isinstance(size, bool) or not isinstance(size, int) or size < 4:
-            raise UserError(f"size is {size!r}; it takes a whole number of pixels >= 4")
-        if channels not in MEANS:
-            raise UserError(f"channels is {channels!r}; it takes 1 or 3")
+        check_int(4, size=size)
+        check_choice((1, 3), channels=channels)
         self.size = size
         self.channels = channels
         self.ops = operations(ops)
@@ -61,8 +59,7 @@ class ImageViews:
         self.local_ops = parts(self.ops) if local is None else operations(local)
         self.mean = _per_channel("mean", MEANS[channels] if mean is None else mean, channels)
         self.std = _per_channel("std", DEVIATIONS[channels] if std is None else std, channels)
-        if min(self.std) <= 0:
-            raise UserError(f"std is {list(self.std)}; it takes numbers above 0")
+        require(min(self.std) > 0, "std", "numbers above 0", list(self.std))
 
     def __call__(self, batch: UInt8[Tensor, "n _ _ _"], generator: torch.Generator) -> Float[Tensor, "n c s s"]:
         """One random view of every image."""
@@ -153,6 +150,5 @@ class ImageViews:
 
 
 def _per_channel(name: str, values: Sequence[Number], channels: int) -> tuple[float, ...]:
-    if len(values) != channels:
-        raise UserError(f"{name} is {list(values)!r}; it takes {channels} numbers, one per channel")
+    require(len(values) == channels, name, f"{channels} numbers, one per channel", list(values))
     return tuple(float(value) for value in values)

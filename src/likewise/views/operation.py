@@ -31,7 +31,7 @@ class Within:
     high: Number
 
     def __str__(self) -> str:
-        return f"a number in [{self.low:g}, {self.high:g}]"
+        return f"a number from {self.low:g} to {self.high:g}"
 
     def __call__(self, value: object) -> float | None:
         """The value as it is kept, or None when it is impossible."""
@@ -88,8 +88,9 @@ class Operation:
     def checked(cls, setting: str, value: object) -> float | tuple[float, float]:
         """The value as it is kept; `UserError` when it is impossible."""
         takes = cls.settings()[setting]
-        if (kept := takes(value)) is None:
-            raise UserError(f"operation '{cls.name}': {setting} takes {takes}; got {value!r}")
+        kept = takes(value)
+        if kept is None:
+            raise UserError(f"{setting} of operation '{cls.name}' must be {takes}, got {value!r}")
         return kept
 
     def sample(self, n: int, size: Size, generator: torch.Generator) -> Any:

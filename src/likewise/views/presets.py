@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from jaxtyping import UInt8
 from torch import Tensor
 
-from likewise.errors import UserError, nearest
+from likewise.checks import check_choice
 from likewise.views.colour import Brightness, ColorJitter, Contrast, Grayscale
 from likewise.views.filters import Blur, Erasing, GaussianNoise
 from likewise.views.operation import Operation
@@ -95,9 +95,7 @@ def preset(strength: str, *, size: int, channels: int, symbols: bool | None = No
     `symbols`: the pictures must not be mirrored or recoloured (digits, logos, letters); by default those with
     one channel. Raises `UserError` for an unknown strength.
     """
-    if strength not in STRENGTHS:
-        hint = nearest(strength, STRENGTHS) or f"; known: {', '.join(STRENGTHS)}"
-        raise UserError(f"unknown augmentation strength {strength!r}{hint}")
+    check_choice(STRENGTHS, augment=strength)
     if strength == "none":
         return ()
     table = SYMBOLS if (channels == 1 if symbols is None else symbols) else PHOTOS

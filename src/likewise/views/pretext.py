@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int, Shaped, UInt8
 from torch import Tensor
 
+from likewise.checks import check_int, check_non_negative, require
 from likewise.errors import UserError
 
 SMALLEST_PATCH = 2  # px: a single one has no edge, texture or direction
@@ -53,14 +54,11 @@ class Grid:
     jitter: float
 
     def __post_init__(self) -> None:
-        if self.cells < 2:
-            raise UserError(f"grid must be at least 2, got {self.cells}")
-        if not 0 <= self.gap < math.inf:
-            raise UserError(f"gap must be 0 or more, in widths of a patch, got {self.gap}")
-        if not 0 <= self.jitter <= self.gap / 2:
-            raise UserError(
-                f"jitter must be from 0 to half the gap, {self.gap / 2:g}, or patches would overlap, got {self.jitter}"
-            )
+        check_int(2, grid=self.cells)
+        check_non_negative(gap=self.gap)
+        apart = 0 <= self.jitter <= self.gap / 2
+        rule = f"from 0 to half the gap, {self.gap / 2:g}"
+        require(apart, "jitter", rule, self.jitter, "with more jitter patches would overlap")
 
     @property
     def patches(self) -> int:
@@ -143,10 +141,10 @@ def permutation_set(patches: int, count: int) -> Int[Tensor, "count k"]:
     Raises:
         UserError: for more than 9 patches, or more permutations than there are.
     """
-    if patches > MOST_PERMUTED:
-        raise UserError(f"grid must be 2 or 3: the permutations of {patches} patches are too many to choose from")
-    if not 2 <= count <= math.factorial(patches):
-        raise UserError(f"permutations of {patches} patches are from 2 to {math.factorial(patches):,}, got {count}")
+    few = patches <= MOST_PERMUTED
+    require(few, "grid", "2 or 3", math.isqrt(patches), f"{patches} patches have too many permutations")
+    most = math.factorial(patches)
+    require(2 <= count <= most, "permutations", f"from 2 to {most:,} for {patches} patches", count)
     with torch.device("cpu"):  # whatever device, `meta` for one, modules are being built on
         return _far_apart(patches, count)
 
@@ -183,7 +181,7 @@ def without_colours(patches: Float[Tensor, "n k c p p"], generator: torch.Genera
     return torch.where(kept_ones, patches, noise * spread / 100)
 
 
-def standardised(patches: Float[Tensor, "n k c p p"], *, least: float = 0.02) -> Float[Tensor, "n k c p p"]:
+def standardize(patches: Float[Tensor, "n k c p p"], *, least: float = 0.02) -> Float[Tensor, "n k c p p"]:
     """Every channel of every patch with mean 0 and deviation 1, so that brightness and colours don't tell neighbours.
 
     `least`: deviation below which a patch is flat, and is not magnified; a byte is about that in normalised views.

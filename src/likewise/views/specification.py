@@ -49,7 +49,7 @@ def operations(spec: Iterable[Any], known: Mapping[str, type[Operation]] = OPERA
     """
     if isinstance(spec, str | Mapping) or not isinstance(spec, Iterable):
         first, second, *_ = known
-        raise UserError(f"operations are a list such as ['{first}', {{'{second}': {{'p': 0.5}}}}]; got {spec!r}")
+        raise UserError(f"operations must be a list such as ['{first}', {{'{second}': {{'p': 0.5}}}}], got {spec!r}")
     return tuple(_operation(entry, known) for entry in spec)
 
 
@@ -59,13 +59,13 @@ def _operation(entry: Any, known: Mapping[str, type[Operation]]) -> Operation:
     if isinstance(entry, str):
         entry = {entry: None}
     if not isinstance(entry, Mapping) or len(entry) != 1:
-        raise UserError(f"an operation is a name or {{name: {{setting: value}}}}; got {entry!r}")
+        raise UserError(f"an operation must be a name or {{name: {{setting: value}}}}, got {entry!r}")
     ((name, settings),) = entry.items()
     if name not in known:
         raise UserError(f"unknown operation {name!r}{nearest(name, known) or '; known: ' + ', '.join(known)}")
     settings = {} if settings is None else settings
     if not isinstance(settings, Mapping):
-        raise UserError(f"operation '{name}' takes {{setting: value}}; got {settings!r}")
+        raise UserError(f"settings of operation '{name}' must be {{setting: value}}, got {settings!r}")
     operation = known[name]
     for setting in settings:
         if setting not in operation.settings():

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from likewise.checks import check_int, check_interval
 from likewise.errors import UserError, needs
 
 # What tokenizers call their special tokens; `likewise.data.tokens` has the same.
@@ -58,10 +59,8 @@ class TextViews:
     """
 
     def __init__(self, tokenizer: str, max_tokens: int, delete: float = 0.0) -> None:
-        if isinstance(max_tokens, bool) or not isinstance(max_tokens, int) or max_tokens < 3:
-            raise UserError(f"tokens must be a whole number of at least 3, got {max_tokens!r}")
-        if not 0 <= delete < 1:
-            raise UserError(f"delete must be from 0 to below 1, got {delete!r}")
+        check_int(3, max_tokens=max_tokens)
+        check_interval(0, 1, closed="left", delete=delete)
         self.tokenizer = tokenizer
         self.max_tokens = max_tokens
         self.delete = float(delete)

@@ -14,6 +14,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from likewise.atomic import disk_trouble, own_folder, write_atomically
 from likewise.console import tell
+from likewise.distributed import any_process, is_first_process
 from likewise.errors import UserError
 
 NAME = re.compile(r"step-[0-9]{8,}\.ckpt")
@@ -98,9 +99,7 @@ class Checkpoints(L.Callback):
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
         due = self.due or time.monotonic() - self._saved_at >= self.seconds
         due = due or trainer.global_step == trainer.num_training_batches
-        if trainer.world_size > 1:  # saving is collective: all ranks save, or none
-            due = trainer.strategy.reduce_boolean_decision(due, all=False)
-        if due:
+        if any_process(due, trainer.strategy.root_device):  # saving is collective: all ranks save, or none
             self.save(trainer)
 
     def save(self, trainer: L.Trainer) -> None:
@@ -108,6 +107,6 @@ class Checkpoints(L.Callback):
         trainer.save_checkpoint(path)
         self._saved_at = time.monotonic()
         self.due = False
-        if trainer.is_global_zero:
+        if is_first_process():
             for old in all_checkpoints(self.folder)[KEPT:]:
                 old.unlink()

@@ -7,12 +7,11 @@ from typing import Any
 
 import lightning as L
 import torch
-import torch.distributed as dist
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from likewise.distributed import gather
+from likewise.distributed import gather, world_size
 from likewise.errors import UserError
 from likewise.losses import alignment, effective_rank, pair_matching, spread, uniformity
 from likewise.methods.base import Method
@@ -110,11 +109,7 @@ class Diagnostics(L.Callback):
         """The matched embeddings of all processes, also where the objective compares only those of its own."""
         assert method.tracked is not None
         first, second = (z[:ROWS] for z in method.tracked)
-        if (
-            dist.is_available()
-            and dist.is_initialized()
-            and len(first) * dist.get_world_size() == method.training_context.batch_size
-        ):
+        if len(first) * world_size() == method.training_context.batch_size:
             first, second = gather(first), gather(second)
         return first, second
 

@@ -1,4 +1,4 @@
-"""Says while a training runs whether it learns: on screen, and in the run's verdict.json."""
+"""Monitors whether a training learns: on screen, and in the verdict of the run."""
 
 from __future__ import annotations
 
@@ -9,24 +9,25 @@ from typing import Any
 import lightning as L
 
 from likewise.console import stderr_console
+from likewise.distributed import is_first_process
 from likewise.methods.base import Method, TrainingContext
 from likewise.runs.verdict import Verdict
 from likewise.training.callbacks.diagnostics import Diverged
 from likewise.training.callbacks.history import HistoryLogger
 from likewise.training.verdict import HALVES, VIEWS, diagnose, diverged
 
-MOST_STEPS = 500  # between two looks: nobody should wait for the end of a day-long epoch
+MOST_STEPS = 500  # between two diagnoses: epochs may take days
 
 
 class HealthMonitor(L.Callback):
-    """Look at the history at the end of each epoch, speak when the verdict changes, and once at the end.
+    """Diagnoses the history at the end of each epoch, and reports when the verdict changes and at the end.
 
     Args:
         history: what was measured.
-        folder: the run's, where the verdict is kept.
-        chance: what the figures would be if nothing was learned.
+        folder: the run's, where the verdict is saved.
+        chance: the figures where nothing is learned.
         context: of the training.
-        show: whether to speak.
+        show: whether to print.
     """
 
     def __init__(
@@ -36,23 +37,23 @@ class HealthMonitor(L.Callback):
         self.steps_per_epoch = context.steps_per_epoch
         self.every = min(context.steps_per_epoch, MOST_STEPS)
         self.verdict: Verdict | None = None
-        self._spoken: str | None = None
+        self._reported: str | None = None
         self._console = stderr_console()
 
     def on_train_batch_start(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
-        if trainer.global_step and trainer.global_step % self.every == 0 and trainer.is_global_zero:
-            self._settle(self._judged(pl_module), last=False)
+        if trainer.global_step and trainer.global_step % self.every == 0 and is_first_process():
+            self._report(self._diagnosed(pl_module), last=False)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if trainer.is_global_zero:
-            self._settle(self._judged(pl_module), last=True)
+        if is_first_process():
+            self._report(self._diagnosed(pl_module), last=True)
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        if isinstance(exception, Diverged) and trainer.is_global_zero:
-            self._settle(diverged(trainer.global_step, self.steps_per_epoch), last=True)
+        if isinstance(exception, Diverged) and is_first_process():
+            self._report(diverged(trainer.global_step, self.steps_per_epoch), last=True)
 
-    def _judged(self, method: L.LightningModule) -> Verdict:
-        """What the figures say of any method or, where they raise no alarm, what the method itself says of them."""
+    def _diagnosed(self, method: L.LightningModule) -> Verdict:
+        """The general verdict or, where it raises no alarm, what the method reports of its own figures."""
         assert isinstance(method, Method)
         verdict = diagnose(
             self.history.rows, self.chance, self.steps_per_epoch, of=HALVES if method.cross_modal else VIEWS
@@ -60,9 +61,9 @@ class HealthMonitor(L.Callback):
         degenerate_solution = None if verdict.alarm else method.degenerate_solution(self.history.latest)
         return verdict if degenerate_solution is None else replace(verdict, kind="trivial", message=degenerate_solution)
 
-    def _settle(self, verdict: Verdict, *, last: bool) -> None:
+    def _report(self, verdict: Verdict, *, last: bool) -> None:
         self.verdict = verdict
         verdict.save(self.folder)
-        if self.show and (last or (verdict.kind != self._spoken and (verdict.alarm or self._spoken))):
+        if self.show and (last or (verdict.kind != self._reported and (verdict.alarm or self._reported))):
             self._console.print(str(verdict), highlight=False, soft_wrap=True, markup=False)
-        self._spoken = verdict.kind if verdict.alarm or self._spoken else None
+        self._reported = verdict.kind if verdict.alarm or self._reported else None

@@ -11,6 +11,7 @@ from typing import Any
 import lightning as L
 
 from likewise.console import tell
+from likewise.distributed import any_process
 from likewise.training.callbacks.checkpoints import Checkpoints
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1") if hasattr(signal, name))
@@ -56,8 +57,5 @@ class Interruption(L.Callback):
         self.asked = True
 
     def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
-        asked = self.asked
-        if trainer.world_size > 1:
-            asked = trainer.strategy.reduce_boolean_decision(asked, all=False)
-        if asked:
+        if any_process(self.asked, trainer.strategy.root_device):
             self.asked = self.checkpoints.due = trainer.should_stop = True

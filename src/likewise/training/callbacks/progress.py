@@ -12,6 +12,7 @@ import lightning as L
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from likewise.console import stderr_console, tell
+from likewise.distributed import is_first_process
 from likewise.training.callbacks.health import HealthMonitor
 from likewise.training.callbacks.history import HistoryLogger
 
@@ -51,7 +52,7 @@ class ProgressLine(L.Callback):
         self._start = self._done = trainer.global_step
         self._began = time.monotonic()
         self._spoke = self._began
-        if self.show and trainer.is_global_zero and sys.stderr.isatty():
+        if self.show and is_first_process() and sys.stderr.isatty():
             self._bar = Progress(
                 TextColumn("{task.description}"),
                 BarColumn(),
@@ -68,7 +69,7 @@ class ProgressLine(L.Callback):
         step, now = trainer.global_step, time.monotonic()
         self._done, self.seconds = step, self._before + now - self._began
         pl_module.log("samples_per_second", self.samples_per_second)
-        if not (self.show and trainer.is_global_zero):
+        if not (self.show and is_first_process()):
             return
         if self._bar:
             self._bar.update(self._task, completed=step, figures=self._figures())

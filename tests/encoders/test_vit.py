@@ -1,4 +1,4 @@
-"""What rebuilds a view: an image from an embedding, patches from the tokens of some of them."""
+"""Vision Transformers patch by patch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from torch import Tensor
 from likewise.encoders import image_encoder
 from likewise.encoders.vit import encode_visible, from_patches, grid_positions, take, to_patches, vision_transformer
 from likewise.errors import UserError
-from likewise.modules.decoders import ImageDecoder, PatchDecoder
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:
@@ -27,28 +26,6 @@ def orders(n: int, patches: int, seed: int = 0) -> Tensor:
 def vit() -> VisionTransformer:
     torch.manual_seed(0)
     return VisionTransformer(8, 2, in_chans=1, num_classes=0, embed_dim=32, depth=2, num_heads=2).eval()
-
-
-@pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("size", [4, 5, 8, 27, 28, 30, 96, 100])
-def test_an_image_of_any_size_and_every_pixel_of_it_comes_from_the_embedding(size: int, channels: int) -> None:
-    torch.manual_seed(0)
-    decoder = ImageDecoder(10, channels=channels, size=size)
-    images = decoder(random(3, 10))
-    assert images.shape == (3, channels, size, size)
-    assert (images[0] != images[1]).all()
-
-
-def test_an_image_depends_on_no_other_of_the_batch() -> None:
-    torch.manual_seed(0)
-    decoder, z = ImageDecoder(10, channels=1, size=28), random(6, 10)
-    torch.testing.assert_close(decoder(z)[:2], decoder(z[:2]))
-
-
-def test_a_larger_image_takes_no_more_channels_than_a_light_decoder_has() -> None:
-    weights = {size: sum(p.numel() for p in ImageDecoder(30, channels=3, size=size).parameters()) for size in (28, 224)}
-    assert weights[28] < 500_000
-    assert weights[224] < 500_000
 
 
 def test_patches_are_blocks_in_reading_order_and_put_together_again() -> None:
@@ -95,10 +72,10 @@ def test_all_patches_visible_is_the_whole_encoder_of_every_kind(name: str) -> No
         torch.testing.assert_close(encode_visible(body, view, ids), body.forward_features(view))
 
 
-def test_visible_patches_see_nothing_of_the_hidden_ones(vit: VisionTransformer) -> None:
+def test_visible_patches_see_nothing_of_the_masked_ones(vit: VisionTransformer) -> None:
     view, order = random(3, 1, 8, 8), orders(3, 16)
-    visible, hidden = order[:, :4], order[:, 4:]
-    hides = torch.zeros(3, 16, dtype=torch.bool).scatter(1, hidden, True)[..., None]
+    visible, masked = order[:, :4], order[:, 4:]
+    hides = torch.zeros(3, 16, dtype=torch.bool).scatter(1, masked, True)[..., None]
     other = from_patches(torch.where(hides, random(3, 16, 4, seed=1), to_patches(view, 2, 2)), (4, 4), 2, 2)
     assert not torch.equal(other, view)
     tokens = encode_visible(vit, view, visible)
@@ -108,28 +85,8 @@ def test_visible_patches_see_nothing_of_the_hidden_ones(vit: VisionTransformer) 
     torch.testing.assert_close(turned[:, 1:].flip(1), tokens[:, 1:])
 
 
-def test_the_decoder_puts_every_patch_where_it_belongs() -> None:
-    torch.manual_seed(0)
-    decoder = PatchDecoder(24, grid=(4, 4), out=5, width=32, depth=2, prefix=1)
-    tokens, order = random(2, 1 + 6, 24), orders(2, 16)
-    rebuilt = decoder(tokens, order)
-    assert rebuilt.shape == (2, 16, 5)
-    # The order in which patches are seen, and that of the hidden ones, says nothing: only where they are does.
-    mixed = torch.cat([order[:, :6].flip(1), order[:, 6:].roll(3, 1)], dim=1)
-    again = decoder(torch.cat([tokens[:, :1], tokens[:, 1:].flip(1)], dim=1), mixed)
-    torch.testing.assert_close(again, rebuilt)
-    # Without blocks to mix them, a visible patch is what its own token says, and the hidden differ by place alone.
-    decoder.blocks = torch.nn.Sequential()
-    alone = decoder(tokens, order)
-    for sample in range(2):
-        for place, patch in enumerate(order[sample].tolist()):
-            token = decoder.narrow(tokens[sample, 1 + place]) if place < 6 else decoder.hidden[0, 0]
-            expected = decoder.pixels(decoder.norm(token + decoder.positions[patch]))
-            torch.testing.assert_close(alone[sample, patch], expected)
-
-
 def test_an_encoder_without_patches_is_refused() -> None:
-    with pytest.raises(UserError, match=r"must be a Vision Transformer, .*, got resnet8: try --encoder vit_tiny"):
+    with pytest.raises(UserError, match=r"must be a Vision Transformer, got resnet8: try --encoder vit_tiny"):
         vision_transformer(image_encoder("resnet8", channels=1, size=8))
     with pytest.raises(UserError, match="got Flatten"):
         vision_transformer(torch.nn.Flatten())

@@ -17,7 +17,7 @@ def ordinary(ids: Int[Tensor, "n t"], special: tuple[int, ...]) -> Bool[Tensor, 
     return torch.isin(ids, torch.tensor(special, device=ids.device), invert=True)
 
 
-def choose_words(
+def choose_tokens(
     ids: Int[Tensor, "n t"],
     share: float,
     generator: torch.Generator,
@@ -47,7 +47,7 @@ def choose_words(
     return chosen.gather(1, word) & candidates
 
 
-def hide_words(
+def mask_tokens(
     ids: Int[Tensor, "n t"],
     chosen: Bool[Tensor, "n t"],
     generator: torch.Generator,

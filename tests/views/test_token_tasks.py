@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from likewise.views.word_tasks import choose_words, halves, hide_words, ordinary
+from likewise.views.token_tasks import choose_tokens, halves, mask_tokens, ordinary
 
 PAD, UNK, CLS, SEP, MASK = SPECIAL = (0, 1, 2, 3, 4)
 VOCABULARY = 30
@@ -53,7 +53,7 @@ def test_of_each_text_exactly_its_share_of_whole_words_is_chosen(
 ) -> None:
     width = max(map(len, rows))
     ids = torch.tensor([[*row, *[PAD] * (width - len(row))] for row in rows])
-    chosen = choose_words(ids, share, generator(seed), special=SPECIAL, continues=CONTINUES if whole else None)
+    chosen = choose_tokens(ids, share, generator(seed), special=SPECIAL, continues=CONTINUES if whole else None)
     for row, picked in zip(ids.tolist(), chosen.tolist(), strict=True):
         words = words_of(row, whole)
         taken = [word for word in words if any(picked[place] for place in word)]
@@ -64,7 +64,7 @@ def test_of_each_text_exactly_its_share_of_whole_words_is_chosen(
 
 def test_every_set_of_words_is_as_likely() -> None:
     ids = torch.tensor([[CLS, 5, 7, 8, 10, SEP]]).expand(6000, -1)
-    chosen = choose_words(ids, 0.5, generator(), special=SPECIAL)
+    chosen = choose_tokens(ids, 0.5, generator(), special=SPECIAL)
     counts = Counter(map(tuple, chosen.tolist()))
     assert len(counts) == 6  # two of four
     assert all(abs(count - 1000) < 5 * (6000 * 5 / 36) ** 0.5 for count in counts.values())
@@ -72,14 +72,14 @@ def test_every_set_of_words_is_as_likely() -> None:
 
 def test_whole_words_have_the_same_share_of_the_tokens() -> None:
     ids = texts(*[40] * 500)
-    chosen = choose_words(ids, 0.25, generator(), special=SPECIAL, continues=CONTINUES)
+    chosen = choose_tokens(ids, 0.25, generator(), special=SPECIAL, continues=CONTINUES)
     assert chosen.sum().item() / (500 * 40) == pytest.approx(0.25, abs=0.01)
 
 
 def test_what_is_hidden_becomes_a_mask_another_token_or_stays() -> None:
     ids = texts(*[50] * 2000)
-    chosen = choose_words(ids, 0.5, generator(1), special=SPECIAL)
-    hidden = hide_words(ids, chosen, generator(2), mask=MASK, special=SPECIAL, vocab_size=VOCABULARY)
+    chosen = choose_tokens(ids, 0.5, generator(1), special=SPECIAL)
+    hidden = mask_tokens(ids, chosen, generator(2), mask=MASK, special=SPECIAL, vocab_size=VOCABULARY)
     assert torch.equal(hidden[~chosen], ids[~chosen])
     total = int(chosen.sum())
     assert total == 2000 * 25
@@ -99,8 +99,8 @@ def test_choices_are_a_function_of_the_generator() -> None:
 
     def hidden(seed: int) -> Tensor:
         source = generator(seed)
-        chosen = choose_words(ids, 0.3, source, special=SPECIAL)
-        return hide_words(ids, chosen, source, mask=MASK, special=SPECIAL, vocab_size=VOCABULARY)
+        chosen = choose_tokens(ids, 0.3, source, special=SPECIAL)
+        return mask_tokens(ids, chosen, source, mask=MASK, special=SPECIAL, vocab_size=VOCABULARY)
 
     assert torch.equal(hidden(1), hidden(1))
     assert not torch.equal(hidden(1), hidden(2))

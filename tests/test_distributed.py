@@ -1,0 +1,68 @@
+"""Who is the first process, and what all processes decide together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+
+from likewise.distributed import any_process, gather, is_first_process, local_rows, rank, world_size
+
+VARIABLES = (
+    "RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID", "SLURM_NTASKS", "SLURM_JOB_NAME",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("environment", "first"),
+    [
+        ({}, True),
+        ({"LOCAL_RANK": "0"}, True),
+        ({"LOCAL_RANK": "1"}, False),
+        ({"NODE_RANK": "0", "LOCAL_RANK": "0"}, True),
+        ({"NODE_RANK": "1", "LOCAL_RANK": "0"}, False),
+        ({"GROUP_RANK": "1", "LOCAL_RANK": "0"}, False),
+        ({"RANK": "0", "LOCAL_RANK": "0"}, True),
+        ({"RANK": "2", "LOCAL_RANK": "0"}, False),
+        ({"SLURM_NTASKS": "4", "SLURM_PROCID": "0"}, True),
+        ({"SLURM_NTASKS": "4", "SLURM_PROCID": "2"}, False),
+        ({"SLURM_NTASKS": "1", "SLURM_PROCID": "0", "SLURM_JOB_NAME": "bash", "LOCAL_RANK": "1"}, False),
+    ],
+    ids=str,
+)
+def test_the_first_process_before_there_is_a_group(
+    environment: dict[str, str], first: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert is_first_process() == first
+
+
+def test_a_single_process_is_rank_0_of_1_and_decides_alone() -> None:
+    assert (rank(), world_size()) == (0, 1)
+    assert any_process(True)
+    assert not any_process(False)
+
+
+def of_two(process: int, folder: str) -> None:
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=process, world_size=2)
+    assert (rank(), world_size()) == (process, 2)
+    assert is_first_process() == (process == 0)
+    assert any_process(process == 1)
+    assert not any_process(False)
+    dist.destroy_process_group()
+
+
+def test_of_two_processes_one_is_enough(tmp_path: Path) -> None:
+    mp.spawn(of_two, (str(tmp_path),), nprocs=2)
+
+
+def test_a_single_process_owns_all_rows() -> None:
+    x = torch.arange(12.0).view(4, 3)
+    assert torch.equal(local_rows(x), x)
+    assert gather(x) is x
