@@ -22,7 +22,7 @@ from likewise.data import audio
 from likewise.data.audio import AudioSource, hear
 from likewise.data.batches import Ragged
 from likewise.data.read_options import ReadOptions
-from likewise.data.source import Request
+from likewise.data.request import Request
 from likewise.errors import UserError
 
 RATE = 8000
@@ -158,7 +158,7 @@ def test_nested_folder(folder: Path) -> None:
     assert source.labels().dtype == torch.int64
     assert source.recordings.tolist() == [0, 1, 2, 3]
     assert (source.skipped, source.notes) == ([], [])
-    assert not hasattr(source, "lengths")  # crops are of one length
+    assert source.lengths is None  # crops are of one length
 
 
 def test_reading(folder: Path) -> None:
@@ -554,7 +554,7 @@ def test_labelled_waves_in_memory() -> None:
 @pytest.mark.parametrize(
     ("data", "read_options", "message"),
     [
-        ([tone()], {}, "recordings in memory do not say how fast they are: give their sample_rate, in Hz"),
+        ([tone()], {}, "sample_rate must be given for recordings in memory, in Hz"),
         ([tone(), 3 * tone()], {"sample_rate": 8000}, "recording 1 must lie between -1 and 1, it reaches 1.5"),
         (
             [tone(), np.zeros((2, 9), np.float32)],

@@ -33,13 +33,10 @@ from likewise.data.files import (
 )
 from likewise.data.pictures import reason
 from likewise.data.read_options import ReadOptions
-from likewise.data.source import Request
+from likewise.data.request import Request
+from likewise.data.source import Joined, Source, Subset
 from likewise.errors import UserError, needs
 
-ACCEPTS = (
-    "a folder of recordings, a table with a column of their paths, a list of 1-D arrays with sample_rate, "
-    "or a pair (list, labels)"
-)
 SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif")
 HIGHEST = 16_000  # Hz, unless a higher rate is asked for: speech has little above 8 kHz
 LONGEST = 30  # s; longer recordings are cut into pieces
@@ -93,7 +90,7 @@ def open_source(request: Request) -> AudioSource | None:
     return from_files(folder, files, unreadable, labelling, name=name, progress=request.progress, sample_rate=rate)
 
 
-class AudioSource:
+class AudioSource(Source):
     """Recordings as int16 samples of one channel, `Ragged`, all at one rate.
 
     Recordings of more than 30 s are cut into the fewest pieces of equal length that are not longer; each piece is a
@@ -168,6 +165,20 @@ class AudioSource:
         if again.ids != self.ids:
             raise UserError(f"{self.name}: its recordings have changed since it was opened; open it again")
         return again
+
+
+def source_sample_rate(source: Any) -> int:
+    """The rate in Hz of recordings, or of a subset or a union of such sources."""
+    while isinstance(source, Subset | Joined):
+        source = source.sources[0] if isinstance(source, Joined) else source.source
+    return source.sample_rate
+
+
+def num_samples(source: Any) -> Int[Tensor, " len"]:
+    """How many audio samples each recording has, also of a subset."""
+    if isinstance(source, Subset):
+        return num_samples(source.source)[source.indices]
+    return (source.seconds * source.sample_rate).round().long()
 
 
 def from_files(
@@ -460,7 +471,7 @@ def _open_arrays(request: Request) -> AudioSource | None:
         return None
     rate = request.read_options.sample_rate
     if rate is None:
-        raise UserError("recordings in memory do not say how fast they are: give their sample_rate, in Hz")
+        raise UserError("sample_rate must be given for recordings in memory, in Hz")
     waves = [_wave(wave, i) for i, wave in enumerate(data)]
     numbers: Any = None
     classes: list[str] = []

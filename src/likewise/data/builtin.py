@@ -21,7 +21,8 @@ from torch import Tensor
 
 from likewise.data.arrays import ArraySource
 from likewise.data.cache import cached, digest
-from likewise.data.source import Joined, Request, Source
+from likewise.data.request import Request
+from likewise.data.source import Joined, Source
 from likewise.errors import UserError, nearest
 
 # The package `dataset-fashion-mnist` of Debian and its kin puts the files here.
@@ -108,7 +109,6 @@ SETS: dict[str, tuple[Callable[[str, Path], Source], tuple[str, ...]]] = {
     "cifar100": (cifar100, ("train", "test")),
     "stl10": (stl10, ("train", "test", "unlabeled", "train+unlabeled")),
 }
-ACCEPTS = ", ".join(SETS)
 
 
 class STL10(ArraySource):

@@ -27,10 +27,10 @@ from likewise.data.files import (
     progress_bar,
     scan,
 )
-from likewise.data.source import Request
+from likewise.data.request import Request
+from likewise.data.source import ImageSource
 from likewise.errors import UserError
 
-ACCEPTS = "a folder of images"
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 SAMPLED = 256
 AHEAD = 512  # decoded files that may wait for an earlier one
@@ -58,15 +58,13 @@ def open_source(request: Request) -> ImageFolder | None:
     )
 
 
-class ImageFolder:
+class ImageFolder(ImageSource):
     """The images below a folder as uint8 `(n, channels, size, size)`, read from a memory-mapped cache.
 
     `size` None: `pictures.usual_size` of up to 256 files spread evenly over the folder.
     `channels` None: 1 where all of those files are stored as grey (a grey palette is not), 3 otherwise.
     Labels are the first subfolder of each file.
     """
-
-    modality = "image"
 
     def __init__(
         self,
@@ -104,7 +102,7 @@ class ImageFolder:
     def read(self, indices: Int[Tensor, " n"]) -> UInt8[Tensor, "n c h w"]:
         return torch.from_numpy(self.pixels[indices.cpu().numpy()])
 
-    @property
+    @cached_property
     def classes(self) -> list[str]:
         """The subfolders in natural order; `[]` where a file lies in none."""
         return self._by_subfolder[0]

@@ -68,7 +68,7 @@ class Loader:
     def __init__(self, source: Source, *, batch_size: int, epochs: int, seed: int, labelled: bool = False) -> None:
         self.source, self.batch_size, self.epochs, self.seed = source, batch_size, epochs, seed
         self.labels = source.labels() if labelled else None
-        self.lengths: Tensor | None = getattr(source, "lengths", None)
+        self.lengths = source.lengths
         self.steps_per_epoch = len(source) // batch_size
         self.start = 0
         self.given = 0

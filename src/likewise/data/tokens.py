@@ -56,7 +56,7 @@ def train_tokenizer(documents: Sequence[str], kind: str = "wordpiece", vocab_siz
     if kind not in KINDS:
         raise UserError(f"tokenizer must be {' or '.join(KINDS)}, got {kind!r}{nearest(kind, KINDS)}")
     if vocab_size < KINDS[kind]:
-        raise UserError(f"vocabulary of a {kind} tokenizer must be at least {KINDS[kind]}, got {vocab_size}")
+        raise UserError(f"vocab_size must be at least {KINDS[kind]} for a {kind} tokenizer, got {vocab_size}")
     _check_corpus(documents)
     needs("tokenizers", "text")
     return (_wordpiece if kind == "wordpiece" else _bpe)(documents, vocab_size).to_str()

@@ -32,7 +32,7 @@ class PairEncoder(nn.Module):
     """Towers for the parts of samples, whose embeddings can be compared with each other.
 
     Attributes: `towers`, one for each part, each with its `dim`; `modalities`, of the parts; `dim`, of the joint space;
-    `config`, what `likewise.modalities.pair.encoder` needs to build it again, None where an encoder has no `config`.
+    `config`, what `likewise.modalities.pair` needs to build it again, None where an encoder has no `config`.
 
     Args:
         encoders: one for each part; or a single one, for parts of one modality, which then share their tower.

@@ -285,6 +285,8 @@ class AudioViews:
     Raises `UserError` for impossible values.
     """
 
+    modality: ClassVar[str] = "audio"
+
     def __init__(self, sample_rate: int, seconds: Number, ops: Iterable[Any]) -> None:
         if isinstance(sample_rate, bool) or not isinstance(sample_rate, int) or sample_rate < 1000:
             raise UserError(f"sample_rate is {sample_rate!r}; it takes a whole number of Hz >= 1000")
