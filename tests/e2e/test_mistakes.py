@@ -397,7 +397,7 @@ def runs(things: Path) -> Path:
         ),
         (
             "pretrain pairs.csv --method clip --columns image",
-            "columns must name the two (or three) that belong together, got ['image']",
+            "columns must be the two or three that belong together, got ['image']",
         ),
         (
             "pretrain digits --method bert",
@@ -452,7 +452,10 @@ def runs(things: Path) -> Path:
         ),
         ("pretrain docs.csv --method bert --encoder hf:nowhere", "encoder 'hf:nowhere': there is no such folder"),
         ("pretrain docs.csv --method bert --pooling max", "pooling must be one of mean, cls, last, got 'max'"),
-        ("pretrain docs.csv --method bert --augment wild", "augment of texts must be none, mild, strong, got 'wild'"),
+        (
+            "pretrain docs.csv --method bert --augment wild",
+            "augment must be none, mild or strong for texts, got 'wild'",
+        ),
         (
             "pretrain squares --method clip --encoder resnet8",
             "encoder must be one name for each of image + text, got 'resnet8'",

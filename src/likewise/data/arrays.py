@@ -91,7 +91,7 @@ def splits(path: Path) -> list[str]:
         with zipfile.ZipFile(path) as archive:
             keys = [name.removesuffix(".npy") for name in archive.namelist()]
     except (OSError, zipfile.BadZipFile):
-        # What is wrong with it is said when it is opened.
+        # Opening it says what is wrong.
         return []
     found = {}
     for key in keys:

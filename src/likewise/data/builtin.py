@@ -38,7 +38,7 @@ CONNECT_SECONDS = 10.0
 
 
 def open_source(request: Request) -> Source | None:
-    """The named set, None for anything that is not a name. The split is `train` unless it is said."""
+    """The named set, None for anything that is not a name. The split is `train` by default."""
     if not isinstance(request.data, str):
         return None
     opener, known = SETS[request.data]
@@ -211,10 +211,10 @@ def _pickled(path: Path) -> tuple[UInt8[np.ndarray, "n 3 32 32"], Int[np.ndarray
         return {"labels": labels}
 
     stat = path.stat()
-    folder, said = cached("unpacked", digest([path.resolve(), stat.st_size, stat.st_mtime_ns]), build)
+    folder, metadata = cached("unpacked", digest([path.resolve(), stat.st_size, stat.st_mtime_ns]), build)
     pixels = _records(folder / "pixels.u8", CIFAR_SHAPE)
-    _same_length(len(pixels), len(said["labels"]), path)
-    return pixels, np.array(said["labels"], dtype=np.int64)
+    _same_length(len(pixels), len(metadata["labels"]), path)
+    return pixels, np.array(metadata["labels"], dtype=np.int64)
 
 
 class _Array:

@@ -36,7 +36,7 @@ def digest(parts: Iterable[object]) -> str:
 
 
 def cached(kind: str, key: str, build: Callable[[Path], dict[str, Any]]) -> tuple[Path, dict[str, Any]]:
-    """The folder `kind/key` of the cache and what `build` said of it, building it if it is not there.
+    """The folder `kind/key` of the cache and the metadata that `build` returned, building it if it is not there.
 
     `build(folder)` writes files into an empty folder and returns a JSON-able dict about them. The folder
     gets its name when everything in it is on the disk: an interrupted build leaves nothing that counts, and
@@ -54,9 +54,9 @@ def cached(kind: str, key: str, build: Callable[[Path], dict[str, Any]]) -> tupl
         building = shelf / f"{key}.{secrets.token_hex(4)}.tmp"
         building.mkdir()
         try:
-            said = build(building)
+            metadata = build(building)
             sizes = {path.name: path.stat().st_size for path in building.iterdir()}
-            (building / INDEX).write_text(json.dumps({"files": sizes, "said": said}), encoding="utf-8")
+            (building / INDEX).write_text(json.dumps({"files": sizes, "said": metadata}), encoding="utf-8")
             for path in building.iterdir():
                 _sync(path)
             _publish(building, final)
@@ -70,11 +70,11 @@ def cached(kind: str, key: str, build: Callable[[Path], dict[str, Any]]) -> tupl
             f"cannot write the cache in {cache_folder()}: {error.strerror}; "
             "make room there, or name another folder in the environment variable LIKEWISE_CACHE"
         ) from error
-    return final, said
+    return final, metadata
 
 
 def _read(folder: Path) -> dict[str, Any] | None:
-    """What was said of a complete folder, or None."""
+    """The metadata of a complete folder, or None."""
     try:
         index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
         if all((folder / name).stat().st_size == size for name, size in index["files"].items()):

@@ -84,11 +84,11 @@ class ImageFolder(ImageSource):
             size, channels = size or usual_size, channels or usual_channels
         # Equal names, sizes and times do not make equal pictures: each folder has a cache of its own.
         key = digest([DECODER, folder.resolve(), size, channels, *files])
-        path, said = cached(
+        path, metadata = cached(
             "images", key, lambda building: build(building, folder, files, size, channels, name, progress)
         )
-        self.skipped = sorted((printable(file), why) for file, why in [*unreadable, *said["skipped"]])
-        left_out = {file for file, _ in said["skipped"]}
+        self.skipped = sorted((printable(file), why) for file, why in [*unreadable, *metadata["skipped"]])
+        left_out = {file for file, _ in metadata["skipped"]}
         self.ids = [printable(file.id) for file in files if file.id not in left_out]
         if not self.ids:
             file, why = self.skipped[0]

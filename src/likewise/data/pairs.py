@@ -55,7 +55,7 @@ class PairSource(Source):
         ids: one a sample; those of the first part if not given.
         skipped: (file or row, reason) of what is no sample.
         labels: the classes, and the class of each sample; or none, and why.
-        scores: how alike the parts of each sample are, as people said.
+        scores: how similar people found the parts of each sample.
         notes: what people should know about the samples.
 
     Raises:
@@ -201,7 +201,7 @@ class Rows(NamedTuple):
     """(file, reason) of what is known to be no pair."""
     labels: Callable[[Kept], Labels] | None = None
     scores: Callable[[Kept], tuple[Tensor | None, list[str]]] | None = None
-    """Their scores, and what is to be said about them."""
+    """Their scores, and notes about them."""
     notes: Sequence[str] = ()
 
 
@@ -246,8 +246,8 @@ def paired(rows: Rows, request: Request) -> PairSource:
     parts = [_part(column, kept, media.get(column.modality), request, rows.name) for column in columns]
     files = [column.values for column in columns if column.modality in media]
     ids = rows.ids or (files[0] if files else Indices(count))
-    scores, said = rows.scores(kept) if rows.scores else (None, [])
-    remarks = [note for found in media.values() if found.source is not None for note in found.source.notes]
+    scores, score_notes = rows.scores(kept) if rows.scores else (None, [])
+    file_notes = [note for found in media.values() if found.source is not None for note in found.source.notes]
     return PairSource(
         parts,
         [column.name for column in columns],
@@ -256,7 +256,7 @@ def paired(rows: Rows, request: Request) -> PairSource:
         skipped=skipped,
         labels=rows.labels(kept) if rows.labels else ([], "no column, and no subfolder, says what they are"),
         scores=scores,
-        notes=[*rows.notes, *said, *remarks],
+        notes=[*rows.notes, *score_notes, *file_notes],
     )
 
 
@@ -346,7 +346,7 @@ def _paired_columns(candidates: list[str], there: list[str], read_options: ReadO
     """The columns that belong together.
 
     Raises:
-        UserError: where those that were asked for are not there, or nobody can tell which they are.
+        UserError: where those that were asked for are not there, or it is not clear which they are.
     """
     if read_options.columns is not None:
         return [tables.column_named(name, there, where=path, option="columns") for name in read_options.columns]
@@ -355,7 +355,7 @@ def _paired_columns(candidates: list[str], there: list[str], read_options: ReadO
         if set(together) <= set(lower):
             return [lower[name] for name in together]
     names = [modality.column_names for modality in file_modalities().values()]
-    names[0] = (*names[0], *FILE_COLUMNS)  # what is only said to be a file is most often of the first modality
+    names[0] = (*names[0], *FILE_COLUMNS)  # files of no stated modality are most often of the first one
     usual = [found[0] for each in (*names, TEXT_COLUMNS) if (found := tables.usual_columns(candidates, each))]
     if len(usual) == 2:
         return sorted(usual, key=there.index)
@@ -399,15 +399,15 @@ def _folder(request: Request) -> PairSource | None:
     else:
         return None
     one, many = modality.nouns
-    said, unpaired = beside(folder, media, one)
-    if not said:
+    captions, unpaired = beside(folder, media, one)
+    if not captions:
         raise UserError(
             f"{folder}: none of its {len(media):,} {many} has a caption that can be read: that of {media[0].id} "
             f"would be {Path(media[0].id).with_suffix('.txt').as_posix()}; a table with two columns serves as well"
         )
     unpaired += [(printable(file), why) for file, why in unreadable]
-    ids = [printable(file) for file in said]
-    columns = [Column(modality.name, modality.name, list(said)), Column("caption", "text", list(said.values()))]
+    ids = [printable(file) for file in captions]
+    columns = [Column(modality.name, modality.name, list(captions)), Column("caption", "text", list(captions.values()))]
     labels = partial(_labels_by_subfolder, folder, ids, many)
     return paired(Rows(name, columns, folder, ids=ids, unpaired=unpaired, labels=labels), request)
 
@@ -425,10 +425,10 @@ def _shards(request: Request, shards: Sequence[Path], name: str) -> PairSource:
     modalities = file_modalities()
     suffixes = tuple(suffix for modality in modalities.values() for suffix in modality.suffixes)
     for shard in shards:
-        folder, said = unpacked(shard, suffixes)
+        folder, metadata = unpacked(shard, suffixes)
         within = f"{printable(shard.name)}/" if len(shards) > 1 else ""
-        unpaired += [(within + member, why) for member, why in said["unpaired"]]
-        for member, file, caption in said["samples"]:
+        unpaired += [(within + member, why) for member, why in metadata["unpaired"]]
+        for member, file, caption in metadata["samples"]:
             paths.append(str(folder / file))
             captions.append(caption)
             ids.append(within + member)

@@ -52,5 +52,5 @@ class ReadOptions:
             raise UserError(f"columns must be the two or three that belong together, got {list(self.columns)}")
 
     def with_(self, **changes: Any) -> ReadOptions:
-        """A copy with other values; what is None, or is not said, stays."""
+        """A copy with other values; None keeps the value."""
         return dataclasses.replace(self, **{name: value for name, value in changes.items() if value is not None})

@@ -89,7 +89,7 @@ class Source(ABC):
 
     @cached_property
     def scores(self) -> Float[Tensor, " len"] | None:
-        """How similar the parts of each sample are, as people said; None where nobody did."""
+        """How similar people found the parts of each sample; None if there are no scores."""
         return None
 
     def fitted(self, read_options: ReadOptions) -> Source:

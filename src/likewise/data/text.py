@@ -240,12 +240,12 @@ def _folder(request: Request) -> TextSource | None:
     files, unreadable = scan(folder, SUFFIXES)
     if not files:
         return None
-    path, said = cached(
+    path, metadata = cached(
         "texts",
         digest([READER, folder.resolve(), *files]),
         lambda building: _gather(building, folder, files, name, request.progress),
     )
-    left_out = {file for file, _ in said["skipped"]} | set(said["empty"])
+    left_out = {file for file, _ in metadata["skipped"]} | set(metadata["empty"])
     ids = [printable(file.id) for file in files if file.id not in left_out]
     if not ids:
         raise UserError(f"{folder}: none of its {len(files):,} .txt files holds text that can be read")
@@ -261,8 +261,8 @@ def _folder(request: Request) -> TextSource | None:
         name=name,
         ids=ids,
         labels=labels,
-        skipped=sorted((printable(file), why) for file, why in [*unreadable, *said["skipped"]]),
-        notes=_empty(len(said["empty"]), len(files), "files"),
+        skipped=sorted((printable(file), why) for file, why in [*unreadable, *metadata["skipped"]]),
+        notes=_empty(len(metadata["empty"]), len(files), "files"),
         progress=request.progress,
     )
 

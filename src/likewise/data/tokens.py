@@ -148,10 +148,10 @@ def tokenised(
     def build(building: Path) -> dict[str, Any]:
         return _encode(building, documents, encoder, max_tokens, kind, name if progress else None)
 
-    folder, said = cached("tokens", key, build)
+    folder, metadata = cached("tokens", key, build)
     ids = np.memmap(folder / "ids.bin", dtype=kind, mode="r")
     offsets = np.memmap(folder / "offsets.bin", dtype=np.int64, mode="r")
-    return Tokenised(ids, offsets, special["pad"], said["cut"])
+    return Tokenised(ids, offsets, special["pad"], metadata["cut"])
 
 
 def fingerprint(documents: Iterable[str]) -> str:

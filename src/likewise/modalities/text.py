@@ -121,7 +121,7 @@ class TextModality(Modality):
 def deletion_probability(augment: str | list[Any]) -> float:
     """The share of tokens that a random view loses."""
     if not isinstance(augment, str) or augment not in DELETED:
-        raise UserError(f"augment must be {', '.join(DELETED)} for texts, got {augment!r}")
+        raise UserError(f"augment must be none, mild or strong for texts, got {augment!r}")
     return DELETED[augment]
 
 
