@@ -39,14 +39,15 @@ from torch.utils.data import DataLoader, Dataset
 
 import likewise
 from benchmarks.proof import categories
-from likewise.data.open import open_source, splits
+from likewise.data.open import open_source
 from likewise.data.read_options import ReadOptions
 from likewise.data.sampling import order
 from likewise.data.source import Source, Subset
+from likewise.data.splits import splits
 from likewise.encoders import image_encoder
 from likewise.evaluation import evaluate_encoder
 from likewise.methods import METHODS, method_class
-from likewise.modalities import prepare
+from likewise.modalities import setup
 from likewise.training.machine import device_name
 from likewise.training.recipe import Recipe
 
@@ -133,7 +134,7 @@ def compare(folder: Path) -> None:
     train, test = (
         open_source(parts[part], read_options=ReadOptions(size=arguments.size)) for part in ("train", "test")
     )
-    views, build = prepare(train, Recipe(size=arguments.size), accelerated=device_name() != "cpu")[2:]
+    views, build = setup(train, Recipe(size=arguments.size), accelerated=device_name() != "cpu")[2:]
     pool = Subset(train, order(len(train), seed=0, epoch=0)[:IMAGES])
     judged = Subset(test, order(len(test), seed=0, epoch=0)[:IMAGES])
     many = int(pool.labels().bincount().min()) // 2

@@ -13,7 +13,7 @@ import likewise
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "likewise"
-FLOOR = {"atomic", "checks", "console", "distributed", "errors", "seeding"}
+FLOOR = {"atomic", "checks", "console", "distributed", "errors", "registry", "seeding"}
 MAY_IMPORT = {
     "runs": set(),
     "losses": set(),
@@ -24,8 +24,8 @@ MAY_IMPORT = {
     "methods": {"losses", "views", "encoders", "data", "modules", "runs"},
     "training": {"losses", "data", "methods.base", "runs"},
     "evaluation": {"training", "data", "methods.base", "views.mel", "runs"},
+    "modalities": {"evaluation", "methods", "encoders", "data", "views", "training", "runs"},
     "report": {"runs"},
-    "modalities": {"evaluation", "training", "methods", "encoders", "data", "losses", "views", "runs"},
 }
 
 
@@ -54,6 +54,12 @@ def test_imports_point_one_way() -> None:
                 if not any(module == name or module.startswith(f"{name}.") for name in allowed_here):
                     wrong.append(f"{path.relative_to(SOURCE)} imports {module}")
     assert wrong == []
+
+
+def test_data_and_the_floor_know_no_modality_by_import() -> None:
+    """They find it in the registry, by name."""
+    for path in [*(SOURCE / "data").rglob("*.py"), *(SOURCE / f"{name}.py" for name in FLOOR)]:
+        assert not any(module.startswith("modalities") for module in imports(path)), path
 
 
 def test_the_command_line_knows_commands_only() -> None:

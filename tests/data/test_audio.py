@@ -20,10 +20,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from likewise.data import audio
-from likewise.data.audio import AudioSource, hear
+from likewise.data.audio import AudioSource, convert
 from likewise.data.batches import Ragged
 from likewise.data.read_options import ReadOptions
-from likewise.data.source import Request
+from likewise.data.request import Request
 from likewise.errors import UserError
 
 RATE = 8000
@@ -159,7 +159,7 @@ def test_nested_folder(folder: Path) -> None:
     assert source.labels().dtype == torch.int64
     assert source.recordings.tolist() == [0, 1, 2, 3]
     assert (source.skipped, source.notes) == ([], [])
-    assert not hasattr(source, "lengths")  # crops are of one length
+    assert source.lengths is None  # crops are of one length
 
 
 def test_reading(folder: Path) -> None:
@@ -438,12 +438,12 @@ def test_a_recording_is_the_same_in_parts(cuts: list[int], level: float, start: 
     wave = np.zeros((20, 2), np.float32)
     wave[start : start + length, 1] = level
     parts = [part for part in np.split(wave, sorted(cuts)) if len(part)]
-    one, several = (hear(blocks, 8000, 8000, full_scale=32767 / 32768) for blocks in ([wave], parts))
+    one, several = (convert(blocks, 8000, 8000, full_scale=32767 / 32768) for blocks in ([wave], parts))
     assert np.array_equal(one.samples, several.samples)
     assert one[1:] == several[1:] == (1, False, level > 0.99995 and length >= 3)
-    resampled = hear(parts, 8000, 16_000, full_scale=1.0)
+    resampled = convert(parts, 8000, 16_000, full_scale=1.0)
     # Resampled in other pieces: what lies between two whole numbers becomes either.
-    at_once = hear([wave], 8000, 16_000, full_scale=1.0).samples
+    at_once = convert([wave], 8000, 16_000, full_scale=1.0).samples
     np.testing.assert_allclose(resampled.samples, at_once, rtol=0, atol=1)
 
 
@@ -555,7 +555,7 @@ def test_labelled_waves_in_memory() -> None:
 @pytest.mark.parametrize(
     ("data", "read_options", "message"),
     [
-        ([tone()], {}, "recordings in memory do not say how fast they are: give their sample_rate, in Hz"),
+        ([tone()], {}, "sample_rate must be given for recordings in memory, in Hz"),
         ([tone(), 3 * tone()], {"sample_rate": 8000}, "recording 1 must lie between -1 and 1, it reaches 1.5"),
         (
             [tone(), np.zeros((2, 9), np.float32)],

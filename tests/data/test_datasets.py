@@ -14,8 +14,9 @@ from torch.utils.data import Dataset, IterableDataset, TensorDataset
 from torch.utils.data import Subset as TorchSubset
 
 from likewise.data.datasets import DatasetSource, HuggingFaceSource
-from likewise.data.open import open_source, splits
+from likewise.data.open import open_source
 from likewise.data.source import Subset
+from likewise.data.splits import splits
 from likewise.errors import UserError
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (5, 12, 12, 3), dtype=np.uint8)

@@ -272,7 +272,7 @@ def test_no_image(tmp_path: Path) -> None:
     with pytest.raises(UserError) as failure:
         open_source(tmp_path)
     assert str(failure.value) == (
-        f"{tmp_path} holds no image or audio or text: it has 1 other files, and the types read are "
+        f"{tmp_path} holds no images, recordings or texts: it has 1 other files, and the types read are "
         f"{' '.join((*images.SUFFIXES, *audio.SUFFIXES, *text.SUFFIXES))}"
     )
 

@@ -9,8 +9,7 @@ import torch
 from likewise.data.loader import Loader
 from likewise.data.open import open_source
 from likewise.data.sampling import order
-from likewise.data.source import Indices, Source
-from likewise.errors import UserError
+from likewise.data.source import Source
 
 
 @pytest.fixture
@@ -49,7 +48,7 @@ def test_the_state_counts_what_was_given_not_what_was_read_ahead(source: Source)
 
 
 def test_an_error_in_reading_reaches_the_training(source: Source) -> None:
-    class Broken:
+    class Broken(Source):
         def __len__(self) -> int:
             return len(source)
 
@@ -72,7 +71,7 @@ def test_no_thread_stays_when_a_training_stops_early(source: Source) -> None:
     assert "likewise-loader" not in {thread.name for thread in threading.enumerate() if thread.is_alive()}
 
 
-class Sentences:
+class Sentences(Source):
     """Samples of known lengths: what is read is where they are."""
 
     modality = "text"
@@ -80,15 +79,9 @@ class Sentences:
 
     def __init__(self, lengths: torch.Tensor) -> None:
         self.lengths = lengths
-        self.ids = Indices(len(lengths))
-        self.classes: list[str] = []
-        self.skipped: list[tuple[str, str]] = []
 
     def __len__(self) -> int:
         return len(self.lengths)
-
-    def labels(self) -> torch.Tensor:
-        raise UserError("sentences have no labels")
 
     def read(self, indices: torch.Tensor) -> torch.Tensor:
         return indices

@@ -13,7 +13,9 @@ import torch
 from sklearn.datasets import load_digits
 
 from likewise.data import builtin
-from likewise.data.open import is_name, open_source, splits
+from likewise.data.open import open_source
+from likewise.data.resolve import is_name
+from likewise.data.splits import splits
 from likewise.errors import UserError
 
 RANDOM = np.random.default_rng(0)

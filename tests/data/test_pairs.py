@@ -17,10 +17,12 @@ from PIL import Image
 
 from likewise.data import captions, images
 from likewise.data.batches import Parts
-from likewise.data.pairs import PairSource, halves_of, open_source, scores_of
+from likewise.data.pairs import PairSource, open_source
 from likewise.data.read_options import ReadOptions
-from likewise.data.source import Joined, Request, Subset, hold_out
-from likewise.data.text import documents_of
+from likewise.data.request import Request
+from likewise.data.source import Joined, Subset
+from likewise.data.splits import hold_out
+from likewise.data.text import corpus
 from likewise.data.tokens import train_tokenizer
 from likewise.errors import UserError
 
@@ -41,12 +43,12 @@ def asked(data: Any, split: str | None = None, **read_options: Any) -> PairSourc
 
 
 def texts(source: PairSource, half: int = 1) -> list[str]:
-    return list(documents_of(halves_of(source)[half]))
+    return list(corpus(source.parts[half]))
 
 
 def levels(source: PairSource, half: int = 0) -> list[int]:
     """The red of each sample's picture."""
-    return source.halves[half].read(torch.arange(len(source)))[:, 0, 0, 0].tolist()
+    return source.parts[half].read(torch.arange(len(source)))[:, 0, 0, 0].tolist()
 
 
 @pytest.fixture
@@ -68,7 +70,7 @@ def test_a_table_of_pictures_and_captions(folder: Path) -> None:
     source = opened(path)
     assert (source.name, source.modality, len(source), source.lengths) == ("pairs", "pair", 3, None)
     assert source.names == ["image", "text"]
-    assert [half.modality for half in source.halves] == ["image", "text"]
+    assert [half.modality for half in source.parts] == ["image", "text"]
     assert list(source.ids) == ["pictures/c.png", "pictures/a.png", "pictures/c.png"]
     assert (levels(source), texts(source)) == ([30, 10, 30], ["three", "one", "drei"])
     assert (source.skipped, source.notes, source.classes, source.scores) == ([], [], [], None)
@@ -84,7 +86,7 @@ def test_a_batch_has_the_batches_of_its_parts(folder: Path) -> None:
     source = opened(path)
     with pytest.raises(UserError, match="has no tokenizer yet"):
         source.read(torch.arange(2))
-    tokenizer = train_tokenizer(documents_of(source.halves[1]), kind="wordpiece", vocab_size=100)
+    tokenizer = train_tokenizer(corpus(source.parts[1]), kind="wordpiece", vocab_size=100)
     fitted = source.fitted(ReadOptions(tokenizer=tokenizer, max_tokens=20, size=6, channels=1))
     batch = fitted.read(torch.tensor([4, 0, 4]))
     assert isinstance(batch, Parts)
@@ -209,7 +211,7 @@ def test_two_halves_of_one_modality_have_one_size(folder: Path) -> None:
     save(folder / "large.png", level=99, size=(40, 40))
     path = table(folder, "before,after\npictures/a.png,large.png\npictures/b.png,pictures/a.png\nlarge.png,large.png\n")
     source = opened(path)
-    assert [half.modality for half in source.halves] == ["image", "image"]
+    assert [half.modality for half in source.parts] == ["image", "image"]
     batch = source.read(torch.arange(3))
     assert batch.parts[0].shape == batch.parts[1].shape
     assert (levels(source), levels(source, 1)) == ([10, 20, 99], [99, 10, 99])
@@ -223,7 +225,7 @@ def test_a_picture_column_without_pictures(folder: Path) -> None:
     with pytest.raises(UserError) as failure:
         opened(path)
     assert str(failure.value) == (
-        f"{path}: column 'image' should hold paths of image files, got '1234'; "
+        f"{path}: column 'image' must hold paths of images, got '1234'; "
         "they end in .jpg .jpeg .png .webp .bmp .tif .tiff .gif"
     )
 
@@ -248,16 +250,16 @@ def test_labels_of_a_column(folder: Path) -> None:
 def test_scores(folder: Path) -> None:
     path = table(folder, "sentence1,sentence2,score\na,b,4.5\n,c,1\nd,e,0.25\nf,g,3\n")
     source = opened(path)
-    assert scores_of(source).tolist() == [4.5, 0.25, 3]
-    assert scores_of(Subset(source, torch.tensor([2, 0]))).tolist() == [3, 4.5]
-    assert scores_of(Joined([source, source], name="both")).tolist() == [4.5, 0.25, 3] * 2
+    assert source.scores.tolist() == [4.5, 0.25, 3]
+    assert Subset(source, torch.tensor([2, 0])).scores.tolist() == [3, 4.5]
+    assert Joined([source, source], name="both").scores.tolist() == [4.5, 0.25, 3] * 2
     missing = opened(table(folder, "sentence1,sentence2,score\na,b,4.5\nc,d,\n"))
     assert missing.scores is None
     assert "no scores are taken: 1 of 2 pairs have none in column 'score'" in missing.notes
     words = opened(table(folder, "sentence1,sentence2,score\na,b,good\nc,d,bad\n"))
     assert words.scores is None
     assert "no scores are taken: column 'score' holds other things than numbers" in words.notes
-    assert scores_of(Joined([source, words], name="both")) is None
+    assert Joined([source, words], name="both").scores is None
     taken = opened(table(folder, "text,score\na,b\nc,d\n"), columns=("text", "score"))
     assert (taken.names, taken.scores) == (["text", "score"], None)
 
@@ -265,17 +267,16 @@ def test_scores(folder: Path) -> None:
 def test_halves_of_parts_and_unions(folder: Path) -> None:
     source = opened(table(folder, "image,text\n" + "".join(f"pictures/{n}.png,{n}\n" for n in "abcde")))
     part = Subset(source, torch.tensor([3, 1]), name="part")
-    image, text = halves_of(part)
+    image, text = part.parts
     assert image.read(torch.arange(2))[:, 0, 0, 0].tolist() == [40, 20]
-    assert list(documents_of(text)) == ["d", "b"]
-    both = halves_of(Joined([part, source], name="both"))
+    assert list(corpus(text)) == ["d", "b"]
+    both = Joined([part, source], name="both").parts
     assert [len(half) for half in both] == [7, 7]
     assert both[0].read(torch.tensor([6, 0]))[:, 0, 0, 0].tolist() == [50, 40]
-    assert list(documents_of(both[1])) == ["d", "b", "a", "b", "c", "d", "e"]
-    with pytest.raises(UserError, match="holds no pairs: its modality is text"):
-        halves_of(text)
-    with pytest.raises(UserError, match="the parts of pairs must be equally many, got 5 and 2"):
-        PairSource([source.halves[0], text], ["image", "text"])
+    assert list(corpus(both[1])) == ["d", "b", "a", "b", "c", "d", "e"]
+    assert text.parts == []
+    with pytest.raises(UserError, match="parts must have equally many samples, got 5 and 2"):
+        PairSource([source.parts[0], text], ["image", "text"])
 
 
 def test_a_folder_of_captioned_pictures(folder: Path) -> None:
@@ -288,7 +289,7 @@ def test_a_folder_of_captioned_pictures(folder: Path) -> None:
     assert (levels(source), texts(source)) == ([2, 1, 3], ["birds/hawk – é", "birds/owl – é", "fish/cod – é"])
     assert (source.classes, source.labels().tolist()) == (["birds", "fish"], [0, 0, 1])
     assert list(opened(folder / "zoo", "birds").ids) == ["hawk.png", "owl.png"]
-    with pytest.raises(UserError, match=r"gives no labels: 2 of its 2 image files lie in no class subfolder"):
+    with pytest.raises(UserError, match=r"gives no labels: 2 of its 2 images lie in no class subfolder"):
         opened(folder / "zoo", "birds").labels()
 
 
@@ -317,7 +318,7 @@ def test_a_folder_without_captions(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError) as failure:
         opened(folder)
     assert str(failure.value) == (
-        f"{folder}: none of its 5 image files has a caption that can be read: that of pictures/a.png would be "
+        f"{folder}: none of its 5 images has a caption that can be read: that of pictures/a.png would be "
         "pictures/a.txt; a table with two columns serves as well"
     )
     (tmp_path / "empty").mkdir()
@@ -335,7 +336,7 @@ def test_recordings_and_their_words(folder: Path) -> None:
     source = opened(folder / "said")
     assert source.names == ["audio", "caption"]
     assert texts(source) == ["bye there", "hello there", "long there"]
-    lengths = source.halves[0].read(torch.arange(3)).lengths.tolist()
+    lengths = source.parts[0].read(torch.arange(3)).lengths.tolist()
     assert lengths[:2] == [8000, 4000]
     assert lengths[2] < 70 * 8000  # the first of its pieces
     assert any("cut into 3 pieces" in note for note in source.notes)
@@ -344,7 +345,7 @@ def test_recordings_and_their_words(folder: Path) -> None:
             folder, "recording,image\nsaid/bye.wav,pictures/a.png\nsaid/hello.wav,gone.png\nsaid/no.wav,pictures/b.png"
         )
     )
-    assert [half.modality for half in mixed.halves] == ["audio", "image"]
+    assert [half.modality for half in mixed.parts] == ["audio", "image"]
     assert (list(mixed.ids), levels(mixed, 1)) == (["said/bye.wav"], [10])
     assert sorted(file for file, _ in mixed.skipped) == ["gone.png", "said/no.wav"]
     slower = mixed.fitted(ReadOptions(sample_rate=4000)).read(torch.arange(1)).parts[0]

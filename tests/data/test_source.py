@@ -1,4 +1,4 @@
-"""Subsets, joined sources and held-out parts."""
+"""The defaults of a source, subsets and joined sources."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from likewise.data.arrays import ArraySource
 from likewise.data.open import open_source
-from likewise.data.source import Fitted, Indices, Joined, Source, Subset, hold_out, natural_sort
+from likewise.data.read_options import ReadOptions
+from likewise.data.source import Indices, Joined, ResizedImages, Source, Subset, natural_sort
 from likewise.errors import UserError
 
 
@@ -20,6 +20,31 @@ def levels(count: int, start: int = 0, labels: list[int] | None = None) -> Sourc
 
 def values(source: Source, indices: list[int]) -> list[int]:
     return source.read(torch.tensor(indices, dtype=torch.int64))[:, 0, 0, 0].tolist()
+
+
+class Own(Source):
+    """The least that a source of one's own has."""
+
+    modality, name = "curve", "own"
+
+    def __len__(self) -> int:
+        return 3
+
+    def read(self, indices: torch.Tensor) -> torch.Tensor:
+        return indices
+
+
+def test_a_source_of_ones_own_has_defaults() -> None:
+    source = Own()
+    assert (list(source.ids), source.classes, source.skipped, source.notes) == (["0", "1", "2"], [], [], [])
+    assert (source.lengths, source.groups, source.scores, source.parts) == (None, None, None, [])
+    assert not source.has_own_targets
+    assert source.fitted(ReadOptions(size=4)) is source
+    assert open_source(source) is source
+    with pytest.raises(UserError, match=r"^own has no labels$"):
+        source.labels()
+    source.classes = ["a"]
+    assert (source.classes, Own().classes) == (["a"], [])
 
 
 def test_subset_keeps_ids_labels_and_classes() -> None:
@@ -44,7 +69,7 @@ def test_ids_of_a_subset_are_looked_up_when_looked_at() -> None:
     source = levels(5)
     source.ids = Watched(5)
     indices = torch.tensor([4, 1, 3, 0]).repeat(1000)
-    ids = Fitted(Subset(source, indices), size=4, channels=None).ids
+    ids = ResizedImages(Subset(source, indices), size=4, channels=None).ids
     assert (len(ids), ids[0], ids[-1], ids[1:3]) == (4000, "4", "0", ["1", "3"])
     assert len(looked) < 100
     with pytest.raises(IndexError):
@@ -66,48 +91,6 @@ def test_joined_labels() -> None:
     joined = Joined([levels(2, labels=[0, 1]), levels(3, labels=[1, 0, 1])], name="all")
     assert joined.labels().tolist() == [0, 1, 1, 0, 1]
     assert joined.classes == ["0", "1"]
-
-
-def test_hold_out_is_stratified_disjoint_and_repeatable() -> None:
-    labels = [0] * 50 + [1] * 10 + [2] * 2 + [3]
-    source = levels(63, labels=labels)
-    train, test = hold_out(source)
-    assert torch.bincount(test.labels(), minlength=4).tolist() == [10, 2, 1, 0]
-    assert sorted([*train.indices.tolist(), *test.indices.tolist()]) == list(range(63))
-    assert (train.name, test.name) == ("array:train", "array:test")
-    assert torch.equal(hold_out(source)[1].indices, test.indices)
-    assert train.indices.tolist() == sorted(train.indices.tolist())
-    assert test.indices.tolist() == sorted(test.indices.tolist())
-
-
-def named(ids: list[str]) -> ArraySource:
-    """Samples of these ids, labelled with what stands before their dash."""
-    classes = sorted({name.partition("-")[0] for name in ids})
-    labels = np.array([classes.index(name.partition("-")[0]) for name in ids])
-    source = ArraySource(np.zeros((len(ids), 1, 2, 2), np.uint8), labels, name="named", classes=classes)
-    source.ids = ids
-    return source
-
-
-@pytest.mark.parametrize("new", ["a-new", "a-0000", "b-new", "c-0", "zebra-0"])
-def test_a_new_sample_moves_at_most_one_other_between_the_held_out_parts(new: str) -> None:
-    ids = [f"{label}-{i}" for label in "abz" for i in range(40)]
-    before, after = (set(hold_out(named(sorted(names)))[1].ids) for names in (ids, [*ids, new]))
-    assert len(before) == 24
-    assert len(before ^ after - {new}) <= 1
-
-
-def test_hold_out_depends_on_ids_not_on_their_order() -> None:
-    ids = [f"{label}-{i}" for label in "ab" for i in range(30)]
-    assert set(hold_out(named(ids))[1].ids) == set(hold_out(named(ids[::-1]))[1].ids)
-    assert set(hold_out(named(ids))[1].ids) != {f"{label}-{i}" for label in "ab" for i in range(6)}
-
-
-def test_hold_out_refuses() -> None:
-    with pytest.raises(UserError, match="no class has two samples"):
-        hold_out(levels(2, labels=[0, 1]))
-    with pytest.raises(UserError, match="has no labels"):
-        hold_out(levels(4))
 
 
 def test_natural_sort() -> None:

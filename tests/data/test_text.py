@@ -17,8 +17,10 @@ import torch
 from likewise.data import tables, text, tokens
 from likewise.data.arrays import ArraySource
 from likewise.data.read_options import ReadOptions
-from likewise.data.source import Joined, Request, Subset, hold_out, is_source
-from likewise.data.text import TextSource, documents_of
+from likewise.data.request import Request
+from likewise.data.source import Joined, Source, Subset
+from likewise.data.splits import hold_out
+from likewise.data.text import TextSource, corpus
 from likewise.data.tokens import train_tokenizer
 from likewise.errors import UserError
 
@@ -54,7 +56,7 @@ def a_table(path: Path, **columns: Sequence[Any]) -> Path:
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".parquet"])
 def test_rows_of_a_table(suffix: str, tmp_path: Path) -> None:
     source = opened(a_table(tmp_path / f"packages{suffix}", text=TEXTS, section=SECTIONS))
-    assert is_source(source)
+    assert isinstance(source, Source)
     assert (source.name, source.modality, len(source), source.skipped) == ("packages", "text", 5, [])
     assert list(source.documents) == TEXTS
     assert list(source.ids) == ["0", "1", "2", "3", "4"]
@@ -63,7 +65,7 @@ def test_rows_of_a_table(suffix: str, tmp_path: Path) -> None:
     assert source.labels().dtype == torch.int64
     assert source.notes == ["the text is column 'text', labels are column 'section'"]
     train, test = hold_out(source)
-    assert sorted([*documents_of(train), *documents_of(test)]) == sorted(TEXTS)
+    assert sorted([*corpus(train), *corpus(test)]) == sorted(TEXTS)
 
 
 def test_lines_of_a_file(tmp_path: Path) -> None:
@@ -286,7 +288,7 @@ def test_what_is_no_text_is_left_to_others(tmp_path: Path) -> None:
         assert text.open_source(Request(data)) is None
     assert text.open_source(Request(table, None, None, ReadOptions(modality="pair"))) is None
     assert text.open_source(Request(table, None, None, ReadOptions(modality="text"))) is not None
-    with pytest.raises(UserError, match=r"a\.csv is one file and has no part 'test'"):
+    with pytest.raises(UserError, match=r"a\.csv is one file and has no split 'test'"):
         opened(table, "test")
 
 
@@ -366,22 +368,22 @@ def test_the_second_start_tokenises_nothing(tokenizer: str, tmp_path: Path, monk
         assert torch.equal(opened(data).fitted(ReadOptions(tokenizer=tokenizer)).read(torch.arange(5)), first)
 
 
-def test_documents_of_parts_and_unions() -> None:
+def test_corpus_parts_and_unions() -> None:
     source = opened(TEXTS)
     part = Subset(source, torch.tensor([4, 1]))
     both = Joined([part, source], name="both")
     expected = [TEXTS[4], TEXTS[1], *TEXTS]
-    documents = documents_of(both)
+    documents = corpus(both)
     assert list(documents) == expected
     assert [documents[i] for i in range(-7, 0)] == expected
     assert documents[1:4] == expected[1:4]
-    assert list(documents_of(Subset(both, torch.tensor([6, 0])))) == [TEXTS[4], TEXTS[4]]
+    assert list(corpus(Subset(both, torch.tensor([6, 0])))) == [TEXTS[4], TEXTS[4]]
     with pytest.raises(IndexError):
         documents[7]
 
     photos = ArraySource(np.zeros((2, 1, 4, 4), np.uint8), name="photos")
     with pytest.raises(UserError, match="photos holds no documents: its modality is image, not text"):
-        documents_of(photos)
+        corpus(photos)
 
 
 def test_a_large_table_stays_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -97,8 +97,8 @@ def test_learning_again_gives_the_same_tokenizer(kind: str) -> None:
             100,
             "tokenizer must be wordpiece, wordpiece-unaccented or bpe, got 'word-piece', did you mean 'wordpiece'?",
         ),
-        (DOCUMENTS, "bpe", 261, "vocabulary of a bpe tokenizer must be at least 300, got 261"),
-        (DOCUMENTS, "wordpiece", 5, "vocabulary of a wordpiece tokenizer must be at least 32, got 5"),
+        (DOCUMENTS, "bpe", 261, "vocab_size must be at least 300 for a bpe tokenizer, got 261"),
+        (DOCUMENTS, "wordpiece", 5, "vocab_size must be at least 32 for a wordpiece tokenizer, got 5"),
     ],
 )
 def test_what_no_tokenizer_is_learned_from(documents: list[str], kind: str, vocab_size: int, message: str) -> None:

@@ -133,7 +133,7 @@ def test_an_unknown_recipe_key(capsys: Text, tmp_path: Path) -> None:
 def test_folders_that_hold_too_little(capsys: Text, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "notes.pdf").write_text("no picture")
-    assert "empty holds no image or audio or text: it has 1 other files" in refused(capsys, "pretrain", "empty")
+    assert "empty holds no images, recordings or texts: it has 1 other files" in refused(capsys, "pretrain", "empty")
     pictures(tmp_path / "two", "a.png", "b.png")
     assert "two has 2 samples: training needs at least 8" in refused(capsys, "pretrain", "two")
 
@@ -400,7 +400,7 @@ def runs(things: Path) -> Path:
         ),
         (
             "pretrain pairs.csv --method clip --columns image",
-            "columns must name the two (or three) that belong together, got ['image']",
+            "columns must be the two or three that belong together, got ['image']",
         ),
         (
             "pretrain digits --method bert",
@@ -415,10 +415,10 @@ def runs(things: Path) -> Path:
             "columns: say which two of docs.csv belong together, or take modality text; it has text, section",
         ),
         ("pretrain docs.csv --method cola", "docs.csv has no column of recordings, whose values end in .wav"),
-        ("pretrain notes --method bert", "notes holds no text: it has 12 other files, and the types read are .txt"),
+        ("pretrain notes --method bert", "notes holds no texts: it has 12 other files, and the types read are .txt"),
         (
             "pretrain colours --method clip",
-            "colours: none of its 12 image files has a caption that can be read: that of blue/10.png",
+            "colours: none of its 12 images has a caption that can be read: that of blue/10.png",
         ),
         (
             "pretrain squares --method simclr --modality pair",
@@ -428,7 +428,7 @@ def runs(things: Path) -> Path:
             "pretrain pairs.csv --method mae --columns image text",
             "mae learns from image samples, pairs is pairs of image and text",
         ),
-        ("pretrain docs.csv --method bert --modality txt", "modality must be image, text, audio, pair, got 'txt'"),
+        ("pretrain docs.csv --method bert --modality txt", "modality must be image, audio, pair or text, got 'txt'"),
         ("pretrain notes --method cola --sample-rate 5", "sample_rate must be from 1,000 to 192,000 Hz, got 5"),
         ("pretrain notes --method cola --seconds 0", "seconds must be above 0, got 0"),
         ("pretrain notes --method cola --encoder resnet8", "unknown encoder 'resnet8', did you mean 'mel-resnet8'?"),
@@ -439,7 +439,7 @@ def runs(things: Path) -> Path:
         ),
         (
             "pretrain docs.csv --method bert --vocab-size 3",
-            "vocabulary of a wordpiece tokenizer must be at least 32, got 3",
+            "vocab_size must be at least 32 for a wordpiece tokenizer, got 3",
         ),
         (
             "pretrain docs.csv --method bert --encoder bert-huge",
@@ -455,10 +455,13 @@ def runs(things: Path) -> Path:
         ),
         ("pretrain docs.csv --method bert --encoder hf:nowhere", "encoder 'hf:nowhere': there is no such folder"),
         ("pretrain docs.csv --method bert --pooling max", "pooling must be one of mean, cls, last, got 'max'"),
-        ("pretrain docs.csv --method bert --augment wild", "augment of texts must be none, mild, strong, got 'wild'"),
+        (
+            "pretrain docs.csv --method bert --augment wild",
+            "augment must be none, mild or strong for texts, got 'wild'",
+        ),
         (
             "pretrain squares --method clip --encoder resnet8",
-            "encoder must name one for each of image + text, got 'resnet8'",
+            "encoder must be one name for each of image + text, got 'resnet8'",
         ),
         (
             "pretrain squares --method clip --encoder bert-tiny+resnet8",
@@ -466,7 +469,7 @@ def runs(things: Path) -> Path:
         ),
         (
             "pretrain docs.csv --method clip --columns text section --encoder bert-tiny+bert-tiny",
-            "encoder must name one, for all parts are text, got 'bert-tiny+bert-tiny'",
+            "encoder must be one name for parts that are all text, got 'bert-tiny+bert-tiny'",
         ),
         ("views docs.csv --out views.png", "docs is text: there is nothing to draw"),
     ],
@@ -507,7 +510,7 @@ def test_mistakes_in_training_on_other_things_than_images(
             "evaluate run-bert --train digits:train --test digits:test",
             "digits:test holds images, where text samples are asked for",
         ),
-        ("evaluate run-bert --train notes --test squares", "notes holds no text: it has 12 other files"),
+        ("evaluate run-bert --train notes --test squares", "notes holds no texts: it has 12 other files"),
         ("evaluate run-bert --train docs.csv --test docs.txt", "docs has no labels"),
         (
             "evaluate run-clip --train notes --test colours",

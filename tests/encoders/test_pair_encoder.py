@@ -14,10 +14,11 @@ from likewise.data.batches import Parts
 from likewise.encoders import adopt, image_encoder
 from likewise.encoders.pair import PairEncoder, two_towers
 from likewise.errors import UserError
-from likewise.modalities import pair
+from likewise.modalities import modality_of
 from likewise.views import ImageViews
 from likewise.views.pair import PairViews
 
+PAIR = modality_of("pair")
 SMALL = {"name": "resnet8", "channels": 1, "size": 8}
 GREY = ImageViews(["horizontal-flip"], size=8, channels=1)
 COLOUR = ImageViews([], size=12, channels=3)
@@ -72,7 +73,7 @@ def test_it_is_built_again_from_its_config() -> None:
         "joint_dim": 6,
         "modalities": ["image", "image"],
     }
-    again = pair.encoder(**config)
+    again = PAIR.encoder(**config)
     again.load_state_dict(encoder.state_dict())
     view = PairViews([GREY, COLOUR]).clean(batch())
     torch.testing.assert_close(again.eval()(view), encoder.eval()(view))
@@ -87,7 +88,7 @@ def test_parts_of_one_modality_may_share_their_tower() -> None:
     names = [name for name, _ in encoder.named_parameters()]
     assert all(name.startswith("towers.0.") for name in names)
     assert encoder.config is not None
-    again = pair.encoder(**encoder.config)
+    again = PAIR.encoder(**encoder.config)
     assert again.towers[0] is again.towers[2]
     again.load_state_dict({name: value.clone() for name, value in encoder.state_dict().items()})
     view = torch.randn(4, 1, 8, 8)
@@ -127,10 +128,10 @@ def test_views_of_pairs_are_those_of_their_parts() -> None:
 
 def test_views_are_made_again_from_their_config() -> None:
     views = PairViews([GREY, COLOUR])
-    config, files = pair.pack(views)
-    again = pair.unpack(json.loads(json.dumps(config)), Path())
+    config, files = PAIR.pack(views)
+    again = PAIR.unpack(json.loads(json.dumps(config)), Path())
     assert files == {}  # what texts keep beside is a tokenizer
     samples = batch()
     one, other = (each(samples, torch.Generator().manual_seed(1)).parts for each in (views, again))
     assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
-    assert pair.pack(again)[0] == config
+    assert PAIR.pack(again)[0] == config

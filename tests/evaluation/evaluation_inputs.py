@@ -10,8 +10,10 @@ import torch
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
+from likewise.data.source import Source
 
-class Labelled:
+
+class Labelled(Source):
     """Samples in memory, and their labels."""
 
     modality = "image"
@@ -19,8 +21,6 @@ class Labelled:
     def __init__(self, batch: Tensor, labels: Sequence[int] | Tensor, classes: Sequence[str], name: str) -> None:
         self.batch, self.name, self.classes = batch, name, list(classes)
         self._labels = torch.as_tensor(labels, dtype=torch.int64)
-        self.ids = [str(i) for i in range(len(batch))]
-        self.skipped: list[tuple[str, str]] = []
 
     def __len__(self) -> int:
         return len(self.batch)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from likewise.data.batches import Parts
+from likewise.data.source import Source
 from likewise.evaluation.matches import retrieval_matches
 
 
@@ -41,7 +42,7 @@ class Both:
         return batch
 
 
-class Numbers:
+class Numbers(Source):
     """Sample i shows i."""
 
     modality, name = "pair", "numbers"
@@ -49,12 +50,6 @@ class Numbers:
     def __init__(self, count: int) -> None:
         self.count = count
         self.asked: list[int] = []
-        self.ids = [str(number) for number in range(count)]
-        self.classes: list[str] = []
-        self.skipped: list[tuple[str, str]] = []
-
-    def labels(self) -> Tensor:
-        raise NotImplementedError
 
     def __len__(self) -> int:
         return self.count

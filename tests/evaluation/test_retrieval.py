@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from likewise.data.source import linked
+from likewise.data.source import connected_groups
 from likewise.evaluation import retrieval
 from likewise.evaluation.retrieval import (
     CUTOFFS,
@@ -140,9 +140,9 @@ def test_random_embeddings_are_worth_chance() -> None:
 
 def test_pairs_that_share_a_half_are_one_group() -> None:
     # a-x, a-z and c-z are linked; "x" as a first half is another thing than as a second.
-    groups = linked(["a", "b", "a", "c", "x"], ["x", "y", "z", "z", "w"])
+    groups = connected_groups(["a", "b", "a", "c", "x"], ["x", "y", "z", "z", "w"])
     assert groups.tolist() == [0, 1, 0, 0, 2]
-    assert linked([b"1", b"2"], ["left", "right"]).tolist() == [0, 1]
+    assert connected_groups([b"1", b"2"], ["left", "right"]).tolist() == [0, 1]
 
 
 def test_the_table_asks_both_ways() -> None:
@@ -170,7 +170,7 @@ def test_the_table_asks_both_ways() -> None:
 
 
 def test_the_table_takes_either_of_equal_answers_and_says_so() -> None:
-    groups = linked(["p", "q", "r"], ["star", "star", "moon"])
+    groups = connected_groups(["p", "q", "r"], ["star", "star", "moon"])
     swapped = torch.eye(3)[[1, 0, 2]]
     table = retrieval_table({"trained": (torch.eye(3), swapped)}, ("image", "text"), groups)
     assert table.rows[0][2] == table.rows[2][2] == 1.0

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from likewise.data.batches import Ragged
+from likewise.data.source import Source
 from likewise.evaluation.inputs import Machine
 from likewise.evaluation.mel import mel_features, mel_statistics
 from likewise.evaluation.retrieval import FIGURES
@@ -14,14 +15,13 @@ from likewise.views.mel import log_mel
 RATE = 4000
 
 
-class Recordings:
+class Recordings(Source):
     """Waves in memory."""
 
-    modality, name, classes, skipped = "audio", "tones", [], []
+    modality, name = "audio", "tones"
 
     def __init__(self, waves: list[Tensor]) -> None:
         self.waves = waves
-        self.ids = [str(i) for i in range(len(waves))]
         self.lengths = torch.tensor([len(wave) for wave in waves])
 
     def __len__(self) -> int:

@@ -41,9 +41,9 @@ def test_pictures_find_what_is_said_of_them(method: str, halves: tuple[Source, S
 
 def test_pairs_that_were_shuffled_teach_nothing(halves: tuple[Source, Source], tmp_path: Path) -> None:
     """The test would notice an objective that does not say which halves belong together."""
-    from likewise.data.pairs import PairSource, halves_of
+    from likewise.data.pairs import PairSource
 
-    pictures, words = halves_of(halves[0])
+    pictures, words = halves[0].parts
     wrong = PairSource([pictures, Subset(words, (pictures.indices + 1) % len(words))], ["image", "text"], name="wrong")
     run = lw.pretrain(
         wrong, method="clip", epochs=12, out=tmp_path / "run", progress=False, max_tokens=16, vocab_size=200

@@ -13,6 +13,7 @@ from sklearn.datasets import load_digits
 from torch import Tensor
 
 from likewise.data.batches import Parts
+from likewise.data.source import Source
 from likewise.evaluation.matches import retrieval_matches
 from likewise.runs.figures import Figure, FigureRow, Figures
 from likewise.runs.gallery import Gallery
@@ -92,19 +93,13 @@ class InParts:
         return Parts(tuple(views.clean(part) for views, part in zip(self.parts, batch.parts, strict=True)))
 
 
-class Source:
+class Samples(Source):
     """Samples in memory."""
 
     modality, name = "pair", "digits.csv"
 
     def __init__(self, samples: Any) -> None:
         self.samples = samples
-        self.ids = [str(number) for number in range(len(samples))]
-        self.classes: list[str] = []
-        self.skipped: list[tuple[str, str]] = []
-
-    def labels(self) -> Tensor:
-        raise NotImplementedError
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -192,7 +187,7 @@ def pair_run(folder: Path) -> Path:
     named = batch.parts[1][:, 2] - 1
     first, second = (centres[named] + 1.2 * torch.randn(60, 16, generator=generator) for _ in range(2))
     names = ("image", "text")
-    retrieval_matches(Source(batch), views, first, second, names=names, groups=named).save(folder)
+    retrieval_matches(Samples(batch), views, first, second, names=names, groups=named).save(folder)
     return folder
 
 

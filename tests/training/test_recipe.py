@@ -22,7 +22,7 @@ def test_every_recipe_that_comes_with_the_package_builds_its_method(name: str) -
     from likewise.data.open import open_source
     from likewise.encoders import image_encoder
     from likewise.methods import build_method, method_class
-    from likewise.modalities import prepare
+    from likewise.modalities import setup
 
     recipe = load_recipe(name)
     if method_class(recipe.method).modality in ("any", "image"):
@@ -31,7 +31,7 @@ def test_every_recipe_that_comes_with_the_package_builds_its_method(name: str) -
         data, shape = training_data(recipe.method)
         how = {"sample_rate": shape["sample_rate"], "modality": "audio"} if "sample_rate" in shape else {}
         recipe = recipe.with_(**shape)
-        encoder = prepare(open_source(data, **how), recipe, accelerated=False).build()
+        encoder = setup(open_source(data, **how), recipe, accelerated=False).build_encoder()
     assert build_method(recipe.method, encoder, recipe.options).encoder is encoder
 
 

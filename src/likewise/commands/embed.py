@@ -61,7 +61,7 @@ def embed(
     from likewise.commands.training import adopted
     from likewise.data.open import open_source
     from likewise.evaluation import Machine
-    from likewise.modalities import tower_of
+    from likewise.modalities import encoder_for
     from likewise.training.machine import device_name
 
     run = opened(run)
@@ -73,7 +73,7 @@ def embed(
     source = open_source(data, root=root, read_options=read_options, progress=progress)
     if encoder is not None:
         run.load_encoder(adopted(encoder, views, source))
-    tower, its_views = tower_of(run.encoder, views, source.modality)
+    tower, its_views = encoder_for(source.modality, run.encoder, views)
     machine = Machine(torch.device(device_name()), batch_size, channels_last=True)
     rows, dim = write_embeddings(tower, its_views, source, Path(out), machine=machine, progress=progress)
     return Embedded(str(out), rows, dim)

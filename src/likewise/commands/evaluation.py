@@ -11,7 +11,8 @@ import torch
 from likewise.errors import UserError
 from likewise.evaluation import DEFAULT_PROTOCOLS, Machine, evaluate_encoder
 from likewise.evaluation.labels import check_label_counts, shared_labels
-from likewise.modalities import MODALITIES, Examined, modality_of, tower_of
+from likewise.modalities import EvaluationInputs, encoder_for, modality_of
+from likewise.registry import MODALITIES
 from likewise.training.callbacks.progress import progress_bar
 from likewise.training.machine import device_name
 
@@ -57,7 +58,7 @@ def evaluate_on(
     Raises:
         UserError: when nothing can be measured: no labels, and nothing that the samples say without them.
     """
-    encoder, views = tower_of(judged.encoder, judged.views, test.modality)
+    encoder, views = encoder_for(test.modality, judged.encoder, judged.views)
     machine = Machine(torch.device(device_name()), autocast=autocast, channels_last=True)
     known = test.modality in MODALITIES and judged.modality in MODALITIES
     result: dict[str, Any] = {"test": test.name, "samples": {"test": len(test)}}
@@ -89,8 +90,8 @@ def evaluate_on(
         tables = []
         if known:
             device = machine.place(judged.encoder).eval()
-            examined = Examined(device, judged.views, learned, test, judged.build, machine, folder)
-            tables = [table.as_dict() for table in modality_of(judged.modality).examine(examined)]
+            inputs = EvaluationInputs(device, judged.views, learned, test, judged.build, machine, folder)
+            tables = [table.as_dict() for table in modality_of(judged.modality).measure(inputs)]
         if tables:
             result["tables"] = tables
     if not labelled and not tables:
@@ -106,7 +107,7 @@ def evaluate_on(
 def _tower_builder(judged: Judged, modality: str) -> Callable[[], nn.Module]:
     build = judged.build
     assert build is not None
-    return lambda: tower_of(build(), judged.views, modality)[0]
+    return lambda: encoder_for(modality, build(), judged.views)[0]
 
 
 def label_counts(

@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from likewise.data.open import is_name, open_source, pairs_or_halves, splits
-from likewise.data.read_options import MODALITIES, ReadOptions
+from likewise.data.open import open_source
+from likewise.data.read_options import ReadOptions
+from likewise.data.resolve import is_name
+from likewise.data.splits import splits
 from likewise.errors import UserError, nearest
 from likewise.methods import method_class, method_options
-from likewise.modalities import kinds_of
+from likewise.modalities import adapt_read_options, part_modalities
+from likewise.registry import MODALITIES
 from likewise.training.recipe import Recipe, load_recipe, recipe_names
 
 if TYPE_CHECKING:
@@ -146,12 +149,12 @@ def read_options_of(
 def read_options_for(run: Run, asked: ReadOptions, data: Any) -> ReadOptions:
     """How data is read to be taken by a run: as its own was, but for what is asked for now."""
     own = dataclasses.replace(run.read_options, modality=run.modality if run.modality in MODALITIES else None)
-    return pairs_or_halves(own, data).with_(**{name: getattr(asked, name) for name in READ})
+    return adapt_read_options(own, data).with_(**{name: getattr(asked, name) for name in READ})
 
 
 def check_modality(method: str, source: Source) -> None:
     """Raise `UserError` for a method that learns from other samples than these."""
-    asking, kinds = method_class(method), kinds_of(source)
+    asking, kinds = method_class(method), part_modalities(source)
     wanted, paired = asking.modality, len(kinds) > 1
     fits = wanted == source.modality or (
         asking.accepts_groups and set(kinds) == {wanted} if paired else wanted == "any"

@@ -87,7 +87,9 @@ def pretrain(
     """
     from likewise.commands.options import again, check_modality, read_options_of, recipe_of, shape_of
     from likewise.commands.training import Hardware, pretrain_encoder
-    from likewise.data.open import is_name, open_source, splits
+    from likewise.data.open import open_source
+    from likewise.data.resolve import is_name
+    from likewise.data.splits import splits
 
     hardware = Hardware(str(devices), precision, strategy)
     if precision not in PRECISIONS:
@@ -117,7 +119,7 @@ def pretrain(
     source = open_source(part, root=root, read_options=said.with_(**shape_of(plan)), progress=progress)
     check_modality(plan.method, source)
     folder = Path(out) if out is not None else Path("runs") / f"{slug(source.name)}-{plan.method}"
-    for note in getattr(source, "notes", ()):
+    for note in source.notes:
         tell(note, show=progress)
     options: dict[str, Any] = {"recipe": recipe, **asked, "seed": seed, "root": root, "modality": modality}
     options |= {"text_column": text_column, "label_column": label_column, "per_file": per_file, "columns": columns}

@@ -13,13 +13,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from likewise.data.open import open_source
-from likewise.data.pairs import halves_of, opened
-from likewise.data.source import Request
-from likewise.data.text import documents_of
+from likewise.data.pairs import open_files
+from likewise.data.request import Request
+from likewise.data.text import corpus
 from likewise.errors import UserError
 from likewise.evaluation import Machine, encode
 from likewise.evaluation.features import encoder_features, stream
-from likewise.modalities import kinds_of, tower_of
+from likewise.modalities import encoder_for, part_modalities
 from likewise.training.machine import device_name
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def search_collection(
 
 def embedded_query(run: Run, query: str, modality: str, read_options: ReadOptions) -> Float[Tensor, " dim"]:
     """The embedding of a query, of length 1."""
-    encoder, views = tower_of(run.encoder, run.views, modality)
+    encoder, views = encoder_for(modality, run.encoder, run.views)
     if views is run.views and modality != run.modality:
         raise UserError(f"{run.path} has learned from {run.modality} samples: it cannot be asked by {modality}")
     source: Source
@@ -78,7 +78,7 @@ def embedded_query(run: Run, query: str, modality: str, read_options: ReadOption
         source = open_source([query], read_options=read_options.with_(modality="text"), progress=False)
     else:
         path = Path(query).expanduser()
-        media = opened(
+        media = open_files(
             modality, path.parent, [path.name], Request(path, read_options=read_options, progress=False), path.name
         )
         if media.source is None or media.unread:
@@ -101,13 +101,13 @@ def _rows(
         return
     source = open_source(collection, root=root, read_options=read_options, progress=False)
     if source.modality == "pair":
-        kinds = kinds_of(source)
+        kinds = part_modalities(source)
         others = [i for i, kind in enumerate(kinds) if kind != asked]
-        source = halves_of(source)[others[0] if others else 0]
-    encoder, views = tower_of(run.encoder, run.views, source.modality)
+        source = source.parts[others[0] if others else 0]
+    encoder, views = encoder_for(source.modality, run.encoder, run.views)
     machine = Machine(torch.device(device_name()), channels_last=True)
     ids, start = source.ids, 0
-    documents = documents_of(source) if source.modality == "text" else None
+    documents = corpus(source) if source.modality == "text" else None
     for part in stream(encoder_features(machine.place(encoder).eval(), views, machine), source, batch_size=256):
         rows = range(start, start + len(part))
         yield [ids[i] for i in rows], part, [documents[i] for i in rows] if documents else None

@@ -52,7 +52,8 @@ def study(
     """
     from likewise.commands.evaluation import label_counts
     from likewise.commands.options import READ, SHAPE, judging, read_options_of, recipe_of, shape_of
-    from likewise.data.open import pairs_or_halves, splits
+    from likewise.data.splits import splits
+    from likewise.modalities import adapt_read_options
 
     training = training_options(training)
     counts = None if labels_per_class is None else list(labels_per_class)
@@ -67,7 +68,7 @@ def study(
     train = parts.get("train") if train is None else train
     test = parts.get("test") if test is None else test
     if train is not None and test is not None:  # a mistake in these shall not wait for the end of the training
-        as_parts = [pairs_or_halves(read_options.with_(**shape_of(recipe)), part) for part in (train, test)]
+        as_parts = [adapt_read_options(read_options.with_(**shape_of(recipe)), part) for part in (train, test)]
         teaching, tested = judging(train, test, as_parts, root, progress)
         if teaching is not None and teaching.modality != "pair" and teaching.classes:
             label_counts(teaching, tested, labels_per_class, seeds)

@@ -16,7 +16,7 @@ from likewise.atomic import disk_trouble, write_text
 from likewise.commands.arguments import skipped_note
 from likewise.console import tell
 from likewise.data.loader import Loader
-from likewise.data.open import open_source, pairs_or_halves
+from likewise.data.open import open_source
 from likewise.data.sampling import order
 from likewise.distributed import is_first_process
 from likewise.encoders import adopt
@@ -24,7 +24,7 @@ from likewise.errors import Interrupted, UserError
 from likewise.evaluation import Machine, encode
 from likewise.evaluation.knn import NEIGHBOURS, nearest_neighbours, vote
 from likewise.methods import build_method, method_options
-from likewise.modalities import modality_of, prepare, tower_of
+from likewise.modalities import adapt_read_options, encoder_for, modality_of, setup
 from likewise.modalities.run import Run
 from likewise.runs.chance import ChanceLevels
 from likewise.runs.gallery import Gallery
@@ -112,7 +112,7 @@ def pretrain_encoder(
             "views": views_config,
             "seed": seed,
         }
-        if getattr(source, "lengths", None) is not None:
+        if source.lengths is not None:
             config["padding"] = round(Loader(source, batch_size=context.batch_size, epochs=1, seed=seed).padding(), 4)
         learner.prepare(context)  # a queue's length, and so its chance level, depends on how many samples there are
         chance = matching_chance(context.batch_size, cross_modal=learner.cross_modal) | learner.chance(
@@ -125,7 +125,7 @@ def pretrain_encoder(
                 if own["views"]
                 else read_options.with_(**modality_of(source.modality).read_options(learner.views))
             )
-            labelled = open_source(probe, root=root, read_options=pairs_or_halves(like, probe), progress=progress)
+            labelled = open_source(probe, root=root, read_options=adapt_read_options(like, probe), progress=progress)
             accuracy, chance["probe"] = neighbours_probe(labelled, learner.views)
         run = _resumed(folder, config, hardware) if resume or helper else None
         begun = run is None
@@ -202,7 +202,7 @@ def _learner(
     """The recipe with what the samples decided, the samples, the method, and what of it is the user's own."""
     own = {"encoder": isinstance(encoder, nn.Module), "views": views is not None}
     if not all(own.values()):
-        plan, source, usual_views, build = prepare(source, plan, accelerated=device_name() != "cpu", kept=kept)
+        plan, source, usual_views, build = setup(source, plan, accelerated=device_name() != "cpu", run_folder=kept)
         views = views if own["views"] else usual_views
         encoder = encoder if own["encoder"] else build()
     if own["encoder"]:
@@ -266,7 +266,7 @@ def neighbours_probe(source: Source, views: Views) -> tuple[Callable[[Method], f
     neighbours = min(NEIGHBOURS[-1], len(chosen) - 1)
 
     def accuracy(method: Method) -> float:
-        encoder, its_views = tower_of(method.encoder, views, source.modality)
+        encoder, its_views = encoder_for(source.modality, method.encoder, views)
         features = encode(encoder, its_views, source, chosen, machine=Machine(method.device, 256))
         similarities, positions = nearest_neighbours(features, features, neighbours, without_self=True)
         return float((vote(similarities, some[positions], classes) == some).float().mean())
@@ -285,7 +285,7 @@ def _describe(run: Run, chance: dict[str, float], source: Source, plan: Recipe) 
 
 def save_gallery(run: Run, encoder: nn.Module, source: Source, views: Views, *, labelled: bool) -> None:
     """Keep samples with their embeddings in the run, for its map and its neighbours."""
-    tower, its_views = tower_of(encoder, views, source.modality)
+    tower, its_views = encoder_for(source.modality, encoder, views)
     indices = torch.linspace(0, len(source) - 1, min(GALLERY, len(source))).round().long()
     vectors = encode(tower.cpu(), its_views, source, indices, machine=Machine(torch.device("cpu")))
     shown = views if source.modality == "pair" else its_views

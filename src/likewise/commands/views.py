@@ -35,7 +35,7 @@ def show_views(
 
     from likewise.data.open import open_source
     from likewise.data.sampling import order
-    from likewise.modalities import prepare
+    from likewise.modalities import setup
     from likewise.seeding import generator_for
     from likewise.training.recipe import Recipe
     from likewise.views import picture_grid
@@ -44,7 +44,7 @@ def show_views(
         raise UserError(f"out must end in .png, got {out}")
     recipe = Recipe(augment=augment, size=size, channels=channels)
     source = open_source(data, root=root, size=size, channels=channels)
-    _, source, views, _ = prepare(source, recipe, accelerated=False)
+    _, source, views, _ = setup(source, recipe, accelerated=False)
     if not hasattr(views, "picture"):
         raise UserError(f"{source.name} is {source.modality}: there is nothing to draw")
     batch = source.read(order(len(source), seed=seed, epoch=0)[:8])

@@ -19,24 +19,22 @@ from jaxtyping import Int, Integer, Shaped, UInt8
 from torch import Tensor
 
 from likewise.data.cache import cached, digest
-from likewise.data.source import Indices, Request
+from likewise.data.request import Request
+from likewise.data.source import ImageSource
 from likewise.errors import UserError
 
-ACCEPTS = "a .npy or .npz file, an array or tensor in memory, or a pair (images, labels) of them"
 IMAGE_KEYS = ("x", "images", "data", "arr_0")
 LABEL_KEYS = ("y", "labels", "targets", "label")
 CHECKED = 64
 
 
-class ArraySource:
+class ArraySource(ImageSource):
     """The rows of an array as uint8 `(n, c, h, w)`; a memory-mapped array stays on the disk.
 
     `pixels` has axes n, c, h, w (a transposed or strided view is fine). Raises `UserError` where values are
     out of range or not finite: for some rows spread over the array when it is made, for the others when they
     are read.
     """
-
-    modality = "image"
 
     def __init__(
         self,
@@ -48,9 +46,7 @@ class ArraySource:
     ) -> None:
         self.pixels = pixels
         self.name = name
-        self.ids = Indices(len(pixels))
         self.classes = list(classes)
-        self.skipped: list[tuple[str, str]] = []
         self._labels = labels
         for i in np.linspace(0, len(pixels) - 1, min(CHECKED, len(pixels))).astype(int):
             levels(pixels[i : i + 1], name)
@@ -95,7 +91,7 @@ def splits(path: Path) -> list[str]:
         with zipfile.ZipFile(path) as archive:
             keys = [name.removesuffix(".npy") for name in archive.namelist()]
     except (OSError, zipfile.BadZipFile):
-        # What is wrong with it is said when it is opened.
+        # Opening it says what is wrong.
         return []
     found = {}
     for key in keys:

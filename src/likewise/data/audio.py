@@ -35,13 +35,10 @@ from likewise.data.files import (
 )
 from likewise.data.pictures import reason
 from likewise.data.read_options import ReadOptions
-from likewise.data.source import Request
+from likewise.data.request import Request
+from likewise.data.source import Joined, Source, Subset
 from likewise.errors import UserError, needs
 
-ACCEPTS = (
-    "a folder of recordings, a table with a column of their paths, a list of 1-D arrays with sample_rate, "
-    "or a pair (list, labels)"
-)
 SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif")
 HIGHEST = 16_000  # Hz, unless a higher rate is asked for: speech has little above 8 kHz
 LONGEST = 30  # s; longer recordings are cut into pieces
@@ -97,7 +94,7 @@ def open_source(request: Request) -> AudioSource | None:
     return from_files(folder, files, unreadable, labelling, name=name, progress=request.progress, sample_rate=rate)
 
 
-class AudioSource:
+class AudioSource(Source):
     """Recordings as int16 samples of one channel, `Ragged`, all at one rate.
 
     Recordings of more than 30 s are cut into the fewest pieces of equal length that are not longer; each piece is a
@@ -107,7 +104,7 @@ class AudioSource:
         sample_rate: in Hz.
         recordings: which recording each sample is from, counted from 0; they are held out as a whole (`groups`).
         seconds: how long each sample is.
-        notes: what there is to be said about the recordings: how many were cut, are silent, or are clipped.
+        notes: how many recordings were cut, are silent, or are clipped.
     """
 
     modality = "audio"
@@ -174,6 +171,20 @@ class AudioSource:
         return again
 
 
+def source_sample_rate(source: Any) -> int:
+    """The rate in Hz of recordings, or of a subset or a union of such sources."""
+    while isinstance(source, Subset | Joined):
+        source = source.sources[0] if isinstance(source, Joined) else source.source
+    return source.sample_rate
+
+
+def num_samples(source: Any) -> Int[Tensor, " len"]:
+    """How many audio samples each recording has, also of a subset."""
+    if isinstance(source, Subset):
+        return num_samples(source.source)[source.indices]
+    return (source.seconds * source.sample_rate).round().long()
+
+
 def from_files(
     folder: Path,
     files: list[File],
@@ -190,19 +201,19 @@ def from_files(
         needs(module, "audio")  # in a thread, what is missing would be taken for what is wrong with a file
     rate = sample_rate or usual_rate(folder, files)
     key = digest([DECODER, folder.resolve(), rate, *files])
-    path, said = cached("audio", key, lambda building: build(building, folder, files, rate, name, progress))
-    wrong = [(files[i].id, why) for i, why in said["skipped"]]
+    path, metadata = cached("audio", key, lambda building: build(building, folder, files, rate, name, progress))
+    wrong = [(files[i].id, why) for i, why in metadata["skipped"]]
     skipped = sorted((printable(file), why) for file, why in [*unreadable, *wrong])
-    kept = np.delete(np.arange(len(files)), [i for i, _ in said["skipped"]])
+    kept = np.delete(np.arange(len(files)), [i for i, _ in metadata["skipped"]])
     if not len(kept):
         file, why = skipped[0]
         raise UserError(f"{folder}: none of its {len(files):,} recordings can be read ({file}: {why})")
     sounds = Sounds(
         np.asarray(np.memmap(path / "samples.i16", dtype=np.int16, mode="r")),
-        np.array(said["lengths"], dtype=np.int64),
-        np.array(said["pieces"], dtype=np.int64),
-        np.array(said["silent"], dtype=bool),
-        np.array(said["clipped"], dtype=bool),
+        np.array(metadata["lengths"], dtype=np.int64),
+        np.array(metadata["pieces"], dtype=np.int64),
+        np.array(metadata["silent"], dtype=bool),
+        np.array(metadata["clipped"], dtype=bool),
     )
     ids = [printable(files[i].id) for i in kept]
     again = partial(from_files, folder, files, unreadable, labelling, name=name, progress=progress, notes=notes)
@@ -280,7 +291,7 @@ def decode(path: Path, rate: int) -> Sound:
 
         try:
             full_scale = FULL_SCALE.get(file.subtype, 32767 / 32768)
-            return hear(blocks(), file.samplerate, rate, full_scale=full_scale)
+            return convert(blocks(), file.samplerate, rate, full_scale=full_scale)
         except soundfile.LibsndfileError as error:
             raise ValueError("damaged: " + error.error_string.removeprefix("Error : ").rstrip(".")) from error
 
@@ -297,7 +308,9 @@ def check_length(frames: int, given: int, wanted: int) -> None:
         raise ValueError(f"it must be {LONGEST_FILE // 3600} hours at most, got {frames / given / 3600:,.0f}")
 
 
-def hear(blocks: Iterable[Float32[np.ndarray, "_ channels"]], given: int, wanted: int, *, full_scale: float) -> Sound:
+def convert(
+    blocks: Iterable[Float32[np.ndarray, "_ channels"]], given: int, wanted: int, *, full_scale: float
+) -> Sound:
     """A recording from its parts: the mean of its channels, resampled from `given` to `wanted` Hz.
 
     It is silent where no sample of the mean reaches 1/1000 (-60 dBFS), clipped where three in a row of one channel
@@ -371,20 +384,20 @@ def from_arrays(
     def sound(wave: Shaped[np.ndarray, " _"]) -> Sound | str:
         scaled = wave.astype(np.float32) / (32768 if wave.dtype == np.int16 else 1)
         try:
-            return hear([scaled[:, None]] if len(wave) else [], given, sample_rate, full_scale=32767 / 32768)
+            return convert([scaled[:, None]] if len(wave) else [], given, sample_rate, full_scale=32767 / 32768)
         except ValueError as error:
             return str(error)
 
-    heard = list(in_threads(sound, waves, ahead=os.cpu_count() or 1))
-    skipped = [(str(i), each) for i, each in enumerate(heard) if isinstance(each, str)]
-    kept = [each for each in heard if isinstance(each, Sound)]
+    converted = list(in_threads(sound, waves, ahead=os.cpu_count() or 1))
+    skipped = [(str(i), each) for i, each in enumerate(converted) if isinstance(each, str)]
+    kept = [each for each in converted if isinstance(each, Sound)]
     if not kept:
         raise UserError(f"none of the {len(waves):,} recordings can be used ({skipped[0][0]}: {skipped[0][1]})")
     samples, pieces, silent, clipped = zip(*kept, strict=True)
     sounds = Sounds(
         np.concatenate(samples), np.array([*map(len, samples)]), np.array(pieces), np.array(silent), np.array(clipped)
     )
-    at = np.array([i for i, each in enumerate(heard) if isinstance(each, Sound)])
+    at = np.array([i for i, each in enumerate(converted) if isinstance(each, Sound)])
     again = partial(from_arrays, waves, labelling, given=given)
     ids = [str(i) for i in at]
     return AudioSource(
@@ -410,8 +423,8 @@ def _open_table(request: Request) -> AudioSource | None:
         raise UserError(f"{path} is one file and has no split {request.split!r}")
     label, notes = tables.label_column(there, read_options, where=path)
     if len(there) > 1:
-        said = f"labels are column {label!r}" if label else "without labels"
-        notes.append(f"recordings are column {column!r}, {said}")
+        labels = f"labels are column {label!r}" if label else "without labels"
+        notes.append(f"recordings are column {column!r}, {labels}")
     files, rows, missing = [], [], []
     paths = list(tables.Texts(table[column]))
     for row, file in enumerate(paths):
@@ -479,7 +492,7 @@ def _open_arrays(request: Request) -> AudioSource | None:
         return None
     rate = request.read_options.sample_rate
     if rate is None:
-        raise UserError("recordings in memory do not say how fast they are: give their sample_rate, in Hz")
+        raise UserError("sample_rate must be given for recordings in memory, in Hz")
     waves = [_wave(wave, i) for i, wave in enumerate(data)]
     numbers: Any = None
     classes: list[str] = []

@@ -21,7 +21,8 @@ from torch import Tensor
 
 from likewise.data.arrays import ArraySource
 from likewise.data.cache import cached, digest
-from likewise.data.source import Joined, Request, Source
+from likewise.data.request import Request
+from likewise.data.source import Joined, Source
 from likewise.errors import UserError, nearest
 
 # The package `dataset-fashion-mnist` of Debian and its kin puts the files here.
@@ -37,7 +38,7 @@ CONNECT_SECONDS = 10.0
 
 
 def open_source(request: Request) -> Source | None:
-    """The named set, None for anything that is not a name. The split is `train` unless it is said."""
+    """The named set, None for anything that is not a name. The split is `train` by default."""
     if not isinstance(request.data, str):
         return None
     opener, known = SETS[request.data]
@@ -108,7 +109,6 @@ SETS: dict[str, tuple[Callable[[str, Path], Source], tuple[str, ...]]] = {
     "cifar100": (cifar100, ("train", "test")),
     "stl10": (stl10, ("train", "test", "unlabeled", "train+unlabeled")),
 }
-ACCEPTS = ", ".join(SETS)
 
 
 class STL10(ArraySource):
@@ -211,10 +211,10 @@ def _pickled(path: Path) -> tuple[UInt8[np.ndarray, "n 3 32 32"], Int[np.ndarray
         return {"labels": labels}
 
     stat = path.stat()
-    folder, said = cached("unpacked", digest([path.resolve(), stat.st_size, stat.st_mtime_ns]), build)
+    folder, metadata = cached("unpacked", digest([path.resolve(), stat.st_size, stat.st_mtime_ns]), build)
     pixels = _records(folder / "pixels.u8", CIFAR_SHAPE)
-    _same_length(len(pixels), len(said["labels"]), path)
-    return pixels, np.array(said["labels"], dtype=np.int64)
+    _same_length(len(pixels), len(metadata["labels"]), path)
+    return pixels, np.array(metadata["labels"], dtype=np.int64)
 
 
 class _Array:

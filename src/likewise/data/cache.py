@@ -40,7 +40,7 @@ def digest(parts: Iterable[object]) -> str:
 
 
 def cached(kind: str, key: str, build: Callable[[Path], dict[str, Any]]) -> tuple[Path, dict[str, Any]]:
-    """The folder `kind/key` of the cache and what `build` said of it, building it if it is not there.
+    """The folder `kind/key` of the cache and the metadata that `build` returned, building it if it is not there.
 
     `build(folder)` writes files into an empty folder and returns a JSON-able dict about them. The folder
     gets its name when everything in it is on the disk: an interrupted build leaves nothing that counts, and
@@ -59,13 +59,13 @@ def cached(kind: str, key: str, build: Callable[[Path], dict[str, Any]]) -> tupl
         building = shelf / f"{key}.{secrets.token_hex(4)}.tmp"
         building.mkdir(mode=0o700)
         try:
-            said = build(building)
+            metadata = build(building)
             for path in building.iterdir():
                 path.chmod(0o600)
                 _sync(path)
             files = {path.name: _about(path) for path in building.iterdir()}
             index = building / INDEX
-            index.write_text(json.dumps({"schema": SCHEMA, "files": files, "said": said}), encoding="utf-8")
+            index.write_text(json.dumps({"schema": SCHEMA, "files": files, "metadata": metadata}), encoding="utf-8")
             index.chmod(0o600)
             _sync(index)
             _publish(building, final)
@@ -79,7 +79,7 @@ def cached(kind: str, key: str, build: Callable[[Path], dict[str, Any]]) -> tupl
             f"cannot write the cache in {cache_folder()}: {error.strerror}; "
             "make room there, or name another folder in the environment variable LIKEWISE_CACHE"
         ) from error
-    return final, said
+    return final, metadata
 
 
 def _about(path: Path) -> dict[str, Any]:
@@ -98,7 +98,7 @@ def checksum(path: Path) -> str:
 
 
 def _read(folder: Path) -> dict[str, Any] | None:
-    """What was said of a complete folder, or None. A file that was touched since it was made is read as a whole."""
+    """The metadata of a complete folder, or None."""
     try:
         index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
         if index["schema"] != SCHEMA:
@@ -109,7 +109,7 @@ def _read(folder: Path) -> dict[str, Any] | None:
                 return None
             if about.st_mtime_ns != known["modified"] and checksum(folder / name) != known["checksum"]:
                 return None
-        return index["said"]
+        return index["metadata"]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 

@@ -59,7 +59,7 @@ def beside(folder: Path, media: Sequence[File], thing: str) -> tuple[dict[str, s
 
 
 def unpacked(shard: Path, suffixes: tuple[str, ...]) -> tuple[Path, dict[str, list[Any]]]:
-    """The folder of the cache with the files of a shard that end like this, and what `unpack` said of them."""
+    """The folder of the cache with the files of a shard that end like this, and what `unpack` returned."""
     stat = shard.stat()
     key = digest([READER, shard.resolve(), stat.st_size, stat.st_mtime_ns, suffixes])
     return cached("shards", key, partial(unpack, shard, suffixes))

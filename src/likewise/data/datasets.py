@@ -17,10 +17,10 @@ from torch.utils.data import IterableDataset, TensorDataset
 from torch.utils.data import Subset as TorchSubset
 
 from likewise.data import arrays, pictures
-from likewise.data.source import Indices, Request
+from likewise.data.request import Request
+from likewise.data.source import ImageSource
 from likewise.errors import UserError
 
-ACCEPTS = "a torch or Hugging Face dataset"
 IMAGE_KEYS = ("image", "img", "images", "pixel_values", "x")
 LABEL_KEYS = ("label", "labels", "fine_label", "target", "y")
 SAMPLED = 32
@@ -40,7 +40,7 @@ def open_source(request: Request) -> DatasetSource | HuggingFaceSource | None:
     return DatasetSource(data, size=request.read_options.size, channels=request.read_options.channels)
 
 
-class DatasetSource:
+class DatasetSource(ImageSource):
     """A map-style dataset whose items are images, or hold one first or under a usual key.
 
     An image is a PIL picture, or one array or tensor with axes and values as `likewise.data.arrays` has them.
@@ -50,8 +50,6 @@ class DatasetSource:
     Raises `UserError` for an item that cannot be fetched or decoded.
     """
 
-    modality = "image"
-
     def __init__(
         self, dataset: Any, *, name: str | None = None, size: int | None = None, channels: int | None = None
     ) -> None:
@@ -59,8 +57,6 @@ class DatasetSource:
         self.name = name or type(dataset).__name__
         if len(dataset) == 0:
             raise UserError(f"{self.name} is empty")
-        self.ids = Indices(len(dataset))
-        self.skipped: list[tuple[str, str]] = []
         if size is None or channels is None:
             spread = np.linspace(0, len(dataset) - 1, min(SAMPLED, len(dataset))).astype(int)
             shapes = [_shape(image) for image in self._images(spread.tolist())]
@@ -70,7 +66,7 @@ class DatasetSource:
         self.channels = channels
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return len(self.dataset)
 
     def read(self, indices: Int[Tensor, " n"]) -> UInt8[Tensor, "n c h w"]:
         batch = torch.empty(len(indices), self.channels, self.size, self.size, dtype=torch.uint8)

@@ -18,7 +18,8 @@ from torch import Tensor
 
 from likewise.console import stderr_console, tell
 from likewise.data.pictures import reason
-from likewise.data.source import Request, natural_sort
+from likewise.data.request import Request
+from likewise.data.source import natural_sort
 from likewise.errors import UserError, nearest
 
 Item = TypeVar("Item")

@@ -27,10 +27,10 @@ from likewise.data.files import (
     progress_bar,
     scan,
 )
-from likewise.data.source import Request
+from likewise.data.request import Request
+from likewise.data.source import ImageSource
 from likewise.errors import UserError
 
-ACCEPTS = "a folder of images"
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 SAMPLED = 256
 AHEAD = 512  # decoded files that may wait for an earlier one
@@ -58,15 +58,13 @@ def open_source(request: Request) -> ImageFolder | None:
     )
 
 
-class ImageFolder:
+class ImageFolder(ImageSource):
     """The images below a folder as uint8 `(n, channels, size, size)`, read from a memory-mapped cache.
 
     `size` None: `pictures.usual_size` of up to 256 files spread evenly over the folder.
     `channels` None: 1 where all of those files are stored as grey (a grey palette is not), 3 otherwise.
     Labels are the first subfolder of each file.
     """
-
-    modality = "image"
 
     def __init__(
         self,
@@ -86,11 +84,11 @@ class ImageFolder:
             size, channels = size or usual_size, channels or usual_channels
         # Equal names, sizes and times do not make equal pictures: each folder has a cache of its own.
         key = digest([DECODER, folder.resolve(), size, channels, *files])
-        path, said = cached(
+        path, metadata = cached(
             "images", key, lambda building: build(building, folder, files, size, channels, name, progress)
         )
-        self.skipped = sorted((printable(file), why) for file, why in [*unreadable, *said["skipped"]])
-        left_out = {file for file, _ in said["skipped"]}
+        self.skipped = sorted((printable(file), why) for file, why in [*unreadable, *metadata["skipped"]])
+        left_out = {file for file, _ in metadata["skipped"]}
         self.ids = [printable(file.id) for file in files if file.id not in left_out]
         if not self.ids:
             file, why = self.skipped[0]
@@ -104,7 +102,7 @@ class ImageFolder:
     def read(self, indices: Int[Tensor, " n"]) -> UInt8[Tensor, "n c h w"]:
         return torch.from_numpy(self.pixels[indices.cpu().numpy()])
 
-    @property
+    @cached_property
     def classes(self) -> list[str]:
         """The subfolders in natural order; `[]` where a file lies in none."""
         return self._by_subfolder[0]

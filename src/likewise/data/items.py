@@ -20,13 +20,13 @@ from likewise.data.files import in_threads
 from likewise.data.open import open_source
 from likewise.data.pictures import decode, fit, reason, uniform
 from likewise.data.read_options import ReadOptions
-from likewise.data.source import Indices, Source, Subset, fitted
+from likewise.data.source import Source, Subset
 from likewise.errors import UserError, needs
 
 SUFFIXES = {"image": images.SUFFIXES, "audio": audio.SUFFIXES}
 
 
-class Items:
+class Items(Source):
     """Samples that are made of things when they are read.
 
     Args:
@@ -41,18 +41,12 @@ class Items:
         self.items = items
         self.batch = batch
         self.modality = modality
-        self.ids = Indices(len(items))
-        self.classes: list[str] = []
-        self.skipped: list[tuple[str, str]] = []
 
     def __len__(self) -> int:
         return len(self.items)
 
     def read(self, indices: Int[Tensor, " n"]) -> Any:
         return self.batch([(i, self.items[i]) for i in indices.tolist()])
-
-    def labels(self) -> Int[Tensor, " len"]:
-        raise UserError("these samples have no labels")
 
 
 def listed(samples: Any) -> list[Any] | np.ndarray | Tensor:
@@ -117,7 +111,7 @@ def image_items(samples: Any, read_options: ReadOptions) -> Source:
     if is_array(samples):
         one = samples.ndim == 2 or (samples.ndim == 3 and samples.shape[2] in (1, 3))
         pixels = planes(samples[None] if one else samples, "samples")
-        return fitted(ArraySource(pixels, name="samples"), read_options)
+        return ArraySource(pixels, name="samples").fitted(read_options)
 
     def made(numbered: tuple[int, Any]) -> UInt8[np.ndarray, "c h w"]:
         index, item = numbered
@@ -158,7 +152,7 @@ def audio_items(samples: Any, read_options: ReadOptions, *, sample_rate: int | N
         samples = [samples] if samples.ndim == 1 else list(samples)
     if all(is_array(item) for item in samples):
         given = ReadOptions(modality="audio", sample_rate=sample_rate or rate)
-        source: Any = fitted(open_source(list(samples), read_options=given, progress=False), read_options)
+        source: Any = open_source(list(samples), read_options=given, progress=False).fitted(read_options)
         if source.skipped:
             index, why = source.skipped[0]
             raise UserError(f"recording {index} can't be used: {why}")

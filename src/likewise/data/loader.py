@@ -57,7 +57,7 @@ class Loader:
         self.source, self.epochs = source, epochs
         self.sampling = sampling or epoch_sampling(source, batch_size=batch_size, seed=seed)
         self.labels = source.labels() if labelled else None
-        self.lengths: Tensor | None = getattr(source, "lengths", None)
+        self.lengths = source.lengths
         self.start = 0
         self.given = 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
@@ -16,27 +17,20 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from likewise.data import audio, images, tables, text
+from likewise.data import tables, text
 from likewise.data.batches import Parts
 from likewise.data.captions import beside, unpacked
 from likewise.data.files import File, by_name, by_subfolder, folder_of, printable, scan
 from likewise.data.pictures import reason
 from likewise.data.read_options import ReadOptions
-from likewise.data.source import ChosenIds, Indices, Joined, Request, Source, Subset, fitted, linked
+from likewise.data.request import Request
+from likewise.data.resolve import resolve
+from likewise.data.source import ChosenIds, Indices, Source, Subset, connected_groups
 from likewise.errors import UserError
+from likewise.registry import MODALITIES, load_modality
 
-ACCEPTS = (
-    "a table with two columns of paths or texts, a folder of images or recordings with same-named .txt captions, "
-    "WebDataset .tar files, a pair of lists"
-)
-SUFFIXES = {"image": images.SUFFIXES, "audio": audio.SUFFIXES}
-FILES = {"image": "image files", "audio": "recordings"}
-USUAL = {
-    "image": ("image", "img", "photo", "picture", "file", "path", "filename", "file_name"),
-    "audio": ("audio", "sound", "recording"),
-    "text": ("text", "caption", "sentence", "description"),
-}
-SAYS_FILES = {"image": USUAL["image"][:4], "audio": USUAL["audio"]}
+FILE_COLUMNS = ("file", "path", "filename", "file_name")  # of files of any modality
+TEXT_COLUMNS = ("text", "caption", "sentence", "description")
 TOGETHER = (
     ("anchor", "positive", "negative"),
     ("anchor", "positive"),
@@ -52,17 +46,17 @@ Labels = tuple[list[str], Int[Tensor, " kept"] | str]
 """The classes, and the class of each sample; or no classes, and why."""
 
 
-class PairSource:
+class PairSource(Source):
     """Samples of several parts, each part a source of its own: `Parts` of their batches.
 
     Args:
-        halves: two sources, or three (what belongs to the first, and what does not); all of one length.
+        parts: two sources, or three (what belongs to the first, and what does not); all of one length.
         names: what the parts are called.
         name: of the whole; that of the first part if not given.
         ids: one a sample; those of the first part if not given.
         skipped: (file or row, reason) of what is no sample.
         labels: the classes, and the class of each sample; or none, and why.
-        scores: how alike the parts of each sample are, as people said.
+        scores: how similar people found the parts of each sample.
         notes: what people should know about the samples.
 
     Raises:
@@ -70,12 +64,11 @@ class PairSource:
     """
 
     modality = "pair"
-    lengths = None
-    tests_itself = True
+    has_own_targets = True
 
     def __init__(
         self,
-        halves: Sequence[Source],
+        parts: Sequence[Source],
         names: Sequence[str],
         *,
         name: str | None = None,
@@ -85,28 +78,28 @@ class PairSource:
         scores: Float[Tensor, " n"] | None = None,
         notes: Iterable[str] = (),
     ) -> None:
-        counts = [len(half) for half in halves]
+        counts = [len(part) for part in parts]
         if len(set(counts)) != 1:
-            raise UserError(f"the parts of pairs must be equally many, got {' and '.join(f'{n:,}' for n in counts)}")
-        self.halves = tuple(halves)
+            raise UserError(f"parts must have equally many samples, got {' and '.join(f'{n:,}' for n in counts)}")
+        self.parts = list(parts)
         self.names = list(names)
-        self.name = name or self.halves[0].name
-        self.ids: Sequence[str] = self.halves[0].ids if ids is None else ids
+        self.name = name or self.parts[0].name
+        self.ids = self.parts[0].ids if ids is None else ids
         self.skipped = list(skipped)
         self.classes, self._labels = labels
         self.scores = scores
         self.notes = list(notes)
 
     def __len__(self) -> int:
-        return len(self.halves[0])
+        return len(self.parts[0])
 
     def read(self, indices: Int[Tensor, " n"]) -> Parts:
-        return Parts(tuple(half.read(indices) for half in self.halves))
+        return Parts(tuple(part.read(indices) for part in self.parts))
 
     @cached_property
     def groups(self) -> Int[Tensor, " len"]:
-        """A number for each sample, the same for those that share a part: no part shall be on both sides of a test."""
-        return linked(*(_identities(half) for half in self.halves))
+        """A number for each sample, the same for those that share a part: no part is on both sides of a split."""
+        return connected_groups(*(_identities(part) for part in self.parts))
 
     def labels(self) -> Int[Tensor, " len"]:
         if isinstance(self._labels, str):
@@ -116,7 +109,7 @@ class PairSource:
     def fitted(self, read_options: ReadOptions) -> PairSource:
         """The same samples, every part read as `read_options` says for its modality."""
         return PairSource(
-            [fitted(half, read_options) for half in self.halves],
+            [part.fitted(read_options) for part in self.parts],
             self.names,
             name=self.name,
             ids=self.ids,
@@ -127,38 +120,45 @@ class PairSource:
         )
 
 
-def _identities(half: Source) -> Sequence[Hashable]:
-    """Something for each sample of a part that equal ones share: what a text says, which file a picture is."""
-    if half.modality == "text":
-        return text.documents_of(half)
-    return half.indices.tolist() if isinstance(half, Subset) else range(len(half))
+def _identities(part: Source) -> Sequence[Hashable]:
+    """Something for each sample of a part that equal ones share: what a text says, which file an image is."""
+    if part.modality == "text":
+        return text.corpus(part)
+    return part.indices.tolist() if isinstance(part, Subset) else range(len(part))
 
 
-def halves_of(source: Any) -> list[Source]:
-    """The parts of pairs, each a source: those of a `PairSource`, or of a part or a union of such.
+def file_modalities() -> dict[str, Any]:
+    """The modalities whose samples are files, so that paths of them can be a part of pairs, by name."""
+    return {name: modality for name in MODALITIES if (modality := load_modality(name)).column_names}
 
-    Raises:
-        UserError: for a source of another kind.
+
+def adapt_read_options(read_options: ReadOptions, data: Any) -> ReadOptions:
+    """How to read `data` for an encoder of pairs: as pairs, or, where it holds none, as samples of one part.
+
+    A folder without captions, and a table of one column beside labels, hold no pairs.
     """
-    if isinstance(source, Subset):
-        return [Subset(half, source.indices, name=source.name) for half in halves_of(source.source)]
-    if isinstance(source, Joined):
-        return [Joined(parts, name=source.name) for parts in zip(*map(halves_of, source.sources), strict=True)]
-    halves = getattr(source, "halves", None)
-    if halves is None:
-        raise UserError(f"{source.name} holds no pairs: its modality is {source.modality}")
-    return list(halves)
+    found, split = resolve(data)
+    if isinstance(found, Path) and found.is_dir():
+        are_pairs = _has_captions(found if split is None or not (found / split).is_dir() else found / split)
+    else:
+        are_pairs = not tables.is_table(found) or _has_two_columns(found, read_options)
+    return read_options if are_pairs else dataclasses.replace(read_options, modality=None)
 
 
-def scores_of(source: Any) -> Float[Tensor, " n"] | None:
-    """How alike the parts of each sample are, as people said; None where nobody did."""
-    if isinstance(source, Subset):
-        scores = scores_of(source.source)
-        return None if scores is None else scores[source.indices]
-    if isinstance(source, Joined):
-        known = [scores for scores in map(scores_of, source.sources) if scores is not None]
-        return torch.cat(known) if len(known) == len(source.sources) else None
-    return getattr(source, "scores", None)
+def _has_captions(folder: Path) -> bool:
+    """Whether a folder has files with captions of the same name, or WebDataset shards."""
+    suffixes = tuple(suffix for modality in file_modalities().values() for suffix in modality.suffixes)
+    captions, media = (scan(folder, endings)[0] for endings in ((".txt",), suffixes))
+    described = {Path(file.id).with_suffix("") for file in captions}
+    return any(folder.glob("*.tar")) or any(Path(file.id).with_suffix("") in described for file in media)
+
+
+def _has_two_columns(table: Path, read_options: ReadOptions) -> bool:
+    """Whether a table has the columns that were named as pairs, or, beside labels, more than one."""
+    columns = set(tables.columns_of(table))
+    if read_options.columns is not None and set(read_options.columns) <= columns:
+        return True
+    return len(columns - {read_options.label_column, *tables.usual_columns(columns, tables.LABELS)}) > 1
 
 
 def open_source(request: Request) -> PairSource | None:
@@ -181,8 +181,8 @@ class Column(NamedTuple):
     """One part of every row."""
 
     name: str
-    kind: str
-    """image, audio or text."""
+    modality: str
+    """One of `file_modalities`, or text."""
     values: Sequence[str]
     """Paths, or texts."""
 
@@ -202,12 +202,12 @@ class Rows(NamedTuple):
     """(file, reason) of what is known to be no pair."""
     labels: Callable[[Kept], Labels] | None = None
     scores: Callable[[Kept], tuple[Tensor | None, list[str]]] | None = None
-    """Their scores, and what is to be said about them."""
+    """Their scores, and notes about them."""
     notes: Sequence[str] = ()
 
 
 class Media(NamedTuple):
-    """The files of one kind, opened."""
+    """The files of one modality, opened."""
 
     source: Source | None
     places: dict[str, int]
@@ -231,38 +231,44 @@ def paired(rows: Rows, request: Request) -> PairSource:
         else:
             whole.append(row)
     media: dict[str, Media] = {}
-    for kind in SUFFIXES:
-        paths = [column.values for column in columns if column.kind == kind]
+    for modality in file_modalities():
+        paths = [column.values for column in columns if column.modality == modality]
         asked = sorted({values[row] for values in paths for row in whole})
         if asked:
-            media[kind] = opened(kind, rows.folder, asked, request, rows.name)
-            skipped += [(rows.called.get(file, printable(file)), why) for file, why in media[kind].unread]
-            whole = [row for row in whole if all(values[row] in media[kind].places for values in paths)]
+            media[modality] = found = open_files(modality, rows.folder, asked, request, rows.name)
+            skipped += [(rows.called.get(file, printable(file)), why) for file, why in found.unread]
+            whole = [row for row in whole if all(values[row] in found.places for values in paths)]
     count = len(columns[0].values)
     if not whole:
         first = f" ({skipped[0][0]}: {skipped[0][1]})" if skipped else ""
         raise UserError(f"{rows.name}: none of its {count:,} pairs is whole{first}")
 
     kept = np.array(whole)
-    halves = [_half(column, kept, media.get(column.kind), request, rows.name) for column in columns]
-    files = [column.values for column in columns if column.kind in media]
+    parts = [_part(column, kept, media.get(column.modality), request, rows.name) for column in columns]
+    files = [column.values for column in columns if column.modality in media]
     ids = rows.ids or (files[0] if files else Indices(count))
-    scores, said = rows.scores(kept) if rows.scores else (None, [])
-    heard = [note for opened_ in media.values() for note in getattr(opened_.source, "notes", [])]
+    scores, score_notes = rows.scores(kept) if rows.scores else (None, [])
+    file_notes = [note for found in media.values() if found.source is not None for note in found.source.notes]
     return PairSource(
-        halves,
+        parts,
         [column.name for column in columns],
         name=rows.name,
         ids=ChosenIds(ids, torch.from_numpy(kept)),
         skipped=skipped,
         labels=rows.labels(kept) if rows.labels else ([], "no column, and no subfolder, says what they are"),
         scores=scores,
-        notes=[*rows.notes, *said, *heard],
+        notes=[*rows.notes, *score_notes, *file_notes],
     )
 
 
-def opened(kind: str, folder: Path, paths: Sequence[str], request: Request, name: str) -> Media:
-    """These files, decoded once into the cache; of a recording that is cut into pieces, the first."""
+def open_files(modality: str, folder: Path, paths: Sequence[str], request: Request, name: str) -> Media:
+    """These files, decoded once into the cache; of a recording that is cut into pieces, the first.
+
+    Args:
+        modality: one of `file_modalities`.
+        folder: where the paths start.
+        name: of the source.
+    """
     files: list[File] = []
     unread: list[tuple[str, str]] = []
     for path in paths:
@@ -277,25 +283,14 @@ def opened(kind: str, folder: Path, paths: Sequence[str], request: Request, name
                 unread.append((path, "not a regular file"))
     if not files:
         return Media(None, {}, unread)
-    source: images.ImageFolder | audio.AudioSource
-    if kind == "image":
-        size, channels = request.read_options.size, request.read_options.channels
-        source = images.ImageFolder(folder, files, name=name, size=size, channels=channels, progress=request.progress)
-        first = list(range(len(source)))
-    else:
-        rate, progress = request.read_options.sample_rate, request.progress
-        source = audio.from_files(
-            folder, files, (), lambda _: ([], "no labels"), name=name, progress=progress, sample_rate=rate
-        )
-        recordings = source.recordings.numpy()
-        first = np.searchsorted(recordings, np.unique(recordings)).tolist()
+    source, first = load_modality(modality).open_files(folder, files, name, request)
     broken = dict(source.skipped)
     readable = [file.id for file in files if printable(file.id) not in broken]
     unread += [(file.id, broken[printable(file.id)]) for file in files if printable(file.id) in broken]
     return Media(source, dict(zip(readable, first, strict=True)), unread)
 
 
-def _half(column: Column, kept: Kept, media: Media | None, request: Request, name: str) -> Source:
+def _part(column: Column, kept: Kept, media: Media | None, request: Request, name: str) -> Source:
     if media is not None and media.source is not None:
         places = [media.places[column.values[row]] for row in kept.tolist()]
         return Subset(media.source, torch.tensor(places), name=name)
@@ -314,14 +309,14 @@ def column_of(name: str, values: Sequence[str], *, where: object) -> Column:
     """
     spread = np.linspace(0, len(values) - 1, min(SAMPLED, len(values))).astype(int).tolist()
     some = [value for value in (values[i].lower() for i in spread) if value.strip()]
-    for kind, suffixes in SUFFIXES.items():
-        if sum(value.endswith(suffixes) for value in some) > len(some) / 2:
-            return Column(name, kind, list(values))  # paths are looked at again and again
-    for kind, names in SAYS_FILES.items():
-        if name.lower() in names and some:
+    for modality in file_modalities().values():
+        if sum(value.endswith(modality.suffixes) for value in some) > len(some) / 2:
+            return Column(name, modality.name, list(values))  # paths are looked at again and again
+    for modality in file_modalities().values():
+        if name.lower() in modality.column_names and some:
             raise UserError(
-                f"{where}: column {name!r} should hold paths of {FILES[kind]}, got {some[0][:40]!r}; "
-                f"they end in {' '.join(SUFFIXES[kind])}"
+                f"{where}: column {name!r} must hold paths of {modality.nouns[1]}, got {some[0][:40]!r}; "
+                f"they end in {' '.join(modality.suffixes)}"
             )
     return Column(name, "text", values)
 
@@ -337,7 +332,7 @@ def _table(request: Request) -> PairSource | None:
     names = _paired_columns([name for name in there if name not in (score, label)], there, read_options, path)
     score, label = (None if name in names else name for name in (score, label))
     columns = [column_of(name, tables.Texts(tables.text_of(table, name, where=path)), where=path) for name in names]
-    parts = " and ".join(f"{column.name!r} ({column.kind})" for column in columns)
+    parts = " and ".join(f"{column.name!r} ({column.modality})" for column in columns)
     if len(there) > len(columns):
         notes.append(f"pairs are columns {parts}, " + (f"labels are column {label!r}" if label else "without labels"))
     rows = Rows(
@@ -355,7 +350,7 @@ def _paired_columns(candidates: list[str], there: list[str], read_options: ReadO
     """The columns that belong together.
 
     Raises:
-        UserError: where those that were asked for are not there, or nobody can tell which they are.
+        UserError: where those that were asked for are not there, or it is not clear which they are.
     """
     if read_options.columns is not None:
         return [tables.column_named(name, there, where=path, option="columns") for name in read_options.columns]
@@ -363,7 +358,9 @@ def _paired_columns(candidates: list[str], there: list[str], read_options: ReadO
     for together in TOGETHER:
         if set(together) <= set(lower):
             return [lower[name] for name in together]
-    usual = [found[0] for names in USUAL.values() if (found := tables.usual_columns(candidates, names))]
+    names = [modality.column_names for modality in file_modalities().values()]
+    names[0] = (*names[0], *FILE_COLUMNS)  # files of no stated modality are most often of the first one
+    usual = [found[0] for each in (*names, TEXT_COLUMNS) if (found := tables.usual_columns(candidates, each))]
     if len(usual) == 2:
         return sorted(usual, key=there.index)
     if len(candidates) == 2:
@@ -392,30 +389,30 @@ def _scores_by_column(column: pa.ChunkedArray, name: str, path: Path, kept: Kept
 
 
 def _folder(request: Request) -> PairSource | None:
-    """Images (or recordings, where there is no image), each with a caption of the same name; or shards."""
+    """Files of the first modality of which there are any, each with a caption of the same name; or shards."""
     asked = folder_of(request)
     if asked is None:
         return None
     folder, name = asked
     if shards := sorted(folder.glob("*.tar")):
         return _shards(request, shards, name)
-    kind = "image"
-    media, unreadable = scan(folder, SUFFIXES[kind])
-    if not media:
-        kind = "audio"
-        media, unreadable = scan(folder, SUFFIXES[kind])
-    if not media:
+    for modality in file_modalities().values():
+        media, unreadable = scan(folder, modality.suffixes)
+        if media:
+            break
+    else:
         return None
-    said, unpaired = beside(folder, media, kind)
-    if not said:
+    one, many = modality.nouns
+    captions, unpaired = beside(folder, media, one)
+    if not captions:
         raise UserError(
-            f"{folder}: none of its {len(media):,} {FILES[kind]} has a caption that can be read: that of {media[0].id} "
+            f"{folder}: none of its {len(media):,} {many} has a caption that can be read: that of {media[0].id} "
             f"would be {Path(media[0].id).with_suffix('.txt').as_posix()}; a table with two columns serves as well"
         )
     unpaired += [(printable(file), why) for file, why in unreadable]
-    ids = [printable(file) for file in said]
-    columns = [Column(kind, kind, list(said)), Column("caption", "text", list(said.values()))]
-    labels = partial(_labels_by_subfolder, folder, ids, FILES[kind])
+    ids = [printable(file) for file in captions]
+    columns = [Column(modality.name, modality.name, list(captions)), Column("caption", "text", list(captions.values()))]
+    labels = partial(_labels_by_subfolder, folder, ids, many)
     return paired(Rows(name, columns, folder, ids=ids, unpaired=unpaired, labels=labels), request)
 
 
@@ -429,19 +426,21 @@ def _shards(request: Request, shards: Sequence[Path], name: str) -> PairSource:
     captions: list[str] = []
     ids: list[str] = []
     unpaired: list[tuple[str, str]] = []
+    modalities = file_modalities()
+    suffixes = tuple(suffix for modality in modalities.values() for suffix in modality.suffixes)
     for shard in shards:
-        folder, said = unpacked(shard, tuple(suffix for its in SUFFIXES.values() for suffix in its))
+        folder, metadata = unpacked(shard, suffixes)
         within = f"{printable(shard.name)}/" if len(shards) > 1 else ""
-        unpaired += [(within + member, why) for member, why in said["unpaired"]]
-        for member, file, caption in said["samples"]:
+        unpaired += [(within + member, why) for member, why in metadata["unpaired"]]
+        for member, file, caption in metadata["samples"]:
             paths.append(str(folder / file))
             captions.append(caption)
             ids.append(within + member)
     if not paths:
         first = f" ({unpaired[0][0]}: {unpaired[0][1]})" if unpaired else ""
         raise UserError(f"{name} holds no image or recording with a .txt or .json caption{first}")
-    kind = max(SUFFIXES, key=lambda kind: sum(path.endswith(SUFFIXES[kind]) for path in paths))
-    columns = [Column(kind, kind, paths), Column("caption", "text", captions)]
+    name_of_most = max(modalities, key=lambda name: sum(path.endswith(modalities[name].suffixes) for path in paths))
+    columns = [Column(name_of_most, name_of_most, paths), Column("caption", "text", captions)]
     called = dict(zip(paths, ids, strict=True))
     return paired(Rows(name, columns, shards[0].parent, ids=ids, called=called, unpaired=unpaired), request)
 

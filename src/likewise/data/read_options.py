@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from likewise.errors import UserError
-
-MODALITIES = ("image", "text", "audio", "pair")
+from likewise.registry import MODALITIES
 
 
 @dataclass(frozen=True)
@@ -16,7 +15,7 @@ class ReadOptions:
     """How to read; None, everywhere, is what is usual for the data.
 
     Attributes:
-        modality: what to take the files for where they could be several things: image, text, audio or pair.
+        modality: what to take the files for where they could be several things, a name of `likewise.registry`.
         size, channels: of images, in pixels, and 1 or 3.
         text_column, label_column: of tables.
         per_file: whether a text file is one document, not one a line.
@@ -39,18 +38,19 @@ class ReadOptions:
 
     def __post_init__(self) -> None:
         if self.modality not in (None, *MODALITIES):
-            raise UserError(f"modality must be {', '.join(MODALITIES)}, got {self.modality!r}")
+            names = list(MODALITIES)
+            raise UserError(f"modality must be {', '.join(names[:-1])} or {names[-1]}, got {self.modality!r}")
         if self.size is not None and self.size < 1:
             raise UserError(f"size must be 1 or more pixels, got {self.size}")
         if self.channels not in (None, 1, 3):
             raise UserError(f"channels must be 1 (grey) or 3 (RGB), got {self.channels}")
         if self.max_tokens is not None and self.max_tokens < 4:
-            raise UserError(f"tokens must be at least 4, got {self.max_tokens}")
+            raise UserError(f"max_tokens must be at least 4, got {self.max_tokens}")
         if self.sample_rate is not None and not 1000 <= self.sample_rate <= 192_000:
             raise UserError(f"sample_rate must be from 1,000 to 192,000 Hz, got {self.sample_rate}")
         if self.columns is not None and len(self.columns) not in (2, 3):
-            raise UserError(f"columns must name the two (or three) that belong together, got {list(self.columns)}")
+            raise UserError(f"columns must be the two or three that belong together, got {list(self.columns)}")
 
     def with_(self, **changes: Any) -> ReadOptions:
-        """A copy with other values; what is None, or is not said, stays."""
+        """A copy with other values; None keeps the value."""
         return dataclasses.replace(self, **{name: value for name, value in changes.items() if value is not None})

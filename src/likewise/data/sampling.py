@@ -74,7 +74,7 @@ class BucketedSampling(ShuffledSampling):
 
 def epoch_sampling(source: Source, *, batch_size: int, seed: int) -> ShuffledSampling:
     """The usual sampling of a source: shuffled epochs, bucketed by length where the source has `lengths`."""
-    lengths: Tensor | None = getattr(source, "lengths", None)
+    lengths: Tensor | None = source.lengths
     if lengths is None:
         return ShuffledSampling(len(source), batch_size=batch_size, seed=seed)
     return BucketedSampling(lengths, batch_size=batch_size, seed=seed)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterable, Sequence
-from typing import Any, NamedTuple, Protocol, overload, runtime_checkable
+from functools import cached_property
+from typing import Any, overload
 
 import numpy as np
 import torch
-from jaxtyping import Int, UInt8
+from jaxtyping import Float, Int, UInt8
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
@@ -18,60 +19,101 @@ from likewise.data.pictures import fit
 from likewise.data.read_options import ReadOptions
 from likewise.errors import UserError
 
-HELD_OUT_FRACTION = 0.2
 
+class Source(ABC):
+    """Samples that are read many at once, by index. Data of your own is a subclass.
 
-@runtime_checkable
-class Source(Protocol):
-    """Samples that are read many at once, by index.
-
-    `labels` and `classes` say what the samples are called; nothing reads them unless labels are asked for.
+    A subclass sets `modality` and `name`, and has `__len__` and `read`. Everything else has a default. To say more, it
+    sets the attribute, or overrides it with a `cached_property` that is worked out when it is first asked for.
     """
 
     modality: str
-    """`"image"`, `"text"`, `"audio"`, `"pair"`, or a word of your own."""
+    """A registered one (`"image"`, `"text"`, `"audio"`, `"pair"`), or a word of your own."""
     name: str
     """What people call it: `"digits:train"`, `"photos"`."""
+    has_own_targets: bool = False
+    """Whether samples can be tested on without labels, as pairs can: each part is the target of the other."""
 
-    @property
-    def ids(self) -> Sequence[str]:
-        """One a sample: its path relative to the folder, or its index as text."""
-
-    @property
-    def classes(self) -> list[str]:
-        """The name of each label, `[]` where there are no labels."""
-
-    @property
-    def skipped(self) -> list[tuple[str, str]]:
-        """(file, reason) of everything that could not be read and is therefore not a sample."""
-
+    @abstractmethod
     def __len__(self) -> int: ...
 
+    @abstractmethod
     def read(self, indices: Int[Tensor, " n"]) -> Any:
         """The samples at `indices` (any order, repeats allowed): a batch, contiguous and free to be written to.
 
         Images are uint8 `(n, c, h, w)`. A batch has a length, can be indexed, and moved by `to(device)`.
         """
 
+    @cached_property
+    def ids(self) -> Sequence[str]:
+        """One a sample: its path relative to the folder, or its index as text."""
+        return Indices(len(self))
+
+    @cached_property
+    def classes(self) -> list[str]:
+        """The name of each label, `[]` where there are no labels."""
+        return []
+
     def labels(self) -> Int[Tensor, " len"]:
-        """int64, in [0, len(classes)). Raises `UserError` where there are none."""
+        """int64, in [0, len(classes)). Nothing calls it unless labels are asked for.
+
+        Raises:
+            UserError: where there are none.
+        """
+        raise UserError(f"{self.name} has no labels")
+
+    @cached_property
+    def skipped(self) -> list[tuple[str, str]]:
+        """(file, reason) of everything that could not be read and is therefore not a sample."""
+        return []
+
+    @cached_property
+    def notes(self) -> list[str]:
+        """What people should know about the samples, told when a training begins."""
+        return []
+
+    @cached_property
+    def lengths(self) -> Int[Tensor, " len"] | None:
+        """How long each sample is. With them the loader makes batches of about equally long samples."""
+        return None
+
+    @cached_property
+    def groups(self) -> Int[Tensor, " len"] | None:
+        """A number for each sample, the same for pieces of one thing, which go to one side of a split together."""
+        return None
+
+    @cached_property
+    def parts(self) -> list[Source]:
+        """Of samples that have parts, such as pairs, a source for each part; of others `[]`."""
+        return []
+
+    @cached_property
+    def scores(self) -> Float[Tensor, " len"] | None:
+        """How similar people found the parts of each sample; None if there are no scores."""
+        return None
+
+    def fitted(self, read_options: ReadOptions) -> Source:
+        """The same samples, read as `read_options` says; itself where they are read so already."""
+        return self
 
 
-def is_source(data: Any) -> bool:
-    """As `isinstance(data, Source)`, but never asks for `classes`, which may cost a pass over the data."""
-    return all(callable(getattr(type(data), name, None)) for name in ("read", "labels", "__len__"))
+class ImageSource(Source):
+    """Images, uint8 `(n, c, h, w)`, all of one shape; `fitted` resizes them and changes their channels."""
 
+    modality = "image"
 
-class Request(NamedTuple):
-    """What `open_source` was asked for, handed to each kind of source in turn."""
+    def fitted(self, read_options: ReadOptions) -> Source:
+        size, channels = read_options.size, read_options.channels
+        if size is None and channels is None:
+            return self
+        _, c, h, w = self.read(torch.tensor([0])).shape
+        if size in (None, h) and size in (None, w) and channels in (None, c):
+            return self
+        return self.resized(size, channels)
 
-    data: Any
-    """What was given, without its split; a string that is no known name becomes a `Path`."""
-    split: str | None = None
-    """What followed the colon of `data:split`."""
-    root: Any = None
-    read_options: ReadOptions = ReadOptions()
-    progress: bool = True
+    def resized(self, size: int | None, channels: int | None) -> Source:
+        """The same images at another size or with other channels (None: as they are)."""
+        return ResizedImages(self, size, channels)
 
 
 class Lazy(Sequence[str]):
@@ -118,7 +160,7 @@ class ChosenIds(Lazy):
         return self.ids[int(self.indices[index])]
 
 
-class Subset:
+class Subset(Source):
     """The samples of `source` at `indices`, in that order; ids, labels and classes stay theirs."""
 
     def __init__(self, source: Source, indices: Int[Tensor, " n"], *, name: str | None = None) -> None:
@@ -126,52 +168,64 @@ class Subset:
         self.indices = indices
         self.modality = source.modality
         self.name = name or source.name
-        self.skipped = source.skipped
-        self.notes: list[str] = getattr(source, "notes", [])
-
-    @property
-    def ids(self) -> Sequence[str]:
-        return ChosenIds(self.source.ids, self.indices)
-
-    @property
-    def classes(self) -> list[str]:
-        return self.source.classes
+        self.has_own_targets = source.has_own_targets
 
     def __len__(self) -> int:
         return len(self.indices)
 
-    def fitted(self, read_options: ReadOptions) -> Subset:
-        return Subset(fitted(self.source, read_options), self.indices, name=self.name)
-
-    @property
-    def lengths(self) -> Int[Tensor, " len"] | None:
-        lengths = getattr(self.source, "lengths", None)
-        return None if lengths is None else lengths[self.indices]
-
     def read(self, indices: Int[Tensor, " n"]) -> Any:
         return self.source.read(self.indices[indices])
+
+    @cached_property
+    def ids(self) -> Sequence[str]:
+        return ChosenIds(self.source.ids, self.indices)
+
+    @cached_property
+    def classes(self) -> list[str]:
+        return self.source.classes
 
     def labels(self) -> Int[Tensor, " len"]:
         return self.source.labels()[self.indices]
 
+    @cached_property
+    def skipped(self) -> list[tuple[str, str]]:
+        return self.source.skipped
 
-class Joined:
+    @cached_property
+    def notes(self) -> list[str]:
+        return self.source.notes
+
+    @cached_property
+    def lengths(self) -> Int[Tensor, " len"] | None:
+        return None if self.source.lengths is None else self.source.lengths[self.indices]
+
+    @cached_property
+    def groups(self) -> Int[Tensor, " len"] | None:
+        return None if self.source.groups is None else self.source.groups[self.indices]
+
+    @cached_property
+    def parts(self) -> list[Source]:
+        return [Subset(part, self.indices, name=self.name) for part in self.source.parts]
+
+    @cached_property
+    def scores(self) -> Float[Tensor, " len"] | None:
+        return None if self.source.scores is None else self.source.scores[self.indices]
+
+    def fitted(self, read_options: ReadOptions) -> Subset:
+        return Subset(self.source.fitted(read_options), self.indices, name=self.name)
+
+
+class Joined(Source):
     """Sources of equal sample shape, one after the other. Labelled if every one of them is."""
 
     def __init__(self, sources: Sequence[Source], *, name: str) -> None:
         self.sources = list(sources)
         self.name = name
         self.modality = self.sources[0].modality
-        self.ids = Indices(sum(len(source) for source in self.sources))
-        self.classes = self.sources[0].classes if all(source.classes for source in self.sources) else []
-        self.skipped = [entry for source in self.sources for entry in source.skipped]
         self.ends = torch.tensor([len(source) for source in self.sources]).cumsum(0)
 
     def __len__(self) -> int:
-        return len(self.ids)
-
-    def fitted(self, read_options: ReadOptions) -> Joined:
-        return Joined([fitted(source, read_options) for source in self.sources], name=self.name)
+        return int(self.ends[-1])
 
     def read(self, indices: Int[Tensor, " n"]) -> UInt8[Tensor, "n c h w"]:
         part = torch.bucketize(indices, self.ends, right=True)
@@ -185,28 +239,39 @@ class Joined:
         joined = torch.cat(reads)
         return joined if len(present) == 1 else torch.empty_like(joined).index_copy_(0, order, joined)
 
+    @cached_property
+    def classes(self) -> list[str]:
+        return self.sources[0].classes if all(source.classes for source in self.sources) else []
+
     def labels(self) -> Int[Tensor, " len"]:
         return torch.cat([source.labels() for source in self.sources])
 
+    @cached_property
+    def skipped(self) -> list[tuple[str, str]]:
+        return [entry for source in self.sources for entry in source.skipped]
 
-class Fitted:
-    """The samples of `source` at another size or with other channels; see `pictures.fit`."""
+    @cached_property
+    def parts(self) -> list[Source]:
+        each = zip(*(source.parts for source in self.sources), strict=True)
+        return [Joined(parts, name=self.name) for parts in each]
+
+    @cached_property
+    def scores(self) -> Float[Tensor, " len"] | None:
+        known = [source.scores for source in self.sources if source.scores is not None]
+        return torch.cat(known) if len(known) == len(self.sources) else None
+
+    def fitted(self, read_options: ReadOptions) -> Joined:
+        return Joined([source.fitted(read_options) for source in self.sources], name=self.name)
+
+
+class ResizedImages(ImageSource):
+    """The images of `source` at another size or with other channels; see `pictures.fit`."""
 
     def __init__(self, source: Source, size: int | None, channels: int | None) -> None:
         self.source = source
         self.size = size
         self.channels = channels
-        self.modality = source.modality
         self.name = source.name
-        self.skipped = source.skipped
-
-    @property
-    def ids(self) -> Sequence[str]:
-        return self.source.ids
-
-    @property
-    def classes(self) -> list[str]:
-        return self.source.classes
 
     def __len__(self) -> int:
         return len(self.source)
@@ -214,41 +279,36 @@ class Fitted:
     def read(self, indices: Int[Tensor, " n"]) -> UInt8[Tensor, "n c h w"]:
         return fit(self.source.read(indices), self.size, self.channels)
 
+    @cached_property
+    def ids(self) -> Sequence[str]:
+        return self.source.ids
+
+    @cached_property
+    def classes(self) -> list[str]:
+        return self.source.classes
+
     def labels(self) -> Int[Tensor, " len"]:
         return self.source.labels()
 
+    @cached_property
+    def skipped(self) -> list[tuple[str, str]]:
+        return self.source.skipped
 
-def fitted(source: Source, read_options: ReadOptions) -> Source:
-    """The samples of `source` as `read_options` has them; itself where they are so already.
+    @cached_property
+    def notes(self) -> list[str]:
+        return self.source.notes
 
-    A source knows itself how, by its method `fitted(read_options)`; images without it are resized, by their method
-    `resized(size, channels)` from their originals where they have one.
-    """
-    own = getattr(source, "fitted", None)
-    if own is not None:
-        return own(read_options)
-    size, channels = read_options.size, read_options.channels
-    if source.modality != "image" or (size is None and channels is None):
-        return source
-    _, c, h, w = source.read(torch.tensor([0])).shape
-    if size in (None, h) and size in (None, w) and channels in (None, c):
-        return source
-    resized = getattr(source, "resized", None)
-    return resized(size, channels) if resized else Fitted(source, size, channels)
+    @cached_property
+    def groups(self) -> Int[Tensor, " len"] | None:
+        return self.source.groups
 
 
-def tests_itself(source: Any) -> bool:
-    """Whether samples can be tested on without labels, as pairs can: each half is the answer to the other."""
-    while isinstance(source, Subset):
-        source = source.source
-    return getattr(source, "tests_itself", False)
-
-
-def linked(*parts: Sequence[Hashable]) -> Int[Tensor, " n"]:
+def connected_groups(*parts: Sequence[Hashable]) -> Int[Tensor, " n"]:
     """A number for each sample, the same for samples of which a part is equal, if only through others.
 
-    Of two equal pictures with captions of their own, either caption is right for either picture. Parts are compared as
-    they are: give texts, and digests of what is no text.
+    These are the connected components of the graph of samples and parts: of two equal images with captions of their
+    own, either caption is right for either image. Parts are compared as they are: give texts, and digests of what is
+    no text.
     """
     numbers: dict[tuple[int, Hashable], int] = {}
     columns = [
@@ -258,39 +318,6 @@ def linked(*parts: Sequence[Hashable]) -> Int[Tensor, " n"]:
     shape = (len(numbers), len(numbers))
     links = sum(coo_array((np.ones(len(one)), (columns[0], one)), shape=shape) for one in columns)
     return torch.from_numpy(connected_components(links, directed=False)[1][columns[0]].astype(np.int64))
-
-
-def hold_out(source: Source) -> tuple[Subset, Subset]:
-    """Split a source into (train, test): a fifth of each class, rounded, is the test part; of all, without classes.
-
-    A class of two samples or more gives at least one to each part; a class of one stays in training. Which
-    samples are the test follows from a hash of their ids: a sample more or less moves at most one other. Samples that
-    are pieces of one thing (`groups`: a number for each sample) go to one part together.
-    Both parts keep the order of the source. Raises `UserError` where there are no labels and samples cannot be tested
-    without, or where no class has two samples.
-    """
-    labelled = source.classes or not tests_itself(source)
-    labels = source.labels().numpy() if labelled else np.zeros(len(source), np.int64)
-    counts = np.bincount(labels)
-    wanted = np.rint(HELD_OUT_FRACTION * counts).clip(1, (counts - 1).clip(1)) * (counts > 1)
-    if not wanted.any():
-        raise UserError(f"{source.name}: nothing can be held out for a test, no class has two samples")
-    lots = np.array(
-        [int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") for name in source.ids], np.uint64
-    )
-    order = np.lexsort((lots, labels))
-    grouped = labels[order]
-    rank = np.arange(len(labels)) - (counts.cumsum() - counts)[grouped]
-    test = np.zeros(len(labels), dtype=bool)
-    test[order] = rank < wanted[grouped]
-    groups = getattr(source, "groups", None)
-    if groups is not None:
-        _, first, inverse = np.unique(groups.numpy(), return_index=True, return_inverse=True)
-        test = test[first][inverse]
-    return (
-        Subset(source, torch.from_numpy(np.flatnonzero(~test)), name=f"{source.name}:train"),
-        Subset(source, torch.from_numpy(np.flatnonzero(test)), name=f"{source.name}:test"),
-    )
 
 
 def natural_sort(names: Iterable[str]) -> list[str]:

@@ -23,14 +23,12 @@ from likewise.data.cache import cached, digest
 from likewise.data.files import File, by_subfolder, folder_of, printable, progress_bar, scan
 from likewise.data.pictures import reason
 from likewise.data.read_options import ReadOptions
-from likewise.data.source import ChosenIds, Indices, Joined, Lazy, Request, Source, Subset, natural_sort
+from likewise.data.request import Request
+from likewise.data.source import ChosenIds, Indices, Joined, Lazy, Source, Subset, natural_sort
 from likewise.data.tables import Texts, check_utf8
 from likewise.data.tokens import Tokenised, chunks, fingerprint, read_tokenizer, tokenised
 from likewise.errors import UserError
 
-ACCEPTS = (
-    "a .txt file or a folder of them, a .csv, .tsv, .jsonl or .parquet file with a column of text, a list of texts"
-)
 SUFFIXES = (".txt",)
 TEXT = ("text", "document", "sentence", "description", "content", "body", "abstract", "review", "title")
 TOKENS = 128
@@ -41,10 +39,11 @@ Labels = tuple[Int[Tensor, " n"], list[str]]
 """A number for each document, and the names of the numbers."""
 
 
-class TextSource:
+class TextSource(Source):
     """Documents, and their token ids once they are `fitted` to a tokenizer.
 
-    A batch is int64 `(n, longest in it)`: `[CLS] tokens [SEP]`, then padding.
+    A batch is int64 `(n, longest in it)`: `[CLS] tokens [SEP]`, then padding. `lengths` says how many tokens each
+    document has; None where there is no tokenizer yet.
 
     Args:
         documents: none of them empty; they are looked at when they are needed.
@@ -70,7 +69,7 @@ class TextSource:
     ) -> None:
         self.documents = documents
         self.name = name
-        self.ids: Sequence[str] = Indices(len(documents)) if ids is None else ids
+        self.ids = Indices(len(documents)) if ids is None else ids
         self.skipped = list(skipped)
         self.notes = list(notes)
         self.progress = progress
@@ -100,12 +99,8 @@ class TextSource:
         other._tokenised = tokenised(
             self.documents, tokenizer, max_tokens, content=content, name=self.name, progress=self.progress
         )
+        other.lengths = other._tokenised.lengths
         return other
-
-    @property
-    def lengths(self) -> Int[Tensor, " len"] | None:
-        """How many tokens each document has; None where there is no tokenizer yet."""
-        return None if self._tokenised is None else self._tokenised.lengths
 
     @property
     def cut(self) -> int:
@@ -117,7 +112,7 @@ class TextSource:
             raise UserError(f"{self.name} has no tokenizer yet: read it with tokenizer=, a tokenizer.json")
         return self._tokenised.read(indices)
 
-    @property
+    @cached_property
     def classes(self) -> list[str]:
         try:
             return self._labels[1]
@@ -138,26 +133,25 @@ class TextSource:
         return fingerprint(self.documents)
 
 
-def documents_of(source: Source) -> Sequence[str]:
-    """The documents of a source of texts, or of a part or a union of such sources.
+def corpus(source: Source) -> Sequence[str]:
+    """The documents of a `TextSource`, or of a subset or a union of such sources.
 
     Raises:
         UserError: for a source of another kind.
     """
     if isinstance(source, Subset):
-        return ChosenIds(documents_of(source.source), source.indices)
+        return ChosenIds(corpus(source.source), source.indices)
     if isinstance(source, Joined):
-        return Chained([documents_of(part) for part in source.sources])
-    documents = getattr(source, "documents", None)
-    if documents is None:
+        return Chained([corpus(part) for part in source.sources])
+    if not isinstance(source, TextSource):
         raise UserError(f"{source.name} holds no documents: its modality is {source.modality}, not text")
-    return documents
+    return source.documents
 
 
 def open_source(request: Request) -> TextSource | None:
     """The source of anything that holds texts and is not some other kind's; None for anything else."""
-    data, read_options = request.data, request.read_options
-    if read_options.modality not in (None, "text"):
+    data = request.data
+    if request.read_options.modality not in (None, "text"):
         return None
     if not isinstance(data, Path):
         return _hugging_face(request) if _is_hugging_face(data) else _in_memory(request)
@@ -166,7 +160,7 @@ def open_source(request: Request) -> TextSource | None:
     if not tables.is_table(data) and not (data.suffix.lower() in SUFFIXES and data.is_file()):
         return None
     if request.split is not None:
-        raise UserError(f"{data} is one file and has no part {request.split!r}; only of labelled data are parts made")
+        raise UserError(f"{data} is one file and has no split {request.split!r}: splits are made of labelled data only")
     if tables.is_table(data):
         table = tables.read_table(data)
         return _table(table, tables.text_columns(table), None, request, where=data, name=printable(data.stem))
@@ -246,12 +240,12 @@ def _folder(request: Request) -> TextSource | None:
     files, unreadable = scan(folder, SUFFIXES)
     if not files:
         return None
-    path, said = cached(
+    path, metadata = cached(
         "texts",
         digest([READER, folder.resolve(), *files]),
         lambda building: _gather(building, folder, files, name, request.progress),
     )
-    left_out = {file for file, _ in said["skipped"]} | set(said["empty"])
+    left_out = {file for file, _ in metadata["skipped"]} | set(metadata["empty"])
     ids = [printable(file.id) for file in files if file.id not in left_out]
     if not ids:
         raise UserError(f"{folder}: none of its {len(files):,} .txt files holds text that can be read")
@@ -267,8 +261,8 @@ def _folder(request: Request) -> TextSource | None:
         name=name,
         ids=ids,
         labels=labels,
-        skipped=sorted((printable(file), why) for file, why in [*unreadable, *said["skipped"]]),
-        notes=_empty(len(said["empty"]), len(files), "files"),
+        skipped=sorted((printable(file), why) for file, why in [*unreadable, *metadata["skipped"]]),
+        notes=_empty(len(metadata["empty"]), len(files), "files"),
         progress=request.progress,
     )
 

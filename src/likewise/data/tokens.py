@@ -60,7 +60,7 @@ def train_tokenizer(documents: Sequence[str], kind: str = "wordpiece", vocab_siz
     if kind not in KINDS:
         raise UserError(f"tokenizer must be wordpiece, wordpiece-unaccented or bpe, got {kind!r}{nearest(kind, KINDS)}")
     if vocab_size < KINDS[kind]:
-        raise UserError(f"vocabulary of a {kind} tokenizer must be at least {KINDS[kind]}, got {vocab_size}")
+        raise UserError(f"vocab_size must be at least {KINDS[kind]} for a {kind} tokenizer, got {vocab_size}")
     _check_corpus(documents)
     needs("tokenizers", "text")
     if kind == "bpe":
@@ -154,10 +154,10 @@ def tokenised(
     def build(building: Path) -> dict[str, Any]:
         return _encode(building, documents, encoder, max_tokens, kind, name if progress else None)
 
-    folder, said = cached("tokens", key, build)
+    folder, metadata = cached("tokens", key, build)
     ids = np.memmap(folder / "ids.bin", dtype=kind, mode="r")
     offsets = np.memmap(folder / "offsets.bin", dtype=np.int64, mode="r")
-    return Tokenised(ids, offsets, special["pad"], said["cut"])
+    return Tokenised(ids, offsets, special["pad"], metadata["cut"])
 
 
 def fingerprint(documents: Iterable[str]) -> str:

@@ -113,7 +113,7 @@ def retrieval_table(
     Args:
         embedded: the embeddings of both halves, pair by pair, by what made them: the encoder, an untrained one.
         names: what the halves are: "image" and "text", say.
-        groups: pairs of one group answer for each other (see `linked`).
+        groups: pairs of one group answer for each other (see `connected_groups`).
     """
     rows: list[list[str | float | None]] = []
     for backward in (False, True):

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from likewise.data.batches import Ragged
-from likewise.data.source import Source, linked
+from likewise.data.source import Source, connected_groups
 from likewise.evaluation.mel import mel_statistics
 from likewise.evaluation.retrieval import FIGURE_UNITS, FIGURES, alike, chance_figures, figures, ranks
 from likewise.runs.table import Table
@@ -74,7 +74,7 @@ def segment_table(
             for name, embed in everyone.items():
                 with torch.inference_mode():
                     embedded[name][end].append(embed(crop).cpu())
-    groups = linked(*digests)  # crops that are equal, digital silence say, cannot be told apart
+    groups = connected_groups(*digests)  # crops that are equal, digital silence say, cannot be told apart
     rows: list[list[str | float | None]] = []
     for name, halves in embedded.items():
         both = torch.cat(halves[0] + halves[1])

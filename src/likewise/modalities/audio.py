@@ -1,4 +1,4 @@
-"""Recordings: crops of waveforms, and a ResNet on log-mel spectrograms unless told otherwise."""
+"""Recordings: crops of waveforms; a ResNet on log-mel spectrograms by default."""
 
 from __future__ import annotations
 
@@ -6,87 +6,97 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jaxtyping import Int
-from torch import Tensor
+import numpy as np
+from torch import nn
 
+from likewise.data import audio
+from likewise.data.files import File
 from likewise.data.read_options import ReadOptions
-from likewise.data.source import Joined, Subset, fitted
+from likewise.data.request import Request
+from likewise.data.source import Source
 from likewise.encoders.audio import audio_encoder
+from likewise.evaluation import Machine
 from likewise.evaluation.features import Baseline
 from likewise.evaluation.mel import mel_features
 from likewise.evaluation.segments import segment_table
-from likewise.modalities import Examined, Prepared
+from likewise.modalities.base import EvaluationInputs, Modality, TrainingSetup, default_batch_size
 from likewise.runs.table import Table
 from likewise.views.audio import AudioViews, audio_preset
 
 if TYPE_CHECKING:
-    from likewise.data.source import Source
-    from likewise.evaluation import Machine
     from likewise.training.recipe import Recipe
 
 SECONDS = 1.0
 
-encoder = audio_encoder
 
+class AudioModality(Modality):
+    """Folders and tables of sound files, and waveforms in memory."""
 
-def prepare(source: Source, recipe: Recipe, *, accelerated: bool, kept: Path | None = None) -> Prepared:
-    source = fitted(source, ReadOptions(sample_rate=recipe.sample_rate))
-    rate: int = sample_rate_of(source)
-    seconds = recipe.seconds or SECONDS
-    ops = audio_preset(recipe.augment) if isinstance(recipe.augment, str) else recipe.augment
-    views = AudioViews(sample_rate=rate, seconds=seconds, ops=ops)
-    augment = recipe.augment if isinstance(recipe.augment, str) else views.config()["ops"]
-    default = "mel-resnet18" if accelerated else "mel-resnet8"
-    name = default if recipe.encoder == "auto" else recipe.encoder
-    batch = recipe.batch_size or min(256 if accelerated else 128, len(source))
-    resolved = dataclasses.replace(
-        recipe, sample_rate=rate, seconds=seconds, encoder=name, augment=augment, batch_size=batch
+    name = "audio"
+    nouns = ("recording", "recordings")
+    accepts = (
+        "a folder of recordings, a table with a column of their paths, a list of 1-D arrays with sample_rate, "
+        "or a pair (list, labels)"
     )
-    return Prepared(resolved, source, views, lambda: audio_encoder(name, sample_rate=rate, seconds=seconds))
+    suffixes = audio.SUFFIXES
+    column_names = ("audio", "sound", "recording")
+    recipe_fields = ("sample_rate", "seconds")
 
+    def open_source(self, request: Request) -> Source | None:
+        return audio.open_source(request)
 
-def sample_rate_of(source: Any) -> int:
-    """The rate of a source, or of the one that it is a part of."""
-    while not hasattr(source, "sample_rate"):
-        source = source.sources[0] if isinstance(source, Joined) else source.source
-    return source.sample_rate
+    def open_files(self, folder: Path, files: list[File], name: str, request: Request) -> tuple[Source, list[int]]:
+        rate, progress = request.read_options.sample_rate, request.progress
+        source = audio.from_files(
+            folder, files, (), lambda _: ([], "no labels"), name=name, progress=progress, sample_rate=rate
+        )
+        recordings = source.recordings.numpy()
+        return source, np.searchsorted(recordings, np.unique(recordings)).tolist()
 
+    def setup(
+        self, source: Source, recipe: Recipe, *, accelerated: bool, run_folder: Path | None = None
+    ) -> TrainingSetup:
+        source = source.fitted(ReadOptions(sample_rate=recipe.sample_rate))
+        rate = audio.source_sample_rate(source)
+        seconds = recipe.seconds or SECONDS
+        ops = audio_preset(recipe.augment) if isinstance(recipe.augment, str) else recipe.augment
+        views = AudioViews(sample_rate=rate, seconds=seconds, ops=ops)
+        default = "mel-resnet18" if accelerated else "mel-resnet8"
+        name = default if recipe.encoder == "auto" else recipe.encoder
+        resolved = dataclasses.replace(
+            recipe,
+            sample_rate=rate,
+            seconds=seconds,
+            encoder=name,
+            augment=recipe.augment if isinstance(recipe.augment, str) else views.config()["ops"],
+            batch_size=recipe.batch_size or default_batch_size(len(source), accelerated=accelerated),
+        )
+        return TrainingSetup(resolved, source, views, lambda: audio_encoder(name, sample_rate=rate, seconds=seconds))
 
-def lengths_of(source: Any) -> Int[Tensor, " len"]:
-    """The samples of each recording."""
-    if isinstance(source, Subset):
-        return lengths_of(source.source)[source.indices]
-    return (source.seconds * source.sample_rate).round().long()
+    def unpack(self, config: dict[str, Any], folder: Path) -> AudioViews:
+        return AudioViews.from_config(config)
 
+    def encoder(self, **config: Any) -> nn.Module:
+        return audio_encoder(**config)
 
-def pack(views: AudioViews) -> tuple[dict[str, Any], dict[str, str]]:
-    return views.config(), {}
+    def read_options(self, views: AudioViews) -> dict[str, Any]:
+        return {"sample_rate": views.sample_rate}
 
+    def baseline(self, views: AudioViews, machine: Machine, train: Source) -> Baseline:
+        return Baseline("log-mel", mel_features(views, machine))
 
-def unpack(config: dict[str, Any], folder: Path) -> AudioViews:
-    return AudioViews.from_config(config)
-
-
-def read_options(views: AudioViews) -> dict[str, Any]:
-    return {"sample_rate": views.sample_rate}
-
-
-def baseline(views: AudioViews, machine: Machine, train: Source) -> Baseline:
-    return Baseline("log-mel", mel_features(views, machine))
-
-
-def examine(examined: Examined) -> list[Table]:
-    """Finding other parts of the same recording."""
-    views, machine = examined.views, examined.machine
-    embedders = {
-        name: lambda crop, encoder=encoder: machine.forward(encoder, views.clean(crop.to(machine.device)))
-        for name, encoder in examined.encoders().items()
-    }
-    table = segment_table(
-        examined.test,
-        lengths_of(examined.test),
-        embedders,
-        sample_rate=views.sample_rate,
-        seconds=views.seconds,
-    )
-    return [] if table is None else [table]
+    def measure(self, inputs: EvaluationInputs) -> list[Table]:
+        """Finding other parts of the same recording."""
+        views, machine = inputs.views, inputs.machine
+        embedders = {
+            name: lambda crop, encoder=encoder: machine.forward(encoder, views.clean(crop.to(machine.device)))
+            for name, encoder in inputs.encoders().items()
+        }
+        table = segment_table(
+            inputs.test,
+            audio.num_samples(inputs.test),
+            embedders,
+            sample_rate=views.sample_rate,
+            seconds=views.seconds,
+        )
+        return [] if table is None else [table]

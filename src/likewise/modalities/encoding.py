@@ -9,10 +9,10 @@ import torch
 from jaxtyping import Float32
 
 from likewise.data.items import audio_items, image_items, likely_modality, listed, text_items
-from likewise.data.source import Source, fitted, is_source
+from likewise.data.source import Source
 from likewise.errors import UserError
 from likewise.evaluation import Machine, encode
-from likewise.modalities import tower_of
+from likewise.modalities.towers import encoder_for
 from likewise.training.machine import device_name
 
 if TYPE_CHECKING:
@@ -28,10 +28,12 @@ def encode_samples(
     known = known_modalities(run)
     if modality is not None and modality not in known:
         raise UserError(f"modality must be {' or '.join(known)}, which {run.path} has learned from, got {modality!r}")
-    source = fitted(samples, run.read_options) if is_source(samples) else given(run, samples, modality, sample_rate)
+    source = (
+        samples.fitted(run.read_options) if isinstance(samples, Source) else given(run, samples, modality, sample_rate)
+    )
     if source.modality not in (*known, run.modality):
         raise UserError(f"{run.path} has learned from {' and '.join(known)} samples, these are {source.modality}")
-    encoder, views = tower_of(run.encoder, run.views, source.modality)
+    encoder, views = encoder_for(source.modality, run.encoder, run.views)
     machine = Machine(torch.device(device_name()), batch_size, channels_last=True)
     return encode(machine.place(encoder), views, source, machine=machine).numpy()
 
@@ -58,7 +60,7 @@ def given(run: Run, samples: Any, modality: str | None, sample_rate: int | None)
     if modality == "audio":
         return audio_items(samples, read_options, sample_rate=sample_rate)
     if modality == "text":
-        _, views = tower_of(run.encoder, run.views, "text")
+        _, views = encoder_for("text", run.encoder, run.views)
         return text_items(samples, views.encode)
     if modality is None:
         raise UserError(f"modality must be given, these samples could be several of {', '.join(known)} or none of them")

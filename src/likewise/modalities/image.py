@@ -1,4 +1,4 @@
-"""Images: views by size, channels and whether they are drawings; ResNet-8 or ResNet-18 unless told otherwise."""
+"""Images: views by size, channels and whether they are drawings; ResNet-8 or ResNet-18 by default."""
 
 from __future__ import annotations
 
@@ -8,57 +8,81 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
+from likewise.data import arrays, builtin, datasets, images
+from likewise.data.files import File
 from likewise.data.read_options import ReadOptions
-from likewise.data.source import fitted
+from likewise.data.request import Request
+from likewise.data.source import Source
 from likewise.encoders import default_image_encoder, image_encoder
+from likewise.evaluation import Machine
 from likewise.evaluation.features import Baseline, raw_features
-from likewise.modalities import Examined, Prepared
+from likewise.modalities.base import Modality, TrainingSetup, default_batch_size
 from likewise.views import ImageViews, drawn, preset
 
 if TYPE_CHECKING:
-    from likewise.data.source import Source
-    from likewise.evaluation import Machine
-    from likewise.runs.table import Table
     from likewise.training.recipe import Recipe
 
-encoder = image_encoder
 
+class ImageModality(Modality):
+    """Named sets, folders of image files, arrays, and datasets of other libraries that hold images."""
 
-def prepare(source: Source, recipe: Recipe, *, accelerated: bool, kept: Path | None = None) -> Prepared:
-    source = fitted(source, ReadOptions(size=recipe.size, channels=recipe.channels))
-    _, channels, height, width = source.read(torch.tensor([0])).shape
-    size = recipe.size or max(height, width)
-    name = default_image_encoder(size, accelerated=accelerated) if recipe.encoder == "auto" else recipe.encoder
-    ops: Iterable[Any] = recipe.augment
-    if isinstance(recipe.augment, str):
-        some = source.read(torch.linspace(0, len(source) - 1, min(64, len(source))).long())
-        ops = preset(recipe.augment, size=size, channels=channels, symbols=channels == 1 or drawn(some))
-    views = ImageViews(ops, size=size, channels=channels)
-    augment = recipe.augment if isinstance(recipe.augment, str) else views.config()["ops"]
-    # On a CPU twice the steps are worth more than twice the negatives, and photographs stay below 2 GiB of memory.
-    batch = recipe.batch_size or min(256 if accelerated else 128, len(source))
-    resolved = dataclasses.replace(
-        recipe, size=size, channels=channels, encoder=name, augment=augment, batch_size=batch
+    name = "image"
+    nouns = ("image", "images")
+    accepts = (
+        f"{', '.join(builtin.SETS)}; a folder of images; a .npy or .npz file, an array or tensor in memory, or a pair "
+        "(images, labels) of them; a torch or Hugging Face dataset"
     )
-    return Prepared(resolved, source, views, lambda: image_encoder(name, channels=channels, size=size))
+    suffixes = images.SUFFIXES
+    column_names = ("image", "img", "photo", "picture")
+    recipe_fields = ("size", "channels")
 
+    def open_source(self, request: Request) -> Source | None:
+        for kind in (builtin, images, arrays):
+            source = kind.open_source(request)
+            if source is not None:
+                return source
+        return None
 
-def pack(views: ImageViews) -> tuple[dict[str, Any], dict[str, str]]:
-    return views.config(), {}
+    def open_dataset(self, request: Request) -> Source | None:
+        return datasets.open_source(request)
 
+    def open_files(self, folder: Path, files: list[File], name: str, request: Request) -> tuple[Source, list[int]]:
+        size, channels = request.read_options.size, request.read_options.channels
+        source = images.ImageFolder(folder, files, name=name, size=size, channels=channels, progress=request.progress)
+        return source, list(range(len(source)))
 
-def unpack(config: dict[str, Any], folder: Path) -> ImageViews:
-    return ImageViews.from_config(config)
+    def setup(
+        self, source: Source, recipe: Recipe, *, accelerated: bool, run_folder: Path | None = None
+    ) -> TrainingSetup:
+        source = source.fitted(ReadOptions(size=recipe.size, channels=recipe.channels))
+        _, channels, height, width = source.read(torch.tensor([0])).shape
+        size = recipe.size or max(height, width)
+        name = default_image_encoder(size, accelerated=accelerated) if recipe.encoder == "auto" else recipe.encoder
+        ops: Iterable[Any] = recipe.augment
+        if isinstance(recipe.augment, str):
+            some = source.read(torch.linspace(0, len(source) - 1, min(64, len(source))).long())
+            ops = preset(recipe.augment, size=size, channels=channels, symbols=channels == 1 or drawn(some))
+        views = ImageViews(ops, size=size, channels=channels)
+        resolved = dataclasses.replace(
+            recipe,
+            size=size,
+            channels=channels,
+            encoder=name,
+            augment=recipe.augment if isinstance(recipe.augment, str) else views.config()["ops"],
+            batch_size=recipe.batch_size or default_batch_size(len(source), accelerated=accelerated),
+        )
+        return TrainingSetup(resolved, source, views, lambda: image_encoder(name, channels=channels, size=size))
 
+    def unpack(self, config: dict[str, Any], folder: Path) -> ImageViews:
+        return ImageViews.from_config(config)
 
-def read_options(views: ImageViews) -> dict[str, Any]:
-    return {"size": views.size, "channels": views.channels}
+    def encoder(self, **config: Any) -> nn.Module:
+        return image_encoder(**config)
 
+    def read_options(self, views: ImageViews) -> dict[str, Any]:
+        return {"size": views.size, "channels": views.channels}
 
-def baseline(views: ImageViews, machine: Machine, train: Source) -> Baseline:
-    return Baseline("pixels", raw_features(views, machine))
-
-
-def examine(examined: Examined) -> list[Table]:
-    return []
+    def baseline(self, views: ImageViews, machine: Machine, train: Source) -> Baseline:
+        return Baseline("pixels", raw_features(views, machine))

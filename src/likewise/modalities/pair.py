@@ -1,4 +1,4 @@
-"""Pairs: each half has the views and the encoder of its own modality; halves of one modality share them."""
+"""Pairs: each part has the views and the encoder of its own modality; parts of one modality share them."""
 
 from __future__ import annotations
 
@@ -10,155 +10,171 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from likewise.data import pairs
 from likewise.data.batches import Ragged
-from likewise.data.pairs import halves_of
 from likewise.data.read_options import ReadOptions
-from likewise.data.source import Joined, Source, fitted, linked
-from likewise.data.text import TextSource, documents_of
+from likewise.data.request import Request
+from likewise.data.source import Joined, Source, connected_groups
+from likewise.data.text import TextSource, corpus
 from likewise.encoders.pair import PairEncoder
 from likewise.errors import UserError
-from likewise.evaluation import encode
+from likewise.evaluation import Machine, encode
 from likewise.evaluation.features import Baseline
 from likewise.evaluation.matches import retrieval_matches
 from likewise.evaluation.retrieval import retrieval_table
 from likewise.evaluation.zero_shot import class_embeddings, zero_shot_classify, zero_shot_table
 from likewise.methods import method_class
-from likewise.modalities import Examined, Prepared, modality_of, tower_of
+from likewise.modalities.base import EvaluationInputs, Modality, TrainingSetup, default_batch_size
+from likewise.modalities.lookup import modality_of
+from likewise.modalities.towers import encoder_for
 from likewise.runs.table import Table
-from likewise.views import ImageViews
-from likewise.views.audio import AudioViews
 from likewise.views.pair import PairViews
-from likewise.views.text import TextViews
 
 if TYPE_CHECKING:
-    from likewise.evaluation import Machine
     from likewise.training.recipe import Recipe
 
 JOINT_DIM = 128
 AT_ONCE = 256  # samples
-DECIDED = ("size", "channels", "tokenizer", "vocab_size", "max_tokens", "sample_rate", "seconds")
-"""What of a recipe the samples of some modality decide."""
-KINDS = {"image": ImageViews, "text": TextViews, "audio": AudioViews}
 
 
-def prepare(source: Source, recipe: Recipe, *, accelerated: bool, kept: Path | None = None) -> Prepared:
-    halves = halves_of(source)
-    kinds = [half.modality for half in halves]
-    distinct = list(dict.fromkeys(kinds))
-    names = recipe.encoder.split("+") if recipe.encoder != "auto" else ["auto"] * len(distinct)
-    if len(names) != len(distinct):
-        wanted = f" for each of {' + '.join(distinct)}" if len(distinct) > 1 else f", for all parts are {kinds[0]}"
-        raise UserError(f"encoder must name one{wanted}, got {recipe.encoder!r}")
-    parts: dict[str, Prepared] = {}
-    for kind, name in zip(distinct, names, strict=True):
-        own = [half for half, its_kind in zip(halves, kinds, strict=True) if its_kind == kind]
-        augment = recipe.augment if kind != "text" else "none"  # what a text says does not survive much
-        part = dataclasses.replace(recipe, encoder=name, augment=augment)
-        pool = own[0] if len(own) == 1 else Joined(own, name=source.name)
-        parts[kind] = modality_of(kind).prepare(pool, part, accelerated=accelerated, kept=kept)
-        decided = {field: getattr(parts[kind].recipe, field) for field in DECIDED}
-        recipe = dataclasses.replace(recipe, **{k: v for k, v in decided.items() if v is not None})
-    shared = len(distinct) == 1
-    views = PairViews([parts[kind].views for kind in kinds])
-    source = fitted(source, ReadOptions(**read_options(views)))
-    resolved = dataclasses.replace(
-        recipe,
-        encoder="+".join(parts[kind].recipe.encoder for kind in distinct),
-        batch_size=recipe.batch_size or min(256 if accelerated else 128, len(source)),
+class PairModality(Modality):
+    """Samples of two or three parts, each of a modality of its own."""
+
+    name = "pair"
+    nouns = ("pair", "pairs")
+    accepts = (
+        "a table with two columns of paths or texts, a folder of images or recordings with same-named .txt captions, "
+        "WebDataset .tar files, a pair of lists"
     )
-    builds = [parts[kind].build for kind in (distinct if shared else kinds)]
-    if method_class(recipe.method).accepts_groups:  # a method for samples of one kind, given several of each
-        return Prepared(resolved, source, views, builds[0])
-    return Prepared(resolved, source, views, lambda: PairEncoder([build() for build in builds], JOINT_DIM, kinds))
+
+    def open_source(self, request: Request) -> Source | None:
+        return pairs.open_source(request)
+
+    def adapt_read_options(self, read_options: ReadOptions, data: Any) -> ReadOptions:
+        return pairs.adapt_read_options(read_options, data)
+
+    def setup(
+        self, source: Source, recipe: Recipe, *, accelerated: bool, run_folder: Path | None = None
+    ) -> TrainingSetup:
+        if not source.parts:
+            raise UserError(f"{source.name} must have parts, a source for each part of its pairs, got none")
+        modalities = [part.modality for part in source.parts]
+        distinct = list(dict.fromkeys(modalities))
+        names = recipe.encoder.split("+") if recipe.encoder != "auto" else ["auto"] * len(distinct)
+        if len(names) != len(distinct):
+            which = f"each of {' + '.join(distinct)}" if len(distinct) > 1 else f"parts that are all {distinct[0]}"
+            raise UserError(f"encoder must be one name for {which}, got {recipe.encoder!r}")
+        setups: dict[str, TrainingSetup] = {}
+        for modality, name in zip(distinct, names, strict=True):
+            own = [part for part in source.parts if part.modality == modality]
+            pool = own[0] if len(own) == 1 else Joined(own, name=source.name)
+            setups[modality], recipe = _setup_part(
+                modality_of(modality), pool, recipe, name, accelerated=accelerated, run_folder=run_folder
+            )
+        views = PairViews([setups[modality].views for modality in modalities])
+        source = source.fitted(ReadOptions(**self.read_options(views)))
+        resolved = dataclasses.replace(
+            recipe,
+            encoder="+".join(setups[modality].recipe.encoder for modality in distinct),
+            batch_size=recipe.batch_size or default_batch_size(len(source), accelerated=accelerated),
+        )
+        shared = len(distinct) == 1
+        builds = [setups[modality].build_encoder for modality in (distinct if shared else modalities)]
+        if method_class(recipe.method).accepts_groups:  # a method for samples of one modality, given several of each
+            return TrainingSetup(resolved, source, views, builds[0])
+        return TrainingSetup(
+            resolved, source, views, lambda: PairEncoder([build() for build in builds], JOINT_DIM, modalities)
+        )
+
+    def pack(self, views: PairViews) -> tuple[dict[str, Any], dict[str, str]]:
+        configs: list[dict[str, Any]] = []
+        files: dict[str, str] = {}
+        for part in views.parts:
+            config, its_files = modality_of(part.modality).pack(part)
+            configs.append({"modality": part.modality, "config": config})
+            files |= its_files
+        return {"parts": configs}, files
+
+    def unpack(self, config: dict[str, Any], folder: Path) -> PairViews:
+        return PairViews([modality_of(part["modality"]).unpack(part["config"], folder) for part in config["parts"]])
+
+    def encoder(self, **config: Any) -> PairEncoder:
+        """See `Modality.encoder` and `PairEncoder.config`; a single encoder serves all parts."""
+        each = zip(config["modalities"], config["encoders"], strict=False)
+        encoders = [modality_of(modality).encoder(**its_config) for modality, its_config in each]
+        return PairEncoder(encoders, config["joint_dim"], config["modalities"])
+
+    def read_options(self, views: PairViews) -> dict[str, Any]:
+        return {
+            name: value for part in views.parts for name, value in modality_of(part.modality).read_options(part).items()
+        }
+
+    def baseline(self, views: PairViews, machine: Machine, train: Source) -> Baseline:
+        raise UserError("labels of pairs are judged by one part: name a folder or a table of one modality")
+
+    def measure(self, inputs: EvaluationInputs) -> list[Table]:
+        """Retrieval both ways of pairs; of labelled samples, classification by the names of the classes."""
+        encoder = inputs.encoder
+        if not isinstance(encoder, PairEncoder):  # one encoder for all parts
+            views = inputs.views.parts[0]
+            return modality_of(views.modality).measure(inputs._replace(views=views))
+        if inputs.test.modality == "pair":
+            return [pair_retrieval_table(inputs, encoder.modalities)]
+        if "text" in encoder.modalities and inputs.test.modality != "text" and inputs.test.classes:
+            return [class_name_table(inputs)]
+        return []
 
 
-def encoder(*, encoders: list[dict[str, Any]], joint_dim: int, modalities: list[str]) -> PairEncoder:
-    """The architecture whose `config` this is, with random weights; a single encoder serves all parts."""
-    each = zip(modalities, encoders, strict=False)
-    return PairEncoder([modality_of(kind).encoder(**config) for kind, config in each], joint_dim, modalities)
+def _setup_part(
+    modality: Modality, source: Source, recipe: Recipe, encoder: str, *, accelerated: bool, run_folder: Path | None
+) -> tuple[TrainingSetup, Recipe]:
+    """The setup of the parts of one modality, and the recipe of the pairs with what these samples decide."""
+    own = dataclasses.replace(recipe, encoder=encoder, augment=modality.pair_augment or recipe.augment)
+    part = modality.setup(source, own, accelerated=accelerated, run_folder=run_folder)
+    decided = {field: getattr(part.recipe, field) for field in modality.recipe_fields}
+    return part, dataclasses.replace(recipe, **decided)
 
 
-def pack(views: PairViews) -> tuple[dict[str, Any], dict[str, str]]:
-    configs: list[dict[str, Any]] = []
-    files: dict[str, str] = {}
-    for part in views.parts:
-        kind = kind_of(part)
-        config, its_files = modality_of(kind).pack(part)
-        configs.append({"modality": kind, "config": config})
-        files |= its_files
-    return {"parts": configs}, files
-
-
-def unpack(config: dict[str, Any], folder: Path) -> PairViews:
-    return PairViews([modality_of(part["modality"]).unpack(part["config"], folder) for part in config["parts"]])
-
-
-def kind_of(views: Any) -> str:
-    """The modality that views are of."""
-    return next(kind for kind, its in KINDS.items() if isinstance(views, its))
-
-
-def read_options(views: PairViews) -> dict[str, Any]:
-    return {
-        name: value for part in views.parts for name, value in modality_of(kind_of(part)).read_options(part).items()
-    }
-
-
-def baseline(views: PairViews, machine: Machine, train: Source) -> Baseline:
-    raise UserError("labels of pairs are judged by one half: name a folder or a table of one modality")
-
-
-def examine(examined: Examined) -> list[Table]:
-    """Retrieval both ways of pairs; of labelled samples, classification by the names of the classes."""
-    encoder: Any = examined.encoder
-    if not hasattr(encoder, "towers"):  # one encoder for all parts
-        return modality_of(kind_of(examined.views.parts[0])).examine(examined._replace(views=examined.views.parts[0]))
-    kinds = encoder.modalities
-    if examined.test.modality == "pair":
-        return [retrieval(examined, kinds)]
-    if "text" in kinds and examined.test.modality != "text" and examined.test.classes:
-        return [zero_shot(examined)]
-    return []
-
-
-def retrieval(examined: Examined, kinds: list[str]) -> Table:
-    halves = halves_of(examined.test)[:2]
+def pair_retrieval_table(inputs: EvaluationInputs, modalities: list[str]) -> Table:
+    """How often one part of a pair finds the other, both ways; the first matches are kept for the page."""
+    parts = inputs.test.parts[:2]
 
     def embed(encoder: Any, place: int) -> Tensor:
-        views = examined.views.parts[place]
-        return encode(encoder.towers[place], views, halves[place], machine=examined.machine)
+        return encode(encoder.towers[place], inputs.views.parts[place], parts[place], machine=inputs.machine)
 
-    embedded = {name: (embed(encoder, 0), embed(encoder, 1)) for name, encoder in examined.encoders().items()}
-    names = (kinds[0], kinds[1]) if kinds[0] != kinds[1] else (f"first {kinds[0]}", f"second {kinds[1]}")
-    groups = linked(*(identities(half) for half in halves))
-    matches = retrieval_matches(examined.test, examined.views, *embedded["encoder"], names=names, groups=groups)
-    matches.save(examined.folder)
+    embedded = {name: (embed(encoder, 0), embed(encoder, 1)) for name, encoder in inputs.encoders().items()}
+    one, other = modalities[:2]
+    names = (one, other) if one != other else (f"first {one}", f"second {other}")
+    groups = connected_groups(*(identities(part) for part in parts))
+    matches = retrieval_matches(inputs.test, inputs.views, *embedded["encoder"], names=names, groups=groups)
+    matches.save(inputs.folder)
     return retrieval_table(embedded, names, groups)
 
 
-def identities(half: Source) -> list[Any]:
+def identities(part: Source) -> list[Any]:
     """Something for each sample that is the same for equal ones."""
-    if half.modality == "text":
-        return list(documents_of(half))
+    if part.modality == "text":
+        return list(corpus(part))
     found: list[Any] = []
-    for some in torch.arange(len(half)).split(AT_ONCE):
-        batch = half.read(some)
+    for some in torch.arange(len(part)).split(AT_ONCE):
+        batch = part.read(some)
         rows = batch.values if isinstance(batch, Ragged) else batch
         found += [hashlib.sha256(row.numpy().tobytes()).digest() for row in rows]
     return found
 
 
-def zero_shot(examined: Examined) -> Table:
-    test, machine = examined.test, examined.machine
+def class_name_table(inputs: EvaluationInputs) -> Table:
+    """Zero-shot classification: labelled samples compared with texts that name their classes."""
+    test, machine = inputs.test, inputs.machine
     predicted = {}
-    for name, encoder in examined.encoders().items():
-        tower, views = tower_of(encoder, examined.views, test.modality)
-        reader, words = tower_of(encoder, examined.views, "text")
+    for name, encoder in inputs.encoders().items():
+        tower, views = encoder_for(test.modality, encoder, inputs.views)
+        text_tower, text_views = encoder_for("text", encoder, inputs.views)
 
-        def embed(texts: list[str], reader: Any = reader, words: Any = words) -> Tensor:
-            prompts = TextSource(texts, name="prompts", progress=False)
-            source = fitted(prompts, ReadOptions(**modality_of("text").read_options(words)))
-            return encode(reader, words, source, machine=machine)
+        def embed(texts: list[str], tower: Any = text_tower, views: Any = text_views) -> Tensor:
+            read_options = ReadOptions(**modality_of("text").read_options(views))
+            prompts = TextSource(texts, name="prompts", progress=False).fitted(read_options)
+            return encode(tower, views, prompts, machine=machine)
 
         samples = encode(tower, views, test, machine=machine)
         predicted[name] = zero_shot_classify(samples, class_embeddings(test.classes, embed))

@@ -1,4 +1,4 @@
-"""Texts: a tokenizer learned from them, and a small Transformer unless told otherwise."""
+"""Texts: a tokenizer learned from them; a small Transformer by default."""
 
 from __future__ import annotations
 
@@ -8,123 +8,142 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
-from likewise.data.pairs import halves_of, scores_of
+from likewise.data import text
 from likewise.data.read_options import ReadOptions
-from likewise.data.source import ChosenIds, Source, fitted, linked
-from likewise.data.text import documents_of
+from likewise.data.request import Request
+from likewise.data.source import ChosenIds, Source, connected_groups
+from likewise.data.text import corpus
 from likewise.data.tokens import KINDS, read_tokenizer, train_tokenizer
 from likewise.encoders.text import text_encoder
 from likewise.errors import UserError
-from likewise.evaluation import encode
+from likewise.evaluation import Machine, encode
 from likewise.evaluation.features import Baseline
 from likewise.evaluation.language import Bigram, Unigram, causal_model, count, language_table
 from likewise.evaluation.retrieval import retrieval_table
 from likewise.evaluation.similarity import cosines, similarity_table
 from likewise.evaluation.tfidf import TfIdf
-from likewise.modalities import Examined, Prepared
+from likewise.modalities.base import EvaluationInputs, Modality, TrainingSetup, default_batch_size
 from likewise.runs.table import Table
 from likewise.views.text import TextViews
 
 if TYPE_CHECKING:
-    from likewise.evaluation import Machine
     from likewise.training.recipe import Recipe
 
-TOKENS, VOCABULARY = 128, 8192
+MAX_TOKENS, VOCAB_SIZE = 128, 8192
 DELETED = {"none": 0.0, "mild": 0.2, "strong": 0.5}
 TOKENIZER = "tokenizer.json"  # in the run folder
 AT_ONCE = 256  # documents
 
-encoder = text_encoder
 
+class TextModality(Modality):
+    """Text files and folders of them, tables with a column of text, and texts in memory."""
 
-def prepare(source: Source, recipe: Recipe, *, accelerated: bool, kept: Path | None = None) -> Prepared:
-    tokenizer, vocab_size = recipe.tokenizer or "wordpiece", recipe.vocab_size or VOCABULARY
-    if kept is not None and (kept / TOKENIZER).is_file():
-        text = (kept / TOKENIZER).read_text(encoding="utf-8")
-    elif tokenizer in KINDS:
-        text = train_tokenizer(documents_of(source), kind=tokenizer, vocab_size=vocab_size)
-    else:
-        text = read_tokenizer(tokenizer)
-    views = TextViews(text, max_tokens=recipe.max_tokens or TOKENS, delete=deleted(recipe.augment))
-    source = fitted(source, ReadOptions(**read_options(views)))
-    name = "bert-tiny" if recipe.encoder == "auto" else recipe.encoder
-    resolved = dataclasses.replace(
-        recipe,
-        tokenizer=tokenizer,
-        vocab_size=vocab_size,
-        max_tokens=views.max_tokens,
-        encoder=name,
-        batch_size=recipe.batch_size or min(256 if accelerated else 128, len(source)),
+    name = "text"
+    nouns = ("text", "texts")
+    accepts = (
+        "a .txt file or a folder of them, a .csv, .tsv, .jsonl or .parquet file with a column of text, a list of texts"
     )
-    shape: dict[str, Any] = {"vocab_size": views.vocab_size, "max_tokens": views.max_tokens, "pad": views.special.pad}
-    return Prepared(resolved, source, views, lambda: text_encoder(name, **shape, pooling=recipe.pooling))
+    suffixes = text.SUFFIXES
+    recipe_fields = ("tokenizer", "vocab_size", "max_tokens", "pooling")
+    pair_augment = "none"  # what a text says about an image does not survive many deletions
+
+    def open_source(self, request: Request) -> Source | None:
+        return text.open_source(request)
+
+    def setup(
+        self, source: Source, recipe: Recipe, *, accelerated: bool, run_folder: Path | None = None
+    ) -> TrainingSetup:
+        tokenizer, vocab_size = recipe.tokenizer or "wordpiece", recipe.vocab_size or VOCAB_SIZE
+        if run_folder is not None and (run_folder / TOKENIZER).is_file():
+            learned = (run_folder / TOKENIZER).read_text(encoding="utf-8")
+        elif tokenizer in KINDS:
+            learned = train_tokenizer(corpus(source), kind=tokenizer, vocab_size=vocab_size)
+        else:
+            learned = read_tokenizer(tokenizer)
+        views = TextViews(
+            learned, max_tokens=recipe.max_tokens or MAX_TOKENS, delete=deletion_probability(recipe.augment)
+        )
+        source = source.fitted(ReadOptions(**self.read_options(views)))
+        name = "bert-tiny" if recipe.encoder == "auto" else recipe.encoder
+        resolved = dataclasses.replace(
+            recipe,
+            tokenizer=tokenizer,
+            vocab_size=vocab_size,
+            max_tokens=views.max_tokens,
+            encoder=name,
+            batch_size=recipe.batch_size or default_batch_size(len(source), accelerated=accelerated),
+        )
+        shape: dict[str, Any] = {
+            "vocab_size": views.vocab_size,
+            "max_tokens": views.max_tokens,
+            "pad": views.special.pad,
+        }
+        return TrainingSetup(resolved, source, views, lambda: text_encoder(name, **shape, pooling=recipe.pooling))
+
+    def pack(self, views: TextViews) -> tuple[dict[str, Any], dict[str, str]]:
+        config = views.config()
+        return config | {"tokenizer": TOKENIZER}, {TOKENIZER: config["tokenizer"]}
+
+    def unpack(self, config: dict[str, Any], folder: Path) -> TextViews:
+        tokenizer = (folder / config["tokenizer"]).read_text(encoding="utf-8")
+        return TextViews.from_config(config | {"tokenizer": tokenizer})
+
+    def encoder(self, **config: Any) -> nn.Module:
+        return text_encoder(**config)
+
+    def read_options(self, views: TextViews) -> dict[str, Any]:
+        return {"tokenizer": views.tokenizer, "max_tokens": views.max_tokens}
+
+    def baseline(self, views: TextViews, machine: Machine, train: Source) -> Baseline:
+        tfidf = TfIdf(corpus(train))
+
+        def featurise(source: Source, indices: Int[Tensor, " n"]) -> Float[Tensor, "n words"]:
+            return tfidf(ChosenIds(corpus(source), indices))
+
+        return Baseline("TF-IDF", featurise)
+
+    def measure(self, inputs: EvaluationInputs) -> list[Table]:
+        """Perplexity of a causal encoder beside counting models; similarity, or retrieval, of pairs of texts."""
+        if inputs.test.modality == "pair":
+            return [text_pair_table(inputs)]
+        encoder: Any = inputs.encoder
+        if not encoder.causal or inputs.train is None:
+            return []
+        pad, vocab_size = inputs.views.special.pad, inputs.views.vocab_size
+        counts = count(batches_by_length(inputs.train), vocab_size, pad)
+        models = {name: causal_model(encoder, pad) for name, encoder in inputs.encoders().items()}
+        models |= {"bigrams": Bigram(counts, pad), "unigrams": Unigram(counts, pad)}
+        return [language_table(models, batches_by_length(inputs.test), vocab_size=vocab_size)]
 
 
-def deleted(augment: str | list[Any]) -> float:
+def deletion_probability(augment: str | list[Any]) -> float:
     """The share of tokens that a random view loses."""
     if not isinstance(augment, str) or augment not in DELETED:
-        raise UserError(f"augment of texts must be {', '.join(DELETED)}, got {augment!r}")
+        raise UserError(f"augment must be none, mild or strong for texts, got {augment!r}")
     return DELETED[augment]
 
 
-def pack(views: TextViews) -> tuple[dict[str, Any], dict[str, str]]:
-    config = views.config()
-    return config | {"tokenizer": TOKENIZER}, {TOKENIZER: config["tokenizer"]}
-
-
-def unpack(config: dict[str, Any], folder: Path) -> TextViews:
-    text = (folder / config["tokenizer"]).read_text(encoding="utf-8")
-    return TextViews.from_config(config | {"tokenizer": text})
-
-
-def read_options(views: TextViews) -> dict[str, Any]:
-    return {"tokenizer": views.tokenizer, "max_tokens": views.max_tokens}
-
-
-def baseline(views: TextViews, machine: Machine, train: Source) -> Baseline:
-    weigh = TfIdf(documents_of(train))
-
-    def featurise(source: Source, indices: Int[Tensor, " n"]) -> Float[Tensor, "n words"]:
-        return weigh(ChosenIds(documents_of(source), indices))
-
-    return Baseline("TF-IDF", featurise)
-
-
-def examine(examined: Examined) -> list[Table]:
-    """Perplexity of a causal encoder beside counting models; similarity, or retrieval, of pairs of texts."""
-    if examined.test.modality == "pair":
-        return [of_pairs(examined)]
-    encoder: Any = examined.encoder
-    if not encoder.causal or examined.train is None:
-        return []
-    pad = examined.views.special.pad
-    counts = count(batches(examined.train), examined.views.vocab_size, pad)
-    models = {name: causal_model(encoder, pad) for name, encoder in examined.encoders().items()}
-    models |= {"bigrams": Bigram(counts, pad), "unigrams": Unigram(counts, pad)}
-    return [language_table(models, batches(examined.test), vocab_size=examined.views.vocab_size)]
-
-
-def batches(source: Source) -> Iterator[Int[Tensor, "n t"]]:
+def batches_by_length(source: Source) -> Iterator[Int[Tensor, "n t"]]:
     """All documents, those of a length together."""
-    lengths: Tensor = source.lengths  # type: ignore[attr-defined]
-    for some in lengths.argsort().split(AT_ONCE):
+    assert source.lengths is not None, "texts have lengths once they are fitted to a tokenizer"
+    for some in source.lengths.argsort().split(AT_ONCE):
         yield source.read(some)
 
 
-def of_pairs(examined: Examined) -> Table:
+def text_pair_table(inputs: EvaluationInputs) -> Table:
     """Correlation with the scores of pairs of texts, where they have some; retrieval of one by the other if not."""
-    views, machine = examined.views, examined.machine
-    one, other = halves_of(examined.test)[:2]
+    views, machine = inputs.views, inputs.machine
+    one, other = inputs.test.parts[:2]
     embedded = {
         name: (encode(encoder, views, one, machine=machine), encode(encoder, views, other, machine=machine))
-        for name, encoder in examined.encoders().items()
+        for name, encoder in inputs.encoders().items()
     }
-    texts, other_texts = documents_of(one), documents_of(other)
-    weigh = TfIdf([*texts, *other_texts])
-    embedded["TF-IDF"] = weigh(texts), weigh(other_texts)
-    scores = scores_of(examined.test)
+    texts, other_texts = corpus(one), corpus(other)
+    tfidf = TfIdf([*texts, *other_texts])
+    embedded["TF-IDF"] = tfidf(texts), tfidf(other_texts)
+    scores = inputs.test.scores
     if scores is not None:
         return similarity_table({name: cosines(*pair) for name, pair in embedded.items()}, scores)
-    return retrieval_table(embedded, ("first", "second"), linked(texts, other_texts))
+    return retrieval_table(embedded, ("first", "second"), connected_groups(texts, other_texts))

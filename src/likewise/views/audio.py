@@ -284,6 +284,8 @@ class AudioViews:
     Raises `UserError` for impossible values.
     """
 
+    modality: ClassVar[str] = "audio"
+
     def __init__(self, sample_rate: int, seconds: Number, ops: Iterable[Any]) -> None:
         check_int(LOWEST_RATE, sample_rate=sample_rate)
         is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float, UInt8
@@ -38,6 +38,8 @@ class ImageViews:
     `mean`, `std`: of the normalisation, per channel, in [0, 1]; by default ImageNet's for three channels.
     Raises `UserError` for impossible values.
     """
+
+    modality: ClassVar[str] = "image"
 
     def __init__(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -13,6 +13,8 @@ class PairViews:
 
     Attributes: `parts`, the views of each part; parts of one modality may have the same views.
     """
+
+    modality: ClassVar[str] = "pair"
 
     def __init__(self, parts: Sequence[Any]) -> None:
         self.parts = tuple(parts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from jaxtyping import Bool, Int
@@ -57,6 +57,8 @@ class TextViews:
     Raises:
         UserError: for impossible values, or a tokenizer that lacks a special token.
     """
+
+    modality: ClassVar[str] = "text"
 
     def __init__(self, tokenizer: str, max_tokens: int, delete: float = 0.0) -> None:
         check_int(3, max_tokens=max_tokens)

@@ -1,0 +1,44 @@
+"""The part of an encoder of pairs that takes samples of one modality."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Generator, nn
+
+from likewise.encoders.pair import PairEncoder
+from likewise.errors import UserError
+from likewise.views.pair import PairViews
+
+
+class FirstPartViews:
+    """The views that an evaluation uses, of the first part of every sample."""
+
+    def __init__(self, views: Any) -> None:
+        self.views = views
+
+    def clean(self, batch: Any) -> Any:
+        return self.views.clean(batch.parts[0])
+
+    def weak(self, batch: Any, generator: Generator) -> Any:
+        return self.views.weak(batch.parts[0], generator)
+
+
+def encoder_for(modality: str, encoder: nn.Module, views: Any) -> tuple[nn.Module, Any]:
+    """The encoder and the views for samples of a modality: of an encoder of pairs, its tower for them.
+
+    Of samples in parts, an encoder that is not one of pairs takes the first part.
+
+    Raises:
+        UserError: when the encoder has towers, none of them for this modality.
+    """
+    if not isinstance(views, PairViews):
+        return encoder, views
+    if not isinstance(encoder, PairEncoder):
+        return encoder, FirstPartViews(views.parts[0]) if modality == "pair" else views.parts[0]
+    if modality == "pair":
+        return encoder, views
+    if modality not in encoder.modalities:
+        raise UserError(f"the encoder takes {' and '.join(encoder.modalities)}, not {modality}")
+    place = encoder.modalities.index(modality)
+    return encoder.towers[place], views.parts[place]
