@@ -218,7 +218,7 @@ def test_files_that_do_not_fit_together_are_named(tmp_path: Path) -> None:
     assert read_contents(folder).unreadable[0].endswith("first has pictures, words and sounds of [] samples")
     (folder / "evaluation.json").write_text('{"tables": []}')
     unread = read_contents(folder).unreadable
-    assert "evaluation.json: ValueError: lacks labels_per_class, summary, trials, ways" in unread
+    assert "evaluation.json: ValueError: lacks labels_per_class, protocols, summary, trials" in unread
 
 
 def test_a_still_picture_of_each_kind(runs: dict[str, Path], tmp_path: Path) -> None:

@@ -37,8 +37,8 @@ def write_embeddings(
     beside = out.with_name(f".{out.name}.{os.getpid()}.part")
     try:
         with progress_bar(show=progress) as tell:
-            featurise = encoder_features(machine.place(encoder).eval(), views, machine)
-            parts = _told(stream(featurise, source, batch_size=machine.batch_size), len(source), tell)
+            featurize = encoder_features(machine.place(encoder).eval(), views, machine)
+            parts = _told(stream(featurize, source, batch_size=machine.batch_size), len(source), tell)
             dim = (_write_npy if out.suffix == ".npy" else _write_parquet)(beside, parts, source)
         beside.replace(out)
     finally:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from likewise.data.source import Source
-    from likewise.evaluation.features import Baseline
+    from likewise.evaluation.features import RawFeatures
 
 USUAL_COUNTS = (1, 10, 100)
 
@@ -67,7 +67,7 @@ def evaluate_on(
     with progress_bar(show=progress) as say:
         if labelled:
             assert train is not None
-            baseline: Baseline | None = None
+            baseline: RawFeatures | None = None
             if known:
                 baseline = modality_of(test.modality).baseline(views, machine, train)
             result = evaluate_encoder(

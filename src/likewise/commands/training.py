@@ -22,7 +22,7 @@ from likewise.data.open import open_source, pairs_or_halves
 from likewise.encoders import adopt
 from likewise.errors import Interrupted, UserError
 from likewise.evaluation import Machine, encode
-from likewise.evaluation.knn import NEIGHBOURS, nearest_neighbours, vote
+from likewise.evaluation.knn import NEIGHBORS, nearest_neighbors, vote
 from likewise.methods import build_method, method_options
 from likewise.modalities import modality_of, prepare, tower_of
 from likewise.runs.figures import save_pictures
@@ -259,12 +259,12 @@ def neighbours_probe(source: Source, views: Views) -> tuple[Callable[[Method], f
     some, classes = labels[chosen], len(source.classes)
     if len(chosen) < 2:
         raise UserError(f"probe needs at least 2 samples, {source.name} has {len(source)}")
-    neighbours = min(NEIGHBOURS[-1], len(chosen) - 1)
+    neighbours = min(NEIGHBORS[-1], len(chosen) - 1)
 
     def accuracy(method: Method) -> float:
         encoder, its_views = tower_of(method.encoder, views, source.modality)
         features = encode(encoder, its_views, source, chosen, machine=Machine(method.device, 256))
-        similarities, positions = nearest_neighbours(features, features, neighbours, without_self=True)
+        similarities, positions = nearest_neighbors(features, features, neighbours, exclude_self=True)
         return float((vote(similarities, some[positions], classes) == some).float().mean())
 
     return accuracy, float(some.bincount().max()) / len(some)

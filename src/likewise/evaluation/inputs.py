@@ -1,4 +1,4 @@
-"""What an evaluation is given besides labelled sources: views, and a machine to compute on."""
+"""What an evaluation takes besides labelled sources: views, and where and how networks are run."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 LabelCount = int | Literal["all"]
-"""Labels per class that a way may see."""
+"""Labels per class that a protocol may use."""
 
 Progress = Callable[[int, int, str], None]
-"""Called with (done, total, what is being done); `done` and `total` count samples to be worked through."""
+"""Called with (done, total, text): samples processed, of how many, and what is being done."""
 
 
 @runtime_checkable

@@ -1,4 +1,4 @@
-"""Figures beside what they should be compared with, as plain values: whoever shows them chooses how."""
+"""Tables of an evaluation as plain values; the screen and the report format them."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from typing import Any, NamedTuple
 
 
 class Table(NamedTuple):
-    """Rows of figures, the first cells of a row saying whose they are."""
+    """Rows of figures; the first cells of a row name what they belong to."""
 
     title: str
     caption: str
     head: list[str]
     units: list[str]
-    """Of each column: "%" where figures are shares, shown times 100; "" where they are shown as they are."""
+    """Of each column: "%" for shares, shown times 100; "" for figures that are shown as they are."""
     rows: list[list[str | float | None]]
     """None: there is no such figure."""
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from likewise.data.read_options import ReadOptions
 from likewise.data.source import Joined, Subset, fitted
 from likewise.encoders.audio import audio_encoder
-from likewise.evaluation.features import Baseline
+from likewise.evaluation.features import RawFeatures
 from likewise.evaluation.mel import mel_features
 from likewise.evaluation.segments import segment_table
 from likewise.evaluation.tables import Table
@@ -71,8 +71,8 @@ def read_options(views: AudioViews) -> dict[str, Any]:
     return {"sample_rate": views.sample_rate}
 
 
-def baseline(views: AudioViews, machine: Machine, train: Source) -> Baseline:
-    return Baseline("log-mel", mel_features(views, machine))
+def baseline(views: AudioViews, machine: Machine, train: Source) -> RawFeatures:
+    return RawFeatures("log-mel", mel_features(views, machine))
 
 
 def examine(examined: Examined) -> list[Table]:

@@ -12,7 +12,7 @@ import torch
 from likewise.data.read_options import ReadOptions
 from likewise.data.source import fitted
 from likewise.encoders import default_image_encoder, image_encoder
-from likewise.evaluation.features import Baseline, raw_features
+from likewise.evaluation.features import RawFeatures, raw_features
 from likewise.modalities import Examined, Prepared
 from likewise.views import ImageViews, drawn, preset
 
@@ -56,8 +56,8 @@ def read_options(views: ImageViews) -> dict[str, Any]:
     return {"size": views.size, "channels": views.channels}
 
 
-def baseline(views: ImageViews, machine: Machine, train: Source) -> Baseline:
-    return Baseline("pixels", raw_features(views, machine))
+def baseline(views: ImageViews, machine: Machine, train: Source) -> RawFeatures:
+    return RawFeatures("pixels", raw_features(views, machine))
 
 
 def examine(examined: Examined) -> list[Table]:

@@ -18,7 +18,7 @@ from likewise.data.text import TextSource, documents_of
 from likewise.encoders.pair import PairEncoder
 from likewise.errors import UserError
 from likewise.evaluation import encode
-from likewise.evaluation.features import Baseline
+from likewise.evaluation.features import RawFeatures
 from likewise.evaluation.matches import save_matches
 from likewise.evaluation.retrieval import retrieval_table
 from likewise.evaluation.tables import Table
@@ -104,7 +104,7 @@ def read_options(views: PairViews) -> dict[str, Any]:
     }
 
 
-def baseline(views: PairViews, machine: Machine, train: Source) -> Baseline:
+def baseline(views: PairViews, machine: Machine, train: Source) -> RawFeatures:
     raise UserError("labels of pairs are judged by one half: name a folder or a table of one modality")
 
 

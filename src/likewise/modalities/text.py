@@ -18,7 +18,7 @@ from likewise.data.tokens import KINDS, read_tokenizer, train_tokenizer
 from likewise.encoders.text import text_encoder
 from likewise.errors import UserError
 from likewise.evaluation import encode
-from likewise.evaluation.features import Baseline
+from likewise.evaluation.features import RawFeatures
 from likewise.evaluation.language import Bigram, Unigram, causal_model, count, language_table
 from likewise.evaluation.retrieval import retrieval_table
 from likewise.evaluation.similarity import cosines, similarity_table
@@ -83,13 +83,13 @@ def read_options(views: TextViews) -> dict[str, Any]:
     return {"tokenizer": views.tokenizer, "max_tokens": views.max_tokens}
 
 
-def baseline(views: TextViews, machine: Machine, train: Source) -> Baseline:
+def baseline(views: TextViews, machine: Machine, train: Source) -> RawFeatures:
     weigh = TfIdf(documents_of(train))
 
-    def featurise(source: Source, indices: Int[Tensor, " n"]) -> Float[Tensor, "n words"]:
+    def featurize(source: Source, indices: Int[Tensor, " n"]) -> Float[Tensor, "n words"]:
         return weigh(ChosenIds(documents_of(source), indices))
 
-    return Baseline("TF-IDF", featurise)
+    return RawFeatures("TF-IDF", featurize)
 
 
 def examine(examined: Examined) -> list[Table]:

@@ -153,9 +153,13 @@ class Evaluation:
 
     @property
     def protocols(self) -> list[str]:
-        """The ways that have results, in order of display; none where no labels were drawn."""
+        """The protocols that have results, in order of display; none where no labels were drawn."""
         found = {row["protocol"] for row in self.facts.get("summary", [])}
         return [protocol for protocol in self.facts.get("protocols", []) if protocol in found]
+
+    def details(self, protocol: str) -> dict[str, Any]:
+        """What the file says of a protocol: its "label", line "style", and whether it is "pretrained"."""
+        return self.facts.get("protocol_details", {}).get(protocol, {})
 
     @property
     def counts(self) -> list[int | str]:
@@ -163,7 +167,7 @@ class Evaluation:
         return sorted(self.facts.get("labels_per_class", []), key=lambda n: math.inf if n == "all" else n)
 
     def summary(self, protocol: str, count: int | str) -> dict[str, Any] | None:
-        """Mean and interval of one way at one number of labels per class, None where it was not measured."""
+        """Mean and interval of one protocol at one number of labels per class, None where it was not measured."""
         rows = self.facts.get("summary", [])
         return next((r for r in rows if r["protocol"] == protocol and r["labels_per_class"] == count), None)
 
@@ -349,6 +353,12 @@ def _evaluation(path: Path) -> Evaluation:
     missing = needed - facts.keys()
     if missing and not (missing == needed and facts.get("tables")):
         raise ValueError(f"lacks {', '.join(sorted(missing))}")
+    details = facts.get("protocol_details", {})
+    if not (
+        isinstance(details, dict)
+        and all(isinstance(one, dict) and isinstance(one.get("style", {}), dict) for one in details.values())
+    ):
+        raise ValueError("protocol_details must hold a label and a style for each protocol")
     evaluation = Evaluation(facts)
     for table in evaluation.tables:
         if any(len(row) != len(table.head) for row in [table.units, *table.rows]):
