@@ -5,23 +5,23 @@ from torch import nn
 
 from likewise.data.arrays import ArraySource
 from likewise.evaluation.features import FeatureTable, encode, evenly_spaced, raw_features, stream
-from likewise.evaluation.inputs import Machine
+from likewise.evaluation.inputs import ComputeSettings
 from likewise.evaluation.linear import apply, fit_linear
 
-CPU = Machine(torch.device("cpu"), batch_size=7)
+CPU = ComputeSettings(torch.device("cpu"), batch_size=7)
 
 
 def test_encode_is_the_encoder_in_evaluation_mode_whatever_the_batch():
     source, encoder = noise(23, 0, "s"), SmallCNN().train()
     statistics = encoder.body[1].running_mean.clone()
-    features = encode(encoder, PixelViews(), source, machine=CPU)
+    features = encode(encoder, PixelViews(), source, compute=CPU)
     assert encoder.training
     assert torch.equal(encoder.body[1].running_mean, statistics)
     with torch.no_grad():
         expected = encoder.eval()(PixelViews().clean(source.batch))
     torch.testing.assert_close(features, expected)
     chosen = torch.tensor([5, 2, 5])
-    torch.testing.assert_close(encode(encoder, PixelViews(), source, chosen, machine=CPU), expected[chosen])
+    torch.testing.assert_close(encode(encoder, PixelViews(), source, chosen, compute=CPU), expected[chosen])
 
 
 def test_stream_reads_one_batch_at_a_time():

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from likewise.data.batches import Ragged
-from likewise.evaluation.inputs import Machine
+from likewise.evaluation.inputs import ComputeSettings
 from likewise.evaluation.mel import mel_features, mel_statistics
 from likewise.views.mel import log_mel
 
@@ -53,6 +53,6 @@ def test_mel_features_are_of_the_clean_view() -> None:
             return batch.values[:, 500:2500].float() / 2**15
 
     source = Tones()
-    features = mel_features(Views(), Machine(torch.device("cpu")))(source, torch.tensor([2, 0]))
+    features = mel_features(Views(), ComputeSettings(torch.device("cpu")))(source, torch.tensor([2, 0]))
     expected = [mel_statistics(source.batch.values[i][None, 500:2500].float() / 2**15, RATE) for i in (2, 0)]
     torch.testing.assert_close(features, torch.cat(expected))

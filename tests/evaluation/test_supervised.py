@@ -4,7 +4,7 @@ from evaluation_inputs import PixelViews, SmallCNN, noise, telltale
 from torch import nn
 
 from likewise.evaluation import supervised
-from likewise.evaluation.inputs import Machine
+from likewise.evaluation.inputs import ComputeSettings
 from likewise.evaluation.supervised import (
     LabelledSubset,
     Rates,
@@ -16,7 +16,7 @@ from likewise.evaluation.supervised import (
     train_classifier,
 )
 
-CPU = Machine(torch.device("cpu"), batch_size=16)
+CPU = ComputeSettings(torch.device("cpu"), batch_size=16)
 
 
 def test_more_labels_get_more_steps_but_fewer_passes():
@@ -75,7 +75,7 @@ def train(count, encoder, steps=60):
         steps=steps,
         batch_size=min(count, 16),
         seed=0,
-        machine=CPU,
+        compute=CPU,
         callback_steps=frozenset({0, 3, steps}),
         callback=lambda step: seen.append((step, encoder.training)),
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import torch
 
 from likewise.errors import UserError
-from likewise.evaluation import DEFAULT_PROTOCOLS, Machine, evaluate_encoder
+from likewise.evaluation import DEFAULT_PROTOCOLS, ComputeSettings, evaluate_encoder
 from likewise.evaluation.labels import check_label_counts, shared_labels
 from likewise.modalities import MODALITIES, Examined, modality_of, tower_of
 from likewise.training.callbacks.progress import progress_bar
@@ -58,7 +58,7 @@ def evaluate_on(
         UserError: when nothing can be measured: no labels, and nothing that the samples say without them.
     """
     encoder, views = tower_of(judged.encoder, judged.views, test.modality)
-    machine = Machine(torch.device(device_name()), autocast=autocast, channels_last=True)
+    compute = ComputeSettings(torch.device(device_name()), autocast=autocast, channels_last=True)
     known = test.modality in MODALITIES and judged.modality in MODALITIES
     result: dict[str, Any] = {"test": test.name, "samples": {"test": len(test)}}
     # The label of a pair says nothing about either half.
@@ -69,7 +69,7 @@ def evaluate_on(
             assert train is not None
             baseline: RawFeatures | None = None
             if known:
-                baseline = modality_of(test.modality).baseline(views, machine, train)
+                baseline = modality_of(test.modality).baseline(views, compute, train)
             result = evaluate_encoder(
                 encoder,
                 views,
@@ -88,8 +88,8 @@ def evaluate_on(
             )
         tables = []
         if known:
-            device = machine.place(judged.encoder).eval()
-            examined = Examined(device, judged.views, learned, test, judged.build, machine, folder)
+            device = compute.place(judged.encoder).eval()
+            examined = Examined(device, judged.views, learned, test, judged.build, compute, folder)
             tables = [table.as_dict() for table in modality_of(judged.modality).examine(examined)]
         if tables:
             result["tables"] = tables

@@ -21,7 +21,7 @@ from likewise.data.loader import Loader, order
 from likewise.data.open import open_source, pairs_or_halves
 from likewise.encoders import adopt
 from likewise.errors import Interrupted, UserError
-from likewise.evaluation import Machine, encode
+from likewise.evaluation import ComputeSettings, encode
 from likewise.evaluation.knn import NEIGHBORS, nearest_neighbors, vote
 from likewise.methods import build_method, method_options
 from likewise.modalities import modality_of, prepare, tower_of
@@ -263,7 +263,7 @@ def neighbours_probe(source: Source, views: Views) -> tuple[Callable[[Method], f
 
     def accuracy(method: Method) -> float:
         encoder, its_views = tower_of(method.encoder, views, source.modality)
-        features = encode(encoder, its_views, source, chosen, machine=Machine(method.device, 256))
+        features = encode(encoder, its_views, source, chosen, compute=ComputeSettings(method.device, 256))
         similarities, positions = nearest_neighbors(features, features, neighbours, exclude_self=True)
         return float((vote(similarities, some[positions], classes) == some).float().mean())
 
@@ -283,7 +283,7 @@ def save_gallery(run: Run, encoder: nn.Module, source: Source, views: Views, *, 
     """Keep samples with their embeddings in the run, for its map and its neighbours."""
     tower, its_views = tower_of(encoder, views, source.modality)
     indices = torch.linspace(0, len(source) - 1, min(GALLERY, len(source))).round().long()
-    vectors = encode(tower.cpu(), its_views, source, indices, machine=Machine(torch.device("cpu")))
+    vectors = encode(tower.cpu(), its_views, source, indices, compute=ComputeSettings(torch.device("cpu")))
     ids = source.ids
     arrays: dict[str, Any] = {
         "embeddings": vectors.numpy(),

@@ -16,7 +16,7 @@ from likewise.errors import UserError, nearest
 from likewise.evaluation.curves import CURVE_SAMPLES
 from likewise.evaluation.features import REFERENCE_SAMPLES, RawFeatures, raw_features
 from likewise.evaluation.few_labels import FewLabelEvaluation
-from likewise.evaluation.inputs import EvaluationViews, LabelCount, Machine, Progress
+from likewise.evaluation.inputs import ComputeSettings, EvaluationViews, LabelCount, Progress
 from likewise.evaluation.labels import check_label_counts, draw_labels, shared_labels
 from likewise.evaluation.measures import CONFIDENCE, summarize
 from likewise.evaluation.protocols import DEFAULT_PROTOCOLS, PROTOCOLS, EvaluationProtocol
@@ -77,9 +77,9 @@ def evaluate_encoder(
     classes, train_labels, test_labels = shared_labels(train, test)
     check_label_counts(counts, train_labels, classes, train.name)
 
-    machine = Machine(torch.device(device), batch_size, autocast, channels_last)
-    pretrained = machine.place(copy.deepcopy(encoder)).requires_grad_(True).eval()
-    raw = raw or RawFeatures("raw views", raw_features(views, machine))
+    compute = ComputeSettings(torch.device(device), batch_size, autocast, channels_last)
+    pretrained = compute.place(copy.deepcopy(encoder)).requires_grad_(True).eval()
+    raw = raw or RawFeatures("raw views", raw_features(views, compute))
     evaluation = FewLabelEvaluation(
         pretrained=pretrained,
         make_encoder=make_encoder or partial(reinitialize, pretrained),
@@ -92,7 +92,7 @@ def evaluate_encoder(
         classes=len(classes),
         draws={(s, k): draw_labels(train_labels, k, s) for s in range(seeds) for k in counts},
         steps=steps,
-        machine=machine,
+        compute=compute,
         progress=progress or (lambda done, total, text: None),
     )
     plan = [
@@ -151,13 +151,13 @@ def _protocols(names: Sequence[str]) -> dict[str, EvaluationProtocol]:
 
 def _settings(evaluation: FewLabelEvaluation, protocols: Iterable[EvaluationProtocol]) -> dict[str, Any]:
     """What the protocols were given besides data: enough to repeat them, and to see whether they were fair."""
-    machine = evaluation.machine
+    compute = evaluation.compute
     settings: dict[str, Any] = {
         "confidence": CONFIDENCE,
-        "device": str(machine.device),
-        "autocast": machine.autocast,
-        "channels_last": machine.channels_last,
-        "batch_size": machine.batch_size,
+        "device": str(compute.device),
+        "autocast": compute.autocast,
+        "channels_last": compute.channels_last,
+        "batch_size": compute.batch_size,
         "curve_samples": CURVE_SAMPLES,
         "reference_samples": REFERENCE_SAMPLES,
     }

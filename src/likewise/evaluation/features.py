@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from likewise.data.source import Source
-from likewise.evaluation.inputs import EvaluationViews, Machine
+from likewise.evaluation.inputs import ComputeSettings, EvaluationViews
 
 RAW_DIM = 1024
 """Clean views with more values than this are average-pooled to about it (96×96×3 becomes 18×18×3)."""
@@ -36,20 +36,20 @@ class RawFeatures(NamedTuple):
     featurize: Featurizer
 
 
-def encoder_features(encoder: nn.Module, views: EvaluationViews, machine: Machine) -> Featurizer:
+def encoder_features(encoder: nn.Module, views: EvaluationViews, compute: ComputeSettings) -> Featurizer:
     """Embeddings of clean views. The encoder is used as it is: put it into evaluation mode."""
 
     def featurize(source: Source, indices: Int[Tensor, " n"]) -> Float[Tensor, "n dim"]:
-        return machine.forward(encoder, views.clean(source.read(indices).to(machine.device)))
+        return compute.forward(encoder, views.clean(source.read(indices).to(compute.device)))
 
     return featurize
 
 
-def raw_features(views: EvaluationViews, machine: Machine) -> Featurizer:
+def raw_features(views: EvaluationViews, compute: ComputeSettings) -> Featurizer:
     """Clean views, flattened; those of images are average-pooled when they have more than `RAW_DIM` values."""
 
     def featurize(source: Source, indices: Int[Tensor, " n"]) -> Float[Tensor, "n dim"]:
-        view = views.clean(source.read(indices).to(machine.device)).float()
+        view = views.clean(source.read(indices).to(compute.device)).float()
         if view[0].numel() > RAW_DIM:
             view = F.adaptive_avg_pool2d(view, isqrt(RAW_DIM // view.shape[1]) or 1)
         return view.flatten(1)
@@ -74,16 +74,16 @@ def encode(
     source: Source,
     indices: Int[Tensor, " n"] | None = None,
     *,
-    machine: Machine,
+    compute: ComputeSettings,
 ) -> Float[Tensor, "n dim"]:
     """Embeddings of the clean views of `source` (of its `indices`), float32 on the CPU.
 
-    Only one batch of samples is in memory at a time. The encoder must be on the machine's device.
+    Only one batch of samples is in memory at a time. The encoder must be on `compute.device`.
     """
     was_training = encoder.training
     encoder.eval()
     try:
-        return gather(encoder_features(encoder, views, machine), source, indices, batch_size=machine.batch_size)
+        return gather(encoder_features(encoder, views, compute), source, indices, batch_size=compute.batch_size)
     finally:
         encoder.train(was_training)
 

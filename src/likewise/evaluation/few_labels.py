@@ -24,7 +24,7 @@ from likewise.evaluation.features import (
     evenly_spaced,
     rows,
 )
-from likewise.evaluation.inputs import EvaluationViews, LabelCount, Machine, Progress
+from likewise.evaluation.inputs import ComputeSettings, EvaluationViews, LabelCount, Progress
 from likewise.evaluation.knn import choose_k, knn_classify
 from likewise.evaluation.linear import ITERATIONS, apply, choose_variance, fit_linear
 from likewise.evaluation.measures import class_accuracies, confusion_matrix, entries
@@ -38,7 +38,7 @@ class FewLabelEvaluation:
     """The data, the draws of labels, and the features, which are computed once."""
 
     pretrained: nn.Module
-    """The encoder, on the machine's device, in evaluation mode. Protocols copy it to train it."""
+    """The encoder, on `compute.device`, in evaluation mode. Protocols copy it to train it."""
     make_encoder: Callable[[], nn.Module]
     """Builds the same architecture with new weights, from torch's global generators."""
     views: EvaluationViews
@@ -51,7 +51,7 @@ class FewLabelEvaluation:
     draws: dict[tuple[int, LabelCount], Int[Tensor, " _"]]
     """By (seed, labels per class): indices of the training samples whose labels a trial may use."""
     steps: int | None
-    machine: Machine
+    compute: ComputeSettings
     progress: Progress
 
     def __post_init__(self) -> None:
@@ -66,7 +66,7 @@ class FewLabelEvaluation:
             self.doing = f"{protocol.name}, {count} label{'s' * (count != 1)} per class, seed {seed}"
             self.report(0)
             started = time.perf_counter()
-            with seeded(trial_seed(seed, protocol.name, count), self.machine.device):
+            with seeded(trial_seed(seed, protocol.name, count), self.compute.device):
                 result = protocol.run(self, seed, count)
             confusion = confusion_matrix(self.test_labels, result.predicted, self.classes)
             yield {
@@ -131,12 +131,12 @@ class FewLabelEvaluation:
         """Supervised training of encoder and head on the drawn labels; both are changed in place."""
         labels, subset = self.train_labels[drawn], LabelledSubset(self.train, drawn)
         batch_size = self.training_batch_size(len(drawn))
-        head = head.to(self.machine.device)
+        head = head.to(self.compute.device)
         curve_train = LabelledSubset(self.train, drawn[:CURVE_SAMPLES]) if len(drawn) > CURVE_SAMPLES else subset
         curve: list[dict[str, float]] = []
 
         def logits(of: LabelledSubset) -> Float[Tensor, "n classes"]:
-            return predict(encoder, head, self.views, of, self.machine)
+            return predict(encoder, head, self.views, of, self.compute)
 
         def measure(step: int) -> None:
             epoch = round(step * batch_size / len(drawn), 3)
@@ -153,7 +153,7 @@ class FewLabelEvaluation:
             steps=steps,
             batch_size=batch_size,
             seed=seed,
-            machine=self.machine,
+            compute=self.compute,
             callback_steps=curve_steps(steps),
             callback=measure,
         )
@@ -161,7 +161,7 @@ class FewLabelEvaluation:
 
     def training_batch_size(self, labels: int) -> int:
         """Samples a step of a supervised training on this many labels."""
-        return supervised_batch_size(labels, self.machine.batch_size)
+        return supervised_batch_size(labels, self.compute.batch_size)
 
     def curve_point(
         self,
@@ -189,7 +189,7 @@ class FewLabelEvaluation:
     @cached_property
     def frozen_features(self) -> FeatureTable:
         """Features of the pretrained encoder."""
-        return self.feature_table(encoder_features(self.pretrained, self.views, self.machine), self.draws.values())
+        return self.feature_table(encoder_features(self.pretrained, self.views, self.compute), self.draws.values())
 
     @cached_property
     def raw_features(self) -> FeatureTable:
@@ -206,6 +206,6 @@ class FewLabelEvaluation:
             self.test,
             needed=torch.cat(list(draws)),
             reference=evenly_spaced(len(self.train), REFERENCE_SAMPLES),
-            batch_size=self.machine.batch_size,
+            batch_size=self.compute.batch_size,
             one_scale=one_scale,
         )

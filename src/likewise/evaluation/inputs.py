@@ -27,8 +27,8 @@ class EvaluationViews(Protocol):
 
 
 @dataclass(frozen=True)
-class Machine:
-    """Where and how the arithmetic is done; `batch` samples at a time."""
+class ComputeSettings:
+    """Where and how networks are run: device, samples at a time, bfloat16 or not, memory layout."""
 
     device: torch.device
     batch_size: int = 128
@@ -41,7 +41,7 @@ class Machine:
         return module.to(memory_format=torch.channels_last) if self.channels_last else module
 
     def forward(self, module: nn.Module, view: Any) -> Float[Tensor, "n outputs"]:
-        """`module(view)` in the machine's precision and layout; the result is float32."""
+        """`module(view)` in this precision and layout; the result is float32."""
         if self.channels_last and getattr(view, "ndim", 0) == 4:
             view = view.contiguous(memory_format=torch.channels_last)
         precision = torch.autocast(self.device.type, torch.bfloat16) if self.autocast else contextlib.nullcontext()

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from likewise.data.source import Source
 from likewise.evaluation.features import Featurizer
-from likewise.evaluation.inputs import Machine
+from likewise.evaluation.inputs import ComputeSettings
 from likewise.views.mel import log_mel
 
 BANDS = 64
@@ -22,10 +22,10 @@ def mel_statistics(waves: Float[Tensor, "n samples"], sample_rate: int) -> Float
     return torch.cat([bands.mean(2), bands.std(2, correction=0)], dim=1)
 
 
-def mel_features(views: Any, machine: Machine) -> Featurizer:
+def mel_features(views: Any, compute: ComputeSettings) -> Featurizer:
     """`mel_statistics` of clean views, which are waves of `views.sample_rate`: what an encoder takes."""
 
     def featurize(source: Source, indices: Int[Tensor, " n"]) -> Float[Tensor, "n dim"]:
-        return mel_statistics(views.clean(source.read(indices).to(machine.device)), views.sample_rate)
+        return mel_statistics(views.clean(source.read(indices).to(compute.device)), views.sample_rate)
 
     return featurize

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from likewise.data.source import Source
-from likewise.evaluation.inputs import EvaluationViews, Machine
+from likewise.evaluation.inputs import ComputeSettings, EvaluationViews
 from likewise.training.optimizers import lr_at, parameter_groups
 
 CACHE_BYTES = 256 * 2**20
@@ -85,7 +85,7 @@ def train_classifier(
     steps: int,
     batch_size: int,
     seed: int,
-    machine: Machine,
+    compute: ComputeSettings,
     callback_steps: frozenset[int],
     callback: Callable[[int], None],
 ) -> None:
@@ -104,7 +104,7 @@ def train_classifier(
     ]
     optimizer = torch.optim.AdamW(groups, fused=True)
     peaks = [group["lr"] for group in optimizer.param_groups]
-    targets = labels.to(machine.device)
+    targets = labels.to(compute.device)
     order = shuffled(len(samples), batch_size, generator)
     for step in range(steps + 1):
         if step in callback_steps:
@@ -116,8 +116,8 @@ def train_classifier(
             group["lr"] = peak * lr_at(step, steps=steps, warmup=round(WARMUP * steps), schedule="cosine")
         chosen = next(order)
         modules.train(len(chosen) > 1)
-        view = views.weak(samples.read(chosen).to(machine.device), generator)
-        loss = F.cross_entropy(head(machine.forward(encoder, view)), targets[chosen.to(machine.device)])
+        view = views.weak(samples.read(chosen).to(compute.device), generator)
+        loss = F.cross_entropy(head(compute.forward(encoder, view)), targets[chosen.to(compute.device)])
         optimizer.zero_grad()
         loss.backward()
         # In bfloat16 on a CPU (torch 2.14), with a recurrent network, the gradient is NaN once in thousands of steps,
@@ -138,13 +138,13 @@ def shuffled(length: int, batch_size: int, generator: torch.Generator) -> Iterat
 
 @torch.inference_mode()
 def predict(
-    encoder: nn.Module, head: nn.Linear, views: EvaluationViews, samples: LabelledSubset, machine: Machine
+    encoder: nn.Module, head: nn.Linear, views: EvaluationViews, samples: LabelledSubset, compute: ComputeSettings
 ) -> Float[Tensor, "n classes"]:
     """Logits of the clean views of all samples, on the CPU."""
     return torch.cat(
         [
-            head(machine.forward(encoder, views.clean(samples.read(batch).to(machine.device)))).cpu()
-            for batch in torch.arange(len(samples)).split(machine.batch_size)
+            head(compute.forward(encoder, views.clean(samples.read(batch).to(compute.device)))).cpu()
+            for batch in torch.arange(len(samples)).split(compute.batch_size)
         ]
     )
 

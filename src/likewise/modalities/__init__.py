@@ -5,7 +5,7 @@ A module has
     `pack(views)` and `unpack(config, folder)`: views as plain values and files of the run folder, and back;
     `encoder(**config)`: the architecture with fresh weights;
     `read_options(views)`: how later samples must be read to be taken by these views;
-    `baseline(views, machine, train)`: raw features to compare with, and what they are called;
+    `baseline(views, compute, train)`: raw features to compare with, and what they are called;
     `examine(examined)`: tables of what can be measured beside the accuracy with few labels: see `Examined`.
 
 A source of a modality of your own needs no module here when its views and encoder are given from Python.
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from torch import Generator, nn
 
     from likewise.data.source import Source
-    from likewise.evaluation import Machine
+    from likewise.evaluation import ComputeSettings
     from likewise.methods.base import Views
     from likewise.training.recipe import Recipe
 
@@ -44,14 +44,14 @@ class Examined(NamedTuple):
     """What a modality may measure in ways of its own."""
 
     encoder: nn.Module
-    """The whole of it, on the machine's device, in evaluation mode."""
+    """The whole of it, on `compute.device`, in evaluation mode."""
     views: Any
     train: Source | None
     """Samples that baselines may learn from."""
     test: Source
     build: Callable[[], nn.Module] | None
     """Builds the encoder anew, untrained, where that is known."""
-    machine: Machine
+    compute: ComputeSettings
     folder: Path
     """Of the run, for what can be looked at."""
 
@@ -63,7 +63,7 @@ class Examined(NamedTuple):
 
             with torch.random.fork_rng():
                 torch.manual_seed(0)
-                found["untrained"] = self.machine.place(self.build()).eval()
+                found["untrained"] = self.compute.place(self.build()).eval()
         return found
 
 

@@ -21,7 +21,7 @@ from likewise.views.audio import AudioViews, audio_preset
 
 if TYPE_CHECKING:
     from likewise.data.source import Source
-    from likewise.evaluation import Machine
+    from likewise.evaluation import ComputeSettings
     from likewise.training.recipe import Recipe
 
 SECONDS = 1.0
@@ -71,15 +71,15 @@ def read_options(views: AudioViews) -> dict[str, Any]:
     return {"sample_rate": views.sample_rate}
 
 
-def baseline(views: AudioViews, machine: Machine, train: Source) -> RawFeatures:
-    return RawFeatures("log-mel", mel_features(views, machine))
+def baseline(views: AudioViews, compute: ComputeSettings, train: Source) -> RawFeatures:
+    return RawFeatures("log-mel", mel_features(views, compute))
 
 
 def examine(examined: Examined) -> list[Table]:
     """Finding other parts of the same recording."""
-    views, machine = examined.views, examined.machine
+    views, compute = examined.views, examined.compute
     embedders = {
-        name: lambda crop, encoder=encoder: machine.forward(encoder, views.clean(crop.to(machine.device)))
+        name: lambda crop, encoder=encoder: compute.forward(encoder, views.clean(crop.to(compute.device)))
         for name, encoder in examined.encoders().items()
     }
     table = segment_table(

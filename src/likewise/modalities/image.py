@@ -18,7 +18,7 @@ from likewise.views import ImageViews, drawn, preset
 
 if TYPE_CHECKING:
     from likewise.data.source import Source
-    from likewise.evaluation import Machine
+    from likewise.evaluation import ComputeSettings
     from likewise.evaluation.tables import Table
     from likewise.training.recipe import Recipe
 
@@ -56,8 +56,8 @@ def read_options(views: ImageViews) -> dict[str, Any]:
     return {"size": views.size, "channels": views.channels}
 
 
-def baseline(views: ImageViews, machine: Machine, train: Source) -> RawFeatures:
-    return RawFeatures("pixels", raw_features(views, machine))
+def baseline(views: ImageViews, compute: ComputeSettings, train: Source) -> RawFeatures:
+    return RawFeatures("pixels", raw_features(views, compute))
 
 
 def examine(examined: Examined) -> list[Table]:

@@ -31,7 +31,7 @@ from likewise.views.pair import PairViews
 from likewise.views.text import TextViews
 
 if TYPE_CHECKING:
-    from likewise.evaluation import Machine
+    from likewise.evaluation import ComputeSettings
     from likewise.training.recipe import Recipe
 
 JOINT_DIM = 128
@@ -104,7 +104,7 @@ def read_options(views: PairViews) -> dict[str, Any]:
     }
 
 
-def baseline(views: PairViews, machine: Machine, train: Source) -> RawFeatures:
+def baseline(views: PairViews, compute: ComputeSettings, train: Source) -> RawFeatures:
     raise UserError("labels of pairs are judged by one half: name a folder or a table of one modality")
 
 
@@ -126,7 +126,7 @@ def retrieval(examined: Examined, kinds: list[str]) -> Table:
 
     def embed(encoder: Any, place: int) -> Tensor:
         views = examined.views.parts[place]
-        return encode(encoder.towers[place], views, halves[place], machine=examined.machine)
+        return encode(encoder.towers[place], views, halves[place], compute=examined.compute)
 
     embedded = {name: (embed(encoder, 0), embed(encoder, 1)) for name, encoder in examined.encoders().items()}
     names = (kinds[0], kinds[1]) if kinds[0] != kinds[1] else (f"first {kinds[0]}", f"second {kinds[1]}")
@@ -149,7 +149,7 @@ def identities(half: Source) -> list[Any]:
 
 
 def zero_shot(examined: Examined) -> Table:
-    test, machine = examined.test, examined.machine
+    test, compute = examined.test, examined.compute
     predicted = {}
     for name, encoder in examined.encoders().items():
         tower, views = tower_of(encoder, examined.views, test.modality)
@@ -158,8 +158,8 @@ def zero_shot(examined: Examined) -> Table:
         def embed(texts: list[str], reader: Any = reader, words: Any = words) -> Tensor:
             prompts = TextSource(texts, name="prompts", progress=False)
             source = fitted(prompts, ReadOptions(**modality_of("text").read_options(words)))
-            return encode(reader, words, source, machine=machine)
+            return encode(reader, words, source, compute=compute)
 
-        samples = encode(tower, views, test, machine=machine)
+        samples = encode(tower, views, test, compute=compute)
         predicted[name] = zero_shot_classify(samples, class_embeddings(test.classes, embed))
     return zero_shot_table(predicted, test.labels(), test.classes)

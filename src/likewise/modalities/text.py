@@ -28,7 +28,7 @@ from likewise.modalities import Examined, Prepared
 from likewise.views.text import TextViews
 
 if TYPE_CHECKING:
-    from likewise.evaluation import Machine
+    from likewise.evaluation import ComputeSettings
     from likewise.training.recipe import Recipe
 
 TOKENS, VOCABULARY = 128, 8192
@@ -83,7 +83,7 @@ def read_options(views: TextViews) -> dict[str, Any]:
     return {"tokenizer": views.tokenizer, "max_tokens": views.max_tokens}
 
 
-def baseline(views: TextViews, machine: Machine, train: Source) -> RawFeatures:
+def baseline(views: TextViews, compute: ComputeSettings, train: Source) -> RawFeatures:
     weigh = TfIdf(documents_of(train))
 
     def featurize(source: Source, indices: Int[Tensor, " n"]) -> Float[Tensor, "n words"]:
@@ -115,10 +115,10 @@ def batches(source: Source) -> Iterator[Int[Tensor, "n t"]]:
 
 def of_pairs(examined: Examined) -> Table:
     """Correlation with the scores of pairs of texts, where they have some; retrieval of one by the other if not."""
-    views, machine = examined.views, examined.machine
+    views, compute = examined.views, examined.compute
     one, other = halves_of(examined.test)[:2]
     embedded = {
-        name: (encode(encoder, views, one, machine=machine), encode(encoder, views, other, machine=machine))
+        name: (encode(encoder, views, one, compute=compute), encode(encoder, views, other, compute=compute))
         for name, encoder in examined.encoders().items()
     }
     texts, other_texts = documents_of(one), documents_of(other)

@@ -51,5 +51,5 @@ class FineTuned(EvaluationProtocol):
             "part_of_steps": PART_OF_STEPS,
         }
         return (
-            linear.settings() | supervised.settings(evaluation.steps, evaluation.machine.batch_size) | {self.name: own}
+            linear.settings() | supervised.settings(evaluation.steps, evaluation.compute.batch_size) | {self.name: own}
         )

@@ -24,7 +24,7 @@ class Scratch(EvaluationProtocol):
     style = LineStyle("--vermillion", "solid", "square")
 
     def run(self, evaluation: FewLabelEvaluation, seed: int, count: LabelCount) -> ProtocolResult:
-        encoder = evaluation.machine.place(evaluation.make_encoder()).requires_grad_(True)
+        encoder = evaluation.compute.place(evaluation.make_encoder()).requires_grad_(True)
         return evaluation.train_encoder(
             encoder,
             nn.Linear(encoder.dim, evaluation.classes),  # type: ignore[arg-type]
@@ -42,6 +42,6 @@ class Scratch(EvaluationProtocol):
         return self.steps(evaluation, seed, count) * evaluation.training_batch_size(len(evaluation.draws[seed, count]))
 
     def settings(self, evaluation: FewLabelEvaluation) -> dict[str, Any]:
-        return supervised.settings(evaluation.steps, evaluation.machine.batch_size) | {
+        return supervised.settings(evaluation.steps, evaluation.compute.batch_size) | {
             self.name: {"lr": dataclasses.asdict(supervised.SCRATCH)}
         }

@@ -30,11 +30,11 @@ class Untrained(EvaluationProtocol):
         return evaluation.logistic_regression(self._features[seed], seed, count)[1]
 
     def _encode(self, evaluation: FewLabelEvaluation, seed: int) -> FeatureTable:
-        machine = evaluation.machine
-        with seeded(trial_seed(seed, self.name, 0), machine.device):
-            encoder = machine.place(evaluation.make_encoder()).eval()
+        compute = evaluation.compute
+        with seeded(trial_seed(seed, self.name, 0), compute.device):
+            encoder = compute.place(evaluation.make_encoder()).eval()
         draws = [drawn for (s, _), drawn in evaluation.draws.items() if s == seed]
-        return evaluation.feature_table(encoder_features(encoder, evaluation.views, machine), draws)
+        return evaluation.feature_table(encoder_features(encoder, evaluation.views, compute), draws)
 
     def settings(self, evaluation: FewLabelEvaluation) -> dict[str, Any]:
         return linear.settings()
