@@ -145,7 +145,7 @@ class Unlabelled(Labelled):
         ({"labels_per_class": []}, "labels_per_class must be whole numbers of at least 1, or 'all', got none"),
         (
             {"train": one_class(20), "test": one_class(20)},
-            "train must have labels of two classes or more, got one class ('c0') in pile:train",
+            "train must have at least two classes, got one class ('c0') in pile:train",
         ),
         (
             {"test": renamed(telltale(20, 1, "pile:test"), ["c0", "cat", "c2", "dog"])},

@@ -44,7 +44,7 @@ const ready = setInterval(async () => {
   const confusion = document.getElementById("confusion");
   if (confusion) {
     const before = JSON.stringify(confusion.data[0].z);
-    document.querySelector("input[name=mistakes-labels]").click();
+    document.querySelector("input[name=errors-labels]").click();
     await new Promise((done) => setTimeout(done, 500));
     all.dataset.changed = String(JSON.stringify(confusion.data[0].z) !== before);
   }

@@ -27,7 +27,7 @@ def shared_labels(train: Source, test: Source) -> tuple[list[str], Int[Tensor, "
     train_labels, test_labels = train.labels(), test.labels()
     classes = [train.classes[label] for label in train_labels.unique().tolist()]
     if len(classes) < 2:
-        raise UserError(f"train must have labels of two classes or more, got one class ('{classes[0]}') in {train.name}")
+        raise UserError(f"train must have at least two classes, got one class ('{classes[0]}') in {train.name}")
     unknown = sorted({test.classes[label] for label in test_labels.unique().tolist()} - set(classes))
     if unknown:
         more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
