@@ -56,7 +56,7 @@ def test_a_study_of_a_folder(shapes: Path, capsys: pytest.CaptureFixture[str]) -
         assert snapshots["similarity"].shape == (3, 16, 16)
 
     assert main(["evaluate", "run", "--labels-per-class", "1", "--seeds", "1", "--protocols", "frozen"]) == 0
-    assert "frozen" in capsys.readouterr().out
+    assert "Frozen encoder" in capsys.readouterr().out
 
 
 def test_the_commands_of_a_page_repeat_its_run(shapes: Path, capsys: pytest.CaptureFixture[str]) -> None:

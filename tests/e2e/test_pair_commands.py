@@ -119,7 +119,7 @@ def test_classes_are_known_by_their_names_and_learned_from_few_labels(studied: P
     by_colour(Path("labelled"), 40, seed=500)
     by_colour(Path("judged"), 40, seed=700)
     [found] = answered(capsys, "evaluate", studied, "--test", "judged", "--no-progress")["tables"]
-    assert found["title"] == "classification by class names alone"
+    assert found["title"] == "zero-shot classification by class names"
     accuracy = {row[0]: row[1] for row in found["rows"]}
     assert accuracy[CHANCE] == accuracy["most frequent class"] == 0.25
     assert accuracy[ENCODER] > 0.6
@@ -140,7 +140,7 @@ def test_classes_are_known_by_their_names_and_learned_from_few_labels(studied: P
     assert {row["protocol"]: row["mean"] for row in by_words["summary"]} == {"frozen": 1.0, "raw-logistic": 1.0}
     answered(capsys, "evaluate", studied, *few.split())
     assert main(["report", str(studied)]) == 0
-    assert "classification by class names alone" in (studied / "report.html").read_text().lower()
+    assert "zero-shot classification by class names" in (studied / "report.html").read_text().lower()
 
 
 def test_a_table_of_pairs_with_a_probe_resumed(capsys: Text) -> None:
@@ -193,4 +193,4 @@ def test_pairs_from_python() -> None:
     assert [match.rank for match in found] == [1, 2, 3, 4]
     how = {"labels_per_class": [1], "seeds": 1, "protocols": ["frozen"], "modality": "image", "progress": False}
     zero_shot = lw.evaluate(again, test="digits:test", train="digits:train", **how)
-    assert zero_shot["tables"][0]["title"] == "classification by class names alone"
+    assert zero_shot["tables"][0]["title"] == "zero-shot classification by class names"

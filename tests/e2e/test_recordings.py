@@ -42,7 +42,7 @@ def test_an_evaluation_of_labelled_recordings(heard: Path, capsys: Text) -> None
     assert set(accuracy) >= {"scratch", "frozen", "fine-tuned", "untrained", "raw-logistic"}
     assert accuracy["frozen"] > 0.4  # of four classes
     [found] = result["tables"]
-    assert found["title"] == "finding the end of a recording by its beginning"
+    assert found["title"] == "retrieval of the end of a recording by its beginning"
     assert [row[0] for row in found["rows"]] == ["encoder", "untrained", "log-mel", "chance"]
     recall = {row[0]: row[1] for row in found["rows"]}
     assert recall["chance"] == pytest.approx(1 / 32)

@@ -72,9 +72,9 @@ def test_a_language_model_beside_models_that_count(language_model: Path, capsys:
     result = answered(capsys, "evaluate", language_model, "--test", "held.txt", "--no-progress")
     [found] = result["tables"]
     perplexity = dict(found["rows"])
-    assert list(perplexity) == ["encoder", "untrained", "bigrams", "unigrams", "all tokens alike"]
-    assert perplexity["encoder"] < perplexity["unigrams"] < perplexity["all tokens alike"]
-    assert perplexity["untrained"] > 0.7 * perplexity["all tokens alike"]
+    assert list(perplexity) == ["encoder", "untrained", "bigrams", "unigrams", "uniform"]
+    assert perplexity["encoder"] < perplexity["unigrams"] < perplexity["uniform"]
+    assert perplexity["untrained"] > 0.7 * perplexity["uniform"]
     assert "summary" not in result  # nothing is labelled
     assert result["samples"] == {"test": 60}
     assert main(["report", str(language_model)]) == 0

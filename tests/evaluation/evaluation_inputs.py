@@ -11,6 +11,7 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
 from likewise.data.source import Source
+from likewise.evaluation import evaluate_encoder
 
 
 class Labelled(Source):
@@ -118,4 +119,19 @@ def digits() -> tuple[Labelled, Labelled]:
     return (
         Labelled(batch[:1297], labels[:1297], classes, "digits:train"),
         Labelled(batch[1297:], labels[1297:], classes, "digits:test"),
+    )
+
+
+def evaluate(
+    encoder: nn.Module | None = None, train: Labelled | None = None, test: Labelled | None = None, **options: Any
+) -> dict[str, Any]:
+    """A small evaluation: 1 and 3 labels of four classes, two seeds, 24 steps."""
+    options = {"labels_per_class": (1, 3), "seeds": 2, "steps": 24, "make_encoder": SmallCNN} | options
+    torch.manual_seed(0)
+    return evaluate_encoder(
+        encoder or SmallCNN(),
+        PixelViews(),
+        telltale(80, 0, "pile:train") if train is None else train,
+        telltale(60, 1, "pile:test") if test is None else test,
+        **options,
     )

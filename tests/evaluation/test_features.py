@@ -4,36 +4,34 @@ from evaluation_inputs import PixelViews, SmallCNN, noise
 from torch import nn
 
 from likewise.data.arrays import ArraySource
-from likewise.errors import UserError
-from likewise.evaluation.features import FeatureTable, encode, raw_features, stream
-from likewise.evaluation.inputs import Machine
+from likewise.evaluation.features import FeatureTable, encode, evenly_spaced, raw_features, stream
+from likewise.evaluation.inputs import ComputeSettings
 from likewise.evaluation.linear import apply, fit_linear
-from likewise.evaluation.reinitialize import reinitialize
 
-CPU = Machine(torch.device("cpu"), batch_size=7)
+CPU = ComputeSettings(torch.device("cpu"), batch_size=7)
 
 
 def test_encode_is_the_encoder_in_evaluation_mode_whatever_the_batch():
     source, encoder = noise(23, 0, "s"), SmallCNN().train()
     statistics = encoder.body[1].running_mean.clone()
-    features = encode(encoder, PixelViews(), source, machine=CPU)
+    features = encode(encoder, PixelViews(), source, compute=CPU)
     assert encoder.training
     assert torch.equal(encoder.body[1].running_mean, statistics)
     with torch.no_grad():
         expected = encoder.eval()(PixelViews().clean(source.batch))
     torch.testing.assert_close(features, expected)
     chosen = torch.tensor([5, 2, 5])
-    torch.testing.assert_close(encode(encoder, PixelViews(), source, chosen, machine=CPU), expected[chosen])
+    torch.testing.assert_close(encode(encoder, PixelViews(), source, chosen, compute=CPU), expected[chosen])
 
 
 def test_stream_reads_one_batch_at_a_time():
     source, sizes = noise(10, 0, "s"), []
 
-    def featurise(source, indices):
+    def featurize(source, indices):
         sizes.append(len(indices))
         return source.read(indices).float().flatten(1)
 
-    parts = stream(featurise, source, batch_size=4)
+    parts = stream(featurize, source, batch_size=4)
     assert len(next(parts)) == 4
     assert sizes == [4]
     assert [len(part) for part in parts] == [4, 2]
@@ -49,24 +47,24 @@ def test_large_raw_views_are_pooled(shape, dim):
 
 
 def table(one_scale=False):
-    def featurise(source, indices):
+    def featurize(source, indices):
         return source.read(indices).float().flatten(1) * torch.tensor([1.0, 10.0, 0.0, *[3.0] * 33])
 
     train, test = noise(50, 0, "a"), noise(20, 1, "b")
     needed = torch.tensor([40, 3])
     return (
         train,
-        featurise,
+        featurize,
         FeatureTable(
-            featurise, train, test, needed=needed, reference=torch.arange(30), batch_size=8, one_scale=one_scale
+            featurize, train, test, needed=needed, reference=torch.arange(30), batch_size=8, one_scale=one_scale
         ),
     )
 
 
 def test_features_are_standardised_by_the_reference_samples_but_flat_dimensions_stay_flat():
-    train, featurise, features = table()
-    torch.testing.assert_close(features.train(torch.tensor([40])), featurise(train, torch.tensor([40])))
-    standard = features.standardise(features.train(torch.arange(30)))
+    train, featurize, features = table()
+    torch.testing.assert_close(features.train(torch.tensor([40])), featurize(train, torch.tensor([40])))
+    standard = features.standardize(features.train(torch.arange(30)))
     torch.testing.assert_close(standard.mean(0), torch.zeros(36), atol=1e-4, rtol=0)
     torch.testing.assert_close(standard.std(0, correction=0), torch.tensor([1.0, 1.0, 0.0, *[1.0] * 33]))
 
@@ -74,7 +72,7 @@ def test_features_are_standardised_by_the_reference_samples_but_flat_dimensions_
 def test_one_scale_keeps_proportions():
     _, _, features = table(one_scale=True)
     plain = features.train(torch.arange(30)).std(0)
-    scaled = features.standardise(features.train(torch.arange(30))).std(0)
+    scaled = features.standardize(features.train(torch.arange(30))).std(0)
     torch.testing.assert_close(scaled * plain[1] / scaled[1], plain)
 
 
@@ -82,29 +80,8 @@ def test_an_unfolded_head_takes_plain_features():
     _, _, features = table()
     head = nn.Linear(36, 4)
     torch.testing.assert_close(
-        features.unfold(head)(features.test), head(features.standardise(features.test)), atol=1e-4, rtol=1e-4
+        features.unfold(head)(features.test), head(features.standardize(features.test)), atol=1e-4, rtol=1e-4
     )
-
-
-def test_fresh_draws_every_parameter_anew_and_leaves_the_original():
-    encoder = SmallCNN()
-    before = {name: value.clone() for name, value in encoder.state_dict().items()}
-    with torch.no_grad():
-        encoder.body[1].weight.fill_(5)
-    again = reinitialize(encoder)
-    assert float(encoder.body[1].weight.detach().mean()) == 5
-    assert float(again.body[1].weight.detach().mean()) == 1
-    assert not torch.equal(again.body[0].weight, before["body.0.weight"])
-
-
-def test_fresh_says_what_it_cannot_draw():
-    class Tokens(SmallCNN):
-        def __init__(self):
-            super().__init__()
-            self.token = nn.Parameter(torch.zeros(3))
-
-    with pytest.raises(UserError, match=r"parameter 'token' has no reset_parameters\(\).*give make_encoder"):
-        reinitialize(Tokens())
 
 
 def halves(source, indices):
@@ -135,5 +112,12 @@ def test_sparse_features_are_gathered_and_their_head_is_the_one_of_all_dimension
     answers = [apply(heads[0], asked), apply(heads[1], sparse.test.to_dense() / sparse.scale)]
     torch.testing.assert_close(answers[0].softmax(1), answers[1].softmax(1), atol=5e-4, rtol=0)
     shown, dense_test = dense.drawn(chosen)
-    torch.testing.assert_close(shown, dense.standardise(wide[chosen]))
-    torch.testing.assert_close(dense_test, dense.standardise(dense.test))
+    torch.testing.assert_close(shown, dense.standardize(wide[chosen]))
+    torch.testing.assert_close(dense_test, dense.standardize(dense.test))
+
+
+@pytest.mark.parametrize(
+    ("length", "count", "expected"), [(10, 4, [0, 2, 5, 7]), (3, 5, [0, 1, 2]), (6, 6, [0, 1, 2, 3, 4, 5])]
+)
+def test_evenly_spaced_indices_cover_the_whole_length(length, count, expected):
+    assert evenly_spaced(length, count).tolist() == expected

@@ -2,7 +2,7 @@ import torch
 from sklearn.neighbors import NearestNeighbors
 from torch.nn import functional as F
 
-from likewise.evaluation.knn import choose_k, knn_classify, nearest_neighbours
+from likewise.evaluation.knn import choose_k, knn_classify, nearest_neighbors
 
 
 def clusters(count, seed, spread=0.3, classes=3):
@@ -14,7 +14,7 @@ def clusters(count, seed, spread=0.3, classes=3):
 def test_neighbours_are_exact_in_any_batch():
     samples, _ = clusters(200, 0)
     queries, _ = clusters(37, 1)
-    similarities, positions = nearest_neighbours(queries, samples, 5, batch_size=10)
+    similarities, positions = nearest_neighbors(queries, samples, 5, batch_size=10)
     distances, expected = NearestNeighbors(metric="cosine").fit(samples).kneighbors(queries, 5)
     assert positions.tolist() == expected.tolist()
     torch.testing.assert_close(similarities.double(), 1 - torch.from_numpy(distances).double(), atol=1e-5, rtol=0)
@@ -22,8 +22,8 @@ def test_neighbours_are_exact_in_any_batch():
 
 def test_a_query_can_leave_itself_out():
     samples, _ = clusters(50, 0)
-    _, with_self = nearest_neighbours(samples, samples, 4, batch_size=7)
-    _, without = nearest_neighbours(samples[:23], samples, 3, without_self=True, batch_size=7)
+    _, with_self = nearest_neighbors(samples, samples, 4, batch_size=7)
+    _, without = nearest_neighbors(samples[:23], samples, 3, exclude_self=True, batch_size=7)
     assert with_self[:, 0].tolist() == list(range(50))
     assert without.tolist() == with_self[:23, 1:].tolist()
 
@@ -53,8 +53,8 @@ def test_sparse_samples_have_the_neighbours_of_dense_ones():
     generator = torch.Generator().manual_seed(0)
     samples, queries = torch.randn(30, 12, generator=generator).relu(), torch.randn(9, 12, generator=generator).relu()
     samples[4] = 0
-    expected = nearest_neighbours(queries, samples, 5)
-    found = nearest_neighbours(queries.to_sparse(), samples.to_sparse(), 5, batch_size=4)
+    expected = nearest_neighbors(queries, samples, 5)
+    found = nearest_neighbors(queries.to_sparse(), samples.to_sparse(), 5, batch_size=4)
     torch.testing.assert_close(found[0], expected[0])
     assert torch.equal(found[1], expected[1])
     labels = torch.arange(30) % 3

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from likewise.evaluation import language
-from likewise.evaluation.language import Bigram, Unigram, causal_model, count, discount, language_table, surprises
+from likewise.evaluation.language import Bigram, Unigram, causal_model, count, discount, language_table, summed_losses
 
 PAD, FIRST, LAST = 0, 1, 2
 
@@ -122,18 +122,18 @@ def test_perplexity_of_an_encoder_is_that_of_its_next_tokens(monkeypatch: pytest
     torch.manual_seed(0)
     encoder, documents = Causal(), [[3, 4, 5, 6, 7], [8], [], [7, 7, 3]]
     batches = [padded(documents[:3]), padded(documents[3:])]
-    whole = surprises({"gpt": causal_model(encoder, PAD)}, batches)["gpt"]
+    whole = summed_losses({"gpt": causal_model(encoder, PAD)}, batches)["gpt"]
     assert whole.tokens == sum(len(document) + 1 for document in documents)
     assert whole.perplexity == pytest.approx(naive_perplexity(encoder, documents), rel=1e-5)
-    monkeypatch.setattr(language, "HELD_LOGITS", 20)
-    in_pieces = surprises({"gpt": causal_model(encoder, PAD)}, batches)["gpt"]
+    monkeypatch.setattr(language, "MAX_LOGITS", 20)
+    in_pieces = summed_losses({"gpt": causal_model(encoder, PAD)}, batches)["gpt"]
     assert in_pieces == pytest.approx(whole, rel=1e-6)
 
 
 def test_a_model_of_equal_logits_is_as_perplexed_as_there_are_tokens() -> None:
     encoder = Causal()
     nn.init.zeros_(encoder.embedding.weight)
-    assert surprises({"gpt": causal_model(encoder, PAD)}, [padded([[3, 4]])])["gpt"].perplexity == pytest.approx(9)
+    assert summed_losses({"gpt": causal_model(encoder, PAD)}, [padded([[3, 4]])])["gpt"].perplexity == pytest.approx(9)
 
 
 def test_the_table_reads_documents_once_and_orders_models_by_what_they_know() -> None:
@@ -144,12 +144,12 @@ def test_the_table_reads_documents_once_and_orders_models_by_what_they_know() ->
     models = {"bigram": Bigram(counts, PAD), "unigram": Unigram(counts, PAD)}
     table = language_table(models, iter([padded(test)]), vocab_size=9, characters=1000)
     rows = {row[0]: row[1:] for row in table.rows}
-    assert list(rows) == ["bigram", "unigram", "all tokens alike"]
-    assert rows["all tokens alike"] == pytest.approx([9, 17 * 20 * math.log2(9) / 1000])
+    assert list(rows) == ["bigram", "unigram", "uniform"]
+    assert rows["uniform"] == pytest.approx([9, 17 * 20 * math.log2(9) / 1000])
     assert 1.3 < rows["bigram"][0] < 1.7 < 2.8 < rows["unigram"][0] < 3.6
     assert rows["bigram"][1] == pytest.approx(17 * 20 * math.log2(rows["bigram"][0]) / 1000)
     assert table.head == ["model", "perplexity", "bits per character"]
-    assert "340 tokens" in table.caption
+    assert "340 held-out tokens" in table.caption
     assert len(table.units) == 3
     assert language_table(models, [padded(test)], vocab_size=9).head == ["model", "perplexity"]
 
@@ -158,7 +158,7 @@ def test_a_model_that_broke_has_no_figure() -> None:
     encoder = Causal()
     nn.init.constant_(encoder.embedding.weight, torch.nan)
     table = language_table({"gpt": causal_model(encoder, PAD)}, [padded([[3, 4]])], vocab_size=9)
-    assert table.rows == [["gpt", None], ["all tokens alike", pytest.approx(9)]]
+    assert table.rows == [["gpt", None], ["uniform", pytest.approx(9)]]
     with torch.no_grad():
         encoder.embedding.weight.copy_(torch.eye(9, 4) * -1e4)
     table = language_table({"gpt": causal_model(encoder, PAD)}, [padded([[3, 3]])], vocab_size=9)

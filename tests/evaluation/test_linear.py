@@ -3,7 +3,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from torch.nn import functional as F
 
-from likewise.evaluation.linear import FEW_VARIANCE, VARIANCES, choose_variance, fit_linear
+from likewise.evaluation.linear import FEW_LABELS_VARIANCE, VARIANCES, choose_variance, fit_linear
 
 
 def samples(count, dim, classes, seed, signal):
@@ -35,18 +35,18 @@ def test_the_solvers_memory_does_not_grow_with_its_iterations(monkeypatch):
 def test_separable_features_are_separated():
     features, labels = samples(200, 20, 5, seed=0, signal=4.0)
     held_out, truth = samples(100, 20, 5, seed=1, signal=4.0)
-    head = fit_linear(features, labels, 5, variance=FEW_VARIANCE)
+    head = fit_linear(features, labels, 5, variance=FEW_LABELS_VARIANCE)
     assert torch.equal(head(held_out).argmax(1), truth)
 
 
-def test_watching_changes_nothing_and_sees_the_loss_fall():
+def test_callbacks_change_nothing_and_see_the_loss_fall():
     features, labels = samples(60, 8, 3, seed=0, signal=0.5)
     losses = {}
 
-    def watch(iteration, head):
+    def record(iteration, head):
         losses[iteration] = F.cross_entropy(head(features), labels).item()
 
-    watched = fit_linear(features, labels, 3, variance=10.0, points=frozenset({0, 5, 100}), watch=watch)
+    watched = fit_linear(features, labels, 3, variance=10.0, callback_steps=frozenset({0, 5, 100}), callback=record)
     alone = fit_linear(features, labels, 3, variance=10.0)
     assert list(losses) == [0, 5, 100]
     assert losses[0] == pytest.approx(torch.tensor(3.0).log())
@@ -59,4 +59,4 @@ def test_regularisation_is_chosen_by_held_out_labels():
     assert choose_variance(clear, labels, 3) > 1
     meaningless, labels = samples(60, 10, 3, seed=0, signal=0.0)
     assert choose_variance(meaningless, labels, 3) == VARIANCES[0]
-    assert choose_variance(clear[:6], labels[:6], 3) == FEW_VARIANCE
+    assert choose_variance(clear[:6], labels[:6], 3) == FEW_LABELS_VARIANCE

@@ -4,7 +4,7 @@ import torch
 from scipy import stats
 from sklearn.metrics import confusion_matrix as sklearn_confusion
 
-from likewise.evaluation.measures import class_accuracies, confusion_matrix, entries, interval, summarise
+from likewise.evaluation.measures import class_accuracies, confusion_matrix, entries, interval, summarize
 
 
 @pytest.mark.parametrize("values", [[0.6, 0.7, 0.65], [0.1, 0.9], [0.5] * 4 + [0.52]])
@@ -34,12 +34,12 @@ def test_entries_are_those_that_are_not_zero():
     assert entries(torch.zeros(2, 2, dtype=torch.int64)) == []
 
 
-def test_summary_groups_by_way_and_label_count():
+def test_summary_groups_by_protocol_and_label_count():
     trials = [
         {"protocol": protocol, "labels_per_class": count, "accuracy": accuracy, "seconds": 0.5}
         for protocol, count, accuracy in [("b", 1, 0.2), ("b", 1, 0.4), ("a", "all", 0.9)]
     ]
-    first, second = summarise(trials)
+    first, second = summarize(trials)
     assert (first["protocol"], first["labels_per_class"], first["seeds"], first["seconds"]) == ("b", 1, 2, 1.0)
     assert (first["mean"], first["low"], first["high"]) == pytest.approx(interval([0.2, 0.4]))
     assert (second["protocol"], second["labels_per_class"], second["mean"], second["low"]) == (

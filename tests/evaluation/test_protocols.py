@@ -1,82 +1,20 @@
-import copy
+"""What each protocol does, and what it takes to add one."""
+
 import json
+import re
 
 import numpy as np
 import pytest
 import torch
-from evaluation_inputs import Labelled, PixelViews, SmallCNN, Telltale, dense, digits, noise, telltale
+from evaluation_inputs import Telltale, digits, evaluate, noise
+from PIL import Image
+from rich.console import Console
 
-from likewise.errors import UserError
-from likewise.evaluation import DEFAULT_PROTOCOLS, PROTOCOLS, evaluate_encoder
-from likewise.evaluation import few_labels as bench
-from likewise.evaluation.features import Baseline
-
-
-def evaluate(encoder=None, train=None, test=None, **options):
-    options = {"labels_per_class": (1, 3), "seeds": 2, "steps": 24, "make_encoder": SmallCNN} | options
-    torch.manual_seed(0)
-    return evaluate_encoder(
-        encoder or SmallCNN(),
-        PixelViews(),
-        telltale(80, 0, "pile:train") if train is None else train,
-        telltale(60, 1, "pile:test") if test is None else test,
-        **options,
-    )
-
-
-def without_seconds(result):
-    result = copy.deepcopy(result)
-    for row in [*result["trials"], *result["summary"]]:
-        assert row.pop("seconds") >= 0
-    return result
-
-
-@pytest.fixture(scope="module")
-def result():
-    return evaluate(protocols=PROTOCOLS, labels_per_class=(1, 3, "all"))
-
-
-def test_the_result_is_complete_and_json(result):
-    assert json.loads(json.dumps(result)) == result
-    assert (result["train"], result["test"]) == ("pile:train", "pile:test")
-    assert result["samples"] == {"train": 80, "test": 60}
-    assert (result["chance"], result["majority"]) == (0.25, 0.25)
-    assert result["protocols"] == list(PROTOCOLS)
-    random_with_all = {"scratch", "fine-tuned", "untrained"}
-    expected = [
-        (protocol, count, seed)
-        for protocol in PROTOCOLS
-        for count in (1, 3, "all")
-        for seed in range(1 if count == "all" and protocol not in random_with_all else 2)
-    ]
-    assert [(t["protocol"], t["labels_per_class"], t["seed"]) for t in result["trials"]] == expected
-    assert [(s["protocol"], s["labels_per_class"]) for s in result["summary"]] == list(
-        dict.fromkeys(e[:2] for e in expected)
-    )
-
-
-def test_confusions_give_the_accuracies(result):
-    for trial in result["trials"]:
-        confusion = dense(trial, 4)
-        assert len(trial["confusion"]) == (confusion > 0).sum()
-        assert confusion.sum(1).tolist() == [15] * 4
-        assert trial["accuracy"] == pytest.approx(np.trace(confusion) / 60)
-        assert trial["per_class"] == pytest.approx((np.diag(confusion) / 15).tolist())
-
-
-def test_trained_ways_have_learning_curves_and_losses(result):
-    for trial in result["trials"]:
-        if trial["protocol"].endswith("knn"):
-            assert trial["curve"] is None
-            assert trial["loss"] is None
-            continue
-        epochs = [point["epoch"] for point in trial["curve"]]
-        assert epochs == sorted(set(epochs))
-        assert epochs[0] == 0
-        assert 10 <= len(epochs) <= 20
-        last = trial["curve"][-1]
-        assert last["test_accuracy"] == pytest.approx(trial["accuracy"])
-        assert last["test_loss"] == pytest.approx(trial["loss"], rel=1e-4)
+from likewise.evaluation import DEFAULT_PROTOCOLS, PROTOCOLS, few_labels, render_table
+from likewise.evaluation.features import RawFeatures
+from likewise.evaluation.protocols import EvaluationProtocol, LineStyle, ProtocolResult
+from likewise.report.page import write_page
+from likewise.report.story import story_png
 
 
 def test_an_encoder_that_carries_the_label_beats_scratch_and_chance():
@@ -92,46 +30,8 @@ def test_an_encoder_that_carries_the_label_beats_scratch_and_chance():
 
 def test_noise_is_worth_chance():
     train, test = noise(200, 0, "noise:train"), noise(400, 1, "noise:test")
-    for row in evaluate(train=train, test=test, protocols=PROTOCOLS, labels_per_class=[10], seeds=3)["summary"]:
+    for row in evaluate(train=train, test=test, protocols=list(PROTOCOLS), labels_per_class=[10], seeds=3)["summary"]:
         assert row["mean"] == pytest.approx(0.25, abs=0.08), row["protocol"]
-
-
-def test_the_same_call_gives_the_same_bits_and_leaves_the_world_alone():
-    encoder = SmallCNN()
-    weights = copy.deepcopy(encoder.state_dict())
-    torch.manual_seed(5)
-    state, legacy = torch.get_rng_state(), np.random.get_state()[1].copy()
-    call = {"protocols": PROTOCOLS, "labels_per_class": [2], "seeds": 1, "steps": 6}
-    args = (encoder, PixelViews(), telltale(40, 0, "a"), telltale(20, 1, "b"))
-    first = evaluate_encoder(*args, **call)
-    assert torch.equal(torch.get_rng_state(), state)
-    assert np.array_equal(np.random.get_state()[1], legacy)
-    torch.manual_seed(77)
-    assert without_seconds(evaluate_encoder(*args, **call)) == without_seconds(first)
-    assert encoder.training
-    assert all(torch.equal(value, weights[name]) for name, value in encoder.state_dict().items())
-
-
-def test_a_trial_does_not_depend_on_what_else_is_evaluated(result):
-    alone = evaluate(protocols=["fine-tuned"], labels_per_class=[3], seeds=2)
-    expected = [
-        t for t in without_seconds(result)["trials"] if t["protocol"] == "fine-tuned" and t["labels_per_class"] == 3
-    ]
-    for trial, other in zip(without_seconds(alone)["trials"], expected, strict=True):
-        assert trial["confusion"] == other["confusion"]
-
-
-def test_test_labels_choose_nothing():
-    test = telltale(60, 1, "pile:test")
-    mixed = Labelled(test.batch, test.labels()[torch.randperm(60)], test.classes, test.name)
-    options = {"protocols": PROTOCOLS, "labels_per_class": [3], "seeds": 1}
-    honest, shuffled = evaluate(test=test, **options), evaluate(test=mixed, **options)
-    for one, other in zip(honest["trials"], shuffled["trials"], strict=True):
-        # Column sums: how often each class was answered.
-        assert dense(one, 4).sum(0).tolist() == dense(other, 4).sum(0).tolist()
-        for a, b in zip(one["curve"] or [], other["curve"] or [], strict=True):
-            assert (a["train_loss"], a["train_accuracy"]) == (b["train_loss"], b["train_accuracy"])
-    assert [t["confusion"] for t in honest["trials"]] != [t["confusion"] for t in shuffled["trials"]]
 
 
 def test_frozen_features_are_computed_once():
@@ -148,7 +48,7 @@ def test_frozen_features_are_computed_once():
 
 def test_the_head_on_all_labels_is_fitted_once(monkeypatch):
     fits = []
-    monkeypatch.setattr(bench, "choose_variance", lambda features, *_: fits.append(len(features)) or 1.0)
+    monkeypatch.setattr(few_labels, "choose_variance", lambda features, *_: fits.append(len(features)) or 1.0)
     evaluate(protocols=("frozen", "fine-tuned"), labels_per_class=(1, "all"), seeds=3)
     assert sorted(fits) == [4, 4, 4, 80]
 
@@ -157,73 +57,10 @@ def test_raw_features_can_be_given():
     def first_pixel(source, indices):
         return torch.nn.functional.one_hot((source.read(indices)[:, 0, 0, 0] // 20).long(), 10).float()
 
-    raw = Baseline("the first pixel", first_pixel)
+    raw = RawFeatures("the first pixel", first_pixel)
     result = evaluate(protocols=("raw-knn", "raw-logistic"), raw=raw, labels_per_class=[1])
     assert result["raw"] == "the first pixel"
     assert [row["mean"] for row in result["summary"]] == [1, 1]
-
-
-def test_progress_ends_where_it_said():
-    calls = []
-    evaluate(protocols=("scratch", "frozen"), labels_per_class=[1], seeds=1, progress=lambda *call: calls.append(call))
-    done = [call[0] for call in calls]
-    assert done == sorted(done)
-    assert done[0] == 0
-    assert calls[-1] == (calls[0][1], calls[0][1], "done")
-    assert calls[0][2] == "scratch, 1 label per class, seed 0"
-
-
-def one_class(count):
-    source = telltale(count, 0, "pile:train", classes=1)
-    source.classes = ["c0", "c1"]
-    return source
-
-
-def renamed(source, classes):
-    source.classes = classes
-    return source
-
-
-class Unlabelled(Labelled):
-    def labels(self):
-        raise UserError("pile has no labels")
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (
-            {"labels_per_class": [1, 21]},
-            "labels_per_class: got 21, but class 'c0' of pile:train has only 20; ask for at most 20, or 'all'",
-        ),
-        ({"labels_per_class": [0]}, "labels_per_class: got 0; give whole numbers from 1, or 'all'"),
-        ({"labels_per_class": []}, "labels_per_class: got nothing; give whole numbers from 1, or 'all'"),
-        (
-            {"train": one_class(20), "test": one_class(20)},
-            "train: all labels of pile:train are of one class ('c0'); two or more are needed",
-        ),
-        (
-            {"test": renamed(telltale(20, 1, "pile:test"), ["c0", "cat", "c2", "dog"])},
-            "test: pile:test holds class 'cat' and 1 more of which pile:train has no sample; "
-            "its classes are c0, c1, c2, c3",
-        ),
-        ({"test": telltale(0, 1, "pile:test")}, "test: pile:test holds no sample; give labelled samples"),
-        ({"train": telltale(0, 1, "pile:train")}, "train: pile:train holds no sample; give labelled samples"),
-        ({"train": Unlabelled(noise(8, 0, "").batch, [0] * 8, [], "pile")}, "pile has no labels"),
-        ({"seeds": 0}, "seeds: got 0; give a whole number from 1"),
-        ({"batch_size": 0}, "batch: got 0; give a whole number from 1"),
-        ({"steps": 0}, "steps: got 0; give a whole number from 1"),
-        ({"protocols": []}, f"protocols: got none; give some of {', '.join(PROTOCOLS)}"),
-        (
-            {"protocols": ["frozn"]},
-            f"protocols: unknown protocol 'frozn', did you mean 'frozen'?; known are {', '.join(PROTOCOLS)}",
-        ),
-    ],
-)
-def test_mistakes_are_told_in_one_line(options, message):
-    with pytest.raises(UserError) as caught:
-        evaluate(**options)
-    assert str(caught.value) == message
 
 
 @pytest.mark.slow
@@ -236,3 +73,51 @@ def test_digits_are_learnt_from_all_their_labels():
     assert accuracy["scratch"] > 0.93
     assert accuracy["raw-knn"] > 0.95
     assert accuracy["raw-logistic"] > 0.93
+
+
+def purple_pixels(path):
+    """Pixels of a picture in page.css's --purple."""
+    with Image.open(path) as image:
+        return int((np.abs(np.asarray(image.convert("RGB")).astype(int) - (160, 71, 138)).max(axis=-1) < 6).sum())
+
+
+class NearestMean(EvaluationProtocol):
+    """The class whose labelled samples have the nearest mean of raw features."""
+
+    name = "raw-mean"
+    label = "Nearest class mean of {raw}"
+    style = LineStyle("--purple", "solid", "diamond")
+    deterministic = True
+
+    def run(self, evaluation, seed, count):
+        drawn = evaluation.draws[seed, count]
+        features, labels = evaluation.raw_features.train(drawn), evaluation.train_labels[drawn]
+        means = torch.stack([features[labels == label].mean(0) for label in range(evaluation.classes)])
+        return ProtocolResult(torch.cdist(evaluation.raw_features.test, means).argmin(1))
+
+
+def test_a_protocol_of_one_class_and_one_line_is_measured_and_shown_everywhere(monkeypatch, tmp_path):
+    monkeypatch.setitem(PROTOCOLS, "raw-mean", NearestMean)
+    result = evaluate(protocols=["frozen", "raw-mean"])
+    assert [row["labels_per_class"] for row in result["summary"] if row["protocol"] == "raw-mean"] == [1, 3]
+    label = "Nearest class mean of raw views"
+
+    console = Console(width=120)
+    with console.capture() as screen:
+        console.print(render_table(result))
+    assert label in screen.get()
+
+    (tmp_path / "evaluation.json").write_text(json.dumps(result))
+    page = write_page(tmp_path).read_text(encoding="utf-8")
+    assert re.search(rf'<th scope="row"><svg [^>]*stroke:var\(--purple\).*</svg> {label}</th>', page)
+    assert f"<span>{label[0].lower()}{label[1:]}</span>" in page  # a button of the confusion matrices
+    charts = {chart["name"]: chart for chart in json.loads(re.search(r'id="figures"[^>]*>(.*?)</script>', page)[1])}
+    line = charts["labels"]["variants"][""]["data"][1]
+    assert line["name"] == f"{label[0].lower()}{label[1:]}"
+    assert line["line"] == {"color": "--purple", "dash": "solid", "width": 2.0}
+    assert line["marker"]["symbol"] == "diamond"
+    assert len(line["x"]) == 2
+
+    assert purple_pixels(story_png(tmp_path, tmp_path / "story.png")) > 100
+    (tmp_path / "evaluation.json").write_text(json.dumps(result | {"protocols": ["frozen"]}))
+    assert purple_pixels(story_png(tmp_path, tmp_path / "story.png")) == 0

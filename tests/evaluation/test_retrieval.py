@@ -71,12 +71,12 @@ def test_sparse_embeddings_have_the_ranks_of_dense_ones() -> None:
 
 def test_pieces_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = ranks(*random_search())
-    monkeypatch.setattr(retrieval, "HELD_SIMILARITIES", 130)
+    monkeypatch.setattr(retrieval, "MAX_SIMILARITIES", 130)
     assert torch.equal(ranks(*random_search()), whole)
 
 
 def test_no_more_similarities_than_allowed_are_held(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retrieval, "HELD_SIMILARITIES", 130)
+    monkeypatch.setattr(retrieval, "MAX_SIMILARITIES", 130)
     heights, parts = [], retrieval.cosine_similarities
     monkeypatch.setattr(
         retrieval, "cosine_similarities", lambda *a: (heights.append(len(p[1])) or p for p in parts(*a))
@@ -97,7 +97,7 @@ def test_differences_that_float32_does_not_have_are_none() -> None:
 
 
 def test_a_query_without_an_answer_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"^groups: the gallery has no right answer to query 1$"):
+    with pytest.raises(ValueError, match=r"^gallery_groups must have the group of every query, got none for query 1$"):
         ranks(torch.ones(2, 2), torch.ones(3, 2), torch.tensor([0, 7]), torch.tensor([0, 1, 2]))
 
 
@@ -175,4 +175,4 @@ def test_the_table_takes_either_of_equal_answers_and_says_so() -> None:
     table = retrieval_table({"trained": (torch.eye(3), swapped)}, ("image", "text"), groups)
     assert table.rows[0][2] == table.rows[2][2] == 1.0
     assert table.rows[1][2] == pytest.approx((2 / 3 + 2 / 3 + 1 / 3) / 3)
-    assert table.caption.endswith("2 of them share a half with another, and either answer is right")
+    assert table.caption.endswith("2 of them share a part with another, and either counts as correct")

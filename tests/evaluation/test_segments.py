@@ -6,11 +6,8 @@ from torch import Tensor
 
 from likewise.data.batches import Ragged
 from likewise.data.source import Source
-from likewise.evaluation.inputs import Machine
-from likewise.evaluation.mel import mel_features, mel_statistics
 from likewise.evaluation.retrieval import FIGURES
 from likewise.evaluation.segments import crop_length, ends, segment_table
-from likewise.views.mel import log_mel
 
 RATE = 4000
 
@@ -96,8 +93,8 @@ def test_short_recordings_are_left_out_and_equal_ends_answer_for_each_other() ->
     source = Recordings([*tones().waves, *silent, tone(400, 0.7)])
     table = segment_table(source, source.lengths, {}, sample_rate=RATE, seconds=0.5)
     assert table.caption == (
-        "first and last 0.5 s of 11 recordings; 2 of them share a half with another, and either answer is right; "
-        "1 shorter than twice that were left out"
+        "first and last 0.5 s of 11 recordings; 2 of them share a part with another, and either counts as correct; "
+        "1 shorter than two crops left out"
     )
     assert table.rows[-1][1] == pytest.approx((9 * 1 + 2 * 2) / 11 / 11)
 
@@ -107,27 +104,3 @@ def test_what_cannot_be_cut_gives_no_table() -> None:
     assert segment_table(source, source.lengths, {}, sample_rate=RATE, seconds=0.5) is None
     clicks = Recordings([torch.ones(1, dtype=torch.int16)] * 5)
     assert segment_table(clicks, clicks.lengths, {}, sample_rate=RATE, seconds=0.5) is None
-
-
-def test_mel_statistics_are_mean_and_deviation_of_each_band() -> None:
-    waves = torch.stack([tone(300, 0.5), tone(900, 0.5)]).float() / 2**15
-    features = mel_statistics(waves, RATE)
-    assert features.shape == (2, 128)
-    for wave, row in zip(waves, features, strict=True):
-        frames = log_mel(wave[None], RATE, 64)[0].double()
-        mean = frames.sum(1) / frames.shape[1]
-        deviation = ((frames - mean[:, None]) ** 2).sum(1).div(frames.shape[1]).sqrt()
-        torch.testing.assert_close(row.double(), torch.cat([mean, deviation]), atol=1e-4, rtol=1e-4)
-
-
-def test_mel_features_are_of_what_the_encoder_hears() -> None:
-    class Views:
-        sample_rate = RATE
-
-        def clean(self, batch: Ragged) -> Tensor:
-            return batch.values[:, 500:2500].float() / 2**15
-
-    source = tones(3)
-    features = mel_features(Views(), Machine(torch.device("cpu")))(source, torch.tensor([2, 0]))
-    expected = [mel_statistics(source.waves[i][None, 500:2500].float() / 2**15, RATE) for i in (2, 0)]
-    torch.testing.assert_close(features, torch.cat(expected))

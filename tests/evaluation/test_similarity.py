@@ -37,10 +37,10 @@ def test_cosines_are_of_each_pair() -> None:
     assert cosines(first.to_sparse(), second.to_sparse()).tolist() == pytest.approx(expected, abs=1e-6)
 
 
-def test_the_table_has_a_row_for_each_way() -> None:
+def test_the_table_has_a_row_for_each_kind_of_embeddings() -> None:
     scores = torch.tensor([0.0, 1.0, 2.5, 5.0])
-    protocols = {"embeddings": scores**3, "tf-idf": -scores, "collapsed": torch.ones(4)}
-    table = similarity_table(protocols, scores)
+    similarities = {"embeddings": scores**3, "tf-idf": -scores, "collapsed": torch.ones(4)}
+    table = similarity_table(similarities, scores)
     assert table.rows == [["embeddings", pytest.approx(1)], ["tf-idf", pytest.approx(-1)], ["collapsed", None]]
     assert "4 pairs" in table.caption
     assert len(table.head) == len(table.units) == 2

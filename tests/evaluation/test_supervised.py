@@ -4,7 +4,7 @@ from evaluation_inputs import PixelViews, SmallCNN, noise, telltale
 from torch import nn
 
 from likewise.evaluation import supervised
-from likewise.evaluation.inputs import Machine
+from likewise.evaluation.inputs import ComputeSettings
 from likewise.evaluation.supervised import (
     LabelledSubset,
     Rates,
@@ -16,7 +16,7 @@ from likewise.evaluation.supervised import (
     train_classifier,
 )
 
-CPU = Machine(torch.device("cpu"), batch_size=16)
+CPU = ComputeSettings(torch.device("cpu"), batch_size=16)
 
 
 def test_more_labels_get_more_steps_but_fewer_passes():
@@ -53,7 +53,7 @@ def test_every_epoch_is_a_new_order_of_everything():
 def test_large_samples_are_read_when_needed_and_are_the_same(monkeypatch):
     source, indices = noise(20, 0, "s"), torch.tensor([3, 1, 7])
     held = LabelledSubset(source, indices)
-    monkeypatch.setattr(supervised, "HELD_BYTES", 10)
+    monkeypatch.setattr(supervised, "CACHE_BYTES", 10)
     lazy = LabelledSubset(source, indices)
     source_was, source.batch = source.batch, source.batch.clone().zero_()
     assert torch.equal(held.read(torch.tensor([2, 0])), source_was[[7, 3]])
@@ -75,14 +75,14 @@ def train(count, encoder, steps=60):
         steps=steps,
         batch_size=min(count, 16),
         seed=0,
-        machine=CPU,
-        points=frozenset({0, 3, steps}),
-        watch=lambda step: seen.append((step, encoder.training)),
+        compute=CPU,
+        callback_steps=frozenset({0, 3, steps}),
+        callback=lambda step: seen.append((step, encoder.training)),
     )
     return (predict(encoder, head, PixelViews(), samples, CPU).argmax(1) == source.labels()).float().mean(), seen
 
 
-def test_training_learns_and_is_watched_in_evaluation_mode():
+def test_training_learns_and_calls_back_in_evaluation_mode():
     torch.manual_seed(0)
     accuracy, seen = train(40, SmallCNN())
     assert accuracy == 1

@@ -47,5 +47,5 @@ def test_weights_are_the_formula(fitted: list[str], asked: list[str]) -> None:
 
 
 def test_documents_without_words_are_refused_in_one_line() -> None:
-    with pytest.raises(UserError, match=r"^none of 2 documents has a word: give texts with letters$"):
+    with pytest.raises(UserError, match=r"^texts must have words, got none in 2: give some with letters$"):
         TfIdf(["", "!?"])

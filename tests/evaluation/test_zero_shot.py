@@ -54,19 +54,17 @@ def test_the_table_stands_beside_chance_and_the_most_frequent_class() -> None:
         ["most frequent class", 0.75, 0.5],
         ["chance", 0.25, 0.25],
     ]
-    assert table.caption == (
-        "4 samples of 4 classes, whose names were read as “…”, “a picture of a …”, “a drawing of a …”"
-    )
+    assert table.caption == ("4 samples of 4 classes; prompts: “…”, “a picture of a …”, “a drawing of a …”")
     assert len(table.head) == len(table.units) == 3
 
 
 @pytest.mark.parametrize(
     ("templates", "message"),
     [
-        ((), "templates: got none; give at least one, such as '{}'"),
+        ((), "templates must be at least one, such as '{}', got none"),
         (
             ("{}", "a photo"),
-            "templates: 'a photo' has no {} where the class name belongs; write 'a picture of a {}'",
+            "templates must have {} for the class name, got 'a photo': write 'a picture of a {}'",
         ),
     ],
 )

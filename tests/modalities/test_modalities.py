@@ -18,7 +18,7 @@ from likewise.data.open import open_source
 from likewise.data.read_options import ReadOptions
 from likewise.data.source import Source
 from likewise.errors import UserError
-from likewise.evaluation import Machine
+from likewise.evaluation import ComputeSettings
 from likewise.modalities import Modality, adapt_read_options, encoder_for, modality_of, part_modalities, setup
 from likewise.registry import MODALITIES
 from likewise.training.recipe import Recipe
@@ -93,8 +93,8 @@ def _parts(batch: Any) -> list[torch.Tensor]:
 def test_a_baseline_gives_features_that_were_not_trained(name: str, called: str) -> None:
     source, recipe = samples(name)
     made = setup(source, recipe, accelerated=False)
-    baseline = modality_of(name).baseline(made.views, Machine(torch.device("cpu")), made.source)
-    features = baseline.featurise(made.source, torch.arange(5))
+    baseline = modality_of(name).baseline(made.views, ComputeSettings(torch.device("cpu")), made.source)
+    features = baseline.featurize(made.source, torch.arange(5))
     assert (baseline.name, len(features)) == (called, 5)
     assert torch.isfinite(features.to_dense()).all()
 
@@ -103,7 +103,7 @@ def test_labels_of_pairs_have_no_baseline() -> None:
     source, recipe = samples("pair")
     made = setup(source, recipe, accelerated=False)
     with pytest.raises(UserError, match="labels of pairs are judged by one part: name a folder or a table"):
-        modality_of("pair").baseline(made.views, Machine(torch.device("cpu")), made.source)
+        modality_of("pair").baseline(made.views, ComputeSettings(torch.device("cpu")), made.source)
 
 
 def test_a_part_of_pairs_has_its_own_recipe_fields_and_texts_lose_no_tokens() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from fake_run import fake_run
+from fake_run import fake_run, protocol_details
 from sklearn.datasets import load_digits
 from torch import Tensor
 
@@ -147,7 +147,8 @@ def text_run(folder: Path, *, delete: float = 0.2) -> Path:
     ids, labels = documents(60)
     views = Documents(delete)
     _begin(folder, "text", "descriptions.csv", SECTIONS, ("evaluation",))
-    facts = json.loads((folder / "evaluation.json").read_text()) | {"raw": "TF-IDF", "tables": [PERPLEXITY]}
+    facts = json.loads((folder / "evaluation.json").read_text()) | {"tables": [PERPLEXITY]}
+    facts |= {"raw": "TF-IDF", "protocol_details": protocol_details(facts["protocols"], "TF-IDF")}
     (folder / "evaluation.json").write_text(json.dumps(facts))
     _keep(folder, views, ids, labels, SECTIONS)
     shown = views.texts(ids[:4])
@@ -166,7 +167,8 @@ def audio_run(folder: Path) -> Path:
     views = Recordings()
     classes = ["rising", "falling", "level"]
     _begin(folder, "audio", "tones/", classes, ("evaluation",))
-    facts = json.loads((folder / "evaluation.json").read_text()) | {"raw": "log-mel"}
+    facts = json.loads((folder / "evaluation.json").read_text())
+    facts |= {"raw": "log-mel", "protocol_details": protocol_details(facts["protocols"], "log-mel")}
     (folder / "evaluation.json").write_text(json.dumps(facts))
     _keep(folder, views, waves, labels, classes)
     row = FigureRow("heard", views.picture(views.clean(waves[:3])), ["a", "b", "c"], waves[:3], views.sample_rate)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from sklearn.datasets import load_digits
+
+from likewise.evaluation import PROTOCOLS
 
 PARTS = ("config", "metrics", "chance", "pairs", "snapshots", "gallery", "evaluation", "skipped")
 ALL_WAYS = ("scratch", "frozen", "fine-tuned", "untrained", "raw-knn", "raw-logistic")
@@ -74,6 +77,11 @@ def fake_run(
             rows = [(f"scans/{n:03d}.jpg", "truncated file") for n in range(12)]
             csv.writer(file).writerows([("file", "reason"), *rows])
     return folder
+
+
+def protocol_details(protocols: Iterable[str], raw: str) -> dict[str, Any]:
+    """What an evaluation says of its protocols, where raw features are called `raw`."""
+    return {protocol: PROTOCOLS[protocol]().details(raw) for protocol in protocols}
 
 
 def _write_json(path: Path, value: object) -> None:
@@ -177,6 +185,7 @@ def _evaluation(
         "seeds": seeds,
         "labels_per_class": counts,
         "protocols": [protocol for protocol in ALL_WAYS if protocol in final],
+        "protocol_details": protocol_details(final, "pixels"),
         "chance": 1 / k,
         "majority": 0.114,
         "trials": trials,

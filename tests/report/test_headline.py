@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from fake_run import protocol_details
 
 from likewise.report.headline import caveat, format_number, headline, protocol_name, typical_count
 from likewise.runs.evaluation import Evaluation
@@ -15,11 +16,18 @@ def row(protocol: str, mean: float, half: float | None = 0.01, count: int | str 
     return {"protocol": protocol, "labels_per_class": count, "mean": mean, "low": low, "high": high, "seeds": seeds}
 
 
-def evaluation(*rows: dict[str, Any]) -> Evaluation:
+def evaluation(*rows: dict[str, Any], raw: str = "pixels") -> Evaluation:
     protocols = list(dict.fromkeys(r["protocol"] for r in rows))
     counts = list(dict.fromkeys(r["labels_per_class"] for r in rows))
     return Evaluation(
-        {"protocols": protocols, "labels_per_class": counts, "summary": list(rows), "trials": [], "majority": 0.11}
+        {
+            "protocols": protocols,
+            "protocol_details": protocol_details(protocols, raw),
+            "labels_per_class": counts,
+            "summary": list(rows),
+            "trials": [],
+            "majority": 0.11,
+        }
     )
 
 
@@ -108,13 +116,19 @@ def test_means_are_compared_where_there_is_no_interval() -> None:
 
 
 def test_what_raw_features_are_is_said() -> None:
-    found = evaluation(row("frozen", 0.8), row("raw-logistic", 0.85))
-    assert protocol_name("raw-knn", found) == "nearest neighbours on pixels"
-    found["raw"] = "TF-IDF"
+    rows = [row("frozen", 0.8), row("raw-logistic", 0.85), row("raw-knn", 0.7)]
+    assert protocol_name("raw-knn", evaluation(*rows)) == "nearest neighbours on pixels"
+    found = evaluation(*rows, raw="TF-IDF")
     assert protocol_name("raw-knn", found) == "nearest neighbours on TF-IDF"
     assert str(caveat(found)).startswith("Logistic regression on TF-IDF does better: 85.0")
-    assert protocol_name("a {raw} one", found) == "a TF-IDF one"
-    assert protocol_name("own", found) == "own"
+
+
+def test_labels_come_from_the_file() -> None:
+    found = evaluation(row("frozen", 0.8))
+    found.facts["protocol_details"] |= {"own": {"label": "A <new> one"}, "svm": {"label": "SVM"}}
+    assert protocol_name("own", found) == "a <new> one"
+    assert protocol_name("svm", found) == "SVM"
+    assert protocol_name("unknown", found) == "unknown"
 
 
 def test_without_labels_the_first_table_speaks() -> None:

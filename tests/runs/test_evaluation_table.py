@@ -45,12 +45,13 @@ def test_several_tables_follow_each_other():
         "majority": 0.1,
         "labels_per_class": [1],
         "protocols": ["raw-knn"],
-        "raw": "TF-IDF",
+        "protocol_details": {"raw-knn": {"label": "Nearest neighbours on [TF-IDF]"}},
         "summary": [{"protocol": "raw-knn", "labels_per_class": 1, "mean": 0.5, "low": None, "high": None}],
     }
     text = text_of(render_table(few | {"tables": [FIGURES, FIGURES | {"title": "again"}]}))
     assert text.index("accuracy on digits:test") < text.index("finding [one]") < text.index("again")
-    assert "most frequent class 10.0; raw is TF-IDF" in text
+    assert "most frequent class 10.0" in text
+    assert "Nearest neighbours on [TF-IDF]" in text
 
 
 def test_table_shows_means_with_half_widths_and_chance():
@@ -61,6 +62,7 @@ def test_table_shows_means_with_half_widths_and_chance():
         "majority": 0.112,
         "labels_per_class": [1, "all"],
         "protocols": ["scratch", "frozen"],
+        "protocol_details": {"scratch": {"label": "Trained from scratch"}, "frozen": {"label": "Frozen encoder"}},
         "summary": [
             {"protocol": "scratch", "labels_per_class": 1, "mean": 0.5, "low": 0.45, "high": 0.55},
             {"protocol": "scratch", "labels_per_class": "all", "mean": 0.99, "low": 0.98, "high": 1.0},
@@ -70,7 +72,7 @@ def test_table_shows_means_with_half_widths_and_chance():
     }
     table = render_table(result)
     assert [list(column.cells) for column in table.columns] == [
-        ["scratch", "frozen"],
+        ["Trained from scratch", "Frozen encoder"],
         ["50.0 ± 5.0", "[bold]80.0 ± 1.0[/bold]"],
         ["[bold]99.0 ± 1.0[/bold]", "98.5"],
     ]

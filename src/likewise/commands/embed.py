@@ -60,7 +60,7 @@ def embed(
     from likewise.commands.options import read_options_for, read_options_of
     from likewise.commands.training import adopted
     from likewise.data.open import open_source
-    from likewise.evaluation import Machine
+    from likewise.evaluation import ComputeSettings
     from likewise.modalities import encoder_for
     from likewise.training.machine import device_name
 
@@ -74,6 +74,6 @@ def embed(
     if encoder is not None:
         run.load_encoder(adopted(encoder, views, source))
     tower, its_views = encoder_for(source.modality, run.encoder, views)
-    machine = Machine(torch.device(device_name()), batch_size, channels_last=True)
-    rows, dim = write_embeddings(tower, its_views, source, Path(out), machine=machine, progress=progress)
+    compute = ComputeSettings(torch.device(device_name()), batch_size, channels_last=True)
+    rows, dim = write_embeddings(tower, its_views, source, Path(out), compute=compute, progress=progress)
     return Embedded(str(out), rows, dim)

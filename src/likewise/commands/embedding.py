@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from likewise.errors import UserError
 from likewise.evaluation.features import encoder_features, stream
-from likewise.evaluation.inputs import EvaluationViews, Machine
+from likewise.evaluation.inputs import ComputeSettings, EvaluationViews
 from likewise.training.callbacks.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def check_ending(out: Path) -> None:
 
 
 def write_embeddings(
-    encoder: nn.Module, views: EvaluationViews, source: Source, out: Path, *, machine: Machine, progress: bool
+    encoder: nn.Module, views: EvaluationViews, source: Source, out: Path, *, compute: ComputeSettings, progress: bool
 ) -> tuple[int, int]:
     """Write embeddings to `.parquet` (id, label where there are any, vector) or `.npy` (vectors); returns rows and dim.
 
@@ -37,8 +37,8 @@ def write_embeddings(
     beside = out.with_name(f".{out.name}.{os.getpid()}.part")
     try:
         with progress_bar(show=progress) as tell:
-            featurise = encoder_features(machine.place(encoder).eval(), views, machine)
-            parts = _told(stream(featurise, source, batch_size=machine.batch_size), len(source), tell)
+            featurize = encoder_features(compute.place(encoder).eval(), views, compute)
+            parts = _told(stream(featurize, source, batch_size=compute.batch_size), len(source), tell)
             dim = (_write_npy if out.suffix == ".npy" else _write_parquet)(beside, parts, source)
         beside.replace(out)
     finally:

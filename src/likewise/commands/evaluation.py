@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import torch
 
 from likewise.errors import UserError
-from likewise.evaluation import DEFAULT_PROTOCOLS, Machine, evaluate_encoder
+from likewise.evaluation import DEFAULT_PROTOCOLS, ComputeSettings, evaluate_encoder
 from likewise.evaluation.labels import check_label_counts, shared_labels
 from likewise.modalities import EvaluationInputs, encoder_for, modality_of
 from likewise.registry import MODALITIES
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from likewise.data.source import Source
-    from likewise.evaluation.features import Baseline
+    from likewise.evaluation.features import RawFeatures
 
 USUAL_COUNTS = (1, 10, 100)
 
@@ -59,7 +59,7 @@ def evaluate_on(
         UserError: when nothing can be measured: no labels, and nothing that the samples say without them.
     """
     encoder, views = encoder_for(test.modality, judged.encoder, judged.views)
-    machine = Machine(torch.device(device_name()), autocast=autocast, channels_last=True)
+    compute = ComputeSettings(torch.device(device_name()), autocast=autocast, channels_last=True)
     known = test.modality in MODALITIES and judged.modality in MODALITIES
     result: dict[str, Any] = {"test": test.name, "samples": {"test": len(test)}}
     # The label of a pair says nothing about either half.
@@ -68,9 +68,9 @@ def evaluate_on(
     with progress_bar(show=progress) as say:
         if labelled:
             assert train is not None
-            baseline: Baseline | None = None
+            baseline: RawFeatures | None = None
             if known:
-                baseline = modality_of(test.modality).baseline(views, machine, train)
+                baseline = modality_of(test.modality).baseline(views, compute, train)
             result = evaluate_encoder(
                 encoder,
                 views,
@@ -89,8 +89,8 @@ def evaluate_on(
             )
         tables = []
         if known:
-            device = machine.place(judged.encoder).eval()
-            inputs = EvaluationInputs(device, judged.views, learned, test, judged.build, machine, folder)
+            device = compute.place(judged.encoder).eval()
+            inputs = EvaluationInputs(device, judged.views, learned, test, judged.build, compute, folder)
             tables = [table.as_dict() for table in modality_of(judged.modality).measure(inputs)]
         if tables:
             result["tables"] = tables

@@ -17,7 +17,7 @@ from likewise.data.pairs import open_files
 from likewise.data.request import Request
 from likewise.data.text import corpus
 from likewise.errors import UserError
-from likewise.evaluation import Machine, encode
+from likewise.evaluation import ComputeSettings, encode
 from likewise.evaluation.features import encoder_features, stream
 from likewise.modalities import encoder_for, part_modalities
 from likewise.training.machine import device_name
@@ -84,8 +84,8 @@ def embedded_query(run: Run, query: str, modality: str, read_options: ReadOption
         if media.source is None or media.unread:
             raise UserError(f"{modality} {query} can't be read: {media.unread[0][1]}")
         source = media.source
-    machine = Machine(torch.device(device_name()), channels_last=True)
-    return F.normalize(encode(machine.place(encoder), views, source, machine=machine), dim=1)[0]
+    compute = ComputeSettings(torch.device(device_name()), channels_last=True)
+    return F.normalize(encode(compute.place(encoder), views, source, compute=compute), dim=1)[0]
 
 
 def _rows(
@@ -105,10 +105,10 @@ def _rows(
         others = [i for i, kind in enumerate(kinds) if kind != asked]
         source = source.parts[others[0] if others else 0]
     encoder, views = encoder_for(source.modality, run.encoder, run.views)
-    machine = Machine(torch.device(device_name()), channels_last=True)
+    compute = ComputeSettings(torch.device(device_name()), channels_last=True)
     ids, start = source.ids, 0
     documents = corpus(source) if source.modality == "text" else None
-    for part in stream(encoder_features(machine.place(encoder).eval(), views, machine), source, batch_size=256):
+    for part in stream(encoder_features(compute.place(encoder).eval(), views, compute), source, batch_size=256):
         rows = range(start, start + len(part))
         yield [ids[i] for i in rows], part, [documents[i] for i in rows] if documents else None
         start += len(part)

@@ -21,8 +21,8 @@ from likewise.data.sampling import order
 from likewise.distributed import is_first_process
 from likewise.encoders import adopt
 from likewise.errors import Interrupted, UserError
-from likewise.evaluation import Machine, encode
-from likewise.evaluation.knn import NEIGHBOURS, nearest_neighbours, vote
+from likewise.evaluation import ComputeSettings, encode
+from likewise.evaluation.knn import NEIGHBORS, nearest_neighbors, vote
 from likewise.methods import build_method, method_options
 from likewise.modalities import adapt_read_options, encoder_for, modality_of, setup
 from likewise.modalities.run import Run
@@ -50,7 +50,7 @@ PROBED = 2000  # labelled samples that are asked each epoch
 
 
 class Hardware(NamedTuple):
-    """What Lightning is told about the machine; `auto` leaves the choice to measuring, or to Lightning."""
+    """What Lightning is told about the compute; `auto` leaves the choice to measuring, or to Lightning."""
 
     devices: str
     precision: str
@@ -263,12 +263,12 @@ def neighbours_probe(source: Source, views: Views) -> tuple[Callable[[Method], f
     some, classes = labels[chosen], len(source.classes)
     if len(chosen) < 2:
         raise UserError(f"probe needs at least 2 samples, {source.name} has {len(source)}")
-    neighbours = min(NEIGHBOURS[-1], len(chosen) - 1)
+    neighbours = min(NEIGHBORS[-1], len(chosen) - 1)
 
     def accuracy(method: Method) -> float:
         encoder, its_views = encoder_for(source.modality, method.encoder, views)
-        features = encode(encoder, its_views, source, chosen, machine=Machine(method.device, 256))
-        similarities, positions = nearest_neighbours(features, features, neighbours, without_self=True)
+        features = encode(encoder, its_views, source, chosen, compute=ComputeSettings(method.device, 256))
+        similarities, positions = nearest_neighbors(features, features, neighbours, exclude_self=True)
         return float((vote(similarities, some[positions], classes) == some).float().mean())
 
     return accuracy, float(some.bincount().max()) / len(some)
@@ -287,7 +287,7 @@ def save_gallery(run: Run, encoder: nn.Module, source: Source, views: Views, *, 
     """Keep samples with their embeddings in the run, for its map and its neighbours."""
     tower, its_views = encoder_for(source.modality, encoder, views)
     indices = torch.linspace(0, len(source) - 1, min(GALLERY, len(source))).round().long()
-    vectors = encode(tower.cpu(), its_views, source, indices, machine=Machine(torch.device("cpu")))
+    vectors = encode(tower.cpu(), its_views, source, indices, compute=ComputeSettings(torch.device("cpu")))
     shown = views if source.modality == "pair" else its_views
     ids = source.ids
     Gallery(

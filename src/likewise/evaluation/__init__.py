@@ -1,8 +1,8 @@
-"""What an encoder is worth: few-label protocols, beside what it should be compared with."""
+"""What an encoder is worth: accuracy with few labels, retrieval, perplexity, beside what they compare with."""
 
 from likewise.evaluation.evaluate_encoder import evaluate_encoder
 from likewise.evaluation.features import encode, stream
-from likewise.evaluation.few_labels import DEFAULT_PROTOCOLS, PROTOCOLS
-from likewise.evaluation.inputs import Machine
+from likewise.evaluation.inputs import ComputeSettings
+from likewise.evaluation.protocols import DEFAULT_PROTOCOLS, PROTOCOLS
 
-__all__ = ["DEFAULT_PROTOCOLS", "PROTOCOLS", "Machine", "encode", "evaluate_encoder", "stream"]
+__all__ = ["DEFAULT_PROTOCOLS", "PROTOCOLS", "ComputeSettings", "encode", "evaluate_encoder", "stream"]

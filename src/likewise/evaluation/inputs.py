@@ -1,4 +1,4 @@
-"""What an evaluation is given besides labelled sources: views, and a machine to compute on."""
+"""What an evaluation takes besides labelled sources: views, and where and how networks are run."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 LabelCount = int | Literal["all"]
-"""Labels per class that a way may see."""
+"""Labels per class that a protocol may use."""
 
 Progress = Callable[[int, int, str], None]
-"""Called with (done, total, what is being done); `done` and `total` count samples to be worked through."""
+"""Called with (done, total, text): samples processed, of how many, and what is being done."""
 
 
 @runtime_checkable
@@ -27,8 +27,8 @@ class EvaluationViews(Protocol):
 
 
 @dataclass(frozen=True)
-class Machine:
-    """Where and how the arithmetic is done; `batch` samples at a time."""
+class ComputeSettings:
+    """Where and how networks are run: device, samples at a time, bfloat16 or not, memory layout."""
 
     device: torch.device
     batch_size: int = 128
@@ -41,7 +41,7 @@ class Machine:
         return module.to(memory_format=torch.channels_last) if self.channels_last else module
 
     def forward(self, module: nn.Module, view: Any) -> Float[Tensor, "n outputs"]:
-        """`module(view)` in the machine's precision and layout; the result is float32."""
+        """`module(view)` in this precision and layout; the result is float32."""
         if self.channels_last and getattr(view, "ndim", 0) == 4:
             view = view.contiguous(memory_format=torch.channels_last)
         precision = torch.autocast(self.device.type, torch.bfloat16) if self.autocast else contextlib.nullcontext()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -11,29 +12,30 @@ from torch.nn import functional as F
 
 from likewise.evaluation.features import rows
 
-NEIGHBOURS = (1, 3, 5, 10, 20)
+NEIGHBORS = (1, 3, 5, 10, 20)
 TEMPERATURE = 0.07
-CHOICE_QUERIES = 2000
+LEAVE_ONE_OUT_QUERIES = 2000
+"""`choose_k` leaves out at most this many samples, one after the other."""
 
 
-def nearest_neighbours(
+def nearest_neighbors(
     queries: Float[Tensor, "n dim"],
     samples: Float[Tensor, "m dim"],
     k: int,
     *,
-    without_self: bool = False,
+    exclude_self: bool = False,
     batch_size: int = 1024,
 ) -> tuple[Float[Tensor, "n k"], Int[Tensor, "n k"]]:
     """Cosine similarities and positions of the `k` samples most similar to each query, the nearest first.
 
-    Memory is O(batch·m): never the whole similarity matrix. `without_self` leaves out the sample at the
-    query's own position, for queries that are the first `n` samples.
+    Memory is O(batch_size·m), never the whole similarity matrix. `exclude_self` leaves out the sample at the query's
+    own position, for queries that are the first `n` samples.
     """
     similarities, positions = [], []
-    for start, some in cosine_similarities(queries, samples, batch_size):
-        if without_self:
-            some.diagonal(start).fill_(-torch.inf)
-        best = some.topk(k)
+    for start, batch in cosine_similarities(queries, samples, batch_size):
+        if exclude_self:
+            batch.diagonal(start).fill_(-torch.inf)
+        best = batch.topk(k)
         similarities.append(best.values)
         positions.append(best.indices)
     return torch.cat(similarities), torch.cat(positions)
@@ -42,15 +44,15 @@ def nearest_neighbours(
 def cosine_similarities(
     queries: Float[Tensor, "n dim"], samples: Float[Tensor, "m dim"], batch_size: int
 ) -> Iterator[tuple[int, Float[Tensor, "b m"]]]:
-    """Cosine similarities of `batch` queries at a time to all samples, and which query is the first of them."""
+    """Pairs of (position of the first query, cosine similarities to all samples), `batch_size` queries at a time."""
     samples = unit(samples)
     for start in range(0, len(queries), batch_size):
-        some = unit(rows(queries, torch.arange(start, min(start + batch_size, len(queries)), device=queries.device)))
-        yield start, (samples @ some.to_dense().T).T if samples.is_sparse else some @ samples.T
+        batch = unit(rows(queries, torch.arange(start, min(start + batch_size, len(queries)), device=queries.device)))
+        yield start, (samples @ batch.to_dense().T).T if samples.is_sparse else batch @ samples.T
 
 
 def unit(features: Float[Tensor, "n dim"]) -> Float[Tensor, "n dim"]:
-    """Rows of length 1; those of zeros stay."""
+    """Rows scaled to length 1; rows of zeros stay."""
     if not features.is_sparse:
         return F.normalize(features, dim=1)
     lengths = features.square().sum(1).to_dense().sqrt().clamp_min(1e-12)
@@ -59,27 +61,26 @@ def unit(features: Float[Tensor, "n dim"]) -> Float[Tensor, "n dim"]:
     return torch.sparse_coo_tensor(where, weights, features.shape, check_invariants=False, is_coalesced=True)
 
 
-def vote(similarities: Float[Tensor, "n k"], neighbour_labels: Int[Tensor, "n k"], classes: int) -> Int[Tensor, " n"]:
-    """The class of most votes, each neighbour's weighted by exp(similarity / 0.07)."""
+def vote(similarities: Float[Tensor, "n k"], neighbor_labels: Int[Tensor, "n k"], classes: int) -> Int[Tensor, " n"]:
+    """The class with most votes, each neighbour's weighted by exp(similarity / 0.07)."""
     weights = ((similarities - similarities[:, :1]) / TEMPERATURE).exp()
-    return weights.new_zeros(len(weights), classes).scatter_add_(1, neighbour_labels, weights).argmax(1)
+    return weights.new_zeros(len(weights), classes).scatter_add_(1, neighbor_labels, weights).argmax(1)
 
 
 def choose_k(features: Float[Tensor, "n dim"], labels: Int[Tensor, " n"], classes: int) -> int:
     """The number of neighbours of best leave-one-out accuracy on these samples, among 1, 3, 5, 10 and 20.
 
-    A class with a single label has nothing left when it is left out: the answer is then 1. Ties go to the
-    smaller number; the first `CHOICE_QUERIES` samples are the ones left out.
+    It is 1 when a class has a single label, which leave-one-out cannot classify. Ties go to the smaller number; the
+    first `LEAVE_ONE_OUT_QUERIES` samples are the ones left out.
     """
     fewest = int(torch.bincount(labels, minlength=classes).min())
-    candidates = [k for k in NEIGHBOURS if k == 1 or k < len(labels)]
+    candidates = [k for k in NEIGHBORS if k == 1 or k < len(labels)]
     if fewest < 2:
         return 1
-    similarities, positions = nearest_neighbours(
-        rows(features, torch.arange(min(CHOICE_QUERIES, len(labels)))), features, candidates[-1], without_self=True
-    )
+    queries = rows(features, torch.arange(min(LEAVE_ONE_OUT_QUERIES, len(labels))))
+    similarities, positions = nearest_neighbors(queries, features, candidates[-1], exclude_self=True)
     near = labels[positions]
-    truth = labels[:CHOICE_QUERIES]
+    truth = labels[:LEAVE_ONE_OUT_QUERIES]
     right = [int((vote(similarities[:, :k], near[:, :k], classes) == truth).sum()) for k in candidates]
     return candidates[right.index(max(right))]
 
@@ -93,5 +94,10 @@ def knn_classify(
     k: int,
 ) -> Int[Tensor, " n"]:
     """Predicted class of each query."""
-    similarities, positions = nearest_neighbours(queries, samples, k)
+    similarities, positions = nearest_neighbors(queries, samples, k)
     return vote(similarities, labels[positions], classes)
+
+
+def settings() -> dict[str, Any]:
+    """How nearest neighbours are chosen and weighted: an entry of the result's "settings"."""
+    return {"knn": {"similarity": "cosine", "neighbors": list(NEIGHBORS), "temperature": TEMPERATURE}}

@@ -1,4 +1,4 @@
-"""Which labels a trial may see: stratified, nested, and a pure function of the seed."""
+"""Draws of labels: stratified, nested, and a pure function of the seed."""
 
 from __future__ import annotations
 
@@ -15,23 +15,25 @@ from likewise.evaluation.inputs import LabelCount
 def shared_labels(train: Source, test: Source) -> tuple[list[str], Int[Tensor, " train"], Int[Tensor, " test"]]:
     """The classes that `train` has samples of, and both splits' labels as positions in that list.
 
-    Classes are matched by name, so the two sources may number them differently. Raises `UserError` when a
-    split is empty or unlabelled, when all training labels are of one class, and when a test sample's class
-    is unknown to `train`.
+    Classes are matched by name, so the two sources may number them differently.
+
+    Raises:
+        UserError: when a split is empty or unlabelled, when all training labels are of one class, or when `train` has
+            no sample of a test sample's class.
     """
     for role, source in (("train", train), ("test", test)):
         if not len(source):
-            raise UserError(f"{role}: {source.name} holds no sample; give labelled samples")
+            raise UserError(f"{role} must have at least one labelled sample, got none in {source.name}")
     train_labels, test_labels = train.labels(), test.labels()
     classes = [train.classes[label] for label in train_labels.unique().tolist()]
     if len(classes) < 2:
-        raise UserError(f"train: all labels of {train.name} are of one class ('{classes[0]}'); two or more are needed")
+        raise UserError(f"train must have at least two classes, got one class ('{classes[0]}') in {train.name}")
     unknown = sorted({test.classes[label] for label in test_labels.unique().tolist()} - set(classes))
     if unknown:
         more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
         raise UserError(
-            f"test: {test.name} holds class '{unknown[0]}'{more} of which {train.name} has no sample; "
-            f"its classes are {', '.join(classes[:10])}{', …' if len(classes) > 10 else ''}"
+            f"test must have no classes but those of train, got '{unknown[0]}'{more} in {test.name}: "
+            f"{train.name} has samples of {', '.join(classes[:10])}{', …' if len(classes) > 10 else ''}"
         )
     number = {name: position for position, name in enumerate(classes)}
 
@@ -42,20 +44,27 @@ def shared_labels(train: Source, test: Source) -> tuple[list[str], Int[Tensor, "
 
 
 def check_label_counts(counts: list[LabelCount], labels: Int[Tensor, " train"], classes: list[str], name: str) -> None:
-    """Raise `UserError` unless every class has each number of labels asked for."""
+    """Check `labels_per_class`.
+
+    Args:
+        name: of the training source, for the message.
+
+    Raises:
+        UserError: unless every class has each number of labels.
+    """
     if not counts:
-        raise UserError("labels_per_class: got nothing; give whole numbers from 1, or 'all'")
-    held = torch.bincount(labels, minlength=len(classes))
-    fewest = int(held.argmin())
+        raise UserError("labels_per_class must be whole numbers of at least 1, or 'all', got none")
+    sizes = torch.bincount(labels, minlength=len(classes))
+    fewest = int(sizes.argmin())
     for count in counts:
         if count == "all":
             continue
         if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-            raise UserError(f"labels_per_class: got {count!r}; give whole numbers from 1, or 'all'")
-        if count > held[fewest]:
+            raise UserError(f"labels_per_class must be whole numbers of at least 1, or 'all', got {count!r}")
+        if count > sizes[fewest]:
             raise UserError(
-                f"labels_per_class: got {count}, but class '{classes[fewest]}' of {name} has only "
-                f"{int(held[fewest])}; ask for at most {int(held[fewest])}, or 'all'"
+                f"labels_per_class must be at most {int(sizes[fewest])}, or 'all', got {count}: "
+                f"class '{classes[fewest]}' of {name} has only {int(sizes[fewest])}"
             )
 
 
@@ -63,7 +72,7 @@ def draw_labels(labels: Int[Tensor, " train"], per_class: LabelCount, seed: int)
     """Indices of `per_class` samples of every class, drawn at random without replacement.
 
     The same seed gives nested draws: the indices for k labels per class are the first of those for any more.
-    The indices go round the classes (one of each, then a second of each, …), so every prefix is stratified.
+    The indices alternate between the classes (one of each, then a second of each, …), so every prefix is stratified.
     """
     shuffled = torch.from_numpy(np.random.default_rng(seed).permutation(len(labels)))
     shuffled_labels = labels[shuffled]
@@ -75,8 +84,8 @@ def draw_labels(labels: Int[Tensor, " train"], per_class: LabelCount, seed: int)
 def rank_in_class(labels: Int[Tensor, " n"]) -> Int[Tensor, " n"]:
     """How many earlier entries have the same label: the basis of stratified draws and folds."""
     by_class = labels.argsort(stable=True)
-    held = torch.bincount(labels)
-    first = held.cumsum(0) - held
+    sizes = torch.bincount(labels)
+    first = sizes.cumsum(0) - sizes
     ranks = torch.empty_like(labels)
     ranks[by_class] = torch.arange(len(labels)) - first[labels[by_class]]
     return ranks

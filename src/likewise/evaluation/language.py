@@ -1,4 +1,4 @@
-"""How well the next token is foreseen: a language model beside models that count."""
+"""Perplexity of the next token: a language model beside unigrams and bigrams."""
 
 from __future__ import annotations
 
@@ -15,35 +15,35 @@ from torch.nn import functional as F
 
 from likewise.runs.table import Table
 
-HELD_LOGITS = 2**22
+MAX_LOGITS = 2**22
 """Logits in memory at once: 16 MiB of float32."""
 
-USUAL_DISCOUNT = 0.5
-"""Of counts among which none is 1."""
+DEFAULT_DISCOUNT = 0.5
+"""The discount of counts among which none is 1."""
 
 LanguageModel = Callable[[Int[Tensor, "n t"]], Float[Tensor, " targets"]]
-"""ids -> natural logarithms of the probabilities of the tokens to foresee, document by document: all but the first of
-each and the padding."""
+"""ids -> natural logarithms of the probabilities of the target tokens, document by document: all but the first of each
+and the padding."""
 
 
 def targets(ids: Int[Tensor, "n t"], pad: int) -> Bool[Tensor, "n s"]:
-    """Which tokens are to be foreseen, without the first column: padding, which comes last, is not."""
+    """Which tokens are predicted, without the first column: all but the padding, which comes last."""
     return ids[:, 1:] != pad
 
 
 def causal_model(encoder: Any, pad: int) -> LanguageModel:
-    """A causal text encoder, with its input embedding as the weights of the next token.
+    """A causal text encoder as a language model: its input embedding gives the logits of the next token.
 
     Args:
-        encoder: `features(ids) -> (n, t, width)`, position i having seen the tokens up to i, and `embedding`, on any
-            device, in evaluation mode.
+        encoder: `features(ids) -> (n, t, width)`, where position i depends on the tokens up to i, and `embedding`, on
+            any device, in evaluation mode.
     """
 
     def model(ids: Int[Tensor, "n t"]) -> Float[Tensor, " targets"]:
         ids = ids.to(encoder.embedding.weight.device)
         known = targets(ids, pad)
         states, following = encoder.features(ids)[:, :-1][known], ids[:, 1:][known]
-        step = max(1, HELD_LOGITS // len(encoder.embedding.weight))
+        step = max(1, MAX_LOGITS // len(encoder.embedding.weight))
         return torch.cat(
             [
                 -F.cross_entropy((some @ encoder.embedding.weight.T).float(), true, reduction="none").cpu()
@@ -55,7 +55,7 @@ def causal_model(encoder: Any, pad: int) -> LanguageModel:
 
 
 def count(batches: Iterable[Int[Tensor, "_ _"]], vocab_size: int, pad: int) -> csr_array:
-    """How often each token (column) followed each (row), int64 (vocabulary, vocabulary)."""
+    """How often each token (column) followed each (row), int64 (vocab_size, vocab_size)."""
     total = csr_array((vocab_size, vocab_size), dtype=np.int64)
     for ids in batches:
         known = targets(ids, pad)
@@ -65,20 +65,20 @@ def count(batches: Iterable[Int[Tensor, "_ _"]], vocab_size: int, pad: int) -> c
 
 
 def discount(counts: Int[np.ndarray, " n"]) -> float:
-    """What to take from every count for what was never seen: n₁ / (n₁ + 2 n₂), nᵢ the number of counts that are i."""
+    """What absolute discounting subtracts from every count: n₁ / (n₁ + 2 n₂), nᵢ the number of counts equal to i."""
     once, twice = int((counts == 1).sum()), int((counts == 2).sum())
-    return once / (once + 2 * twice) if once else USUAL_DISCOUNT
+    return once / (once + 2 * twice) if once else DEFAULT_DISCOUNT
 
 
 def discounted(counts: Int[np.ndarray, " tokens"]) -> Float[np.ndarray, " tokens"]:
-    """Probabilities by absolute discounting: what is taken from the counts goes to all tokens alike."""
+    """Probabilities by absolute discounting: what is subtracted from the counts is shared equally by all tokens."""
     taken = discount(counts)
     everything = np.count_nonzero(counts) * taken / len(counts)
     return ((counts - taken).clip(0) + everything) / counts.sum()
 
 
 class Unigram:
-    """Each token as probable as it is frequent, by absolute discounting.
+    """Each token by its frequency, with absolute discounting.
 
     Args:
         counts: of `count`, of at least one token.
@@ -93,10 +93,10 @@ class Unigram:
 
 
 class Bigram:
-    """Each token as probable as it is after the one before: interpolated Kneser-Ney smoothing.
+    """Each token given the one before, with interpolated Kneser-Ney smoothing.
 
     With c(v, w) the number of times that w followed v, D the `discount` of these, and N(v, ·) and N(·, w) the numbers
-    of different tokens after v and before w: P(w | v) = (max(c(v, w) - D, 0) + D N(v, ·) P(w)) / c(v, ·), where P(w)
+    of distinct tokens after v and before w: P(w | v) = (max(c(v, w) - D, 0) + D N(v, ·) P(w)) / c(v, ·), where P(w)
     are the `discounted` N(·, w); P(w) alone after a token that nothing followed. Kneser and Ney 1995, Improved
     Backing-off for M-gram Language Modeling; interpolated as in Chen and Goodman 1998, TR-10-98.
 
@@ -129,28 +129,27 @@ class Bigram:
         return torch.from_numpy(np.log(self.probability(ids[:, :-1][known].numpy(), ids[:, 1:][known].numpy())))
 
 
-class Surprise(NamedTuple):
-    """What a model made of some documents."""
+class SummedLoss(NamedTuple):
+    """The summed cross-entropy of a language model on some documents."""
 
     tokens: int
     nats: float
-    """Negative logarithm of the probability of them all."""
 
     @property
     def perplexity(self) -> float:
-        """exp of the mean over tokens: as if so many tokens were equally probable each time."""
+        """exp of the mean over tokens; the vocabulary's size for a uniform model."""
         return float(torch.tensor(self.nats / self.tokens, dtype=torch.float64).exp())
 
 
-def surprises(models: Mapping[str, LanguageModel], batches: Iterable[Int[Tensor, "_ _"]]) -> dict[str, Surprise]:
-    """Every model on all the documents, which are read once."""
-    found = dict.fromkeys(models, Surprise(0, 0.0))
+def summed_losses(models: Mapping[str, LanguageModel], batches: Iterable[Int[Tensor, "_ _"]]) -> dict[str, SummedLoss]:
+    """The loss of every model on all documents, which are read once."""
+    found = dict.fromkeys(models, SummedLoss(0, 0.0))
     for ids in batches:
         for name, model in models.items():
             with torch.inference_mode():
                 logarithms = model(ids).double()
             tokens, nats = found[name]
-            found[name] = Surprise(tokens + len(logarithms), nats - float(logarithms.sum()))
+            found[name] = SummedLoss(tokens + len(logarithms), nats - float(logarithms.sum()))
     return found
 
 
@@ -161,24 +160,24 @@ def language_table(
     vocab_size: int,
     characters: int | None = None,
 ) -> Table:
-    """Perplexity of the models on documents that none of them saw, beside that of all tokens alike.
+    """Perplexity of the models on held-out documents, beside the uniform model.
 
     Args:
-        batches: token ids, padded, of at least one token to foresee.
-        characters: how many the tokens stand for; with them a column says bits per character, which compares with
-            what was measured with another tokenizer.
+        batches: token ids, padded, with at least one target token.
+        characters: number of characters of the documents; with it a column has bits per character, which is comparable
+            between tokenizers.
     """
-    found = surprises(models, batches)
+    found = summed_losses(models, batches)
     tokens = next(iter(found.values())).tokens
-    found["all tokens alike"] = Surprise(tokens, tokens * math.log(vocab_size))
+    found["uniform"] = SummedLoss(tokens, tokens * math.log(vocab_size))
     rows: list[list[str | float | None]] = []
-    for name, made in found.items():
-        bits = [] if characters is None else [made.nats / math.log(2) / characters]
-        rows.append([name, *(figure if math.isfinite(figure) else None for figure in (made.perplexity, *bits))])
+    for name, loss in found.items():
+        bits = [] if characters is None else [loss.nats / math.log(2) / characters]
+        rows.append([name, *(figure if math.isfinite(figure) else None for figure in (loss.perplexity, *bits))])
     head = ["model", "perplexity"] if characters is None else ["model", "perplexity", "bits per character"]
     return Table(
-        title="next token",
-        caption=f"perplexity over {tokens:,} tokens that were not trained on, with a vocabulary of {vocab_size:,}",
+        title="next-token prediction",
+        caption=f"perplexity on {tokens:,} held-out tokens, with a vocabulary of {vocab_size:,}",
         head=head,
         units=["" for _ in head],
         rows=rows,

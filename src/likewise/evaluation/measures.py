@@ -1,4 +1,4 @@
-"""Figures of one trial, and of several."""
+"""Accuracies of a trial, and their mean and interval over trials."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CONFIDENCE = 0.95
 def confusion_matrix(
     truth: Int[Tensor, " n"], predicted: Int[Tensor, " n"], classes: int
 ) -> Int[Tensor, "classes classes"]:
-    """How many samples of each class (row) were given each class (column)."""
+    """Samples of each true class (row) that were predicted as each class (column)."""
     return torch.bincount(truth * classes + predicted, minlength=classes**2).view(classes, classes)
 
 
@@ -28,7 +28,7 @@ def entries(confusion: Int[Tensor, "classes classes"]) -> list[list[int]]:
 
 
 def class_accuracies(confusion: Int[Tensor, "classes classes"]) -> list[float | None]:
-    """The part of each class's samples that was given the right class; None for a class without samples."""
+    """Share of each class's samples that was classified correctly; None for a class without samples."""
     samples, right = confusion.sum(1).tolist(), confusion.diagonal().tolist()
     return [r / n if n else None for r, n in zip(right, samples, strict=True)]
 
@@ -43,8 +43,8 @@ def interval(values: Sequence[float]) -> tuple[float, float | None, float | None
     return mean, mean - half, mean + half
 
 
-def summarise(trials: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """A row for each way and label count, in order of appearance: accuracy over seeds, summed seconds."""
+def summarize(trials: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A row for each protocol and label count, in order of appearance: accuracy over seeds, summed seconds."""
     groups: dict[tuple[str, int | str], list[dict[str, Any]]] = {}
     for trial in trials:
         groups.setdefault((trial["protocol"], trial["labels_per_class"]), []).append(trial)

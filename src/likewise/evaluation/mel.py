@@ -1,4 +1,4 @@
-"""Raw features of sound: how loud each pitch is on average, and how much that changes."""
+"""Raw features of audio: mean and deviation over time of each band of the log-mel spectrogram."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from likewise.data.source import Source
-from likewise.evaluation.features import Featuriser
-from likewise.evaluation.inputs import Machine
+from likewise.evaluation.features import Featurizer
+from likewise.evaluation.inputs import ComputeSettings
 from likewise.views.mel import log_mel
 
 BANDS = 64
@@ -22,10 +22,10 @@ def mel_statistics(waves: Float[Tensor, "n samples"], sample_rate: int) -> Float
     return torch.cat([bands.mean(2), bands.std(2, correction=0)], dim=1)
 
 
-def mel_features(views: Any, machine: Machine) -> Featuriser:
-    """`mel_statistics` of clean views, which are waves of `views.sample_rate`: what an encoder gets to hear."""
+def mel_features(views: Any, compute: ComputeSettings) -> Featurizer:
+    """`mel_statistics` of clean views, which are waves of `views.sample_rate`: what an encoder takes."""
 
-    def featurise(source: Source, indices: Int[Tensor, " n"]) -> Float[Tensor, "n dim"]:
-        return mel_statistics(views.clean(source.read(indices).to(machine.device)), views.sample_rate)
+    def featurize(source: Source, indices: Int[Tensor, " n"]) -> Float[Tensor, "n dim"]:
+        return mel_statistics(views.clean(source.read(indices).to(compute.device)), views.sample_rate)
 
-    return featurise
+    return featurize

@@ -11,10 +11,13 @@ from likewise.errors import UserError
 
 
 def reinitialize(encoder: nn.Module) -> nn.Module:
-    """A copy of `encoder` whose every module has drawn its parameters anew by its own `reset_parameters`.
+    """A copy of `encoder` with new parameters, drawn by each module's `reset_parameters`.
 
-    Draws from torch's global generator. Raises `UserError` when a module holds parameters of its own but
-    cannot reset them, such as a ViT's class token: `make_encoder` must then be given.
+    Draws from torch's global generator.
+
+    Raises:
+        UserError: when a module has parameters of its own but no `reset_parameters`, such as a ViT's class token.
+            `make_encoder` must then be given.
     """
     copied = copy.deepcopy(encoder).requires_grad_(True)
     for name, module in copied.named_modules():
@@ -23,7 +26,8 @@ def reinitialize(encoder: nn.Module) -> nn.Module:
             reset()
         elif own := next((key for key, _ in module.named_parameters(recurse=False)), None):
             raise UserError(
-                f"encoder: parameter '{name + '.' if name else ''}{own}' has no reset_parameters() "
-                "that draws it anew; give make_encoder, a function that builds the untrained encoder"
+                "encoder must draw all its parameters anew by reset_parameters() of its modules, got "
+                f"'{name + '.' if name else ''}{own}' without one: give make_encoder, a function that builds the "
+                "untrained encoder"
             )
     return copied

@@ -1,4 +1,4 @@
-"""Finding what belongs together: how far down the list, by cosine similarity, the first right answer comes."""
+"""Retrieval by cosine similarity: the rank of the first correct item, and what is expected by chance."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from likewise.runs.table import Table
 
 CUTOFFS = (1, 5, 10)
 
-HELD_SIMILARITIES = 2**22
+MAX_SIMILARITIES = 2**22
 """Similarities in memory at once: 16 MiB of float32."""
 
 TIE = 1e-6
-"""Similarities no further apart than this are equal: float32 does not tell them apart."""
+"""Similarities that differ by at most this are equal: float32 cannot distinguish them."""
 
 FIGURES = [*(f"recall@{k}" for k in CUTOFFS), "mean reciprocal rank", "median rank"]
 FIGURE_UNITS = [*("%" for _ in CUTOFFS), "", ""]
@@ -30,61 +30,61 @@ def ranks(
     groups: Int[Tensor, " n"],
     gallery_groups: Int[Tensor, " m"],
 ) -> Int[Tensor, " n"]:
-    """The place, from 1, of each query's best right answer among all of the gallery, by cosine similarity.
+    """The rank, from 1, of each query's best correct item among the whole gallery, by cosine similarity.
 
-    An item is right when its group is the query's. A wrong item as similar as the best right one comes before it, so
-    that an encoder to which all things are alike finds nothing. Memory is linear in n and m.
+    An item is correct when its group is the query's. A wrong item as similar as the best correct one ranks before it,
+    so that an encoder that gives all samples the same embedding finds nothing. Memory is linear in n and m.
 
     Raises:
-        ValueError: when the gallery has no right answer to a query.
+        ValueError: when the gallery has no correct item for a query.
     """
     unanswered = (~torch.isin(groups, gallery_groups)).nonzero()
     if len(unanswered):
-        raise ValueError(f"groups: the gallery has no right answer to query {int(unanswered[0])}")
+        raise ValueError(f"gallery_groups must have the group of every query, got none for query {int(unanswered[0])}")
     found = []
-    for start, similarity in cosine_similarities(queries, gallery, max(1, HELD_SIMILARITIES // len(gallery))):
-        right = groups[start : start + len(similarity), None] == gallery_groups
-        best = similarity.masked_fill(~right, -torch.inf).amax(1, keepdim=True)
-        # What is not below comes before: NaN too, of which nothing can be said.
-        found.append(1 + (similarity < best - TIE).logical_or_(right).logical_not_().sum(1))
+    for start, similarity in cosine_similarities(queries, gallery, max(1, MAX_SIMILARITIES // len(gallery))):
+        correct = groups[start : start + len(similarity), None] == gallery_groups
+        best = similarity.masked_fill(~correct, -torch.inf).amax(1, keepdim=True)
+        # What is not clearly below ranks before, NaN too.
+        found.append(1 + (similarity < best - TIE).logical_or_(correct).logical_not_().sum(1))
     return torch.cat(found)
 
 
 def recall_at(ranks: Int[Tensor, " n"], k: int) -> float:
-    """The share of the queries with a right answer among the first `k`."""
+    """The share of the queries with a correct item among the first `k`."""
     return float((ranks <= k).double().mean())
 
 
 def mean_reciprocal_rank(ranks: Int[Tensor, " n"]) -> float:
-    """1 where every query's first answer is right."""
+    """The mean of 1 / rank; 1 when the first item of every query is correct."""
     return float(ranks.double().reciprocal().mean())
 
 
 def median_rank(ranks: Int[Tensor, " n"]) -> float:
-    """The smallest rank within which at least half of the queries are answered."""
+    """The smallest rank up to which at least half of the queries have a correct item."""
     return float(ranks.median())
 
 
 def chance_unanswered(groups: Int[Tensor, " n"], gallery_groups: Int[Tensor, " m"]) -> Float[np.ndarray, " places"]:
-    """The share of the queries that 0, 1, … m places of a gallery in random order are expected to leave unanswered.
+    """The expected share of the queries without a correct item among the first 0, 1, … m of a gallery in random order.
 
-    Of m items of which r are right, the first p are all wrong with probability C(m-r, p) / C(m, p).
+    Of m items of which r are correct, the first p are all wrong with probability C(m-r, p) / C(m, p).
     """
     of_group, sizes = gallery_groups.unique(return_counts=True)
-    right, queries = sizes[torch.searchsorted(of_group, groups)].unique(return_counts=True)
-    left = np.arange(len(gallery_groups), 0, -1)  # items not seen yet, at each place
+    correct, queries = sizes[torch.searchsorted(of_group, groups)].unique(return_counts=True)
+    left = np.arange(len(gallery_groups), 0, -1)  # items from each rank on
     unanswered = np.zeros(len(left) + 1)
-    for r, share in zip(right.tolist(), (queries.double() / len(groups)).tolist(), strict=True):
+    for r, share in zip(correct.tolist(), (queries.double() / len(groups)).tolist(), strict=True):
         wrong = (left - r).clip(0) / left
         unanswered += share * np.concatenate([[1.0], wrong.cumprod()])
     return unanswered
 
 
-def alike(groups: Int[Tensor, " n"]) -> str:
-    """How many pairs answer for another one too, for a table's caption."""
+def duplicates(groups: Int[Tensor, " n"]) -> str:
+    """How many pairs share a part with another pair, for a table's caption."""
     sizes = groups.unique(return_counts=True)[1]
     several = int(sizes[sizes > 1].sum())
-    return f"; {several:,} of them share a half with another, and either answer is right" if several else ""
+    return f"; {several:,} of them share a part with another, and either counts as correct" if several else ""
 
 
 def figures(ranks: Int[Tensor, " n"]) -> list[float]:
@@ -108,24 +108,24 @@ def retrieval_table(
     names: tuple[str, str],
     groups: Int[Tensor, " n"],
 ) -> Table:
-    """Each half of a pair looked up by the other, among all pairs, beside chance.
+    """Retrieval of each part of a pair by the other, among all pairs, beside chance.
 
     Args:
-        embedded: the embeddings of both halves, pair by pair, by what made them: the encoder, an untrained one.
-        names: what the halves are: "image" and "text", say.
-        groups: pairs of one group answer for each other (see `connected_groups`).
+        embedded: the embeddings of both parts, pair by pair, by the encoder that made them.
+        names: what the parts are: "image" and "text", say.
+        groups: pairs of the same group are correct for each other (see `connected_groups`).
     """
     rows: list[list[str | float | None]] = []
     for backward in (False, True):
-        asked, sought = reversed(names) if backward else names
-        for made_by, halves in embedded.items():
-            queries, gallery = reversed(halves) if backward else halves
-            rows.append([f"{asked} → {sought}", made_by, *figures(ranks(queries, gallery, groups, groups))])
-        rows.append([f"{asked} → {sought}", "chance", *chance_figures(groups, groups)])
+        query, target = reversed(names) if backward else names
+        for encoder, parts in embedded.items():
+            queries, gallery = reversed(parts) if backward else parts
+            rows.append([f"{query} → {target}", encoder, *figures(ranks(queries, gallery, groups, groups))])
+        rows.append([f"{query} → {target}", "chance", *chance_figures(groups, groups)])
     return Table(
-        title=f"{names[0]} and {names[1]}: finding one by the other",
-        caption=f"{len(groups):,} pairs, each half looked up among all of its kind{alike(groups)}",
-        head=["looked up", "by", *FIGURES],
+        title=f"retrieval between {names[0]} and {names[1]}",
+        caption=f"{len(groups):,} pairs; the gallery is the other part of all of them{duplicates(groups)}",
+        head=["query → target", "encoder", *FIGURES],
         units=["", "", *FIGURE_UNITS],
         rows=rows,
     )

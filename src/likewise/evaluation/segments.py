@@ -1,4 +1,4 @@
-"""Knowing a recording again: which other recording's end belongs to this beginning?"""
+"""Retrieval within recordings: the end of each recording by its beginning."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from torch import Tensor
 from likewise.data.batches import Ragged
 from likewise.data.source import Source, connected_groups
 from likewise.evaluation.mel import mel_statistics
-from likewise.evaluation.retrieval import FIGURE_UNITS, FIGURES, alike, chance_figures, figures, ranks
+from likewise.evaluation.retrieval import FIGURE_UNITS, FIGURES, chance_figures, duplicates, figures, ranks
 from likewise.runs.table import Table
 
 LOG_MEL = "log-mel"
 
-LEFT_OUT = 0.25
-"""Crops are shortened until no more than this part of the recordings is too short for two of them."""
+MAX_LEFT_OUT = 0.25
+"""Crops are shortened until at most this part of the recordings is too short for two of them."""
 
 
 def crop_length(lengths: Int[Tensor, " n"], longest: int) -> int:
     """Samples of a crop: `longest`, or less where more than a quarter of the recordings is too short for two.
 
-    One length for all: a recording must not be known by the length of its crops.
+    All crops have one length: it must not identify a recording.
     """
-    return min(longest, int(torch.quantile(lengths.double(), LEFT_OUT, interpolation="lower")) // 2)
+    return min(longest, int(torch.quantile(lengths.double(), MAX_LEFT_OUT, interpolation="lower")) // 2)
 
 
 def ends(recordings: Ragged, samples: int) -> tuple[Ragged, Ragged]:
@@ -45,36 +45,35 @@ def segment_table(
     seconds: float,
     batch_size: int = 64,
 ) -> Table | None:
-    """The last `seconds` of every recording looked up by its first, among those of all, beside chance.
+    """Retrieval of the last `seconds` of each recording by its first, among those of all, beside chance.
 
-    Beside the embedders stand log-mel statistics, each standardised over all crops, which makes their cosine similarity
-    as good as it gets.
+    Log-mel statistics are compared too, each standardised over all crops, which improves their cosine similarity.
 
     Args:
         source: recordings, `read` as `Ragged` of int16.
         lengths: of each recording, in samples.
-        embedders: recordings -> embeddings, by name: the encoder's, an untrained one's.
+        embedders: recordings -> embeddings, by name: of the encoder, of an untrained one.
         sample_rate: in Hz.
         seconds: length of the crops, at most: see `crop_length`.
-        batch: recordings at a time.
+        batch_size: recordings at a time.
 
     Returns:
-        None when fewer than two recordings can be cut in two.
+        None when fewer than two recordings are long enough for two crops.
     """
     samples = crop_length(lengths, round(sample_rate * seconds))
     taken = (lengths >= 2 * samples).nonzero()[:, 0]
     if not samples or len(taken) < 2:
         return None
-    everyone = {**embedders, LOG_MEL: lambda crop: mel_statistics(crop.values.float() / 2**15, sample_rate)}
-    embedded: dict[str, tuple[list[Tensor], list[Tensor]]] = {name: ([], []) for name in everyone}
+    embedders = {**embedders, LOG_MEL: lambda crop: mel_statistics(crop.values.float() / 2**15, sample_rate)}
+    embedded: dict[str, tuple[list[Tensor], list[Tensor]]] = {name: ([], []) for name in embedders}
     digests: tuple[list[bytes], list[bytes]] = ([], [])
     for some in taken.split(batch_size):
         for end, crop in enumerate(ends(source.read(some), samples)):
             digests[end].extend(hashlib.sha256(row.numpy().tobytes()).digest() for row in crop.values)
-            for name, embed in everyone.items():
+            for name, embed in embedders.items():
                 with torch.inference_mode():
                     embedded[name][end].append(embed(crop).cpu())
-    groups = connected_groups(*digests)  # crops that are equal, digital silence say, cannot be told apart
+    groups = connected_groups(*digests)  # equal crops, such as digital silence, are correct for each other
     rows: list[list[str | float | None]] = []
     for name, halves in embedded.items():
         both = torch.cat(halves[0] + halves[1])
@@ -84,9 +83,9 @@ def segment_table(
         rows.append([name, *figures(ranks(first, last, groups, groups))])
     short = len(lengths) - len(taken)
     return Table(
-        title="finding the end of a recording by its beginning",
-        caption=f"first and last {samples / sample_rate:.2g} s of {len(taken):,} recordings{alike(groups)}"
-        + (f"; {short:,} shorter than twice that were left out" if short else ""),
+        title="retrieval of the end of a recording by its beginning",
+        caption=f"first and last {samples / sample_rate:.2g} s of {len(taken):,} recordings{duplicates(groups)}"
+        + (f"; {short:,} shorter than two crops left out" if short else ""),
         head=["embeddings", *FIGURES],
         units=["", *FIGURE_UNITS],
         rows=[*rows, ["chance", *chance_figures(groups, groups)]],

@@ -1,4 +1,4 @@
-"""Semantic similarity: do embeddings order pairs as people do?"""
+"""Semantic similarity: the rank correlation of cosine similarities with scores that people gave."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ def rank_correlation(similarities: Float[Tensor, " n"], scores: Float[Tensor, " 
 
 
 def similarity_table(similarities: Mapping[str, Float[Tensor, " n"]], scores: Float[Tensor, " n"]) -> Table:
-    """How the similarities go with the scores of the pairs.
+    """Rank correlation of each kind of similarity with the scores of the pairs.
 
     Args:
-        similarities: of each pair, by what they were computed from: the encoder's embeddings, TF-IDF.
-        scores: what people said, the more alike the higher.
+        similarities: of each pair, by the embeddings that they were computed from: the encoder's, TF-IDF.
+        scores: given by people, higher for more similar pairs.
     """
     return Table(
         title="similarity of scored pairs",
         caption=f"Spearman's rank correlation of similarities and scores over {len(scores):,} pairs; "
         "0 by chance, 1 for the same order",
-        head=["similarity by", "correlation"],
+        head=["embeddings", "correlation"],
         units=["", ""],
         rows=[[name, rank_correlation(values, scores)] for name, values in similarities.items()],
     )

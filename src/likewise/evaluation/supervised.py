@@ -1,4 +1,4 @@
-"""Training an encoder and a linear head with labels: from scratch, or fine-tuning."""
+"""Supervised training of an encoder and a linear head, from random or pretrained weights."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from likewise.data.source import Source
-from likewise.evaluation.inputs import EvaluationViews, Machine
+from likewise.evaluation.inputs import ComputeSettings, EvaluationViews
 from likewise.training.optimizers import lr_at, parameter_groups
 
-HELD_BYTES = 256 * 2**20
-"""Chosen samples that take no more than this are read once and kept."""
+CACHE_BYTES = 256 * 2**20
+"""Subsets that take at most this are read once and kept in memory."""
 
-FEWEST_STEPS = 120
+MIN_STEPS = 120
 STEPS_PER_ROOT = 20
-SMALLEST_BATCH = 32
-WARM_UP = 0.1
+MIN_BATCH_SIZE = 32
+WARMUP = 0.1
 WEIGHT_DECAY = 0.05
 
 
@@ -38,43 +38,40 @@ SCRATCH = Rates(encoder=2e-3, head=2e-3)
 FINE_TUNED_HEAD = 1e-3
 FINE_TUNED_PER_ROOT = 1e-4 / 10**0.5
 
-FINE_TUNED_PART = 0.5
-"""Fine-tuning starts near its end and takes this part of the steps that training from scratch takes."""
-
 
 def budget(labels: int) -> int:
     """Optimisation steps for this many labels: max(120, 20·√labels).
 
-    More data needs more steps but fewer passes: with `supervised_batch_size(labels, 128)` these are 120 passes over 10
+    More data needs more steps but fewer epochs: with `supervised_batch_size(labels, 128)` these are 120 epochs of 10
     labels, 38 over 100 (in batches of 32), 79 over 1,000 and 10 over 60,000.
     """
-    return max(FEWEST_STEPS, round(STEPS_PER_ROOT * labels**0.5))
+    return max(MIN_STEPS, round(STEPS_PER_ROOT * labels**0.5))
 
 
 def fine_tuning_rates(labels: int) -> Rates:
-    """The fewer the labels, the less the encoder moves: 1e-4·√(labels/10), at most the head's 1e-3."""
+    """Rates that grow with the labels: 1e-4·√(labels/10) for the encoder, at most the head's 1e-3."""
     return Rates(min(FINE_TUNED_HEAD, FINE_TUNED_PER_ROOT * labels**0.5), FINE_TUNED_HEAD)
 
 
-def supervised_batch_size(labels: int, most: int) -> int:
-    """Samples a step: an eighth of the labels, at least 32, at most `most` and what there is."""
-    return min(labels, most, max(SMALLEST_BATCH, labels // 8))
+def supervised_batch_size(labels: int, largest: int) -> int:
+    """Samples a step: an eighth of the labels, at least 32, at most `largest` and the number of labels."""
+    return min(labels, largest, max(MIN_BATCH_SIZE, labels // 8))
 
 
 class LabelledSubset:
-    """Some samples of a source: read once and kept when small, read again for each batch when not."""
+    """Some samples of a source: read once and kept when they are small, read again for each batch when not."""
 
     def __init__(self, source: Source, indices: Int[Tensor, " n"]) -> None:
         self._source, self._indices = source, indices
         first = source.read(indices[:1])
-        self._held = source.read(indices) if first.nbytes * len(indices) <= HELD_BYTES else None
+        self._cached = source.read(indices) if first.nbytes * len(indices) <= CACHE_BYTES else None
 
     def __len__(self) -> int:
         return len(self._indices)
 
     def read(self, positions: Int[Tensor, " b"]) -> Any:
         """The batch of the samples at these positions."""
-        return self._source.read(self._indices[positions]) if self._held is None else self._held[positions]
+        return self._source.read(self._indices[positions]) if self._cached is None else self._cached[positions]
 
 
 def train_classifier(
@@ -88,14 +85,15 @@ def train_classifier(
     steps: int,
     batch_size: int,
     seed: int,
-    machine: Machine,
-    points: frozenset[int],
-    watch: Callable[[int], None],
+    compute: ComputeSettings,
+    callback_steps: frozenset[int],
+    callback: Callable[[int], None],
 ) -> None:
     """Minimise cross-entropy on weak views: AdamW, linear warm-up, cosine to zero.
 
-    Every step takes `batch` samples. `watch(step)` is called at `points`, the modules in evaluation mode.
-    Batch normalisation uses the batch's statistics, or, when it is a single sample, the running ones.
+    Every step takes `batch_size` samples. `callback(step)` is called at `callback_steps`, the modules in evaluation
+    mode. Batch normalisation uses the statistics of the batch, or the running ones for a batch of one sample. Encoder
+    and head are changed in place.
     """
     generator = torch.Generator().manual_seed(seed)
     modules = nn.ModuleList([encoder, head])
@@ -104,34 +102,34 @@ def train_classifier(
         for module, rate in ((encoder, rates.encoder), (head, rates.head))
         for group in parameter_groups(module, WEIGHT_DECAY)
     ]
-    optimiser = torch.optim.AdamW(groups, fused=True)
-    peaks = [group["lr"] for group in optimiser.param_groups]
-    targets = labels.to(machine.device)
+    optimizer = torch.optim.AdamW(groups, fused=True)
+    peaks = [group["lr"] for group in optimizer.param_groups]
+    targets = labels.to(compute.device)
     order = shuffled(len(samples), batch_size, generator)
     for step in range(steps + 1):
-        if step in points:
+        if step in callback_steps:
             modules.eval()
-            watch(step)
+            callback(step)
         if step == steps:
             break
-        for group, peak in zip(optimiser.param_groups, peaks, strict=True):
-            group["lr"] = peak * lr_at(step, steps=steps, warmup=round(WARM_UP * steps), schedule="cosine")
+        for group, peak in zip(optimizer.param_groups, peaks, strict=True):
+            group["lr"] = peak * lr_at(step, steps=steps, warmup=round(WARMUP * steps), schedule="cosine")
         chosen = next(order)
         modules.train(len(chosen) > 1)
-        view = views.weak(samples.read(chosen).to(machine.device), generator)
-        loss = F.cross_entropy(head(machine.forward(encoder, view)), targets[chosen.to(machine.device)])
-        optimiser.zero_grad()
+        view = views.weak(samples.read(chosen).to(compute.device), generator)
+        loss = F.cross_entropy(head(compute.forward(encoder, view)), targets[chosen.to(compute.device)])
+        optimizer.zero_grad()
         loss.backward()
-        # Seen in bfloat16 on a CPU (torch 2.14), with a recurrent network: once in thousands of steps the gradient is
-        # no number, from data that gives one the next time. Such a step is left out: it would end the training.
+        # In bfloat16 on a CPU (torch 2.14), with a recurrent network, the gradient is NaN once in thousands of steps,
+        # and finite when the same step is repeated. Such a step is skipped: it would make all weights NaN.
         gradients = [p.grad for p in modules.parameters() if p.grad is not None]
         if torch.nn.utils.get_total_norm(gradients).isfinite():
-            optimiser.step()
+            optimizer.step()
     modules.eval()
 
 
 def shuffled(length: int, batch_size: int, generator: torch.Generator) -> Iterator[Int[Tensor, " b"]]:
-    """Endless batches of positions, each epoch in a new order, without the rest that fills no batch."""
+    """Endless batches of positions, each epoch in a new order, without the incomplete last batch."""
     batch = min(batch_size, length)
     while True:
         order = torch.randperm(length, generator=generator)
@@ -140,12 +138,25 @@ def shuffled(length: int, batch_size: int, generator: torch.Generator) -> Iterat
 
 @torch.inference_mode()
 def predict(
-    encoder: nn.Module, head: nn.Linear, views: EvaluationViews, samples: LabelledSubset, machine: Machine
+    encoder: nn.Module, head: nn.Linear, views: EvaluationViews, samples: LabelledSubset, compute: ComputeSettings
 ) -> Float[Tensor, "n classes"]:
     """Logits of the clean views of all samples, on the CPU."""
     return torch.cat(
         [
-            head(machine.forward(encoder, views.clean(samples.read(some).to(machine.device)))).cpu()
-            for some in torch.arange(len(samples)).split(machine.batch_size)
+            head(compute.forward(encoder, views.clean(samples.read(batch).to(compute.device)))).cpu()
+            for batch in torch.arange(len(samples)).split(compute.batch_size)
         ]
     )
+
+
+def settings(steps: int | None, batch_size: int) -> dict[str, Any]:
+    """What every supervised training was given besides its rates: an entry of the result's "settings"."""
+    return {
+        "supervised": {
+            "optimizer": "adamw",
+            "schedule": "linear warm-up, cosine to zero",
+            "weight_decay": WEIGHT_DECAY,
+            "steps": steps or f"max({MIN_STEPS}, {STEPS_PER_ROOT}·√labels)",
+            "batch_size": f"min(labels, {batch_size}, max({MIN_BATCH_SIZE}, labels/8))",
+        }
+    }

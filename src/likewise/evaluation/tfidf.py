@@ -1,4 +1,4 @@
-"""Raw features of text: which words it has, the rare ones counting most."""
+"""Raw features of text: TF-IDF of its words and pairs of words."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from likewise.errors import UserError
 
 
 class TfIdf:
-    """TF-IDF of words and pairs of words: (1 + ln c) (1 + ln((1 + n) / (1 + d))), brought to unit length.
+    """TF-IDF of words and pairs of words: (1 + ln c) (1 + ln((1 + n) / (1 + d))), scaled to unit length.
 
     c is how often the document has the word or pair, d how many of the n documents it was fitted on have it. Words are
     runs of letters and digits, case does not count.
@@ -30,10 +30,10 @@ class TfIdf:
         try:
             self.vectorizer.fit(documents)
         except ValueError as error:  # scikit-learn's "empty vocabulary"
-            raise UserError(f"none of {len(documents):,} documents has a word: give texts with letters") from error
+            raise UserError(f"texts must have words, got none in {len(documents):,}: give some with letters") from error
 
     def __call__(self, documents: Sequence[str]) -> Float[Tensor, "n words"]:
-        """float32, sparse; nothing where no word is known."""
+        """float32, sparse; a row of zeros for a document without a known word."""
         weights = self.vectorizer.transform(documents).tocoo()
         where = torch.from_numpy(np.stack([weights.row, weights.col]).astype(np.int64))
         known = torch.from_numpy(weights.data)

@@ -17,7 +17,7 @@ TEMPLATES = ("{}", "a picture of a {}", "a drawing of a {}")
 
 
 def prompts(name: str, templates: Sequence[str]) -> list[str]:
-    """A class's name, its underscores and hyphens read as spaces, in each template in the place of `{}`.
+    """A class's name in each template, in the place of `{}`; underscores and hyphens become spaces.
 
     Raises:
         UserError: for a template without a place for the name.
@@ -25,7 +25,7 @@ def prompts(name: str, templates: Sequence[str]) -> list[str]:
     for template in templates:
         if "{}" not in template:
             raise UserError(
-                f"templates: {template!r} has no {{}} where the class name belongs; write 'a picture of a {{}}'"
+                f"templates must have {{}} for the class name, got {template!r}: write 'a picture of a {{}}'"
             )
     words = " ".join(name.replace("_", " ").replace("-", " ").split())
     return [template.replace("{}", words) for template in templates]
@@ -39,13 +39,13 @@ def class_embeddings(
     """The mean of the unit embeddings of a class's prompts, for each class, of unit length (arXiv:2103.00020).
 
     Args:
-        embed: texts -> embeddings; asked once for the prompts of all classes.
+        embed: texts -> embeddings; called once, with the prompts of all classes.
 
     Raises:
         UserError: for no template, or one without a place for the name.
     """
     if not templates:
-        raise UserError("templates: got none; give at least one, such as '{}'")
+        raise UserError("templates must be at least one, such as '{}', got none")
     texts = [text for name in classes for text in prompts(name, templates)]
     unit = F.normalize(embed(texts), dim=1).unflatten(0, (len(classes), len(templates)))
     return F.normalize(unit.mean(1), dim=1)
@@ -62,28 +62,28 @@ def zero_shot_table(
     classes: Sequence[str],
     templates: Sequence[str] = TEMPLATES,
 ) -> Table:
-    """Accuracy of the classes that samples were given, beside chance and the most frequent class.
+    """Accuracy and mean class accuracy of the predictions, beside chance and the most frequent class.
 
     Args:
-        predicted: by what made the embeddings: the towers, untrained ones.
+        predicted: classes of the samples, by the encoder that made the embeddings.
         labels: positions in `classes`.
     """
     rows: list[list[str | float | None]] = []
-    for name, answers in predicted.items():
-        confusion = confusion_matrix(labels, answers, len(classes))
+    for name, classified in predicted.items():
+        confusion = confusion_matrix(labels, classified, len(classes))
         known = [share for share in class_accuracies(confusion) if share is not None]
         rows.append([name, int(confusion.diagonal().sum()) / len(labels), sum(known) / len(known)])
     present = torch.bincount(labels)
-    chance, one_of_them = 1 / len(classes), 1 / int((present > 0).sum())
+    chance, one_class = 1 / len(classes), 1 / int((present > 0).sum())
     return Table(
-        title="classification by class names alone",
-        caption=f"{len(labels):,} samples of {len(classes):,} classes, whose names were read as "
+        title="zero-shot classification by class names",
+        caption=f"{len(labels):,} samples of {len(classes):,} classes; prompts: "
         + ", ".join(f"“{template.replace('{}', '…')}”" for template in templates),
-        head=["by", "accuracy", "mean of classes"],
+        head=["encoder", "accuracy", "mean class accuracy"],
         units=["", "%", "%"],
         rows=[
             *rows,
-            ["most frequent class", int(present.max()) / len(labels), one_of_them],
+            ["most frequent class", int(present.max()) / len(labels), one_class],
             ["chance", chance, chance],
         ],
     )

@@ -15,8 +15,8 @@ from likewise.data.read_options import ReadOptions
 from likewise.data.request import Request
 from likewise.data.source import Source
 from likewise.encoders.audio import audio_encoder
-from likewise.evaluation import Machine
-from likewise.evaluation.features import Baseline
+from likewise.evaluation import ComputeSettings
+from likewise.evaluation.features import RawFeatures
 from likewise.evaluation.mel import mel_features
 from likewise.evaluation.segments import segment_table
 from likewise.modalities.base import EvaluationInputs, Modality, TrainingSetup, default_batch_size
@@ -82,14 +82,14 @@ class AudioModality(Modality):
     def read_options(self, views: AudioViews) -> dict[str, Any]:
         return {"sample_rate": views.sample_rate}
 
-    def baseline(self, views: AudioViews, machine: Machine, train: Source) -> Baseline:
-        return Baseline("log-mel", mel_features(views, machine))
+    def baseline(self, views: AudioViews, compute: ComputeSettings, train: Source) -> RawFeatures:
+        return RawFeatures("log-mel", mel_features(views, compute))
 
     def measure(self, inputs: EvaluationInputs) -> list[Table]:
         """Finding other parts of the same recording."""
-        views, machine = inputs.views, inputs.machine
+        views, compute = inputs.views, inputs.compute
         embedders = {
-            name: lambda crop, encoder=encoder: machine.forward(encoder, views.clean(crop.to(machine.device)))
+            name: lambda crop, encoder=encoder: compute.forward(encoder, views.clean(crop.to(compute.device)))
             for name, encoder in inputs.encoders().items()
         }
         table = segment_table(

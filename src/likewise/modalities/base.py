@@ -14,8 +14,8 @@ from likewise.data.files import File
 from likewise.data.read_options import ReadOptions
 from likewise.data.request import Request
 from likewise.data.source import Source
-from likewise.evaluation import Machine
-from likewise.evaluation.features import Baseline, raw_features
+from likewise.evaluation import ComputeSettings
+from likewise.evaluation.features import RawFeatures, raw_features
 from likewise.runs.table import Table
 
 if TYPE_CHECKING:
@@ -39,14 +39,14 @@ class EvaluationInputs(NamedTuple):
     """What a modality may measure an encoder with, beside the accuracy with few labels."""
 
     encoder: nn.Module
-    """The whole of it, on the machine's device, in evaluation mode."""
+    """The whole of it, on the compute's device, in evaluation mode."""
     views: Any
     train: Source | None
     """Samples that baselines may learn from."""
     test: Source
     build_encoder: Callable[[], nn.Module] | None
     """Builds the encoder anew, untrained, where that is known."""
-    machine: Machine
+    compute: ComputeSettings
     folder: Path
     """Of the run, for what can be looked at."""
 
@@ -56,7 +56,7 @@ class EvaluationInputs(NamedTuple):
         if self.build_encoder is not None:
             with torch.random.fork_rng():
                 torch.manual_seed(0)
-                found["untrained"] = self.machine.place(self.build_encoder()).eval()
+                found["untrained"] = self.compute.place(self.build_encoder()).eval()
         return found
 
 
@@ -136,9 +136,9 @@ class Modality(ABC):
         """How `data` is read for an encoder of this modality, where that may differ from how its own data was."""
         return read_options
 
-    def baseline(self, views: Any, machine: Machine, train: Source) -> Baseline:
+    def baseline(self, views: Any, compute: ComputeSettings, train: Source) -> RawFeatures:
         """Features without any training on labels to compare with; `train`: samples that they may learn from."""
-        return Baseline("raw", raw_features(views, machine))
+        return RawFeatures("raw", raw_features(views, compute))
 
     def measure(self, inputs: EvaluationInputs) -> list[Table]:
         """Tables of what can be measured beside the accuracy with few labels."""

@@ -11,7 +11,7 @@ from jaxtyping import Float32
 from likewise.data.items import audio_items, image_items, likely_modality, listed, text_items
 from likewise.data.source import Source
 from likewise.errors import UserError
-from likewise.evaluation import Machine, encode
+from likewise.evaluation import ComputeSettings, encode
 from likewise.modalities.towers import encoder_for
 from likewise.training.machine import device_name
 
@@ -34,8 +34,8 @@ def encode_samples(
     if source.modality not in (*known, run.modality):
         raise UserError(f"{run.path} has learned from {' and '.join(known)} samples, these are {source.modality}")
     encoder, views = encoder_for(source.modality, run.encoder, run.views)
-    machine = Machine(torch.device(device_name()), batch_size, channels_last=True)
-    return encode(machine.place(encoder), views, source, machine=machine).numpy()
+    compute = ComputeSettings(torch.device(device_name()), batch_size, channels_last=True)
+    return encode(compute.place(encoder), views, source, compute=compute).numpy()
 
 
 def known_modalities(run: Run) -> list[str]:

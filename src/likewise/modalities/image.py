@@ -16,8 +16,8 @@ from likewise.data.read_options import ReadOptions
 from likewise.data.request import Request
 from likewise.data.source import Source
 from likewise.encoders import default_image_encoder, image_encoder
-from likewise.evaluation import Machine
-from likewise.evaluation.features import Baseline, raw_features
+from likewise.evaluation import ComputeSettings
+from likewise.evaluation.features import RawFeatures, raw_features
 from likewise.modalities.base import Modality, TrainingSetup, default_batch_size
 from likewise.views import ImageViews, drawn, preset
 
@@ -84,5 +84,5 @@ class ImageModality(Modality):
     def read_options(self, views: ImageViews) -> dict[str, Any]:
         return {"size": views.size, "channels": views.channels}
 
-    def baseline(self, views: ImageViews, machine: Machine, train: Source) -> Baseline:
-        return Baseline("pixels", raw_features(views, machine))
+    def baseline(self, views: ImageViews, compute: ComputeSettings, train: Source) -> RawFeatures:
+        return RawFeatures("pixels", raw_features(views, compute))

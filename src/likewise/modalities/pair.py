@@ -18,8 +18,8 @@ from likewise.data.source import Joined, Source, connected_groups
 from likewise.data.text import TextSource, corpus
 from likewise.encoders.pair import PairEncoder
 from likewise.errors import UserError
-from likewise.evaluation import Machine, encode
-from likewise.evaluation.features import Baseline
+from likewise.evaluation import ComputeSettings, encode
+from likewise.evaluation.features import RawFeatures
 from likewise.evaluation.matches import retrieval_matches
 from likewise.evaluation.retrieval import retrieval_table
 from likewise.evaluation.zero_shot import class_embeddings, zero_shot_classify, zero_shot_table
@@ -109,7 +109,7 @@ class PairModality(Modality):
             name: value for part in views.parts for name, value in modality_of(part.modality).read_options(part).items()
         }
 
-    def baseline(self, views: PairViews, machine: Machine, train: Source) -> Baseline:
+    def baseline(self, views: PairViews, compute: ComputeSettings, train: Source) -> RawFeatures:
         raise UserError("labels of pairs are judged by one part: name a folder or a table of one modality")
 
     def measure(self, inputs: EvaluationInputs) -> list[Table]:
@@ -140,7 +140,7 @@ def pair_retrieval_table(inputs: EvaluationInputs, modalities: list[str]) -> Tab
     parts = inputs.test.parts[:2]
 
     def embed(encoder: Any, place: int) -> Tensor:
-        return encode(encoder.towers[place], inputs.views.parts[place], parts[place], machine=inputs.machine)
+        return encode(encoder.towers[place], inputs.views.parts[place], parts[place], compute=inputs.compute)
 
     embedded = {name: (embed(encoder, 0), embed(encoder, 1)) for name, encoder in inputs.encoders().items()}
     one, other = modalities[:2]
@@ -165,7 +165,7 @@ def identities(part: Source) -> list[Any]:
 
 def class_name_table(inputs: EvaluationInputs) -> Table:
     """Zero-shot classification: labelled samples compared with texts that name their classes."""
-    test, machine = inputs.test, inputs.machine
+    test, compute = inputs.test, inputs.compute
     predicted = {}
     for name, encoder in inputs.encoders().items():
         tower, views = encoder_for(test.modality, encoder, inputs.views)
@@ -174,8 +174,8 @@ def class_name_table(inputs: EvaluationInputs) -> Table:
         def embed(texts: list[str], tower: Any = text_tower, views: Any = text_views) -> Tensor:
             read_options = ReadOptions(**modality_of("text").read_options(views))
             prompts = TextSource(texts, name="prompts", progress=False).fitted(read_options)
-            return encode(tower, views, prompts, machine=machine)
+            return encode(tower, views, prompts, compute=compute)
 
-        samples = encode(tower, views, test, machine=machine)
+        samples = encode(tower, views, test, compute=compute)
         predicted[name] = zero_shot_classify(samples, class_embeddings(test.classes, embed))
     return zero_shot_table(predicted, test.labels(), test.classes)

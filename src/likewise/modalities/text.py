@@ -18,8 +18,8 @@ from likewise.data.text import corpus
 from likewise.data.tokens import KINDS, read_tokenizer, train_tokenizer
 from likewise.encoders.text import text_encoder
 from likewise.errors import UserError
-from likewise.evaluation import Machine, encode
-from likewise.evaluation.features import Baseline
+from likewise.evaluation import ComputeSettings, encode
+from likewise.evaluation.features import RawFeatures
 from likewise.evaluation.language import Bigram, Unigram, causal_model, count, language_table
 from likewise.evaluation.retrieval import retrieval_table
 from likewise.evaluation.similarity import cosines, similarity_table
@@ -96,13 +96,13 @@ class TextModality(Modality):
     def read_options(self, views: TextViews) -> dict[str, Any]:
         return {"tokenizer": views.tokenizer, "max_tokens": views.max_tokens}
 
-    def baseline(self, views: TextViews, machine: Machine, train: Source) -> Baseline:
+    def baseline(self, views: TextViews, compute: ComputeSettings, train: Source) -> RawFeatures:
         tfidf = TfIdf(corpus(train))
 
-        def featurise(source: Source, indices: Int[Tensor, " n"]) -> Float[Tensor, "n words"]:
+        def featurize(source: Source, indices: Int[Tensor, " n"]) -> Float[Tensor, "n words"]:
             return tfidf(ChosenIds(corpus(source), indices))
 
-        return Baseline("TF-IDF", featurise)
+        return RawFeatures("TF-IDF", featurize)
 
     def measure(self, inputs: EvaluationInputs) -> list[Table]:
         """Perplexity of a causal encoder beside counting models; similarity, or retrieval, of pairs of texts."""
@@ -134,10 +134,10 @@ def batches_by_length(source: Source) -> Iterator[Int[Tensor, "n t"]]:
 
 def text_pair_table(inputs: EvaluationInputs) -> Table:
     """Correlation with the scores of pairs of texts, where they have some; retrieval of one by the other if not."""
-    views, machine = inputs.views, inputs.machine
+    views, compute = inputs.views, inputs.compute
     one, other = inputs.test.parts[:2]
     embedded = {
-        name: (encode(encoder, views, one, machine=machine), encode(encoder, views, other, machine=machine))
+        name: (encode(encoder, views, one, compute=compute), encode(encoder, views, other, compute=compute))
         for name, encoder in inputs.encoders().items()
     }
     texts, other_texts = corpus(one), corpus(other)

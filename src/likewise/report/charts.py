@@ -23,14 +23,9 @@ Plot = dict[str, Any]
 Columns = dict[str, Float[np.ndarray, " n"]]
 """Columns of metrics.csv by name."""
 
-WAY_STYLES = {  # colour, dash, marker
-    "scratch": ("--vermillion", "solid", "square"),
-    "frozen": ("--blue", "solid", "circle"),
-    "fine-tuned": ("--green", "solid", "diamond"),
-    "untrained": ("--purple", "dash", "circle-open"),
-    "raw-knn": ("--sky", "dot", "square-open"),
-    "raw-logistic": ("--grey", "dot", "diamond-open"),
-}
+LINE_COLOURS = ("--ink", "--vermillion", "--blue", "--green", "--purple", "--sky", "--grey")
+DASHES = ("dashdot", "solid", "dash", "dot")
+MARKERS = ("cross", "square", "circle", "diamond", "square-open", "circle-open", "diamond-open", "cross-open")
 CLASS_COLOURS = [f"--class-{index}" for index in range(8)]
 CLASS_SYMBOLS = ["circle", "diamond", "square", "triangle-up", "cross", "x"]
 MOST_POINTS = 1500
@@ -161,7 +156,7 @@ def learning_curves(evaluation: Evaluation, protocols: Sequence[str], count: int
         curves = evaluation.curves(protocol, count)
         if not curves:
             continue
-        colour, name = way_style(protocol)[0], escape(protocol_name(protocol, evaluation))
+        colour, name = protocol_style(protocol, evaluation)[0], escape(protocol_name(protocol, evaluation))
         epochs = np.array([row["epoch"] for row in min(curves, key=len)], dtype=np.float64)
         shares = epochs / (epochs.max() or 1.0)
         for part in ("test", "train"):
@@ -188,8 +183,8 @@ def accuracy_by_labels(evaluation: Evaluation) -> Plot:
     marks: list[tuple[str, float, str]] = []
     for order, protocol in enumerate(protocols):
         rows = [(count, row) for count in evaluation.counts if (row := evaluation.summary(protocol, count))]
-        colour, dash, symbol = way_style(protocol)
-        aside = 1.02 ** (order - (len(protocols) - 1) / 2)  # so that the intervals of two ways do not cover each other
+        colour, dash, symbol = protocol_style(protocol, evaluation)
+        aside = 1.02 ** (order - (len(protocols) - 1) / 2)  # so that intervals do not cover each other
         means = [row["mean"] for _, row in rows]
         trace = _line(
             [positions[count] * aside for count, _ in rows],
@@ -364,9 +359,12 @@ def class_symbol(label: int) -> str:
     return CLASS_SYMBOLS[label // len(CLASS_COLOURS) % len(CLASS_SYMBOLS)]
 
 
-def way_style(protocol: str) -> tuple[str, str, str]:
-    """Colour, dash and marker of a way of learning; the same in every chart."""
-    return WAY_STYLES.get(protocol, ("--ink", "dashdot", "cross"))
+def protocol_style(protocol: str, evaluation: Evaluation) -> tuple[str, str, str]:
+    """Colour, dash and marker of a protocol, from the file; the first of each where the file has none of them."""
+    style = evaluation.details(protocol).get("style", {})
+    allowed = (("color", LINE_COLOURS), ("dash", DASHES), ("marker", MARKERS))
+    colour, dash, marker = (style.get(part) if style.get(part) in known else known[0] for part, known in allowed)
+    return colour, dash, marker
 
 
 def _layout(**settings: Any) -> dict[str, Any]:

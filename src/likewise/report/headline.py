@@ -8,23 +8,14 @@ from typing import Any
 from likewise.runs.evaluation import Evaluation
 from likewise.runs.table import Table, is_number
 
-PROTOCOL_NAMES = {
-    "scratch": "trained from scratch",
-    "frozen": "frozen encoder",
-    "fine-tuned": "fine-tuned encoder",
-    "frozen-knn": "nearest neighbours on frozen features",
-    "untrained": "untrained encoder",
-    "raw-knn": "nearest neighbours on {raw}",
-    "raw-logistic": "logistic regression on {raw}",
-}
 ENCODER_PROTOCOLS = ("frozen", "fine-tuned")
 """The protocols that the headline may be about: the first that was measured."""
-PRETRAINED_PROTOCOLS = (*ENCODER_PROTOCOLS, "frozen-knn")
 
 
 def protocol_name(protocol: str, evaluation: Evaluation) -> str:
-    """What to call a way of learning; one we have no words for keeps its own name."""
-    return PROTOCOL_NAMES.get(protocol, protocol).replace("{raw}", str(evaluation.get("raw", "pixels")))
+    """A protocol's label, as in the middle of a sentence; its name where the file has no label."""
+    label = str(evaluation.details(protocol).get("label") or protocol)
+    return label if label[1:2].isupper() else label[:1].lower() + label[1:]
 
 
 def percent(accuracy: float, decimals: int = 0) -> str:
@@ -108,7 +99,11 @@ def caveat(evaluation: Evaluation) -> str | None:
     encoder = _headline_result(evaluation)
     if encoder is None:
         return None
-    protocols = [protocol for protocol in evaluation.protocols if protocol not in (*PRETRAINED_PROTOCOLS, "scratch")]
+    protocols = [
+        protocol
+        for protocol in evaluation.protocols
+        if not evaluation.details(protocol).get("pretrained") and protocol != "scratch"
+    ]
     others = [row for protocol in protocols if (row := evaluation.summary(protocol, encoder["labels_per_class"]))]
     other = max(others, key=lambda row: row["mean"], default=None)
     if other is None or clearly_above(encoder, other):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
-from likewise.report.charts import Chart, Choice, way_style
+from likewise.report.charts import Chart, Choice, protocol_style
 from likewise.report.contents import Contents
 from likewise.report.headline import protocol_name
 from likewise.report.sprites import SpriteSheet
@@ -60,9 +60,9 @@ def buttons(choice: Choice) -> str:
     return f'<fieldset class="choice"><legend>{escape(choice.text)}</legend>{"".join(labels)}</fieldset>'
 
 
-def swatch(protocol: str) -> str:
-    """The line and marker that a way of learning has in the charts."""
-    colour, dash, symbol = way_style(protocol)
+def swatch(protocol: str, evaluation: Evaluation) -> str:
+    """The line and marker of a protocol in the charts."""
+    colour, dash, symbol = protocol_style(protocol, evaluation)
     gaps = {"solid": "", "dash": "5 3", "dot": "2 3"}.get(dash, "6 2 2 2")
     outline = {
         "square": "M8 1.5h8v8h-8z",
@@ -77,10 +77,9 @@ def swatch(protocol: str) -> str:
 
 
 def key(protocols: Sequence[str], evaluation: Evaluation, *, narrow: bool = False) -> str:
-    """The legend of the ways; with `narrow`, only where the page is too narrow for names in the chart."""
-    items = "".join(
-        f"<li>{swatch(protocol)} {escape(protocol_name(protocol, evaluation))}</li>" for protocol in protocols
-    )
+    """The legend of the protocols; with `narrow`, only where the page is too narrow for names in the chart."""
+    names = {protocol: escape(protocol_name(protocol, evaluation)) for protocol in protocols}
+    items = "".join(f"<li>{swatch(protocol, evaluation)} {name}</li>" for protocol, name in names.items())
     return f'<ul class="key{" narrow" * narrow}">{items}</ul>'
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from likewise.errors import UserError
-from likewise.report.charts import label_positions, moved_apart
+from likewise.report.charts import label_positions, moved_apart, protocol_style
 from likewise.report.contents import Contents, read_contents
 from likewise.report.headline import headline, protocol_name
 from likewise.report.sections.training import MOST_PAIRS, stage_indices
@@ -26,7 +28,6 @@ TITLE_HEIGHT = 52
 CHART_HEIGHT = 420
 INK, MUTED, RULE = "#1b1f24", "#646b75", "#dfe2e7"
 LOW, MIDDLE, HIGH = (np.array(rgb, dtype=np.float64) for rgb in ((33, 102, 172), (244, 244, 242), (194, 65, 12)))
-COLOURS = {"scratch": "#c8500a", "frozen": "#0068a8", "fine-tuned": "#00805c"}
 OTHER_COLOUR = "#8b919a"
 
 
@@ -163,10 +164,11 @@ def _evaluation(contents: Contents) -> _Band | None:
         band.text(x(count), y(0) + 12, str(count), INK, anchor="mt")
     band.text((left + right) / 2, y(0) + 42, "labels per class", MUTED, anchor="mt")
     ends: list[tuple[float, str, str]] = []
-    for protocol in sorted(
-        evaluation.protocols, key=lambda protocol: protocol in COLOURS
-    ):  # the coloured ones last, on top
-        colour, bold = COLOURS.get(protocol, OTHER_COLOUR), protocol in COLOURS
+    colours = _page_colours()
+    styles = {protocol: protocol_style(protocol, evaluation) for protocol in evaluation.protocols}
+    for protocol in sorted(styles, key=lambda protocol: styles[protocol][1] == "solid"):  # solid lines last, on top
+        bold = styles[protocol][1] == "solid"
+        colour = colours[styles[protocol][0]] if bold else OTHER_COLOUR
         rows = [(count, row) for count in evaluation.counts if (row := evaluation.summary(protocol, count))]
         band.line([(x(count), y(row["mean"])) for count, row in rows], colour, 4 if bold else 2)
         for count, row in rows:
@@ -183,6 +185,12 @@ def _evaluation(contents: Contents) -> _Band | None:
     for place, (_, name, colour) in zip(moved_apart([end[0] for end in ends], gap=26.0, most=y(0)), ends, strict=True):
         band.text(right + 14, place, name, colour, 21, anchor="lm")
     return band
+
+
+def _page_colours() -> dict[str, str]:
+    """The colours of page.css on white paper, by name."""
+    css = (resources.files("likewise.report") / "page.css").read_text(encoding="utf-8")
+    return dict(re.findall(r"(--[\w-]+): (#[0-9a-f]{6})", css.partition("}")[0]))
 
 
 def _columns(count: int) -> tuple[list[float], int]:

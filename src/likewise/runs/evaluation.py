@@ -34,6 +34,12 @@ class Evaluation(dict[str, Any], RunPart):
         needed = {"protocols", "labels_per_class", "summary", "trials"}
         if needed & evaluation.keys() or not evaluation.get("tables"):
             check_keys(evaluation, needed)
+        details = evaluation.get("protocol_details", {})
+        if not (
+            isinstance(details, dict)
+            and all(isinstance(one, dict) and isinstance(one.get("style", {}), dict) for one in details.values())
+        ):
+            raise ValueError("protocol_details must hold a label and a style for each protocol")
         for table in evaluation.tables:
             if {len(table.units), *map(len, table.rows)} != {len(table.head)}:
                 raise ValueError(f"table {table.title!r} has a row of another length than its head")
@@ -54,6 +60,10 @@ class Evaluation(dict[str, Any], RunPart):
     def counts(self) -> list[int | str]:
         """Labels per class, fewest first; "all" is last."""
         return sorted(self.get("labels_per_class", []), key=lambda n: math.inf if n == "all" else n)
+
+    def details(self, protocol: str) -> dict[str, Any]:
+        """What the file says of a protocol: its "label", line "style", and whether it is "pretrained"."""
+        return self.get("protocol_details", {}).get(protocol, {})
 
     def summary(self, protocol: str, count: int | str) -> dict[str, Any] | None:
         """Mean and interval of a protocol at one number of labels per class, None where it was not measured."""

@@ -1,4 +1,4 @@
-"""The result on screen."""
+"""The result of an evaluation on screen."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.table import Table
 
 
 def render_table(result: dict[str, Any]) -> RenderableType:
-    """What an evaluation found, `result` being the contents of `evaluation.json`: its tables, and what to note."""
+    """The tables and notes of `result`, the contents of `evaluation.json`."""
     tables: list[RenderableType] = [accuracies(result)] if result.get("summary") else []
     tables += [figures(table) for table in result.get("tables", [])]
     shown = [*tables, *map(escape, result.get("notes", []))]
@@ -19,16 +19,15 @@ def render_table(result: dict[str, Any]) -> RenderableType:
 
 
 def accuracies(result: dict[str, Any]) -> Table:
-    """A row for each way, a column for each number of labels: accuracy ± half its 95 % interval, in percent.
+    """A row for each protocol, a column for each number of labels: accuracy ± half its 95 % interval, in percent.
 
     The best mean of a column is bold.
     """
     seeds = result["seeds"]
-    raw = f"; raw is {result['raw']}" if any(protocol.startswith("raw-") for protocol in result["protocols"]) else ""
     table = Table(
-        title=f"accuracy on {result['test']}, %",
+        title=f"accuracy on {escape(result['test'])}, %",
         caption=f"mean ± 95 % interval over {seeds} seeds; chance {100 * result['chance']:.1f}, "
-        f"most frequent class {100 * result['majority']:.1f}{raw}",
+        f"most frequent class {100 * result['majority']:.1f}",
     )
     table.add_column("labels per class")
     for count in result["labels_per_class"]:
@@ -40,7 +39,8 @@ def accuracies(result: dict[str, Any]) -> Table:
     }
     for protocol in result["protocols"]:
         rows = [cells[protocol, count] for count in result["labels_per_class"]]
-        table.add_row(protocol, *(_cell(row, bold=row["mean"] == best[row["labels_per_class"]]) for row in rows))
+        label = result["protocol_details"][protocol]["label"]
+        table.add_row(escape(label), *(_cell(row, bold=row["mean"] == best[row["labels_per_class"]]) for row in rows))
     return table
 
 

@@ -95,7 +95,7 @@ def _result_table(evaluation: Evaluation) -> str:
     }
     lines = []
     for protocol in evaluation.protocols:
-        name = f"{swatch(protocol)} {escape(_capital(protocol_name(protocol, evaluation)))}"
+        name = f"{swatch(protocol, evaluation)} {escape(_capital(protocol_name(protocol, evaluation)))}"
         cells = "".join(_result_cell(evaluation.summary(protocol, count), best[count]) for count in counts)
         lines.append(f'<tr><th scope="row">{name}</th>{cells}</tr>')
     for fact, name in (("majority", "Always the most frequent class"), ("chance", "Chance")):

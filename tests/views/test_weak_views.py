@@ -1,4 +1,4 @@
-"""What supervised training sees: as much change as keeps a label, and no mirrored digits."""
+"""Weak views keep the label: slight crops, and no mirrored digits."""
 
 import pytest
 
