@@ -10,6 +10,7 @@ batch in one process.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -65,3 +66,18 @@ def shuffle_batchnorm(encode: Callable[[Any], Tensor], view: Tensor, generator: 
         return encode(view)
     mixed = torch.randperm(len(view) * dist.get_world_size(), generator=generator).to(view.device)
     return gather(encode(gather(view)[local_rows(mixed)]))[local_rows(mixed.argsort())]
+
+
+def is_first_process() -> bool:
+    """Whether this is the process that writes files and reports: rank 0 of a training, or one that has no others.
+
+    Known before the processes have met, from what torchrun, SLURM or Lightning tell each of them.
+    """
+    if dist.is_available() and dist.is_initialized():
+        return dist.get_rank() == 0
+    environment = os.environ
+    if "RANK" in environment:
+        return environment["RANK"] == "0"
+    if "LOCAL_RANK" in environment or "NODE_RANK" in environment:
+        return environment.get("LOCAL_RANK", "0") == environment.get("NODE_RANK", "0") == "0"
+    return environment.get("SLURM_PROCID", "0") == "0"

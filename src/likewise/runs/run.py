@@ -35,6 +35,9 @@ class Evaluation(dict[str, Any]):
             console.print(self)
         return capture.get().rstrip()
 
+    def to_json(self) -> dict[str, Any]:
+        return dict(self)
+
 
 class Run:
     """A run folder. `likewise.open_run` opens one; `likewise.pretrain` makes one.
@@ -50,6 +53,14 @@ class Run:
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"
+
+    def __str__(self) -> str:
+        if not self.finished:
+            return f"{self.path}: not finished"
+        return f"{self.path}: {self.config['seconds']:.0f} s, {self.config['samples_per_second']:,.0f} samples/s"
+
+    def to_json(self) -> dict[str, Any]:
+        return {"run": str(self.path), **self.config, "verdict": self.verdict}
 
     @classmethod
     def create(cls, path: Path, config: dict[str, Any]) -> Run:
