@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from likewise.commands.options import (
     FromPython,
+    applicable,
     as_run,
     check_read_options,
     command_line,
@@ -169,7 +170,7 @@ def evaluate(
         result["notes"] = [f"The encoder has learned from samples of {test_source.name}, without their labels."]
     options: dict[str, Any] = {"train": train, "test": test, "labels_per_class": result.get("labels_per_class")}
     options |= {"seeds": result.get("seeds"), "protocols": protocols, "steps": steps, "modality": modality}
-    options |= {**reading, "root": root}
+    options |= applicable({**reading, "root": root}, train, test)
     result["command"] = command_line("evaluate", run.path, options)
     result["skipped"] = {
         role: len(source.skipped) for role, source in (("train", train_source), ("test", test_source)) if source

@@ -83,7 +83,7 @@ def search(
     from likewise.data.source import Request
     from likewise.data.text import documents_of
     from likewise.evaluation import Machine, encode
-    from likewise.evaluation.embedding_file import EmbeddingFile
+    from likewise.evaluation.embedding_file import StoredEmbeddings
     from likewise.evaluation.most_similar import most_similar
     from likewise.modalities import kinds_of, tower_of
     from likewise.modalities.embed import stream_embeddings
@@ -105,7 +105,7 @@ def search(
     asked = read_options_of(**reading)
     read_options = run.read_options if collection is None else read_options_for(run, asked, collection)
 
-    embedded = EmbeddingFile.open(Path(collection)) if str(collection).endswith(".parquet") else None
+    embedded = StoredEmbeddings.open(Path(collection)) if str(collection).endswith(".parquet") else None
     if collection is None or embedded is not None:
         what = "the run's own data" if collection is None else f"{collection}, which holds embeddings"
         given = [name for name, value in reading.items() if value] + ["root"] * (

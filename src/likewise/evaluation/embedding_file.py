@@ -82,7 +82,7 @@ def _write_parquet(path: Path, parts: Iterator[Float[Tensor, "n dim"]], source: 
     return dim
 
 
-class EmbeddingFile:
+class StoredEmbeddings:
     """A `.parquet` file of embeddings: `parts()` reads its vectors, some at a time; `ids[i]` is the id of row i."""
 
     def __init__(self, file: Any) -> None:
@@ -90,7 +90,7 @@ class EmbeddingFile:
         self.ids = file.read(columns=["id"]).column("id")
 
     @classmethod
-    def open(cls, path: Path) -> EmbeddingFile | None:
+    def open(cls, path: Path) -> StoredEmbeddings | None:
         """The embeddings in a file; None for any other table.
 
         Raises:
