@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Bool, Float, Float32, Int, Int16, Shaped
 from torch import Tensor
 
+from likewise.console import tell
 from likewise.data import tables
 from likewise.data.arrays import numbered
 from likewise.data.batches import Ragged
@@ -248,11 +249,10 @@ def build(
             done()
     if progress:
         length = sum(samples for samples, *_ in kept) / rate
-        print(
+        tell(
             f"{name}: decoded {len(kept):,} recordings ({_duration(length)}) to {rate:,} Hz "
             f"in {time.perf_counter() - started:.1f} s"
-            + (f", skipped {len(skipped):,} that cannot be read" if skipped else ""),
-            file=sys.stderr,
+            + (f", skipped {len(skipped):,} that cannot be read" if skipped else "")
         )
     fields = ("lengths", "pieces", "silent", "clipped")
     return {"skipped": skipped} | {field: [sound[i] for sound in kept] for i, field in enumerate(fields)}
@@ -407,7 +407,7 @@ def _open_table(request: Request) -> AudioSource | None:
         except (OSError, ValueError) as error:
             missing.append((file, reason(error)))
             continue
-        files.append(File(file, stat.st_size, stat.st_mtime_ns, stat.st_mode))
+        files.append(File.of(file, stat))
         rows.append(row)
     if not files:
         file, why = missing[0]

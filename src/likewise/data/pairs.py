@@ -270,7 +270,7 @@ def opened(kind: str, folder: Path, paths: Sequence[str], request: Request, name
         except (OSError, ValueError) as error:
             unread.append((path, reason(error)))
         else:
-            files.append(File(path, stat.st_size, stat.st_mtime_ns, stat.st_mode))
+            files.append(File.of(path, stat))
     if not files:
         return Media(None, {}, unread)
     source: images.ImageFolder | audio.AudioSource

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,6 +16,7 @@ import torch
 from jaxtyping import Int, UInt
 from torch import Tensor
 
+from likewise.console import tell
 from likewise.data.cache import cached, digest
 from likewise.errors import UserError, nearest, needs
 
@@ -168,7 +168,7 @@ def _encode(
     building: Path, documents: Sequence[str], encoder: Any, max_tokens: int, kind: np.dtype[Any], name: str | None
 ) -> dict[str, Any]:
     if name and len(documents) >= MANY:
-        print(f"{name}: tokenising {len(documents):,} documents, once", file=sys.stderr)
+        tell(f"{name}: tokenising {len(documents):,} documents, once")
     started = time.perf_counter()
     encoder.enable_truncation(max_tokens)
     end, cut = 0, 0
@@ -184,7 +184,7 @@ def _encode(
             ids.write(np.fromiter(chain.from_iterable(rows), dtype=kind).tobytes())
     if name:
         seconds = time.perf_counter() - started
-        print(f"{name}: {len(documents):,} documents are {end:,} tokens, made in {seconds:.1f} s", file=sys.stderr)
+        tell(f"{name}: {len(documents):,} documents are {end:,} tokens, made in {seconds:.1f} s")
     return {"cut": cut}
 
 
