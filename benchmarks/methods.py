@@ -47,7 +47,7 @@ from likewise.data.splits import splits
 from likewise.encoders import image_encoder
 from likewise.evaluation import evaluate_encoder
 from likewise.methods import METHODS, method_class
-from likewise.modalities import setup
+from likewise.modalities.lookup import setup
 from likewise.training.machine import device_name
 from likewise.training.recipe import Recipe
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 import subprocess
 import sys
@@ -62,10 +63,35 @@ def test_data_and_the_floor_know_no_modality_by_import() -> None:
         assert not any(module.startswith("modalities") for module in imports(path)), path
 
 
-def test_the_command_line_knows_commands_only() -> None:
-    assert all(
-        module in ("errors", "__version__") or module.startswith("commands.") for module in imports(SOURCE / "cli.py")
-    )
+def test_the_command_line_names_commands_by_strings() -> None:
+    assert imports(SOURCE / "cli.py") <= {"errors", "console", "__version__"}
+    from likewise.cli import COMMANDS
+
+    for target in COMMANDS.values():
+        module, _, function = target.partition(":")
+        assert module.startswith("likewise.commands.")
+        assert (SOURCE / Path(*module.split(".")[1:]).with_suffix(".py")).is_file()
+        assert function in likewise.__all__
+
+
+def test_a_verb_imports_what_is_slow_in_one_block() -> None:
+    """In `commands/`, only the function of a verb imports inside itself, at its beginning; results import rich."""
+    from likewise.cli import COMMANDS
+
+    verbs = dict(target.removeprefix("likewise.commands.").split(":") for target in COMMANDS.values())
+    wrong = []
+    for path in (SOURCE / "commands").glob("*.py"):
+        for function in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(function, ast.FunctionDef):
+                continue
+            body = function.body[1:] if ast.get_docstring(function) else function.body
+            block = list(itertools.takewhile(lambda node: isinstance(node, ast.Import | ast.ImportFrom), body))
+            nested = [node for node in ast.walk(function) if isinstance(node, ast.Import | ast.ImportFrom)]
+            of_rich = all(isinstance(node, ast.ImportFrom) and node.module.startswith("rich") for node in nested)
+            allowed = of_rich if function.name == "__rich__" else verbs.get(path.stem) == function.name
+            if nested and not (allowed and nested == block):
+                wrong.append(f"{path.name}: {function.name}")
+    assert wrong == []
 
 
 def test_no_two_classes_have_one_name() -> None:

@@ -3,7 +3,7 @@
 import likewise as lw
 run = lw.pretrain("photos/", method="simclr")
 table = lw.evaluate(run, train="labelled/", test="heldout/")
-vectors = lw.embed(run, "photos/", out="vectors.parquet")
+vectors = lw.embed(run, "photos/").vectors
 """
 
 from __future__ import annotations

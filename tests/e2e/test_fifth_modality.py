@@ -22,7 +22,7 @@ from likewise.cli import main
 from likewise.data.files import by_subfolder, folder_of, scan
 from likewise.data.request import Request
 from likewise.data.source import Source
-from likewise.modalities import Modality, TrainingSetup
+from likewise.modalities.base import Modality, TrainingSetup
 
 POINTS = 48
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 import likewise as lw
 from likewise.cli import main
-from likewise.commands.options import again, has_seen
+from likewise.commands.options import has_seen, reopenable
 from likewise.data import builtin
 from likewise.modalities.run import Run
 from small_data import sentences
@@ -61,7 +61,7 @@ def pictures(folder: Path, *names: str) -> Path:
         ("pretrain digits --method simclear", "unknown method 'simclear', did you mean 'simclr'?"),
         ("pretrain digits --encoder resnet19", "unknown encoder 'resnet19', did you mean 'resnet18'?"),
         ("pretrain digits --recipe stl10-simclear", "unknown recipe 'stl10-simclear', did you mean 'stl10-simclr'?"),
-        ("pretrain digits --temprature 0.1", "unknown hyperparameter 'temprature', did you mean 'temperature'?"),
+        ("pretrain digits --temprature 0.1", "unknown option --temprature, did you mean --temperature?"),
         ("pretrain digits --augment strnog", "augment must be one of strong, mild, none, got 'strnog', did you mean"),
         (
             "pretrain digits --temperature 0",
@@ -244,7 +244,7 @@ def test_an_evaluation_that_would_test_on_what_was_learned_from(capsys: Text, tm
 def test_what_the_encoder_has_seen(learned: str | None, test: Any, seen: bool) -> None:
     for name in ("photos/cat", "photos/dog"):
         Path(name).mkdir(parents=True)
-    assert has_seen(Run(Path("run"), {"data": again(learned)}), test) is seen
+    assert has_seen(Run(Path("run"), {"data": reopenable(learned)}), test) is seen
 
 
 def test_an_evaluation_on_what_was_learned_from_says_so(tmp_path: Path) -> None:
@@ -316,7 +316,7 @@ def test_a_place_that_may_not_be_written_to(capsys: Text, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(HistoryLogger, "log_metrics", denied)
     line = refused(capsys, "pretrain", "digits", "--epochs", "1", "--precision", "32-true", "--out", "r")
-    assert line == "could not write into r: the disk is full; there is no checkpoint yet; mend it, then --resume"
+    assert line == "could not write into r: the disk is full; there is no checkpoint yet; fix it, then --resume"
 
 
 def test_debug_shows_the_traceback(capsys: Text) -> None:
@@ -485,10 +485,10 @@ def test_mistakes_in_training_on_other_things_than_images(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("search run-clip", "ask by one of --text, --image and --audio, got none"),
+        ("search run-clip", "give one query: --text, --image or --audio; got none"),
         (
             "search run-clip --text red --image squares/0.png",
-            "ask by one of --text, --image and --audio, got text and image",
+            "give one query: --text, --image or --audio; got text and image",
         ),
         ("search run-clip --audio notes/0.wav", "the encoder takes image and text, not audio"),
         ("search run-clip --image nowhere.png", "image nowhere.png can't be read: No such file or directory"),
@@ -499,10 +499,10 @@ def test_mistakes_in_training_on_other_things_than_images(
         ),
         (
             "search run-bert --image squares/0.png",
-            "run-bert has learned from text samples: it cannot be asked by image",
+            "run-bert has learned from text samples: its encoder takes no image query",
         ),
-        ("generate run-clip", "run-clip has learned from pair samples: it cannot write"),
-        ("generate run-cola", "run-cola has learned from audio samples: it cannot write"),
+        ("generate run-clip", "run-clip has learned from pair samples: it is not a causal language model"),
+        ("generate run-cola", "run-cola has learned from audio samples: it is not a causal language model"),
         ("generate run-bert", "encoder must be causal, got bert-tiny: try --encoder gpt-tiny"),
         ("generate run-gpt --max-new-tokens 0", "max_new_tokens must be at least 1, got 0"),
         ("generate run-gpt --temperature -1", "temperature must be 0 or more, got -1"),
@@ -553,7 +553,7 @@ def test_resuming_with_another_column(capsys: Text) -> None:
 def test_a_run_of_images_reads_images_only(capsys: Text, things: Path, finished: Path) -> None:
     line = refused(capsys, "embed", finished, things / "docs.csv", "--out", "x.npy")
     assert "docs.csv; possible are " in line
-    assert "it cannot write" in refused(capsys, "generate", finished)
+    assert "it is not a causal language model" in refused(capsys, "generate", finished)
 
 
 def test_texts_that_are_not_utf_8_or_say_nothing(capsys: Text) -> None:

@@ -83,7 +83,7 @@ def test_pictures_are_found_by_words(studied: Path, capsys: Text) -> None:
     found = answered(capsys, "search", studied, folder, "--text", "a blue square of seven points", "--top", 5)
     colours = [list(COLOURS)[int(Path(match["id"]).stem) % 4] for match in found["matches"]]
     assert colours.count("blue") >= 4
-    assert all(match["words"] is None for match in found["matches"])
+    assert all(match["text"] is None for match in found["matches"])
     assert answered(capsys, "search", studied, "--text", "red")["matches"][0]["id"].endswith(".png")
 
     by_colour(Path("pictures"), 40, seed=900)
@@ -97,12 +97,12 @@ def test_pictures_are_found_by_words(studied: Path, capsys: Text) -> None:
 def test_words_are_found_by_a_picture(studied: Path, capsys: Text) -> None:
     folder = studied.parent / "squares"
     found = answered(capsys, "search", studied, folder, "--image", folder / "1.png", "--top", 8)["matches"]
-    assert sum("green" in match["words"] for match in found) >= 6
+    assert sum("green" in match["text"] for match in found) >= 6
     lines(Path("said.txt"), [f"a {colour} square of {THINGS[6]} points" for colour in COLOURS])
     asked = ["search", studied, "said.txt", "--modality", "text", "--image", folder / "2.png"]
     found = answered(capsys, *asked)["matches"]
     assert len(found) == 4
-    assert found[0]["words"] == "a blue square of six points"
+    assert found[0]["text"] == "a blue square of six points"
 
 
 def test_embeddings_of_pairs_and_of_their_halves(studied: Path, capsys: Text) -> None:

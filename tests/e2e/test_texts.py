@@ -118,14 +118,14 @@ def test_a_text_is_found_again(language_model: Path, capsys: Text) -> None:
     lines(Path("docs.txt"), texts)
     found = answered(capsys, "search", language_model, "docs.txt", "--text", texts[7], "--top", 3)["matches"]
     assert [match["rank"] for match in found] == [1, 2, 3]
-    assert (found[0]["id"], found[0]["words"]) == ("7", texts[7])
+    assert (found[0]["id"], found[0]["text"]) == ("7", texts[7])
     assert found[0]["similarity"] == pytest.approx(1, abs=1e-4)
     assert found[0]["similarity"] > found[1]["similarity"] >= found[2]["similarity"]
     assert main(["embed", str(language_model), "docs.txt", "--out", "x.parquet", "--no-progress"]) == 0
     kept = answered(capsys, "search", language_model, "x.parquet", "--text", texts[7], "--top", 3)["matches"]
     assert [match["id"] for match in kept] == [match["id"] for match in found]
     own = answered(capsys, "search", language_model, "--text", sentences(240)[0], "--top", 1)["matches"]
-    assert own[0]["words"] == sentences(240)[0]
+    assert own[0]["text"] == sentences(240)[0]
     assert main(["search", str(language_model), "docs.txt", "--text", texts[7]]) == 0
     assert texts[7][:30] in " ".join(capsys.readouterr().out.split())
 

@@ -14,7 +14,7 @@ from likewise.data.batches import Parts
 from likewise.encoders import adopt, image_encoder
 from likewise.encoders.pair import PairEncoder, two_towers
 from likewise.errors import UserError
-from likewise.modalities import modality_of
+from likewise.modalities.lookup import modality_of
 from likewise.views import ImageViews
 from likewise.views.pair import PairViews
 

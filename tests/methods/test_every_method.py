@@ -47,7 +47,7 @@ def test_its_options_can_be_told_from_the_recipes_own(name: str) -> None:
 def test_they_are_listed_by_command_and_readme(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["methods", "--json"]) == 0
     listed = json.loads(capsys.readouterr().out)["methods"]
-    assert listed == lw.list_methods()
+    assert {"methods": listed} == lw.list_methods().to_json()
     assert [row["name"] for row in listed] == list(METHODS)
     assert all(all(row.values()) for row in listed)
     readme = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()

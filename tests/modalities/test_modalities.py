@@ -19,7 +19,9 @@ from likewise.data.read_options import ReadOptions
 from likewise.data.source import Source
 from likewise.errors import UserError
 from likewise.evaluation import ComputeSettings
-from likewise.modalities import Modality, adapt_read_options, encoder_for, modality_of, part_modalities, setup
+from likewise.modalities.base import Modality
+from likewise.modalities.lookup import adapt_read_options, modality_of, part_modalities, setup
+from likewise.modalities.towers import encoder_for
 from likewise.registry import MODALITIES
 from likewise.training.recipe import Recipe
 from small_data import digits_and_names, recordings, sentences

@@ -22,7 +22,7 @@ def test_every_recipe_that_comes_with_the_package_builds_its_method(name: str) -
     from likewise.data.open import open_source
     from likewise.encoders import image_encoder
     from likewise.methods import build_method, method_class
-    from likewise.modalities import setup
+    from likewise.modalities.lookup import setup
 
     recipe = load_recipe(name)
     if method_class(recipe.method).modality in ("any", "image"):

@@ -1,7 +1,8 @@
-"""`likewise demo`: the whole story on real data that comes with the installation."""
+"""`likewise demo`: pretrain, evaluate and report on data that comes with the installation."""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from likewise.commands.study import study
@@ -11,20 +12,21 @@ from likewise.runs.evaluation import Evaluation
 
 
 def demo(*, out: str | Path = "runs/demo", seeds: int = 6, progress: bool = True) -> Evaluation | Run:
-    """The whole story on real data that comes with the installation, in under three minutes on two cores.
+    """Pretrain, evaluate and report on real data that comes with the installation, in minutes.
 
     Args:
-        out: the run folder; what an earlier demo left there is replaced.
+        out: the run folder; an earlier demo in it is replaced.
         seeds: repetitions of the evaluation.
         progress: show progress on stderr.
+
+    Returns:
+        The evaluation.
     """
-    import shutil
+    from likewise.distributed import is_first_process
 
-    from likewise.commands.training import is_helper_process
-
-    if Path(out).exists() and not is_helper_process():
-        before = Run.open(out)  # raises where the folder is no run at all
-        if "--recipe digits-simclr" not in before.config["command"]:
+    if Path(out).exists() and is_first_process():
+        earlier = Run.open(out)  # raises where the folder is no run at all
+        if "--recipe digits-simclr" not in earlier.config["command"]:
             raise UserError(f"{out} is another run, not a demo's: name another folder with --out")
         shutil.rmtree(out)
     return study("digits", recipe="digits-simclr", labels_per_class=(1, 5, 10), seeds=seeds, out=out, progress=progress)

@@ -3,26 +3,60 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
-from likewise.commands.arguments import FromPython, opened
+from cyclopts import Parameter
+
+from likewise.commands.option_names import FromPython
 from likewise.errors import UserError
 
+if TYPE_CHECKING:
+    import numpy as np
 
-class Embedded(NamedTuple):
-    """What `embed` wrote."""
+
+@dataclass(frozen=True)
+class Embeddings:
+    """The embeddings of n samples, in memory."""
+
+    ids: list[str]
+    labels: list[str] | None
+    """The name of each sample's class; None where there are no labels."""
+    classes: list[str]
+    """The names of the classes; empty where there are no labels."""
+    vectors: np.ndarray
+    """Float32 `(n, dim)`."""
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __str__(self) -> str:
+        return "{:,} embeddings of {} dimensions".format(*self.vectors.shape)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"ids": self.ids, "labels": self.labels, "classes": self.classes, "vectors": self.vectors.tolist()}
+
+
+class EmbeddingsFile(NamedTuple):
+    """A file of embeddings: its path, how many rows it has, and their dimension."""
 
     out: str
     rows: int
     dim: int
+
+    def __str__(self) -> str:
+        return f"{self.out}: {self.rows:,} rows, {self.dim} dimensions"
+
+    def to_json(self) -> dict[str, Any]:
+        return self._asdict()
 
 
 def embed(
     run: Any,
     data: Any,
     *,
-    out: str | Path,
+    out: Annotated[str | Path | None, Parameter(required=True)] = None,
     modality: str | None = None,
     text_column: str | None = None,
     label_column: str | None = None,
@@ -33,18 +67,19 @@ def embed(
     encoder: FromPython = None,
     views: FromPython = None,
     progress: bool = True,
-) -> Embedded:
-    """Write the embedding of every sample: ids, labels if there are any, and vectors. Streamed, never all in memory.
+) -> Embeddings | EmbeddingsFile:
+    """Compute the embedding of every sample: ids, labels if there are any, and vectors.
 
     Args:
         run: a finished run, or its folder.
         data: what to embed: see `likewise pretrain`.
-        out: a .parquet file (columns id, label, vector) or a .npy file (vectors only).
+        out: a .parquet file (columns id, label, vector) or a .npy file (vectors only), written batch by batch; from
+            Python, the embeddings are returned in memory if not given.
         modality: image, text, audio or pair, where the data could be several things.
-        text_column: of a table, that with the texts; a usual name, or the only one with texts, if not given.
-        label_column: of a table, that with the labels; a usual name (label, class, section …) if not given.
-        per_file: a text file is one document, not one a line.
-        columns: of a table, those that belong together as a pair, such as image text.
+        text_column: of a table, the column of texts; a usual name, or the only column of texts, if not given.
+        label_column: of a table, the column of labels; a usual name (label, class, section …) if not given.
+        per_file: a text file is one document, not one document a line.
+        columns: of a table, the columns that form a pair, such as image text.
         root: where the files of a named data set lie.
         batch_size: samples at a time.
         encoder: from Python, the module that was trained, if it was your own.
@@ -52,28 +87,54 @@ def embed(
         progress: show progress on stderr.
 
     Returns:
-        The file, how many rows it has, and how long the vectors are.
+        The embeddings, or, with `out`, the file that was written, its number of rows and their dimension.
+
+    Raises:
+        UserError: for a run that is not finished, or data that its encoder does not take.
     """
+    import numpy as np
     import torch
 
-    from likewise.commands.embedding import check_ending, write_embeddings
-    from likewise.commands.options import read_options_for, read_options_of
-    from likewise.commands.training import adopted
+    from likewise.commands.options import as_run, check_read_options, read_options_for, read_options_of
     from likewise.data.open import open_source
     from likewise.evaluation import ComputeSettings
-    from likewise.modalities import encoder_for
+    from likewise.evaluation.embedding_file import check_suffix, write_embeddings
+    from likewise.modalities.build import adopt_for
+    from likewise.modalities.embed import stream_embeddings
+    from likewise.training.callbacks.progress import progress_bar
     from likewise.training.machine import device_name
 
-    run = opened(run)
+    run = as_run(run)
     views = views or run.views
-    check_ending(Path(out))
+    if out is not None:
+        check_suffix(Path(out))
     if batch_size < 1:
         raise UserError(f"batch_size must be at least 1, got {batch_size}")
-    read_options = read_options_for(run, read_options_of(modality, text_column, label_column, per_file, columns), data)
-    source = open_source(data, root=root, read_options=read_options, progress=progress)
+    reading: dict[str, Any] = {
+        "text_column": text_column,
+        "label_column": label_column,
+        "per_file": per_file or None,
+        "columns": columns,
+    }
+    check_read_options({**reading, "root": root}, data)
+    asked = read_options_of(modality, **reading)
+    source = open_source(data, root=root, read_options=read_options_for(run, asked, data), progress=progress)
     if encoder is not None:
-        run.load_encoder(adopted(encoder, views, source))
-    tower, its_views = encoder_for(source.modality, run.encoder, views)
+        run.load_encoder(adopt_for(encoder, views, source))
     compute = ComputeSettings(torch.device(device_name()), batch_size, channels_last=True)
-    rows, dim = write_embeddings(tower, its_views, source, Path(out), compute=compute, progress=progress)
-    return Embedded(str(out), rows, dim)
+    with progress_bar(show=progress) as report:
+
+        def counted(parts: Any) -> Any:
+            done = 0
+            for part in parts:
+                done += len(part)
+                report(done, len(source), "embedding")
+                yield part
+
+        parts = counted(stream_embeddings(run.encoder, views, source, compute=compute))
+        if out is not None:
+            return EmbeddingsFile(str(out), len(source), write_embeddings(parts, source, Path(out)))
+        vectors = np.concatenate([part.numpy() for part in parts])
+    classes = list(source.classes)
+    labels = [classes[label] for label in source.labels().tolist()] if classes else None
+    return Embeddings(list(source.ids), labels, classes, vectors)

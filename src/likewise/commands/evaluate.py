@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from likewise.commands.arguments import FromPython, command_line, opened
+from likewise.commands.option_names import FromPython, flag
 from likewise.errors import UserError
 from likewise.runs.evaluation import Evaluation
 
@@ -17,7 +17,7 @@ def evaluate(
     train: Any = None,
     test: Any = None,
     labels_per_class: Sequence[int | Literal["all"]] | None = None,
-    seeds: int = 5,
+    seeds: int | None = None,
     protocols: Sequence[str] | None = None,
     steps: int | None = None,
     modality: str | None = None,
@@ -31,87 +31,147 @@ def evaluate(
     views: FromPython = None,
     progress: bool = True,
 ) -> Evaluation:
-    """Prove with few labels what an encoder is worth: from scratch, frozen and fine-tuned, side by side.
+    """Measure what an encoder is worth with few labels, against training from scratch and raw features.
 
-    What can be measured without labels is measured too: retrieval among pairs and of parts of a recording, the
-    perplexity of a language model.
+    What needs no labels is measured too: retrieval among pairs and of parts of a recording, the perplexity of a
+    language model.
 
     Args:
         run: a finished run, or its folder.
         train: labelled data to draw the labels from; the run's own data set if it has labels.
-        test: labelled data to judge by; it chooses nothing.
-        labels_per_class: how many labels; `all` takes every one there is. Those of 1, 10 and 100 that there are,
-            and all, if not given.
-        seeds: repetitions, each with labels drawn anew.
-        protocols: which ways to compare; all if not given.
-        steps: optimisation steps from scratch, half as many for fine-tuning; by the number of labels if not given.
+        test: labelled data to measure the accuracy on; it chooses nothing.
+        labels_per_class: numbers of labels of each class; `all` takes every label there is. Those of 1, 10 and 100 that
+            there are, and all, if not given.
+        seeds: repetitions, each with other labels; 5 if not given.
+        protocols: which protocols to compare; all if not given.
+        steps: optimisation steps from scratch, half as many for fine-tuning; chosen by the number of labels if not
+            given.
         modality: image, text, audio or pair, where the data could be several things.
-        text_column: of a table, that with the texts; a usual name, or the only one with texts, if not given.
-        label_column: of a table, that with the labels; a usual name (label, class, section …) if not given.
-        per_file: a text file is one document, not one a line.
-        columns: of a table, those that belong together as a pair, such as image text.
+        text_column: of a table, the column of texts; a usual name, or the only column of texts, if not given.
+        label_column: of a table, the column of labels; a usual name (label, class, section …) if not given.
+        per_file: a text file is one document, not one document a line.
+        columns: of a table, the columns that form a pair, such as image text.
         root: where the files of a named data set lie.
         encoder: from Python, the module that was trained, if it was your own.
-        make_encoder: from Python, what builds that module anew, if resetting its layers does not.
+        make_encoder: from Python, a function that builds that module untrained, if resetting its layers does not.
         views: from Python, the views that it was trained with, if they were your own.
         progress: show progress on stderr.
 
     Returns:
-        A dict with every trial and its summary, printed as a table; it is also the run's evaluation.json.
+        A dict with every trial and its summary, printed as a table. It is also written to the run's evaluation.json.
 
     Raises:
-        UserError: for data without labels, more labels per class than there are, and the like.
+        UserError: for data without labels, more labels per class than there are, or an option that has no effect.
     """
-    from likewise.commands.evaluation import Judged, evaluate_on
-    from likewise.commands.options import has_seen, judging, learned_from, own_splits, read_options_for, read_options_of
-    from likewise.commands.training import adopted, save_gallery
+    import torch
 
-    run = opened(run)
+    from likewise.commands.gallery import save_gallery
+    from likewise.commands.options import (
+        applicable,
+        as_run,
+        check_read_options,
+        command_line,
+        has_seen,
+        open_train_and_test,
+        open_training_data,
+        own_splits,
+        read_options_for,
+        read_options_of,
+    )
+    from likewise.evaluation import DEFAULT_PROTOCOLS, ComputeSettings, evaluate_encoder
+    from likewise.evaluation.labels import label_counts, shared_labels
+    from likewise.modalities.base import EvaluationInputs
+    from likewise.modalities.build import adopt_for
+    from likewise.modalities.lookup import modality_of
+    from likewise.modalities.towers import encoder_for
+    from likewise.registry import MODALITIES
+    from likewise.training.callbacks.progress import progress_bar
+    from likewise.training.machine import device_name
+
+    run = as_run(run)
     views = views or run.views
-    root = root or run.config["source"]["root"]
-    said = read_options_of(modality, text_column, label_column, per_file, columns)
-    unlabelled: UserError | None = None
+    reading: dict[str, Any] = {
+        "text_column": text_column,
+        "label_column": label_column,
+        "per_file": per_file or None,
+        "columns": columns,
+    }
+    asked = read_options_of(modality, **reading)
+    no_labels: UserError | None = None
     if train is None or test is None:
         try:
-            own = own_splits(run)
+            own_train, own_test = own_splits(run)
         except UserError as error:
             if test is None:
                 raise
-            unlabelled = error  # some tests need no labels
+            no_labels = error  # some measurements need no labels
         else:
-            train, test = own[0] if train is None else train, own[1] if test is None else test
-    read_options = [read_options_for(run, said, data) for data in (train, test)]
-    train_source, test_source = judging(train, test, read_options, root, progress)
+            train, test = own_train if train is None else train, own_test if test is None else test
+    check_read_options({**reading, "root": root}, train, test)
+    root = root or run.config["source"]["root"]
+    read_options = [read_options_for(run, asked, data) for data in (train, test)]
+    train_source, test_source = open_train_and_test(train, test, read_options, root, progress)
     if encoder is not None:
-        run.load_encoder(adopted(encoder, views, test_source))
+        run.load_encoder(adopt_for(encoder, views, test_source))
     network = run.encoder
     build = make_encoder or (run.build_encoder if run.config["encoder"] else None)
-    result = evaluate_on(
-        Judged(network, views, build, run.modality),
-        train_source,
-        test_source,
-        folder=run.path,
-        learned=learned_from(run, root, progress) if train_source is None else train_source,
-        labels_per_class=labels_per_class,
-        seeds=seeds,
-        protocols=protocols,
-        steps=steps,
-        autocast=run.config["precision"] == "bf16-mixed",
-        unlabelled=unlabelled,
-        progress=progress,
-    )
+    tower, its_views = encoder_for(test_source.modality, network, views)
+    autocast = run.config["precision"] == "bf16-mixed"
+    compute = ComputeSettings(torch.device(device_name()), autocast=autocast, channels_last=True)
+
+    # The label of a pair says nothing about either half.
+    single = "pair" not in (test_source.modality, train_source.modality if train_source else None)
+    labelled = single and train_source is not None and bool(train_source.classes) and bool(test_source.classes)
+    known = test_source.modality in MODALITIES and run.modality in MODALITIES
+    result: dict[str, Any] = {"test": test_source.name, "samples": {"test": len(test_source)}}
+    needing = {"labels_per_class": labels_per_class, "seeds": seeds, "protocols": protocols, "steps": steps}
+    given = [name for name, value in needing.items() if value is not None]
+    if given and not labelled:
+        if train_source is not None and single:
+            shared_labels(train_source, test_source)  # says what is missing
+        what = f"{test_source.name} is pairs" if not single else f"{test_source.name} is evaluated without labels"
+        raise no_labels or UserError(f"{flag(given[0])} applies to samples with labels, but {what}: leave it out")
+    tables = []
+    with progress_bar(show=progress) as report:
+        if labelled:
+            assert train_source is not None
+            seeds = 5 if seeds is None else seeds
+            result = evaluate_encoder(
+                tower,
+                its_views,
+                train_source,
+                test_source,
+                make_encoder=build and (lambda: encoder_for(test_source.modality, build(), views)[0]),
+                labels_per_class=label_counts(train_source, test_source, labels_per_class, seeds=seeds),
+                seeds=seeds,
+                protocols=protocols or DEFAULT_PROTOCOLS,
+                steps=steps,
+                raw=modality_of(test_source.modality).baseline(its_views, compute, train_source) if known else None,
+                device=device_name(),
+                autocast=autocast,
+                channels_last=True,
+                progress=report,
+            )
+        if known:
+            learned = open_training_data(run, root, progress) if train_source is None else train_source
+            on_device = compute.place(network).eval()
+            inputs = EvaluationInputs(on_device, views, learned, test_source, build, compute, run.path)
+            tables = [table.as_dict() for table in modality_of(run.modality).measure(inputs)]
+    if tables:
+        result["tables"] = tables
+    if not labelled:
+        if not tables and train_source is not None and single:
+            shared_labels(train_source, test_source)  # says what is missing
+        if not tables:
+            raise no_labels or UserError(
+                f"{test_source.name} has no labels, and there is nothing else to measure the encoder by: name labelled "
+                "data with --train and --test"
+            )
     if has_seen(run, test):
         result["notes"] = [f"The encoder has learned from samples of {test_source.name}, without their labels."]
-    counts = result.get("labels_per_class")
-    options: dict[str, Any] = {
-        "train": train,
-        "test": test,
-        "labels_per_class": counts,
-        "seeds": seeds,
-        "protocols": protocols,
-    }
-    options |= {"steps": steps, "modality": modality, "text_column": text_column, "label_column": label_column}
-    options |= {"per_file": per_file, "columns": columns, "root": root}
+    options: dict[str, Any] = {"train": train, "test": test, "labels_per_class": result.get("labels_per_class")}
+    options |= {"seeds": result.get("seeds"), "protocols": protocols, "steps": steps, "modality": modality}
+    options |= applicable({**reading, "root": root}, train, test)
     result["command"] = command_line("evaluate", run.path, options)
     result["skipped"] = {
         role: len(source.skipped) for role, source in (("train", train_source), ("test", test_source)) if source

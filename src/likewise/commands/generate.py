@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from likewise.commands.arguments import opened
 from likewise.errors import UserError
+
+
+class GeneratedText(str):
+    """The prompt and its continuation."""
+
+    __slots__ = ()
+
+    def to_json(self) -> dict[str, Any]:
+        return {"text": str(self)}
 
 
 def generate(
@@ -16,31 +24,36 @@ def generate(
     temperature: float = 0.8,
     top_k: int | None = 40,
     seed: int = 0,
-) -> str:
-    """Let a language model go on with a text.
+) -> GeneratedText:
+    """Continue a text with a causal language model.
 
     Args:
         run: a finished run of a causal language model, or its folder.
-        prompt: the beginning.
-        max_new_tokens: how many to write at most.
-        temperature: what scores are divided by: 0 always writes the likeliest token, 1 as often as it is likely.
-        top_k: draw among so many of the likeliest tokens.
-        seed: of what is drawn.
+        prompt: the beginning of the text.
+        max_new_tokens: the largest number of tokens to add.
+        temperature: what the scores are divided by before a token is drawn: 0 always takes the most likely token, 1
+            draws tokens by their probability.
+        top_k: draw among this many most likely tokens; from Python None draws among all.
+        seed: of the draws.
 
     Returns:
-        The prompt and what follows it.
+        The prompt and its continuation, a string.
 
     Raises:
-        UserError: for an encoder that cannot write.
+        UserError: for a run that is not of a causal language model, or a number out of its range.
     """
+    from likewise.commands.options import as_run
     from likewise.encoders.generation import generate_tokens
     from likewise.seeding import generator_for
 
-    run = opened(run)
+    run = as_run(run)
     views, encoder = run.views, run.encoder
     if run.modality != "text":
-        raise UserError(f"{run.path} has learned from {run.modality} samples: it cannot write")
-    ids = views.encode([prompt])[:, :-1]  # without its end
+        raise UserError(
+            f"{run.path} has learned from {run.modality} samples: it is not a causal language model; "
+            "`likewise pretrain TEXTS --method gpt` trains one"
+        )
+    ids = views.encode([prompt])[:, :-1]  # without the token that ends a text
     settings: dict[str, Any] = {"max_new_tokens": max_new_tokens, "temperature": temperature, "top_k": top_k}
     written = generate_tokens(encoder, ids, special=views.special, generator=generator_for(seed), **settings)
-    return views.decode(written)[0]
+    return GeneratedText(views.decode(written)[0])

@@ -1,34 +1,59 @@
-"""What people say, turned into values: the recipe, how files are read, and the data that a run is judged by."""
+"""From options to values: the recipe, how files are read, and the command line that repeats a run."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import re
+import shlex
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from likewise.commands.option_names import UnknownOption, flag
 from likewise.data.open import open_source
 from likewise.data.read_options import ReadOptions
 from likewise.data.resolve import is_name
 from likewise.data.splits import splits
-from likewise.errors import UserError, nearest
+from likewise.data.tables import SUFFIXES
+from likewise.errors import UserError
 from likewise.methods import method_class, method_options
-from likewise.modalities import adapt_read_options, part_modalities
+from likewise.modalities.lookup import adapt_read_options, modality_of, part_modalities
+from likewise.modalities.run import Run
 from likewise.registry import MODALITIES
 from likewise.training.recipe import Recipe, load_recipe, recipe_names
 
 if TYPE_CHECKING:
     from likewise.data.source import Source
-    from likewise.modalities.run import Run
 
 READ = ("modality", "text_column", "label_column", "per_file", "columns")
-"""What people may say about how files become samples, beside the recipe."""
+"""Options of how files become samples that are no fields of the recipe."""
 SHAPE = ("size", "channels", "sample_rate")
-"""What the recipe says about it."""
+"""Fields of the recipe that also decide how files become samples."""
+APPLIES_TO = dict.fromkeys(("text_column", "label_column", "columns"), f"tables ({' '.join(SUFFIXES)})") | {
+    "per_file": "text files",
+    "root": "named data sets",
+}
 
 
-def recipe_of(name: str | None, changes: dict[str, Any]) -> Recipe:
-    """The named recipe, or the method's own, with changes; their names are checked against recipe and method."""
+def as_run(run: Run | str | Path) -> Run:
+    """A run, or the one in a folder."""
+    return run if isinstance(run, Run) else Run.open(run)
+
+
+# --- The recipe
+
+
+def recipe_of(name: str | None, changes: dict[str, Any], *, also: Iterable[str] = ()) -> Recipe:
+    """The named recipe, or the method's own, with changes.
+
+    Args:
+        name: of a recipe, or a YAML file.
+        changes: values by name, of the recipe's fields and the method's options.
+        also: other options of the command, for the answer to an unknown name.
+
+    Raises:
+        UserError: for a name that neither the recipe nor the method has.
+    """
     asked = changes.get("method", Recipe().method)
     name = name or (asked if asked in recipe_names() else None)
     recipe = load_recipe(name) if name else Recipe()
@@ -36,14 +61,113 @@ def recipe_of(name: str | None, changes: dict[str, Any]) -> Recipe:
     known = [f.name for f in dataclasses.fields(Recipe) if f.name != "options"] + list(method_options(method))
     for key in changes:
         if key not in known:
-            raise UserError(f"unknown hyperparameter '{key}'{nearest(key, known)}; {method} takes {', '.join(known)}")
+            raise UnknownOption(key, {*known, *also}, command=f"pretrain --method {method}")
     if method != recipe.method:
         recipe = dataclasses.replace(recipe, options={})
     return recipe.with_(**changes)
 
 
-def again(data: Any) -> str | None:
-    """How to open data again from any folder: a name, a path from the root; None for what is in memory only."""
+def check_modality(method: str, source: Source) -> None:
+    """Raise `UserError` for a method that learns from other samples than these."""
+    asking, kinds = method_class(method), part_modalities(source)
+    wanted, paired = asking.modality, len(kinds) > 1
+    fits = wanted == source.modality or (
+        asking.accepts_groups and set(kinds) == {wanted} if paired else wanted == "any"
+    )
+    if not fits and source.modality in MODALITIES:
+        what = "pairs of " + " and ".join(kinds) if paired else source.modality
+        taken = "samples of one part" if wanted == "any" else f"{wanted} samples"
+        raise UserError(f"{method} learns from {taken}, {source.name} is {what}")
+
+
+def check_options(given: Iterable[str], source: Source) -> None:
+    """Raise `UserError` for an option that was given, but that samples of this modality do not use."""
+    kinds = part_modalities(source)
+    if not set(kinds) <= set(MODALITIES):
+        return  # the user's own modality
+    for name in given:
+        owners = [
+            kind for kind in MODALITIES if name in (modality := modality_of(kind)).recipe_fields + modality.read_fields
+        ]
+        if owners and not set(owners) & set(kinds):
+            raise UserError(
+                f"{flag(name)} applies to {' and '.join(owners)} samples, but {source.name} is {' and '.join(kinds)}: "
+                "leave it out"
+            )
+
+
+# --- How data is read
+
+
+def shape_of(recipe: Recipe) -> dict[str, Any]:
+    """The fields of a recipe that decide how files become samples."""
+    return {name: getattr(recipe, name) for name in SHAPE}
+
+
+def read_options_of(
+    modality: str | None = None,
+    text_column: str | None = None,
+    label_column: str | None = None,
+    per_file: bool | None = False,
+    columns: Sequence[str] | None = None,
+    *,
+    method: str | None = None,
+) -> ReadOptions:
+    """How files become samples. Without a modality, `columns` are those of pairs, or the method implies it."""
+    implied = "pair" if columns else method_class(method).modality if method else "any"
+    return ReadOptions().with_(
+        modality=modality or (None if implied == "any" else implied),
+        text_column=text_column,
+        label_column=label_column,
+        per_file=per_file,
+        columns=columns and tuple(columns),
+    )
+
+
+def read_options_for(run: Run, asked: ReadOptions, data: Any) -> ReadOptions:
+    """How to read data for a run's encoder: as the run's own data was read, but for what is asked for."""
+    own = dataclasses.replace(run.read_options, modality=run.modality if run.modality in MODALITIES else None)
+    return adapt_read_options(own, data).with_(**{name: getattr(asked, name) for name in READ})
+
+
+def check_read_options(given: dict[str, Any], *data: Any) -> None:
+    """Raise `UserError` for an option of how data is read that applies to none of `data`.
+
+    Args:
+        given: options by name; those that are None or False are not given.
+        data: as commands take it; None is ignored.
+    """
+    names = ", ".join(str(each) for each in data if isinstance(each, (str, Path))) or "data in memory"
+    for name in given:
+        if name not in applicable(given, *data):
+            raise UserError(f"{flag(name)} applies to {APPLIES_TO[name]}, not to {names}: leave it out")
+
+
+def applicable(given: dict[str, Any], *data: Any) -> dict[str, Any]:
+    """Those of some options of how data is read that apply to any of `data`; other options all stay."""
+    given_data = [each for each in data if each is not None]
+    paths = [split_of(str(each))[0] for each in given_data if isinstance(each, (str, Path)) and not is_name(each)]
+    in_memory = any(not isinstance(each, (str, Path)) for each in given_data)
+    is_table = [Path(path).suffix.lower() in SUFFIXES for path in paths]
+    applies = dict.fromkeys(("text_column", "label_column", "columns"), in_memory or any(is_table))
+    applies |= {"per_file": not all(is_table), "root": any(is_name(each) for each in given_data)}
+    return {name: value for name, value in given.items() if value is None or value is False or applies.get(name, True)}
+
+
+def split_of(data: str) -> tuple[str, str]:
+    """`photos:train` as `photos` and `train`; the split is "" where none is named."""
+    if is_name(data):
+        name, _, split = data.partition(":")
+        return name, split
+    base, _, split = data.rpartition(":")
+    return (data, "") if not base or Path(data).exists() else (base, split)
+
+
+# --- The data of a run
+
+
+def reopenable(data: Any) -> str | None:
+    """How to open data again from any folder: its name, or its absolute path; None for what is in memory only."""
     if not isinstance(data, (str, Path)) or is_name(data):
         return data if isinstance(data, str) else None
     path = Path(data).expanduser()
@@ -53,32 +177,27 @@ def again(data: Any) -> str | None:
     return f"{Path(base).resolve()}:{split}"
 
 
-def _whole_and_part(data: str) -> tuple[str, str]:
-    """`photos:train` as `photos` and `train`; data without a part has ""."""
-    if is_name(data):
-        name, _, split = data.partition(":")
-        return name, split
-    base, _, split = data.rpartition(":")
-    return (data, "") if not base or Path(data).exists() else (base, split)
-
-
 def has_seen(run: Run, test: Any) -> bool:
-    """Whether the run learned from samples of `test`, as far as what they are called tells."""
-    data, asked = run.config["data"], again(test)
+    """Whether the run was trained on samples of `test`, as far as their names and paths tell."""
+    data, asked = run.config["data"], reopenable(test)
     if data is None or asked is None:
         return False
-    (learned, its_part), (tested, part) = _whole_and_part(data), _whole_and_part(asked)
-    if not its_part and not is_name(asked) and Path(tested).is_relative_to(learned):
+    (learned, its_split), (tested, split) = split_of(data), split_of(asked)
+    if not its_split and not is_name(asked) and Path(tested).is_relative_to(learned):
         return True
-    return learned == tested and (not part or part == its_part)
+    return learned == tested and (not split or split == its_split)
 
 
 def own_splits(run: Run) -> tuple[Any, Any]:
-    """The train and test parts of the data that a run learned from, if the run saw no test sample."""
+    """The train and test splits of a run's own data, if the run was not trained on the test split.
+
+    Raises:
+        UserError: where the data is in memory or gone, has no test split, or was used whole.
+    """
     data, name = run.config["data"], run.config["source"]["name"]
     if data is None:
         raise UserError(f"{run.path} learned from data in memory: name labelled data with train and test")
-    base = _whole_and_part(data)[0]
+    base = split_of(data)[0]
     if not is_name(data) and not Path(base).exists():
         raise UserError(f"the data of {run.path} is no longer at {base}: name labelled data with --train and --test")
     parts = splits(base, run.read_options)
@@ -95,8 +214,8 @@ def own_splits(run: Run) -> tuple[Any, Any]:
     return parts["train"], parts["test"]
 
 
-def learned_from(run: Run, root: Any, progress: bool) -> Source | None:
-    """The data that a run learned from, where it can be read again."""
+def open_training_data(run: Run, root: Any, progress: bool) -> Source | None:
+    """The data that a run was trained on; None where it cannot be read again."""
     data = run.config["data"]
     if data is None or run.config["views"] is None:
         return None
@@ -106,60 +225,49 @@ def learned_from(run: Run, root: Any, progress: bool) -> Source | None:
         return None
 
 
-def judging(
+def open_train_and_test(
     train: Any, test: Any, read_options: Sequence[ReadOptions], root: Any, progress: bool
 ) -> tuple[Source | None, Source]:
-    """The sources to judge with, the first if there is one, each read as its reading says."""
-    if isinstance(train, (str, Path)) and isinstance(test, (str, Path)) and again(train) == again(test):
+    """The labelled sources of an evaluation, each with its own read options; `train` may be None.
+
+    Raises:
+        UserError: when both are the same data, or samples of two modalities.
+    """
+    if isinstance(train, (str, Path)) and isinstance(test, (str, Path)) and reopenable(train) == reopenable(test):
         raise UserError(f"train and test are both {train}: test on samples that no label was drawn from")
-    judge = open_source(test, root=root, read_options=read_options[1], progress=progress)
+    test_source = open_source(test, root=root, read_options=read_options[1], progress=progress)
     if train is None:
-        return None, judge
-    teacher = open_source(train, root=root, read_options=read_options[0], progress=progress)
-    if teacher.modality not in (judge.modality, "pair"):
-        kinds = f"{teacher.name} is {teacher.modality}, {judge.name} is {judge.modality}"
+        return None, test_source
+    train_source = open_source(train, root=root, read_options=read_options[0], progress=progress)
+    if train_source.modality not in (test_source.modality, "pair"):
+        kinds = f"{train_source.name} is {train_source.modality}, {test_source.name} is {test_source.modality}"
         raise UserError(f"train and test must hold the same kind of samples: {kinds}")
-    return teacher, judge
+    return train_source, test_source
 
 
-def shape_of(recipe: Recipe) -> dict[str, Any]:
-    return {name: getattr(recipe, name) for name in SHAPE}
+# --- What is written and shown
 
 
-def read_options_of(
-    modality: str | None = None,
-    text_column: str | None = None,
-    label_column: str | None = None,
-    per_file: bool | None = False,
-    columns: Sequence[str] | None = None,
-    *,
-    method: str | None = None,
-) -> ReadOptions:
-    """How files become samples; where nobody says of what modality, columns are those of pairs, or the method knows."""
-    wanted = "pair" if columns else method_class(method).modality if method else "any"
-    return ReadOptions().with_(
-        modality=modality or (None if wanted == "any" else wanted),
-        text_column=text_column,
-        label_column=label_column,
-        per_file=per_file,
-        columns=columns and tuple(columns),
-    )
+def command_line(verb: str, data: Any, options: dict[str, Any]) -> str:
+    """The command that does the same again; values that no command line can hold are left out."""
+    words = ["likewise", verb, str(data) if isinstance(data, (str, Path)) else "DATA"]
+    for name, value in options.items():
+        values = value if isinstance(value, (list, tuple)) else [value]
+        if value is None or not all(isinstance(v, (str, Path, int, float)) for v in values):
+            continue
+        if isinstance(value, bool):
+            words.append(flag(name if value else f"no_{name}"))
+        else:
+            words += [flag(name), *map(str, values)]
+    return shlex.join(words)
 
 
-def read_options_for(run: Run, asked: ReadOptions, data: Any) -> ReadOptions:
-    """How data is read to be taken by a run: as its own was, but for what is asked for now."""
-    own = dataclasses.replace(run.read_options, modality=run.modality if run.modality in MODALITIES else None)
-    return adapt_read_options(own, data).with_(**{name: getattr(asked, name) for name in READ})
+def slug(name: str) -> str:
+    """A name as part of a file name: "stl10:train" becomes "stl10-train"."""
+    return re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-").lower() or "data"
 
 
-def check_modality(method: str, source: Source) -> None:
-    """Raise `UserError` for a method that learns from other samples than these."""
-    asking, kinds = method_class(method), part_modalities(source)
-    wanted, paired = asking.modality, len(kinds) > 1
-    fits = wanted == source.modality or (
-        asking.accepts_groups and set(kinds) == {wanted} if paired else wanted == "any"
-    )
-    if not fits and source.modality in MODALITIES:
-        what = "pairs of " + " and ".join(kinds) if paired else source.modality
-        taken = "samples of one part" if wanted == "any" else f"{wanted} samples"
-        raise UserError(f"{method} learns from {taken}, {source.name} is {what}")
+def skipped_note(skipped: Iterable[object]) -> str:
+    """How many files could not be read, for the end of a line; empty when all could."""
+    count = len(list(skipped))
+    return f", {count:,} file{'s' if count > 1 else ''} could not be read (see skipped.csv)" if count else ""

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+import datetime
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from likewise.commands.arguments import FromPython, command_line, slug, value_of
+import likewise
+from likewise.atomic import disk_trouble, write_text
+from likewise.commands.option_names import FromPython
 from likewise.console import tell
-from likewise.errors import UserError, nearest
+from likewise.errors import Interrupted, UserError, nearest
 from likewise.modalities.run import Run
 
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
@@ -50,51 +55,82 @@ def pretrain(
             (.csv, .tsv, .jsonl, .parquet) of texts or of pairs, the name of a data set (digits, mnist, fashion-mnist,
             cifar10, cifar100, stl10), each with `:split` if wanted; from Python also an array, a tensor, a list of
             texts, a torch Dataset or a Hugging Face Dataset.
-        method: see `likewise methods`.
-        recipe: the name of a recipe (stl10-simclr) or a YAML file; what is given besides it overrides it.
+        method: a name of `likewise methods`; simclr if neither it nor a recipe is given.
+        recipe: the name of a recipe (stl10-simclr) or a YAML file; options override its values.
         encoder: of images resnet8, resnet18, resnet34, resnet50, vit_tiny, vit_small or timm:NAME; of texts bert-tiny,
             gpt-tiny (mini, small, base) or hf:FOLDER; of recordings mel-resnet8, mel-resnet18 or wav2vec2-tiny (mini,
             base); of pairs one for each half, resnet18+bert-tiny; from Python also a module.
-        epochs: passes over the data.
-        batch_size: samples a step.
+        epochs: passes over the data; the recipe's if not given.
+        batch_size: samples a step, over all devices; chosen for the machine if neither given nor in the recipe.
         size: height and width of the images in pixels; their own if not given.
         channels: 1 (grey) or 3; their own if not given.
         augment: strong, mild or none; from Python or a recipe also a list of operations.
-        views: how views are made, from Python, for samples of your own kind.
+        views: from Python, what makes the views, for samples of your own kind.
         modality: image, text, audio or pair, where the data could be several things.
-        text_column: of a table, that with the texts; a usual name, or the only one with texts, if not given.
-        label_column: of a table, that with the labels; a usual name (label, class, section …) if not given.
-        per_file: a text file is one document, not one a line.
-        columns: of a table, those that belong together as a pair, such as image text.
+        text_column: of a table, the column of texts; a usual name, or the only column of texts, if not given.
+        label_column: of a table, the column of labels; a usual name (label, class, section …) if not given.
+        per_file: a text file is one document, not one document a line.
+        columns: of a table, the columns that form a pair, such as image text.
         seed: of every random choice.
         out: the run folder; runs/DATA-METHOD if not given.
         resume: go on with an interrupted training of the same run folder.
         root: where the files of a named data set lie.
         devices: how many, or auto (passed to Lightning).
-        precision: 32-true, bf16-mixed …, or auto: what is faster here, by measuring.
+        precision: 32-true, bf16-mixed, 16-mixed, or auto: the faster of the first two, by measuring.
         strategy: ddp, fsdp … (passed to Lightning).
         checkpoint_minutes: time between checkpoints.
-        probe: labelled data, named as `data` is, on which the encoder is asked for classes each epoch: the accuracy
-            of its nearest neighbours is shown, and never touches the training.
+        probe: labelled data, given as `data` is: each epoch shows the accuracy of a nearest-neighbour classifier on it.
+            The training does not use it.
         progress: show progress on stderr.
         hyperparameters: any other value of the recipe or the method, such as --lr 0.001 --temperature 0.2.
 
     Returns:
-        The run: its folder holds the encoder, the metrics, the checkpoints and the configuration.
+        The run: its folder holds the encoder, the metrics, the checkpoints and the configuration. Of a training by
+        several processes, every process returns it, and the first one writes it.
 
     Raises:
-        UserError: for what you can mend; the message says how.
+        UserError: for an unknown or impossible value, or data that cannot be read; the message says what to do.
+        Interrupted: when the training was asked to stop; it can be resumed.
     """
-    from likewise.commands.options import again, check_modality, read_options_of, recipe_of, shape_of
-    from likewise.commands.training import Hardware, pretrain_encoder
+    import torch
+    from torch import nn
+
+    from likewise.commands.gallery import save_gallery
+    from likewise.commands.options import (
+        check_modality,
+        check_options,
+        check_read_options,
+        command_line,
+        read_options_of,
+        recipe_of,
+        reopenable,
+        shape_of,
+        skipped_note,
+        slug,
+    )
+    from likewise.data.loader import Loader
     from likewise.data.open import open_source
     from likewise.data.resolve import is_name
+    from likewise.data.sampling import order
     from likewise.data.splits import splits
+    from likewise.distributed import is_first_process
+    from likewise.evaluation.probe import NeighbourProbe
+    from likewise.modalities.build import build_training
+    from likewise.modalities.lookup import adapt_read_options, modality_of
+    from likewise.modalities.towers import encoder_for
+    from likewise.runs.chance import ChanceLevels
+    from likewise.runs.skipped import Skipped
+    from likewise.training.callbacks.checkpoints import newest
+    from likewise.training.callbacks.diagnostics import matching_chance
+    from likewise.training.callbacks.snapshots import PAIRS
+    from likewise.training.figures import figures_of
+    from likewise.training.fit import fit, training_context_of
+    from likewise.training.machine import fastest_precision
 
-    hardware = Hardware(str(devices), precision, strategy)
+    machine = {"devices": str(devices), "precision": precision, "strategy": strategy}
     if precision not in PRECISIONS:
         raise UserError(f"precision must be {', '.join(PRECISIONS)}, got {precision!r}{nearest(precision, PRECISIONS)}")
-    if not (hardware.devices == "auto" or (hardware.devices.isdigit() and int(hardware.devices) > 0)):
+    if not (machine["devices"] == "auto" or (machine["devices"].isdigit() and int(devices) > 0)):
         raise UserError(f"devices must be a whole number or auto, got {devices!r}")
     if not checkpoint_minutes > 0:
         raise UserError(f"checkpoint_minutes must be above 0, got {checkpoint_minutes}")
@@ -102,6 +138,12 @@ def pretrain(
         raise UserError(f"seed must be 0 or more, got {seed}")
     if isinstance(views, str):
         raise UserError(f"views are given from Python, got {views!r}: on the command line --augment chooses them")
+    if views is not None and augment is not None:
+        raise UserError("augment does not apply to your own views: give one of augment and views")
+    if encoder is not None and not isinstance(encoder, (str, nn.Module)):
+        raise UserError(f"encoder must be a name or a torch.nn.Module, got {type(encoder).__name__}")
+
+    # The recipe and the samples.
     asked = {
         "method": method,
         "epochs": epochs,
@@ -109,40 +151,184 @@ def pretrain(
         "size": size,
         "channels": channels,
         "augment": augment,
+        "encoder": encoder if isinstance(encoder, str) else None,
+        **hyperparameters,
     }
-    asked |= {"encoder": encoder if isinstance(encoder, str) else None}
-    asked |= {name.replace("-", "_"): value_of(value) for name, value in hyperparameters.items()}
-    plan = recipe_of(recipe, {name: value for name, value in asked.items() if value is not None})
+    given = {name: value for name, value in asked.items() if value is not None}
+    plan = recipe_of(recipe, given, also=PARAMETERS)
+    reading: dict[str, Any] = {
+        "text_column": text_column,
+        "label_column": label_column,
+        "per_file": per_file or None,
+        "columns": columns,
+    }
+    read_options = read_options_of(modality, **reading, method=plan.method)
+    check_read_options({**reading, "root": root}, data, probe)
     # A named data set says which part of it is for pretraining; a folder given whole is taken whole.
     part = splits(data).get("pretrain", data) if is_name(data) else data
-    said = read_options_of(modality, text_column, label_column, per_file, columns, method=plan.method)
-    source = open_source(part, root=root, read_options=said.with_(**shape_of(plan)), progress=progress)
+    source = open_source(part, root=root, read_options=read_options.with_(**shape_of(plan)), progress=progress)
     check_modality(plan.method, source)
-    folder = Path(out) if out is not None else Path("runs") / f"{slug(source.name)}-{plan.method}"
+    check_options([*given, *(["per_file"] if per_file else [])], source)
     for note in source.notes:
         tell(note, show=progress)
-    options: dict[str, Any] = {"recipe": recipe, **asked, "seed": seed, "root": root, "modality": modality}
-    options |= {"text_column": text_column, "label_column": label_column, "per_file": per_file, "columns": columns}
-    options |= {"probe": probe if isinstance(probe, (str, Path)) else None}
-    options |= {"devices": hardware.devices, "strategy": strategy, "precision": precision, "out": folder}
-    usual = {"devices": "auto", "strategy": "auto", "precision": "auto", "seed": 0}
+    if len(source) < PAIRS:
+        raise UserError(f"{source.name} has {len(source)} samples: training needs at least {PAIRS}, better hundreds")
+
+    # The command that repeats the run.
+    folder = Path(out) if out is not None else Path("runs") / f"{slug(source.name)}-{plan.method}"
+    options: dict[str, Any] = {"recipe": recipe, **asked, "seed": seed, "root": root, "modality": modality, **reading}
+    options |= {"probe": probe if isinstance(probe, (str, Path)) else None, **machine, "out": folder}
     if isinstance(plan.augment, list) and recipe is None:
         options["recipe"] = folder / "recipe.yaml"  # a list of operations fits in no option
-    return pretrain_encoder(
-        source,
-        plan,
-        folder,
-        data=again(part),
-        root=None if root is None else str(root),
-        read_options=said,
-        command=command_line("pretrain", data, {k: v for k, v in options.items() if v != usual.get(k)}),
-        encoder=encoder,
-        views=views,
-        seed=seed,
-        hardware=hardware,
-        resume=resume,
-        checkpoint_minutes=checkpoint_minutes,
-        probe=probe,
-        probe_again=None if probe is None else again(probe),
-        progress=progress,
-    )
+    usual = {"devices": "auto", "strategy": "auto", "precision": "auto", "seed": 0}
+    command = command_line("pretrain", data, {k: v for k, v in options.items() if v != usual.get(k)})
+
+    first = is_first_process()
+    progress = progress and first
+    with torch.random.fork_rng():
+        # The method, what it is told of its training, and what its figures would be if it learned nothing.
+        torch.manual_seed(seed)
+        own_encoder, own_views = (encoder if isinstance(encoder, nn.Module) else None), views
+        begun_in = folder if resume or not first else None  # another process has begun it already
+        plan, source, learner = build_training(source, plan, encoder=own_encoder, views=own_views, kept=begun_in)
+        views = learner.views
+        packed, files = (None, {}) if own_views is not None else modality_of(source.modality).pack(views)
+        context = training_context_of(learner, source, plan, seed=seed)
+        learner.prepare(context)  # a queue's length, and so its chance level, depends on how many samples there are
+        chance = matching_chance(context.batch_size, cross_modal=learner.cross_modal)
+        chance |= learner.chance(context.batch_size)
+        ask = None
+        if probe is not None:
+            like = read_options
+            if own_views is None:
+                like = like.with_(**modality_of(source.modality).read_options(views))
+            labelled = open_source(probe, root=root, read_options=adapt_read_options(like, probe), progress=progress)
+            classify = NeighbourProbe(labelled)
+            chance["probe"] = classify.chance
+
+            def ask(method: Any) -> float:
+                return classify(*encoder_for(labelled.modality, method.encoder, views), method.device)
+
+        # The run folder: a new one, or one that was begun with the same configuration.
+        config: dict[str, Any] = {
+            "likewise": likewise.__version__,
+            "data": reopenable(part),
+            "source": {
+                "name": source.name,
+                "samples": len(source),
+                "modality": source.modality,
+                "root": None if root is None else str(root),
+            },
+            "read_options": dataclasses.asdict(read_options),
+            "recipe": plan.to_dict(),
+            "probe": None if probe is None else reopenable(probe),
+            "method": {
+                "name": plan.method,
+                "family": learner.family,
+                "paper": learner.paper,
+                "supervised": learner.supervised,
+            },
+            "encoder": None if own_encoder is not None else getattr(learner.encoder, "config", None),
+            "views": packed,
+            "seed": seed,
+        }
+        if source.lengths is not None:
+            config["padding"] = round(Loader(source, batch_size=context.batch_size, epochs=1, seed=seed).padding(), 4)
+        run = _begun(folder, config, precision) if begun_in is not None else None
+        begun_here = run is None
+        if run is None:
+            if precision == "auto":
+                machine["precision"] = fastest_precision(learner, context)
+                command += f" --precision {machine['precision']}"
+            now = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
+            run = Run.create(folder, config | {"command": command, "created": now} | machine)
+            for name, text in files.items():
+                write_text(run.path / name, text)
+        elif run.finished and first:
+            run.load_encoder(learner.encoder)
+            run.keep(learner.encoder, views)
+            return run
+        if first:
+            ChanceLevels(chance).save(run.path)
+            write_text(run.path / "recipe.yaml", plan.to_yaml())
+            Skipped(source.skipped).save(run.path)
+        tell(f"{source.name}: {len(source):,} samples{skipped_note(source.skipped)}", show=progress)
+        tell(f"{plan.method}, {plan.encoder}, {run.config['precision']} -> {run.path}", show=progress)
+        tell(f"views: {views}", show=progress)
+        if "padding" in config:
+            tell(f"padding: {config['padding']:.1%} of the batches", show=progress)
+
+        # The training, and what stays of it.
+        try:
+            fitted = fit(
+                learner,
+                source,
+                plan,
+                run.path,
+                seed=seed,
+                precision=run.config["precision"],
+                devices=run.config["devices"],
+                strategy=run.config["strategy"],
+                resume=resume,
+                checkpoint_minutes=checkpoint_minutes,
+                chance=chance,
+                probe=ask,
+                progress=progress,
+            )
+            if fitted.interrupted:
+                where = f"stopped at step {fitted.step} of {fitted.steps}"
+                raise Interrupted(f"{where}; to go on: {run.config['command']} --resume")
+            run.keep(learner.encoder, views)
+            if first:
+                speed = {"seconds": round(fitted.seconds, 1), "samples_per_second": round(fitted.samples_per_second, 1)}
+                run.config |= speed
+                run.config.save(run.path)
+                save_gallery(run, learner.encoder, source, views, labelled=False)
+                if figures := figures_of(
+                    learner, source.read(order(len(source), seed=seed, epoch=plan.epochs)[:PAIRS])
+                ):
+                    figures.save(run.path)
+                run.save(learner.encoder, views)
+        except UserError:
+            if begun_here and not run.history.rows:
+                shutil.rmtree(run.path)  # nothing was trained: the corrected command finds the place free
+            raise
+        except OSError as error:
+            if reason := disk_trouble(error):
+                last = newest(run.path / "checkpoints")
+                kept = f"the last good checkpoint stays: {last}" if last else "there is no checkpoint yet"
+                raise UserError(f"could not write into {run.path}: {reason}; {kept}; fix it, then --resume") from error
+            raise
+    return run
+
+
+PARAMETERS = tuple(name for name in pretrain.__annotations__ if name not in ("hyperparameters", "views", "return"))
+"""The options of `pretrain` besides hyperparameters."""
+
+
+def _begun(folder: Path, config: dict[str, Any], precision: str) -> Run | None:
+    """The run to go on with, if it was begun with the same configuration; None when nothing was begun."""
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return None
+    run = Run.open(folder)
+
+    def flat(config: dict[str, Any]) -> dict[str, Any]:
+        recipe = dict(config["recipe"])
+        read = {
+            name: list(value) if isinstance(value, tuple) else value for name, value in config["read_options"].items()
+        }
+        whole = {"samples": config["source"]["samples"], "seed": config["seed"]}
+        return {**read, **whole, **recipe.pop("options"), **recipe}
+
+    asked, begun = flat(config), flat(run.config)
+    if config["data"] and run.config["data"]:
+        asked["data"], begun["data"] = config["data"], run.config["data"]
+    if precision != "auto":
+        asked["precision"], begun["precision"] = precision, run.config["precision"]
+    for key in asked:
+        if asked[key] != begun.get(key):
+            raise UserError(
+                f"{folder} was begun with {key} {begun.get(key)!r}, not {asked[key]!r}: "
+                f"resume it as it was (`{run.config['command']} --resume`), or name another folder with --out"
+            )
+    return run

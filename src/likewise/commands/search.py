@@ -4,25 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
-from likewise.commands.arguments import opened
-
-if TYPE_CHECKING:
-    from likewise.commands.searching import Match
+from likewise.commands.option_names import flag
 from likewise.errors import UserError
 
 
-class Matches(list["Match"]):
-    """What `search` found, the most alike first."""
+class Match(NamedTuple):
+    """One of the collection's samples."""
+
+    rank: int
+    similarity: float
+    """Cosine, in [-1, 1]."""
+    id: str
+    text: str | None = None
+    """The sample itself, where it is a text."""
+
+
+class Matches(list[Match]):
+    """The samples that `search` found, the most similar first."""
+
+    def to_json(self) -> dict[str, Any]:
+        return {"matches": [match._asdict() for match in self]}
 
     def __rich__(self) -> Any:
+        from rich.markup import escape
         from rich.table import Table
 
-        said = any(match.words for match in self)
-        table = Table("rank", "similarity", "id", *(["text"] if said else []), box=None, header_style="bold")
+        texts = any(match.text for match in self)
+        table = Table("rank", "similarity", "id", *(["text"] if texts else []), box=None, header_style="bold")
         for match in self:
-            table.add_row(str(match.rank), f"{match.similarity:.3f}", match.id, *([match.words] if said else []))
+            shown = [match.id, *([match.text or ""] if texts else [])]
+            table.add_row(str(match.rank), f"{match.similarity:.3f}", *map(escape, shown))
         return table
 
 
@@ -40,44 +53,108 @@ def search(
     columns: Sequence[str] | None = None,
     root: str | Path | None = None,
 ) -> Matches:
-    """Find the samples of a collection that are most alike to a text, a picture or a recording.
+    """Find the samples of a collection that are most similar to a text, a picture or a recording.
+
+    The search is exact. A run on pairs searches samples of one modality by a query of the other.
 
     Args:
-        run: a finished run, or its folder; of pairs, to ask by one half for the other.
-        collection: a .parquet file that `likewise embed` wrote, or data; what the run learned from if not given.
-        text: what to ask by: words,
-        image: or the path of a picture,
-        audio: or the path of a recording.
-        top: how many samples to name.
+        run: a finished run, or its folder.
+        collection: a .parquet file that `likewise embed` wrote, or data; the run's own data if not given.
+        text: the query, a text.
+        image: the query, the path of a picture.
+        audio: the query, the path of a recording.
+        top: number of samples to return.
         modality: image, text, audio or pair, where the collection could be several things.
-        text_column: of a table, that with the texts; a usual name, or the only one with texts, if not given.
-        per_file: a text file is one document, not one a line.
-        columns: of a table, those that belong together as a pair, such as image text.
+        text_column: of a table, the column of texts; a usual name, or the only column of texts, if not given.
+        per_file: a text file is one document, not one document a line.
+        columns: of a table, the columns that form a pair, such as image text.
         root: where the files of a named data set lie.
 
     Returns:
-        The samples, the most alike first: rank, cosine similarity, id.
+        The samples, the most similar first: rank, cosine similarity, id, and the text where they are texts.
 
     Raises:
-        UserError: for no question or several, or one that the encoder cannot read.
+        UserError: for no query or several, or one that the encoder does not take.
     """
-    from likewise.commands.options import read_options_for, read_options_of
-    from likewise.commands.searching import search_collection
+    import torch
 
-    run = opened(run)
-    asked = {kind: what for kind, what in (("text", text), ("image", image), ("audio", audio)) if what is not None}
-    if len(asked) != 1:
-        raise UserError(f"ask by one of --text, --image and --audio, got {' and '.join(asked) or 'none'}")
+    from likewise.commands.options import as_run, check_read_options, read_options_for, read_options_of
+    from likewise.data.open import open_source
+    from likewise.data.pairs import open_files
+    from likewise.data.request import Request
+    from likewise.data.text import corpus
+    from likewise.evaluation import ComputeSettings, encode
+    from likewise.evaluation.embedding_file import StoredEmbeddings
+    from likewise.evaluation.most_similar import most_similar
+    from likewise.modalities.embed import stream_embeddings
+    from likewise.modalities.lookup import part_modalities
+    from likewise.modalities.towers import encoder_for
+    from likewise.training.machine import device_name
+
+    run = as_run(run)
+    queries = {kind: query for kind, query in (("text", text), ("image", image), ("audio", audio)) if query is not None}
+    if len(queries) != 1:
+        raise UserError(f"give one query: --text, --image or --audio; got {' and '.join(queries) or 'none'}")
     if top < 1:
         raise UserError(f"top must be at least 1, got {top}")
-    read_options = run.read_options
+    [(kind, query)] = queries.items()
+    reading: dict[str, Any] = {
+        "modality": modality,
+        "text_column": text_column,
+        "per_file": per_file or None,
+        "columns": columns,
+    }
+    asked = read_options_of(**reading)
+    read_options = run.read_options if collection is None else read_options_for(run, asked, collection)
+
+    embedded = StoredEmbeddings.open(Path(collection)) if str(collection).endswith(".parquet") else None
+    if collection is None or embedded is not None:
+        what = "the run's own data" if collection is None else f"{collection}, which holds embeddings"
+        given = [name for name, value in reading.items() if value] + ["root"] * (
+            root is not None and embedded is not None
+        )
+        if given:
+            raise UserError(f"{flag(given[0])} says how to read data, and does not apply to {what}: leave it out")
+    else:
+        check_read_options({**reading, "root": root}, collection)
     if collection is None:
         collection = run.config["data"]
         if collection is None:
             raise UserError(f"{run.path} learned from data in memory: name a collection to search")
+
+    compute = ComputeSettings(torch.device(device_name()), 256, channels_last=True)
+    encoder, views = encoder_for(kind, run.encoder, run.views)
+    if views is run.views and kind != run.modality:
+        raise UserError(f"{run.path} has learned from {run.modality} samples: its encoder takes no {kind} query")
+    if kind == "text":
+        source = open_source([str(query)], read_options=read_options.with_(modality="text"), progress=False)
     else:
-        read_options = read_options_for(
-            run, read_options_of(modality, text_column, None, per_file, columns), collection
-        )
-    [(kind, query)] = asked.items()
-    return Matches(search_collection(run, collection, str(query), kind, read_options=read_options, root=root, top=top))
+        path = Path(query).expanduser()
+        request = Request(path, read_options=read_options, progress=False)
+        media = open_files(kind, path.parent, [path.name], request, path.name)
+        if media.source is None or media.unread:
+            raise UserError(f"{kind} {query} can't be read: {media.unread[0][1]}")
+        source = media.source
+    vector = encode(compute.place(encoder), views, source, compute=compute)[0]
+
+    documents = None
+    if embedded is not None:
+        ids, parts = embedded.ids, embedded.parts()
+    else:
+        source = open_source(collection, root=root, read_options=read_options, progress=False)
+        if source.modality == "pair":
+            other = next((i for i, other in enumerate(part_modalities(source)) if other != kind), 0)
+            source = source.parts[other]
+        if source.modality == "text":
+            documents = corpus(source)
+        ids, parts = source.ids, stream_embeddings(run.encoder, run.views, source, compute=compute)
+
+    def checked(part: Any) -> Any:
+        if part.shape[1] != len(vector):
+            raise UserError(f"{collection} has vectors of {part.shape[1]} numbers, the encoder gives {len(vector)}")
+        return part
+
+    return Matches(
+        Match(rank, similarity, str(ids[i]), documents[i] if documents else None)
+        for rank, (i, similarity) in enumerate(most_similar(vector, map(checked, parts), top), start=1)
+    )

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from likewise.commands.arguments import command_line, training_options
 from likewise.commands.evaluate import evaluate
-from likewise.commands.pretrain import pretrain
+from likewise.commands.option_names import flag
+from likewise.commands.pretrain import PARAMETERS, pretrain
 from likewise.commands.report import write_report
 from likewise.console import tell
-from likewise.errors import Interrupted
+from likewise.errors import Interrupted, UserError
 from likewise.modalities.run import Run
 from likewise.runs.evaluation import Evaluation
 
@@ -22,26 +22,26 @@ def study(
     train: Any = None,
     test: Any = None,
     labels_per_class: Sequence[int | Literal["all"]] | None = None,
-    seeds: int = 5,
+    seeds: int | None = None,
     resume: bool = False,
     root: str | Path | None = None,
     progress: bool = True,
     **training: Any,
 ) -> Evaluation | Run:
-    """The whole story of a data set: pretrain, evaluate, report.
+    """Pretrain on a data set, evaluate the encoder, and write the report.
 
-    A named data set is split as its authors split it. A folder with train and test subfolders is split so; any other
-    folder with a subfolder for each class has a fifth of each class held out for the test, and the encoder never sees
-    it. Pairs need no labels: a fifth of them is held out, to be found. Other data without labels is pretrained and
+    A named data set has the splits of its authors, a folder with train and test subfolders those. Of any other folder
+    with a subfolder for each class, a fifth of each class is held out for the test, and the encoder is not trained on
+    it. Pairs need no labels: a fifth of them is held out for retrieval. Other data without labels is pretrained on and
     reported, not evaluated.
 
     Args:
         data: what to learn from: see `likewise pretrain`.
         train: labelled data to draw labels from; the data's own if it has any.
-        test: labelled data to judge by.
-        labels_per_class: how many labels; `all` takes every one there is. Those of 1, 10 and 100 that there are,
-            and all, if not given.
-        seeds: repetitions of the evaluation, each with labels drawn anew.
+        test: labelled data to measure the accuracy on.
+        labels_per_class: numbers of labels of each class; `all` takes every label there is. Those of 1, 10 and 100 that
+            there are, and all, if not given.
+        seeds: repetitions of the evaluation, each with other labels; 5 if not given.
         resume: go on with an interrupted training of the same run folder.
         root: where the files of a named data set lie.
         progress: show progress on stderr.
@@ -49,31 +49,59 @@ def study(
 
     Returns:
         The evaluation, or the run where there are no labels.
-    """
-    from likewise.commands.evaluation import label_counts
-    from likewise.commands.options import READ, SHAPE, judging, read_options_of, recipe_of, shape_of
-    from likewise.data.splits import splits
-    from likewise.modalities import adapt_read_options
 
-    training = training_options(training)
+    Raises:
+        UserError: for an unknown or impossible value, or data that cannot be read; the message says what to do.
+        Interrupted: when the training was asked to stop; it can be resumed.
+    """
+    from likewise.commands.options import (
+        READ,
+        SHAPE,
+        applicable,
+        check_read_options,
+        command_line,
+        open_train_and_test,
+        read_options_of,
+        recipe_of,
+        shape_of,
+    )
+    from likewise.data.splits import splits
+    from likewise.distributed import is_first_process
+    from likewise.evaluation.labels import label_counts
+    from likewise.modalities.lookup import adapt_read_options
+
     counts = None if labels_per_class is None else list(labels_per_class)
     options = {"train": train, "test": test, "labels_per_class": counts, "seeds": seeds, "root": root, **training}
     command = command_line("study", data, options)
-    shapes = {name: training[name] for name in SHAPE if training.get(name) is not None}
-    asked = {"method": training["method"]} if training.get("method") else {}
-    recipe = recipe_of(training.get("recipe"), asked | shapes)
-    said = {name: training.get(name) for name in READ}
-    read_options = read_options_of(**said, method=recipe.method)
+    named = {name: value for name, value in training.items() if value is not None}
+    changes = {name: value for name, value in named.items() if name in ("method", *SHAPE) or name not in PARAMETERS}
+    changes.pop("views", None)
+    recipe = recipe_of(named.get("recipe"), changes, also=(*PARAMETERS, "train", "test", "labels_per_class", "seeds"))
+    asked = {name: named[name] for name in READ if name in named}
+    check_read_options({**asked, "root": root}, data, train, test, named.get("probe"))
+    read_options = read_options_of(**asked, method=recipe.method)
     parts = splits(data, read_options)
     train = parts.get("train") if train is None else train
     test = parts.get("test") if test is None else test
-    if train is not None and test is not None:  # a mistake in these shall not wait for the end of the training
+    if train is not None and test is None:
+        raise UserError("--train needs --test: name labelled data to measure the accuracy on")
+    needing = [name for name, value in (("labels_per_class", counts), ("seeds", seeds)) if value is not None]
+    labelled = False
+    if train is not None and test is not None:  # mistakes in these are reported before the training, not after it
         as_parts = [adapt_read_options(read_options.with_(**shape_of(recipe)), part) for part in (train, test)]
-        teaching, tested = judging(train, test, as_parts, root, progress)
-        if teaching is not None and teaching.modality != "pair" and teaching.classes:
-            label_counts(teaching, tested, labels_per_class, seeds)
+        train_source, test_source = open_train_and_test(train, test, as_parts, root, progress)
+        labelled = train_source is not None and train_source.modality != "pair" and bool(train_source.classes)
+        if labelled:
+            assert train_source is not None
+            label_counts(train_source, test_source, labels_per_class, seeds=5 if seeds is None else seeds)
+    if needing and not labelled:
+        raise UserError(f"{flag(needing[0])} applies to data with labels, but this has none: leave it out, or add them")
     try:
-        run = pretrain(parts.get("pretrain", data), root=root, resume=resume, progress=progress, **training)
+        learned = parts.get("pretrain", data)
+        how = applicable({**training, "root": root}, learned, named.get("probe"))
+        run = pretrain(learned, resume=resume, progress=progress, **how)
+        if not is_first_process():
+            return run  # the first process evaluates
         if test is None:
             tell(f"{run.config['source']['name']} has no labels to evaluate with: name some with --train and --test")
             tell(f"the page: {write_report(run)}", show=progress)
@@ -84,9 +112,8 @@ def study(
             test=test,
             labels_per_class=labels_per_class,
             seeds=seeds,
-            root=root,
             progress=progress,
-            **{name: training[name] for name in READ if name in training},
+            **applicable({**asked, "root": root}, train, test),
         )
     except Interrupted as stopped:
         raise Interrupted(f"{str(stopped).partition(';')[0]}; to go on: {command} --resume") from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from likewise.commands.written_file import WrittenFile
 from likewise.errors import UserError
 
 
@@ -17,8 +18,8 @@ def show_views(
     channels: int | None = None,
     seed: int = 0,
     root: str | Path | None = None,
-) -> Path:
-    """Draw what the augmentations do: rows one and two are the two views of eight samples, row three the samples.
+) -> WrittenFile:
+    """Draw what the augmentations do: two random views of eight samples in rows one and two, the samples in row three.
 
     Args:
         data: where the samples come from: see `likewise pretrain`.
@@ -26,22 +27,26 @@ def show_views(
         augment: strong, mild or none; from Python also a list of operations.
         size: height and width of the images in pixels; their own if not given.
         channels: 1 (grey) or 3; their own if not given.
-        seed: which samples, and which views of them.
+        seed: of the choice of samples and of their views.
         root: where the files of a named data set lie.
 
     Returns:
-        The picture's path.
-    """
+        The path of the picture.
 
+    Raises:
+        UserError: for samples that have no picture, or a file that is no .png.
+    """
+    from likewise.commands.options import check_read_options
     from likewise.data.open import open_source
     from likewise.data.sampling import order
-    from likewise.modalities import setup
+    from likewise.modalities.lookup import setup
     from likewise.seeding import generator_for
     from likewise.training.recipe import Recipe
     from likewise.views import picture_grid
 
     if Path(out).suffix.lower() != ".png":
         raise UserError(f"out must end in .png, got {out}")
+    check_read_options({"root": root}, data)
     recipe = Recipe(augment=augment, size=size, channels=channels)
     source = open_source(data, root=root, size=size, channels=channels)
     _, source, views, _ = setup(source, recipe, accelerated=False)
@@ -52,4 +57,4 @@ def show_views(
     shown = [views(batch, generator), views(batch, generator), views.clean(batch)]
     Path(out).parent.mkdir(parents=True, exist_ok=True)
     picture_grid([views.picture(view) for view in shown]).save(out)
-    return Path(out)
+    return WrittenFile(out)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from likewise.checks import check_int
 from likewise.data.source import Source
 from likewise.errors import UserError
 from likewise.evaluation.inputs import LabelCount
+
+USUAL_COUNTS = (1, 10, 100)
 
 
 def shared_labels(train: Source, test: Source) -> tuple[list[str], Int[Tensor, " train"], Int[Tensor, " test"]]:
@@ -66,6 +71,23 @@ def check_label_counts(counts: list[LabelCount], labels: Int[Tensor, " train"], 
                 f"labels_per_class must be at most {int(sizes[fewest])}, or 'all', got {count}: "
                 f"class '{classes[fewest]}' of {name} has only {int(sizes[fewest])}"
             )
+
+
+def label_counts(
+    train: Source, test: Source, counts: Sequence[LabelCount] | None, *, seeds: int
+) -> Sequence[LabelCount]:
+    """The numbers of labels per class to evaluate with, checked: without `counts`, the usual ones, and all.
+
+    Raises:
+        UserError: for sources that cannot be evaluated on, more labels than there are, or no seed.
+    """
+    check_int(seeds=seeds)
+    classes, labels, _ = shared_labels(train, test)
+    if counts is None:
+        fewest = int(labels.bincount(minlength=len(classes)).min())
+        counts = [*(count for count in USUAL_COUNTS if count <= fewest), "all"]
+    check_label_counts(list(counts), labels, classes, train.name)
+    return counts
 
 
 def draw_labels(labels: Int[Tensor, " train"], per_class: LabelCount, seed: int) -> Int[Tensor, " n"]:

@@ -79,6 +79,7 @@ class Modality(ABC):
     column_names: ClassVar[tuple[str, ...]] = ()
     """Usual names of a table's column that holds paths of such samples, as a part of pairs (see `open_files`)."""
     recipe_fields: ClassVar[tuple[str, ...]] = ()
+    read_fields: ClassVar[tuple[str, ...]] = ()
     """The fields of a recipe that only samples of this modality have."""
     pair_augment: ClassVar[str | None] = None
     """The strength of augmentation as a part of pairs; None: the recipe's."""

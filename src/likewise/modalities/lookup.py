@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from likewise.data.read_options import ReadOptions
-from likewise.data.source import Source
 from likewise.errors import UserError
-from likewise.modalities.base import Modality, TrainingSetup
 from likewise.registry import MODALITIES, load_modality
 
 if TYPE_CHECKING:
+    from likewise.data.read_options import ReadOptions
+    from likewise.data.source import Source
+    from likewise.modalities.base import Modality, TrainingSetup
     from likewise.training.recipe import Recipe
 
 

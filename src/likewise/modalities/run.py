@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from likewise.data.read_options import ReadOptions
 from likewise.errors import UserError
-from likewise.modalities import modality_of
+from likewise.modalities.lookup import modality_of
 from likewise.runs.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -30,6 +30,14 @@ class Run(RunFolder):
         super().__init__(path, config)
         self._encoder: nn.Module | None = None
         self._views: Views | None = None
+
+    def __str__(self) -> str:
+        if not self.finished:
+            return f"{self.path}: not finished"
+        return f"{self.path}: {self.config['seconds']:.0f} s, {self.config['samples_per_second']:,.0f} samples/s"
+
+    def to_json(self) -> dict[str, Any]:
+        return {"run": str(self.path), **self.config, "verdict": self.verdict and self.verdict.to_dict()}
 
     def save(self, encoder: nn.Module, views: Views) -> None:
         """Keep the trained encoder: weights as safetensors, its architecture as JSON."""

@@ -46,6 +46,7 @@ class TextModality(Modality):
         "a .txt file or a folder of them, a .csv, .tsv, .jsonl or .parquet file with a column of text, a list of texts"
     )
     suffixes = text.SUFFIXES
+    read_fields = ("per_file",)
     recipe_fields = ("tokenizer", "vocab_size", "max_tokens", "pooling")
     pair_augment = "none"  # what a text says about an image does not survive many deletions
 

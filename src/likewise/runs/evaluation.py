@@ -95,6 +95,9 @@ class Evaluation(dict[str, Any], RunPart):
             matrix[true][predicted] += samples
         return matrix
 
+    def to_json(self) -> dict[str, Any]:
+        return dict(self)
+
     def __rich__(self) -> RenderableType:
         return render_table(self)
 

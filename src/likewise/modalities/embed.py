@@ -1,0 +1,27 @@
+"""Embeddings of a source's samples, by the part of an encoder that takes their modality."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from likewise.data.source import Source
+from likewise.evaluation.features import encoder_features, stream
+from likewise.evaluation.inputs import ComputeSettings
+from likewise.modalities.towers import encoder_for
+
+
+def stream_embeddings(
+    encoder: nn.Module, views: Any, source: Source, *, compute: ComputeSettings
+) -> Iterator[Float[Tensor, "n dim"]]:
+    """Float32 embeddings of all samples, in their order, `compute.batch_size` at a time, on the CPU.
+
+    Raises:
+        UserError: when the encoder takes no samples of that modality.
+    """
+    tower, its_views = encoder_for(source.modality, encoder, views)
+    featurize = encoder_features(compute.place(tower).eval(), its_views, compute)
+    return stream(featurize, source, batch_size=compute.batch_size)

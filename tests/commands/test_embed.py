@@ -1,0 +1,41 @@
+"""`lw.embed`: values in memory, or a file when one is asked for."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import likewise as lw
+
+
+def test_embeddings_in_memory(digits_run: Path) -> None:
+    found = lw.embed(digits_run, "digits:test", batch_size=100, progress=False)
+    assert found.vectors.shape == (500, 256)
+    assert found.vectors.dtype == np.float32
+    assert len(found) == len(found.ids) == 500
+    assert found.classes == [str(digit) for digit in range(10)]
+    assert set(found.labels) == set(found.classes)
+    assert str(found) == "500 embeddings of 256 dimensions"
+    assert json.loads(json.dumps(found.to_json()))["vectors"] == found.vectors.tolist()
+    assert not list(Path().glob("*.npy"))
+
+
+def test_a_file_holds_the_same(digits_run: Path) -> None:
+    found = lw.embed(digits_run, "digits:test", progress=False)
+    written = lw.embed(digits_run, "digits:test", out=Path("x.npy"), progress=False)
+    assert (written.out, written.rows, written.dim) == ("x.npy", 500, 256)
+    assert written.to_json() == {"out": "x.npy", "rows": 500, "dim": 256}
+    np.testing.assert_array_equal(np.load("x.npy"), found.vectors)
+
+
+def test_samples_without_labels(digits_run: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 17, (7, 8, 8)).astype(np.uint8)
+    found = lw.embed(digits_run, images, batch_size=3, progress=False)
+    assert found.labels is None
+    assert found.classes == []
+    assert found.vectors.shape == (7, 256)
+    with pytest.raises(lw.UserError, match=r"out must end in .parquet or .npy, got x.csv"):
+        lw.embed(digits_run, images, out="x.csv")
