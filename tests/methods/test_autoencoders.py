@@ -91,22 +91,22 @@ def test_a_training_goes_on_with_the_same_decoder() -> None:
 def test_the_damage_hides_a_share_of_the_pixels_and_the_target_is_whole(masked: float) -> None:
     method = built(DenoisingAutoencoder, masked=masked)
     method.views = ImageViews([], size=8, channels=1)
-    damaged, target = views_of(method)
+    corrupted, target = views_of(method)
     whole = method.views.clean(BATCH.samples)
     assert torch.equal(target, whole)
-    hidden = damaged == 0
-    assert hidden.float().mean().item() == pytest.approx(masked, abs=0.06)
-    assert torch.equal(damaged[~hidden], target[~hidden])
-    rebuilt = method.decoder(method.encoder(damaged))
-    assert method.objective(damaged, target)["loss"].item() == pytest.approx((rebuilt - whole).square().mean().item())
+    dropped = corrupted == 0
+    assert dropped.float().mean().item() == pytest.approx(masked, abs=0.06)
+    assert torch.equal(corrupted[~dropped], target[~dropped])
+    rebuilt = method.decoder(method.encoder(corrupted))
+    assert method.objective(corrupted, target)["loss"].item() == pytest.approx((rebuilt - whole).square().mean().item())
 
 
 def test_all_channels_of_a_pixel_are_hidden_together() -> None:
     method = built(DenoisingAutoencoder, masked=0.5)
-    damaged = method.corrupt(torch.ones(4, 3, 8, 8), generator_for(0))
-    assert torch.equal(damaged[:, 0], damaged[:, 1])
-    assert torch.equal(damaged[:, 0], damaged[:, 2])
-    assert 0 < damaged.mean() < 1
+    corrupted = method.corrupt(torch.ones(4, 3, 8, 8), generator_for(0))
+    assert torch.equal(corrupted[:, 0], corrupted[:, 1])
+    assert torch.equal(corrupted[:, 0], corrupted[:, 2])
+    assert 0 < corrupted.mean() < 1
 
 
 def test_noise_is_gaussian_of_its_deviation() -> None:
@@ -137,7 +137,7 @@ def test_the_mean_image_is_no_answer_and_a_word_is_said_about_it(monkeypatch: py
 
 @pytest.mark.parametrize(
     ("cls", "rows"),
-    [(Autoencoder, ["original", "rebuilt"]), (DenoisingAutoencoder, ["original", "damaged", "rebuilt"])],
+    [(Autoencoder, ["original", "rebuilt"]), (DenoisingAutoencoder, ["original", "corrupted", "rebuilt"])],
 )
 def test_pictures_show_what_came_in_and_what_came_out(cls: type[Method], rows: list[str]) -> None:
     method = built(cls).eval()

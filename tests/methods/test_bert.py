@@ -14,12 +14,12 @@ from likewise.methods.bert import BERT
 from likewise.seeding import generator_for
 
 
-def as_in_the_paper(method: Any, hidden: Tensor, ids: Tensor, chosen: Tensor) -> tuple[float, float]:
+def as_in_the_paper(method: Any, masked: Tensor, ids: Tensor, chosen: Tensor) -> tuple[float, float]:
     """Loss and accuracy, token by token; every text is read on its own, without padding."""
     dense, _, norm = method.transform
     words = method.encoder.embedding.weight
     losses, hits = [], []
-    for seen, text, picked in zip(hidden, ids, chosen, strict=True):
+    for seen, text, picked in zip(masked, ids, chosen, strict=True):
         length = int((text != SPECIAL.pad).sum())
         states = method.encoder.features(seen[None, :length])[0]
         for place in picked.nonzero().flatten().tolist():
@@ -43,19 +43,19 @@ def test_the_objective_is_the_papers(whole_words: bool) -> None:
     assert answer["accuracy"].item() == pytest.approx(accuracy)
 
 
-def test_of_each_text_a_share_is_hidden_and_asked_for() -> None:
+def test_of_each_text_a_share_is_masked_and_asked_for() -> None:
     method = built("bert", mask_ratio=0.4)
     ids = texts(50)
-    hidden, asked, chosen = views_of(method, ids)
+    masked, asked, chosen = views_of(method, ids)
     assert torch.equal(asked, Views().clean(ids))
     ordinary = (ids >= len(SPECIAL)).sum(1)
     assert chosen.sum(1).tolist() == [max(1, round(0.4 * count)) if count else 0 for count in ordinary.tolist()]
     assert not (chosen & (asked < len(SPECIAL))).any()
-    assert torch.equal(hidden[~chosen], asked[~chosen])
-    assert 0.6 < (hidden[chosen] == SPECIAL.mask).double().mean() < 0.95
+    assert torch.equal(masked[~chosen], asked[~chosen])
+    assert 0.6 < (masked[chosen] == SPECIAL.mask).double().mean() < 0.95
 
 
-def test_whole_words_are_hidden_with_all_their_pieces() -> None:
+def test_whole_words_are_masked_with_all_their_pieces() -> None:
     method = built("bert", mask_ratio=0.4, whole_words=True)
     _, ids, chosen = views_of(method, texts(50))
     goes_on = Views.continues[ids] & (ids >= len(SPECIAL))
@@ -66,11 +66,11 @@ def test_whole_words_are_hidden_with_all_their_pieces() -> None:
 
 def test_only_chosen_tokens_are_asked_for() -> None:
     method = built("bert")
-    hidden, ids, chosen = views_of(method, texts())
-    before = method.objective(hidden, ids, chosen)["loss"].item()
+    masked, ids, chosen = views_of(method, texts())
+    before = method.objective(masked, ids, chosen)["loss"].item()
     other = torch.where(chosen | (ids < len(SPECIAL)), ids, len(SPECIAL) + ids % 7)
-    assert method.objective(hidden, other, chosen)["loss"].item() == before
-    assert method.objective(hidden, torch.where(chosen, other % 7, other), chosen)["loss"].item() != before
+    assert method.objective(masked, other, chosen)["loss"].item() == before
+    assert method.objective(masked, torch.where(chosen, other % 7, other), chosen)["loss"].item() != before
 
 
 def test_padding_changes_nothing() -> None:
@@ -99,10 +99,10 @@ def test_what_frequencies_know_is_counted_beside() -> None:
     method = built("bert")
     counts = [1] * VOCABULARY
     for step in range(3):
-        hidden, ids, chosen = views_of(method, texts(seed=step), step)
+        masked, ids, chosen = views_of(method, texts(seed=step), step)
         targets = ids[chosen].tolist()
         expected = -sum(math.log(counts[target] / sum(counts)) for target in targets) / len(targets)
-        assert method.objective(hidden, ids, chosen)["by_frequency"].item() == pytest.approx(expected, rel=1e-6)
+        assert method.objective(masked, ids, chosen)["by_frequency"].item() == pytest.approx(expected, rel=1e-6)
         for target in targets:
             counts[target] += 1
 
@@ -124,21 +124,21 @@ def test_knowing_nothing_is_chance() -> None:
     assert answer["loss"].item() == pytest.approx(method.chance(12)["loss"]) == pytest.approx(math.log(VOCABULARY))
 
 
-def test_pictures_show_what_was_hidden_and_what_was_put_there() -> None:
+def test_pictures_show_what_was_masked_and_what_was_put_there() -> None:
     method = built("bert", mask_ratio=0.3).eval()
     ids = texts(3)
     with torch.no_grad():
         (figure,) = method.figures(ids, generator_for(4))
     text, seen, filled, right = (row.texts for row in figure.rows)
-    assert [row.name for row in figure.rows] == ["text", "seen", "filled in", "right"]
+    assert [row.name for row in figure.rows] == ["text", "masked", "filled in", "right"]
     assert text == Views().decode(ids)
     for words, shown, put, verdict in zip(text, seen, filled, right, strict=True):
         pairs = list(zip(words.split(), shown.split(), put.split(), strict=True))
-        hidden = [(word, answer) for word, mask, answer in pairs if mask != word]
-        assert hidden
+        masked = [(word, answer) for word, mask, answer in pairs if mask != word]
+        assert masked
         assert all(mask == "w4" for word, mask, _ in pairs if mask != word)
         assert all(word == answer for word, mask, answer in pairs if mask == word)
-        assert verdict == f"{sum(word == answer for word, answer in hidden)} of {len(hidden)}"
+        assert verdict == f"{sum(word == answer for word, answer in masked)} of {len(masked)}"
 
 
 def test_bad_options_are_named() -> None:

@@ -145,7 +145,7 @@ def test_the_diagnostics_see_one_pair_of_each_image() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"grid": 3}, r"grid must be above steps \+ skip = 3, got 3: too few rows"),
+        ({"grid": 3}, r"grid must be above steps \+ skip = 3, got 3: there are too few rows"),
         ({"steps": 0}, "steps must be at least 1, got 0"),
         ({"skip": -1}, "skip must be at least 0, got -1"),
         ({"temperature": 0.0}, "temperature must be a number above 0"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -40,18 +41,28 @@ def test_it_says_what_it_is(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", METHODS)
+def test_every_hyperparameter_is_documented(name: str) -> None:
+    """`likewise pretrain --method NAME --help` shows these entries."""
+    documented = inspect.getdoc(method_class(name)) or ""
+    arguments = documented.partition("Args:\n")[2].partition("\n\n")[0]
+    entries = re.findall(r"^    (\w+): \S", arguments, re.MULTILINE)
+    assert entries == ["encoder", *method_options(name)]
+    assert method_class(name).__doc__, "inherited"
+
+
+@pytest.mark.parametrize("name", METHODS)
 def test_its_options_can_be_told_from_the_recipes_own(name: str) -> None:
     assert not set(method_options(name)) & {field.name for field in dataclasses.fields(Recipe)}
 
 
-def test_they_are_listed_by_command_and_readme(capsys: pytest.CaptureFixture[str]) -> None:
+def test_they_are_listed_by_command_and_docs(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["methods", "--json"]) == 0
     listed = json.loads(capsys.readouterr().out)["methods"]
     assert {"methods": listed} == lw.list_methods().to_json()
     assert [row["name"] for row in listed] == list(METHODS)
     assert all(all(row.values()) for row in listed)
-    readme = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
-    rows = {name: [line for line in readme if line.startswith(f"| `{name}` |")] for name in METHODS}
+    page = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8").splitlines()
+    rows = {name: [line for line in page if line.startswith(f"| `{name}` |")] for name in METHODS}
     assert [name for name, found in rows.items() if len(found) != 1] == []
     assert [name for name, (row,) in rows.items() if method_class(name).paper not in row] == []
 

@@ -152,7 +152,7 @@ def test_writing_is_a_function_of_the_generator_and_names_no_special_token() -> 
 def test_pictures_show_how_texts_are_continued() -> None:
     method, ids = built("gpt").eval(), texts(3)
     (figure,) = method.figures(ids, generator_for(0))
-    assert [row.name for row in figure.rows] == ["beginning", "as it was", "as it was written"]
+    assert [row.name for row in figure.rows] == ["beginning", "original", "generated"]
     beginnings, original, written = (row.texts for row in figure.rows)
     assert original == Views().decode(ids)
     for beginning, text, goes_on in zip(beginnings, original, written, strict=True):

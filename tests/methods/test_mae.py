@@ -47,7 +47,7 @@ def as_in_the_paper(method: MAE, view: Tensor, shuffle: Tensor, visible: int) ->
         full = [narrow[0]]
         for patch in range(16):
             place = order.index(patch)
-            token = narrow[1 + place] if place < visible else decoder.hidden[0, 0]
+            token = narrow[1 + place] if place < visible else decoder.mask_token[0, 0]
             full.append(token + decoder.positions[patch])
         predicted = decoder.pixels(decoder.norm(decoder.blocks(torch.stack(full)[None])))[0, 1:]
         for patch in order[visible:]:
@@ -82,7 +82,7 @@ def test_the_shuffle_is_undone_exactly() -> None:
     assert torch.equal(rows.gather(1, shuffle.argsort(1)), torch.arange(16).expand(8, -1))
 
 
-def test_every_patch_is_hidden_as_often_as_any_other() -> None:
+def test_every_patch_is_masked_as_often_as_any_other() -> None:
     method = built()
     seen = torch.zeros(16)
     for seed in range(200):
@@ -99,7 +99,7 @@ def test_masks_are_a_function_of_the_generator() -> None:
     assert not torch.equal(one, other)
 
 
-def test_only_hidden_patches_are_asked_for() -> None:
+def test_only_masked_patches_are_asked_for() -> None:
     method = built().double()
     view, shuffle = views_of(method)
     predicted = method.reconstruct(view.double(), shuffle).detach()
@@ -110,18 +110,18 @@ def test_only_hidden_patches_are_asked_for() -> None:
         other[torch.arange(8), shuffle[:, place]] += 1.0
         losses = []
         for answer in (predicted, other):
-            method.rebuild = lambda *_, answer=answer: answer  # type: ignore[method-assign]
+            method.reconstruct = lambda *_, answer=answer: answer  # type: ignore[method-assign]
             losses.append(method.objective(view.double(), shuffle)["loss"].item())
         assert (losses[0] != losses[1]) == changes
     perfect = (patches - mean) / deviation
-    method.rebuild = lambda *_: perfect  # type: ignore[method-assign]
+    method.reconstruct = lambda *_: perfect  # type: ignore[method-assign]
     assert method.objective(view.double(), shuffle)["loss"].item() == 0
 
 
 def test_predicting_every_patchs_mean_explains_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     method = built()
     view, shuffle = views_of(method)
-    method.rebuild = lambda *_: torch.zeros(8, 16, 48)  # type: ignore[method-assign]
+    method.reconstruct = lambda *_: torch.zeros(8, 16, 48)  # type: ignore[method-assign]
     answer = method.objective(view, shuffle)
     assert answer["explained"].item() == method.chance(8)["explained"] == 0
     assert answer["loss"].item() == pytest.approx(47 / 48, rel=1e-4)  # the variance's own correction
@@ -154,7 +154,7 @@ def test_micro_batches_give_the_gradient_of_the_batch() -> None:
         torch.testing.assert_close(cached, whole, rtol=1e-9, atol=1e-12)
 
 
-def test_pictures_show_what_was_hidden_and_what_was_put_there() -> None:
+def test_pictures_show_what_was_masked_and_what_was_put_there() -> None:
     method = built().eval()
     with torch.no_grad():
         (figure,) = method.figures(IMAGES[:3], generator_for(4))

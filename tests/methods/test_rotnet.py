@@ -46,7 +46,7 @@ def test_pictures_show_the_angle_that_was_named() -> None:
     torch.nn.init.zeros_(rotnet.classifier.weight)
     rotnet.classifier.bias.data = torch.tensor([0.0, 0.0, 1.0, 0.0], dtype=torch.float64)  # always 180°
     (figure,) = rotnet.figures(images(3), generator_for(0))
-    assert [row.name for row in figure.rows] == [f"turned by {angle}°" for angle in (0, 90, 180, 270)]
+    assert [row.name for row in figure.rows] == [f"rotated by {angle}°" for angle in (0, 90, 180, 270)]
     assert [row.texts for row in figure.rows] == [["180° ✗"] * 3] * 2 + [["180° ✓"] * 3, ["180° ✗"] * 3]
     assert torch.equal(torch.from_numpy(figure.rows[1].pictures), rotnet.views.picture(images(3)).rot90(1, (2, 3)))
 

@@ -44,7 +44,7 @@ def test_pictures_show_what_was_read_and_said() -> None:
     method, ids = built("sentence-order").eval(), texts(6)
     with torch.no_grad():
         (figure,) = method.figures(ids, generator_for(0))
-    assert [row.name for row in figure.rows] == ["text", "seen", "said"]
+    assert [row.name for row in figure.rows] == ["text", "input", "predicted"]
     for text, seen, said in zip(*(row.texts for row in figure.rows), strict=True):
         first, second = seen.split(" ‖ ")
         words = text.split()[: TOKENS - 3]

@@ -50,7 +50,7 @@ def embedded(swav: SwAV, views: list[Tensor]) -> list[Tensor]:
 
 def test_the_loss_is_the_papers_swapped_prediction_over_all_crops() -> None:
     swav = built(SwAV, temperature=0.2, epsilon=0.1, **SMALL)
-    swav.prototypes.normalise()
+    swav.prototypes.normalize()
     z = embedded(swav, crops())
     expected = naive(z, swav.prototypes.weight, [z[0][:0], z[0][:0]], 0.2, 0.1)
     answer = swav.objective(*crops())
@@ -89,7 +89,7 @@ def with_queue(queue_from: float = 0.0) -> SwAV:
 
 def test_the_queue_of_each_view_serves_once_it_is_filled() -> None:
     swav, plain = with_queue(), built(SwAV, **SMALL)
-    swav.prototypes.normalise()
+    swav.prototypes.normalize()
     past: list[list[Tensor]] = [[], []]
     for seed in (7, 8):
         steps = list(torch.randn(2, 5, 1, 4, 4, generator=generator_for(seed), dtype=torch.float64))

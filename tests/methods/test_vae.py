@@ -89,7 +89,7 @@ def test_a_posterior_that_equals_the_prior_is_named(monkeypatch: pytest.MonkeyPa
     assert method.degenerate_solution({"kl": 0.0}) is None  # at the beginning it may
     monkeypatch.setattr(VAE, "progress", 0.5)
     assert method.degenerate_solution({"kl": 0.001, "explained": 0.0}) == (
-        "the posterior equals the prior (kl 0.001 nats): codes say nothing; try --beta 2"
+        "the posterior equals the prior (kl 0.001 nats): codes carry no information; try --beta 2"
     )
     assert "mean image" in (method.degenerate_solution({"kl": 3.0, "explained": 0.0}) or "")
     assert method.degenerate_solution({"kl": 3.0, "explained": 0.5}) is None

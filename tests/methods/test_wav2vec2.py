@@ -95,7 +95,7 @@ def runs(row: list[bool]) -> Iterator[int]:
     seed=st.integers(0, 9999),
 )
 @settings(deadline=None)
-def test_hidden_spans_are_the_papers(n: int, frames: int, share: float, span: int, seed: int) -> None:
+def test_masked_spans_are_the_papers(n: int, frames: int, share: float, span: int, seed: int) -> None:
     span = min(span, frames)
     masked = span_mask(n, frames, share=share, span=span, generator=generator_for(seed))
     assert masked.tolist() == spans_by_hand(n, frames, share, span, seed)
@@ -105,7 +105,7 @@ def test_hidden_spans_are_the_papers(n: int, frames: int, share: float, span: in
         assert min(lengths) >= span
 
 
-def test_as_much_is_hidden_as_the_paper_says() -> None:
+def test_as_much_is_masked_as_the_paper_says() -> None:
     masked = span_mask(2000, 779, share=0.065, span=10, generator=generator_for(0))
     lengths = [length for row in masked.tolist() for length in runs(row)]
     assert masked.float().mean().item() == pytest.approx(0.49, abs=0.005)  # "approximately 49 % of all time steps"
@@ -125,7 +125,7 @@ def test_a_span_begins_anywhere_with_the_same_probability() -> None:
 
 @given(data=st.data(), count=st.integers(1, 30), seed=st.integers(0, 9999))
 @settings(deadline=None)
-def test_distractors_are_other_hidden_frames_of_the_recording(data: st.DataObject, count: int, seed: int) -> None:
+def test_distractors_are_other_masked_frames_of_the_recording(data: st.DataObject, count: int, seed: int) -> None:
     frames = data.draw(st.integers(2, 12))
     row = st.lists(st.booleans(), min_size=frames, max_size=frames).filter(lambda row: sum(row) >= 2)
     masked = torch.tensor(data.draw(st.lists(row, min_size=1, max_size=4)))
@@ -133,9 +133,9 @@ def test_distractors_are_other_hidden_frames_of_the_recording(data: st.DataObjec
     assert drawn.shape == (*masked.shape, count)
     assert torch.equal(drawn, sample_distractors(masked, count, generator_for(seed)))
     for i, row in enumerate(masked.tolist()):
-        for t, is_hidden in enumerate(row):
+        for t, is_masked in enumerate(row):
             others = {u for u, other in enumerate(row) if other and u != t}
-            assert set(drawn[i, t].tolist()) <= (others if is_hidden else {0})
+            assert set(drawn[i, t].tolist()) <= (others if is_masked else {0})
 
 
 def test_distractors_are_drawn_evenly() -> None:
@@ -346,7 +346,7 @@ def test_the_choice_hardens_as_training_goes_on(
     assert asked == [pytest.approx(gumbel_temperature)]
 
 
-def test_the_diagnostics_see_one_hidden_frame_of_each_recording() -> None:
+def test_the_diagnostics_see_one_masked_frame_of_each_recording() -> None:
     method = built()
     view, masked, *drawn = views_of(method)
     method.objective(view, masked, *drawn)
@@ -374,7 +374,7 @@ def test_bfloat16_has_about_the_loss_of_float32() -> None:
     assert losses[1] == pytest.approx(losses[0], rel=0.1)
 
 
-def test_pictures_show_what_is_hidden() -> None:
+def test_pictures_show_what_is_masked() -> None:
     method = built()
     assert method.figures(WAVES, generator_for(0)) == []
 
@@ -386,11 +386,11 @@ def test_pictures_show_what_is_hidden() -> None:
     (figure,) = method.figures(WAVES, generator_for(0))
     _, masked, *_ = views_of(method)
     heard, grey = (torch.from_numpy(row.pictures) for row in figure.rows)
-    assert [row.name for row in figure.rows] == ["heard", "hidden"]
+    assert [row.name for row in figure.rows] == ["recording", "masked"]
     assert (heard == 7).all()
     expected = torch.where(masked, 128, 7).repeat_interleave(2, dim=1)
     assert torch.equal(grey, expected[:, None, None].expand(-1, 1, 3, -1).byte())
-    assert f"Of 25 frames {masked.float().mean():.0%} are hidden" in figure.caption
+    assert f"Of 25 frames {masked.float().mean():.0%} are masked" in figure.caption
     assert grey_out(heard[:1], torch.tensor([[True, False]]))[0, 0, 0].tolist() == [128] * 25 + [7] * 25
 
 
@@ -404,7 +404,7 @@ def test_bad_options_are_named() -> None:
     for span in (1, FRAMES):
         message = f"mask_length must be from 2 to 24, below the 25 frames of a view, got {span}"
         with pytest.raises(UserError, match=message):
-            built(span=span)
+            built(mask_length=span)
     with pytest.raises(UserError, match="distractors must be at least 1, got 0"):
         built(distractors=0)
     with pytest.raises(UserError, match="codes must be at least 2, got 1"):

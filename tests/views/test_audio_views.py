@@ -24,10 +24,10 @@ from likewise.views.audio import (
     Gain,
     Hiss,
     Mixing,
-    Noise,
     Polarity,
     Shift,
     TimeMask,
+    WhiteNoise,
     audio_preset,
     effects,
 )
@@ -140,7 +140,7 @@ def test_autocast_does_not_coarsen_views() -> None:
 
 
 def test_the_operations_follow_the_crop_in_their_order() -> None:
-    ops = (Shift(p=1), Noise(p=1), TimeMask(p=1))
+    ops = (Shift(p=1), WhiteNoise(p=1), TimeMask(p=1))
     views = AudioViews(RATE, 0.3, ops)
     raw, draw = batch(*[300] * 5), generator(4)
     expected = raw.values / 32768
@@ -167,7 +167,7 @@ def test_polarity() -> None:
 def test_noise_is_white_and_as_loud_as_asked() -> None:
     x = torch.stack([waves(1, 16_000)[0], 0.01 * torch.arange(16_000).sin(), torch.zeros(16_000), waves(1, 16_000)[0]])
     asked = torch.tensor([10.0, -3.0, 10.0, math.inf])
-    noisy = Noise().apply(x, Hiss(asked, torch.tensor(5)))
+    noisy = WhiteNoise().apply(x, Hiss(asked, torch.tensor(5)))
     rest = noisy - x
     assert (snr(x[:2], rest[:2]) - asked[:2]).abs().max() < 1e-3
     assert torch.equal(noisy[2:], x[2:])

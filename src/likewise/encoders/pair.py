@@ -132,8 +132,6 @@ def two_towers(encoder: nn.Module) -> tuple[Tower, Tower]:
     towers: Any = getattr(encoder, "towers", None)
     if towers is None:
         name = encoder_name(encoder)
-        raise UserError(
-            f"encoder must be one with a tower for each half of a pair, got {name}: give data of two columns"
-        )
+        raise UserError(f"encoder must be one with two towers, got {name}: give data of two columns")
     require(len(towers) == 2, "encoder", "one with two towers", len(towers), "choose two columns of the data")
     return towers[0], towers[1]

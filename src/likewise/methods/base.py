@@ -101,7 +101,7 @@ class Method(L.LightningModule):
         self.training_context, self._optimizers = context, optimizers
 
     def sampling(self, source: Source, *, batch_size: int, seed: int) -> Sampling:
-        """Which samples each step takes: shuffled epochs, unless the method says otherwise.
+        """Which samples each step takes: shuffled epochs, unless the method overrides it.
 
         A method that learns from episodes, or balances classes, returns a sampling of its own: a pure function of the
         seed and the step (see `likewise.data.sampling.Sampling`). Its `batch_size` and `steps_per_epoch` are those of

@@ -63,7 +63,7 @@ class Jigsaw(Method):
         self.head = mlp(self.grid.patches * self.dim, hidden_dim, permutations)
 
     def make_views(self, batch: Batch, generator: torch.Generator) -> tuple[Any, ...]:
-        # Light views: the tiles of a strong one would be parts of a part.
+        # Weak views: strong crops would leave tiles of a small part.
         tiles = self.grid.cut(self.views.weak(batch.samples, generator), generator)
         return self.shuffle(tiles, generator)
 
@@ -86,7 +86,7 @@ class Jigsaw(Method):
     def degenerate_solution(self, figures: Mapping[str, float]) -> str | None:
         if not self.grid.touching or figures.get("accuracy", 0.0) < 2 / len(self.permutations):
             return None
-        return "tiles touch, so that edges that go on solve the puzzle: set --gap 0.17 and --jitter 0.085"
+        return "tiles touch, so that continued edges solve the puzzle: set --gap 0.17 and --jitter 0.085"
 
     def figures(self, samples: Any, generator: torch.Generator) -> list[Figure]:
         if not hasattr(self.views, "picture"):
@@ -94,17 +94,17 @@ class Jigsaw(Method):
         view = self.views.clean(samples)
         tiles, drawn = self.shuffle(self.grid.cut(view, generator), generator)
         predictions = self.scores(tiles).argmax(1)
-        shown = self.views.picture(tiles.flatten(0, 1)).unflatten(0, tiles.shape[:2])
+        pictures = self.views.picture(tiles.flatten(0, 1)).unflatten(0, tiles.shape[:2])
         marks = ["✓" if right else "✗" for right in (predictions == drawn).tolist()]
         caption = f"Tiles in one of {len(self.permutations)} orders, and put back by the predicted order."
         return [
             Figure(
-                "Which order are the tiles in?",
+                "Predicted order of tiles",
                 caption,
                 [
                     FigureRow("picture", self.views.picture(view)),
-                    FigureRow("shuffled", mosaic(shown)),
-                    FigureRow("put back", mosaic(shuffled(shown, self.permutations[predictions].argsort(1))), marks),
+                    FigureRow("shuffled", mosaic(pictures)),
+                    FigureRow("put back", mosaic(shuffled(pictures, self.permutations[predictions].argsort(1))), marks),
                 ],
             )
         ]

@@ -108,13 +108,14 @@ class MAE(Method):
         patches = to_patches(view, *self.patch)
         mean, deviation = self.statistics(patches)
         masked = (shuffle.argsort(dim=1) >= self.visible)[..., None]
-        shown = {
+        patches_of = {
             "original": patches,
             "masked": patches.masked_fill(masked, 0.0),
             "rebuilt": torch.where(masked, self.reconstruct(view, shuffle) * deviation + mean, patches),
         }
         rows = [
-            FigureRow(name, self.views.picture(from_patches(p, self.grid, *self.patch))) for name, p in shown.items()
+            FigureRow(name, self.views.picture(from_patches(p, self.grid, *self.patch)))
+            for name, p in patches_of.items()
         ]
         caption = (
             f"Of {self.patches} patches the encoder saw {self.visible}; the grey ones were reconstructed. "

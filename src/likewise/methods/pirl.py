@@ -125,8 +125,8 @@ class PIRL(Method):
         patches = shuffled(patches, random_orders(len(patches), self.grid.patches, generator).to(patches.device))
         f, g = (nn.functional.normalize(z.float(), dim=1) for z in (self.embed(view), self.g(patches)))
         nearest = (g @ f.T).argmax(1).tolist()
-        shown = self.views.picture(patches.flatten(0, 1)).unflatten(0, patches.shape[:2])
+        pictures = self.views.picture(patches.flatten(0, 1)).unflatten(0, patches.shape[:2])
         marks = [f"found picture {of + 1} {'✓' if of == own else '✗'}" for own, of in enumerate(nearest)]
         caption = "Below each picture its shuffled patches, and which of these pictures their embedding is nearest to."
-        rows = [FigureRow("picture", self.views.picture(view)), FigureRow("its patches", mosaic(shown), marks)]
+        rows = [FigureRow("picture", self.views.picture(view)), FigureRow("its patches", mosaic(pictures), marks)]
         return [Figure("Retrieval by patches", caption, rows)]

@@ -59,7 +59,7 @@ class RelativePosition(Method):
         self.head = mlp(2 * self.dim, hidden_dim, len(AROUND))
 
     def make_views(self, batch: Batch, generator: torch.Generator) -> tuple[Any, ...]:
-        # Light views: the patches of a strong one would be parts of a part.
+        # Weak views: strong crops would leave patches of a small part.
         patches = self.grid.cut(self.views.weak(batch.samples, generator), generator)
         return (without_colours(patches, generator) if self.drop_colours else patches,)
 
@@ -81,9 +81,9 @@ class RelativePosition(Method):
         if figures.get("accuracy", 0.0) < 2 / len(AROUND):
             return None
         if self.grid.touching:
-            return "patches touch, so that edges that go on tell the place: set --gap 0.5 and --jitter 0.07"
+            return "patches touch, so that continued edges reveal the position: set --gap 0.5 and --jitter 0.07"
         if not self.drop_colours and getattr(self.views, "channels", 1) == 3:
-            return "a lens's colour fringes may tell the place of patches in full colour: set --drop-colours true"
+            return "chromatic aberration may reveal the position of patches in full colour: set --drop-colours true"
         return None
 
     def figures(self, samples: Any, generator: torch.Generator) -> list[Figure]:
@@ -92,11 +92,11 @@ class RelativePosition(Method):
         view = self.views.clean(samples)
         patches = self.grid.cut(view, generator)
         predictions = self.scores(without_colours(patches, generator) if self.drop_colours else patches).argmax(2)
-        shown = self.views.picture(patches.flatten(0, 1)).unflatten(0, patches.shape[:2])
-        guess = torch.full_like(shown, 224)
-        guess[:, CENTRE] = shown[:, CENTRE]
+        pictures = self.views.picture(patches.flatten(0, 1)).unflatten(0, patches.shape[:2])
+        guess = torch.full_like(pictures, 224)
+        guess[:, CENTRE] = pictures[:, CENTRE]
         rows = torch.arange(len(guess), device=guess.device)[:, None]
-        guess[rows, torch.tensor(AROUND, device=guess.device)[predictions]] = shown[:, AROUND]
+        guess[rows, torch.tensor(AROUND, device=guess.device)[predictions]] = pictures[:, AROUND]
         right = (predictions == torch.arange(len(AROUND), device=predictions.device)).sum(1).tolist()
         caption = (
             "The patches around the centre, and each of them at the position predicted from it and the centre alone. "
@@ -108,7 +108,7 @@ class RelativePosition(Method):
                 caption,
                 [
                     FigureRow("picture", self.views.picture(view)),
-                    FigureRow("its patches", mosaic(shown)),
+                    FigureRow("its patches", mosaic(pictures)),
                     FigureRow("as placed", mosaic(guess), [f"{hits} of {len(AROUND)}" for hits in right]),
                 ],
             )

@@ -62,16 +62,16 @@ class SentenceOrder(Method):
         views: Any = self.views
         ids = views.clean(samples)
         swapped = torch.rand(len(ids), generator=generator) < 0.5
-        shown = self.in_halves(ids, swapped.to(ids.device), generator)
-        predictions = self.classifier(self.encode(shown)).argmax(1).bool().cpu()
+        input_ids = self.in_halves(ids, swapped.to(ids.device), generator)
+        predictions = self.classifier(self.encode(input_ids)).argmax(1).bool().cpu()
         labels = [
             f"{'swapped' if prediction else 'in order'} {'✓' if prediction == truth else '✗'}"
             for prediction, truth in zip(predictions.tolist(), swapped.tolist(), strict=True)
         ]
-        place = torch.arange(shown.shape[1], device=shown.device)
-        middle = (shown == views.special.sep).int().argmax(1, keepdim=True)
+        place = torch.arange(input_ids.shape[1], device=input_ids.device)
+        middle = (input_ids == views.special.sep).int().argmax(1, keepdim=True)
         ahead, behind = (
-            views.decode(shown.where(side, views.special.pad)) for side in (place < middle, place > middle)
+            views.decode(input_ids.where(side, views.special.pad)) for side in (place < middle, place > middle)
         )
         inputs = [f"{first} ‖ {second}" for first, second in zip(ahead, behind, strict=True)]
         rows = [

@@ -8,7 +8,7 @@ from torch import nn
 def mlp(dim: int, *widths: int, norm: bool = True) -> nn.Sequential:
     """Linear layers `dim -> widths[0] -> … -> widths[-1]`, with BatchNorm and ReLU between them.
 
-    A linear layer before BatchNorm has no bias: the normalisation would subtract it.
+    A linear layer before BatchNorm has no bias: the normalization would subtract it.
     Input `(n, dim)`, output `(n, widths[-1])`.
     """
     layers: list[nn.Module] = []

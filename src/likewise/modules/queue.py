@@ -66,6 +66,6 @@ def queue_size(asked: int | None, *, samples: int, batch_size: int, most: int, s
     """
     if asked is None:
         return max(1, min(most, round(samples * share)) // batch_size) * batch_size
-    whole = asked >= batch_size and asked % batch_size == 0
-    require(whole, "queue", f"a multiple of the batch, {batch_size}", asked)
+    divides = asked >= batch_size and asked % batch_size == 0
+    require(divides, "queue", f"a multiple of the batch, {batch_size}", asked)
     return asked

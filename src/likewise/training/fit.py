@@ -1,4 +1,4 @@
-"""Train a method: Lightning's loop, with what a long training on a real machine needs around it."""
+"""Train a method: Lightning's loop, with history, diagnostics, checkpoints and signals."""
 
 from __future__ import annotations
 
@@ -67,15 +67,26 @@ def fit(
 ) -> FitResult:
     """Train `method`, which has its `views`, on `source`; `folder` gets metrics, verdict, snapshots and checkpoints.
 
-    The same arguments give the same weights on the same kind of CPU, whether the training was interrupted and
-    resumed (`resume`, from the newest sound checkpoint in `folder`) or not.
+    The same arguments give the same weights on the same kind of CPU, whether the training was interrupted and resumed
+    (`resume`, from the newest sound checkpoint in `folder`) or not.
 
     Args:
-        chance: what the figures would be if nothing was learned.
-        probe: an accuracy of the method's encoder, asked each epoch: see `likewise.training.callbacks.probe`.
+        method: to train.
+        source: the samples.
+        recipe: optimizer, schedule, batch and epochs.
+        folder: of the run.
+        seed: of order and views.
+        precision: of Lightning: `32-true`, `bf16-mixed`, ...
+        devices: of Lightning: `auto` or a number.
+        strategy: of Lightning.
+        resume: whether to continue from the newest checkpoint.
+        checkpoint_minutes: between two checkpoints.
+        chance: the figures where nothing is learned.
+        probe: an accuracy of the method's encoder, measured each epoch: see `likewise.training.callbacks.probe`.
+        progress: whether to print.
 
     Raises:
-        UserError: batch larger than the data or too small for the method; loss NaN; disk full.
+        UserError: for a batch larger than the data or too small for the method; when the loss is NaN or the disk full.
     """
     checkpoints = folder / "checkpoints"
     last = newest(checkpoints) if resume else None
@@ -136,7 +147,7 @@ def fit(
 
 
 def _trainer(**settings: Any) -> L.Trainer:
-    """Lightning's Trainer; what it says of devices and strategies that are not here is told in one line."""
+    """Lightning's Trainer; its errors about devices and strategies become one line."""
     try:
         return L.Trainer(**settings)
     except (MisconfigurationException, ValueError, RuntimeError) as error:
@@ -145,7 +156,7 @@ def _trainer(**settings: Any) -> L.Trainer:
 
 
 def training_context_of(method: Method, source: Source, recipe: Recipe, *, seed: int) -> TrainingContext:
-    """What the method is told of its training.
+    """What the method knows of its training.
 
     Raises:
         UserError: for a batch, or a micro-batch, that method and source do not allow.

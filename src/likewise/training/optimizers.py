@@ -13,7 +13,7 @@ from likewise.training.recipe import Recipe
 
 
 def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Parameters in two groups: matrices and kernels decay; biases, norms and other vectors do not."""
+    """Two groups: matrices and kernels with weight decay; biases, norms and other vectors without."""
     trained = [p for p in module.parameters() if p.requires_grad]
     return [
         {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
@@ -22,7 +22,7 @@ def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, A
 
 
 def lr_at(step: int, *, steps: int, warmup: int, schedule: str) -> float:
-    """Share of the top learning rate at a step: linear up over `warmup` steps, then cosine to 0, or constant."""
+    """The factor of the learning rate at a step: linear warmup, then cosine to 0, or constant."""
     if step < warmup:
         return (step + 1) / warmup
     if schedule == "constant":

@@ -93,7 +93,7 @@ class Recipe:
 
     @classmethod
     def of(cls, values: dict[str, Any]) -> Recipe:
-        """A recipe from values that people wrote: whole numbers serve as numbers, other types are refused.
+        """A recipe from values that a user wrote: whole numbers serve as numbers, other types are refused.
 
         Raises:
             UserError: for a value of the wrong type, or an impossible one.
@@ -148,7 +148,7 @@ def load_recipe(name: str) -> Recipe:
 
 
 def parse_recipe(text: str, name: str) -> Recipe:
-    """A recipe from YAML text; `name` is what messages call it."""
+    """A recipe from YAML text; `name` is its name in messages."""
     import yaml
 
     try:

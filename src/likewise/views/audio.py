@@ -55,7 +55,7 @@ class Gain(Effect):
 
 @dataclass(frozen=True)
 class Polarity(Effect):
-    """Upside down, which nobody hears."""
+    """Inverted sign, which is inaudible."""
 
     name: ClassVar[str] = "polarity"
 
@@ -71,14 +71,14 @@ class Polarity(Effect):
 
 
 class Hiss(NamedTuple):
-    """Parameters of `Noise`."""
+    """Parameters of `WhiteNoise`."""
 
     snr: Float[Tensor, " n"]  # dB; infinite where nothing happens
     seed: Int[Tensor, ""]  # of the noise, which is made on the waves' device
 
 
 @dataclass(frozen=True)
-class Noise(Effect):
+class WhiteNoise(Effect):
     """White noise, as much quieter than the wave itself as `snr` says: a signal-to-noise ratio in dB, uniform."""
 
     name: ClassVar[str] = "noise"
@@ -242,13 +242,13 @@ def _on_drawn(
 
 
 EFFECTS: dict[str, type[Effect]] = {
-    effect.name: effect for effect in (Gain, Polarity, Noise, Mixing, Shift, TimeMask, BandMask)
+    effect.name: effect for effect in (Gain, Polarity, WhiteNoise, Mixing, Shift, TimeMask, BandMask)
 }
 
 # Each wave may be any recording of anything: strong is what still leaves speech understood.
 PRESETS: dict[str, tuple[Effect, ...]] = {
-    "strong": (Shift(), Gain(), Polarity(), Mixing(), Noise(), TimeMask(), BandMask()),
-    "mild": (Gain(decibels=(-3.0, 3.0)), Polarity(), Noise(snr=(20.0, 40.0))),
+    "strong": (Shift(), Gain(), Polarity(), Mixing(), WhiteNoise(), TimeMask(), BandMask()),
+    "mild": (Gain(decibels=(-3.0, 3.0)), Polarity(), WhiteNoise(snr=(20.0, 40.0))),
     "none": (),
 }
 

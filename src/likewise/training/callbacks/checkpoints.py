@@ -1,4 +1,4 @@
-"""Checkpoints that survive what happens to machines: written atomically, checked before they are trusted."""
+"""Checkpoints: written atomically, verified before they are loaded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is it learning? Figures of the embeddings that the objective just compared."""
+"""Diagnostics: figures of the embeddings that the objective compared."""
 
 from __future__ import annotations
 
@@ -23,19 +23,22 @@ SELDOM = 5  # logged steps to one that is measured: singular values cost as much
 def measure(
     first: Float[Tensor, "n dim"], second: Float[Tensor, "n dim"], *, cross_modal: bool = False
 ) -> dict[str, Tensor]:
-    """The figures of matched embeddings, scalars, from at most `ROWS` rows.
+    """Figures of matched embeddings, scalars, from at most `ROWS` rows.
 
     Args:
+        first: `(n, dim)`.
+        second: `(n, dim)`; row i belongs to row i of `first`.
         cross_modal: whether the two are of different kinds, and only compared with each other.
 
     Returns:
-        `top1`, `top5`: of pair matching, in [0, 1] (see `likewise.losses.pair_matching`).
-        `spread`: mean standard deviation of the dimensions of unit embeddings times √dim: 0 is a point, 1 all
-            directions alike.
-        `effective_rank`: RankMe, from 1 to min(n, dim) (arXiv:2210.02885).
-        `alignment`, `uniformity`: arXiv:2005.10242.
-        `pair_distance`: alignment as a share of the mean squared distance of views of any two samples: 1 where views
-            of one sample are no nearer than those of others. Unlike alignment it does not fall when all collapse.
+        `top1`, `top5`: of pair matching, in [0, 1] (see `likewise.losses.pair_matching`). `spread`: mean standard
+            deviation
+        of the dimensions of unit embeddings times √dim: 0 for a point, 1 for uniform directions. `effective_rank`:
+            RankMe,
+        from 1 to min(n, dim) (arXiv:2210.02885). `alignment`, `uniformity`: arXiv:2005.10242. `pair_distance`:
+            alignment as
+        a share of the mean squared distance of views of any two samples: 1 where views of one sample are no nearer than
+        those of others. Unlike alignment it does not fall in a collapse.
     """
     first, second = first[:ROWS].float(), second[:ROWS].float()
     matching, aligned = pair_matching(first, second, cross_modal=cross_modal), alignment(first, second)
@@ -52,21 +55,21 @@ def measure(
 
 
 def matching_chance(batch_size: int, *, cross_modal: bool = False) -> dict[str, float]:
-    """`top1` and `top5` of embeddings that know nothing, for a batch of so many samples."""
+    """`top1` and `top5` of uninformed embeddings."""
     others = min(batch_size, ROWS) if cross_modal else 2 * min(batch_size, ROWS) - 1
     return {"top1": 1 / others, "top5": min(1.0, 5 / others)}
 
 
 @torch.no_grad()
 def total_norm(tensors: Sequence[Tensor]) -> Float[Tensor, ""]:
-    """Euclidean norm of all numbers together; 0 where there are none."""
+    """Euclidean norm of all elements together; 0 where there are none."""
     return torch.stack(torch._foreach_norm(list(tensors))).float().norm() if tensors else torch.zeros(())
 
 
 class Diagnostics(L.Callback):
-    """Log the figures of what the method shows, and the norms of gradient and encoder.
+    """Logs the figures of the tracked embeddings, and the norms of gradient and encoder.
 
-    The first step, which sees the untrained network, is always measured: it is what later ones are judged by.
+    The first step, with the untrained network, is always measured: later ones are compared with it.
 
     Args:
         every: steps between two rows of the history.
@@ -99,14 +102,14 @@ class Diagnostics(L.Callback):
             logger.log_metrics({name: float(value) for name, value in (figures | self._norms).items()}, step=step)
 
     def _due(self, step: int, method: Method) -> bool:
-        """Whether the step, counted from 0, is measured: the first, now and then, and the last of each epoch."""
+        """Whether the step, counted from 0, is measured: the first, some, and the last of each epoch."""
         done = step + 1
         return step == 0 or done % (SELDOM * self.every) == 0 or done % method.training_context.steps_per_epoch == 0
 
     @staticmethod
     @torch.no_grad()
     def _joined(method: Method) -> tuple[Tensor, Tensor]:
-        """The matched embeddings of all processes, also where the objective compares only those of its own."""
+        """The tracked embeddings of all processes, also where the objective compares only its own."""
         assert method.tracked is not None
         first, second = (z[:ROWS] for z in method.tracked)
         if len(first) * world_size() == method.training_context.batch_size:

@@ -1,4 +1,4 @@
-"""Progress on screen (stderr): a bar in a terminal, a line now and then in a log."""
+"""Progress on stderr: a bar in a terminal, a line now and then in a log."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ SHOWN = (("loss", "loss", ".3f"), ("top1", "top-1", ".1%"), ("probe", "probe", "
 
 
 class ProgressLine(L.Callback):
-    """The loss beside chance, how well pairs and classes are found, samples a second, the time left.
+    """Shows the loss beside chance, the accuracies of pair matching and probe, samples a second, and the time left.
 
-    Also logs `samples_per_second`, and counts `seconds` from the first process of a training to the last.
+    Logs `samples_per_second`, and counts `seconds` over all processes of a training, from the first to the last.
     """
 
     def __init__(
