@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -276,7 +277,10 @@ def open_files(modality: str, folder: Path, paths: Sequence[str], request: Reque
         except (OSError, ValueError) as error:
             unread.append((path, reason(error)))
         else:
-            files.append(File(path, stat.st_size, stat.st_mtime_ns, stat.st_mode))
+            if S_ISREG(stat.st_mode):
+                files.append(File.of(path, stat))
+            else:
+                unread.append((path, "not a regular file"))
     if not files:
         return Media(None, {}, unread)
     source, first = load_modality(modality).open_files(folder, files, name, request)
