@@ -44,7 +44,7 @@ def test_a_file_that_was_only_copied_is_as_good() -> None:
 
 def test_an_index_of_another_layout_or_of_nonsense_is_built_again() -> None:
     folder, said = cached("index", KEY, build)
-    for text in ('{"schema": 1, "files": {}, "said": {}}', "[]", "null", "{" * 9999, '{"schema": 2, "files": 3}'):
+    for text in ('{"schema": 1, "files": {}, "metadata": {}}', "[]", "null", "{" * 9999, '{"schema": 2, "files": 3}'):
         (folder / "index.json").write_text(text)
         built = cached("index", KEY, build)[1]
         assert built not in (said, {})

@@ -325,7 +325,7 @@ def test_a_damaged_cache_is_built_again(folder: Path, cache: Path, damage: str) 
     else:
         (built / "pixels.u8").write_bytes(b"short")
     assert torch.equal(open_source(folder).read(torch.arange(4)), before)
-    assert json.loads((built / "index.json").read_text())["said"] == {"skipped": []}
+    assert json.loads((built / "index.json").read_text())["metadata"] == {"skipped": []}
 
 
 def test_two_builds_at_once(folder: Path, cache: Path) -> None:

@@ -154,5 +154,5 @@ def test_arrays_and_their_labels_from_python() -> None:
     assert result["samples"] == {"train": 32, "test": 16}
     assert "log-mel" in str(result)
     assert lw.embed(run, waves, out="x.npy", progress=False).rows == 48
-    with pytest.raises(lw.UserError, match="give their sample_rate"):
+    with pytest.raises(lw.UserError, match="sample_rate must be given for recordings in memory"):
         lw.pretrain(waves, method="cola", out="again", progress=False)

@@ -98,7 +98,7 @@ def checksum(path: Path) -> str:
 
 
 def _read(folder: Path) -> dict[str, Any] | None:
-    """The metadata of a complete folder, or None."""
+    """The metadata of a complete folder, or None. A file that was touched since it was made is read as a whole."""
     try:
         index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
         if index["schema"] != SCHEMA:
