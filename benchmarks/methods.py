@@ -191,7 +191,7 @@ def ours(data: str, method: str, **more: Any) -> tuple[nn.Module, dict[str, Any]
     run = likewise.pretrain(data, method=method, progress=False, **more)
     figures = {"samples_per_second": run.config["samples_per_second"], "encoder": run.config["encoder"]}
     if run.verdict is not None:
-        figures["verdict"] = run.verdict["kind"]
+        figures["verdict"] = run.verdict.kind
     return run.encoder, figures
 
 

@@ -40,7 +40,7 @@ def trained(data: Any, method: str, folder: Path, **more: Any) -> likewise.Run:
     """A run of the method's recipe on `data`; says how long it took."""
     began = time.perf_counter()
     run = likewise.pretrain(data, method=method, out=folder / method, progress=False, **more)
-    verdict = f", {run.verdict['kind']}" if run.verdict else ""
+    verdict = f", {run.verdict.kind}" if run.verdict else ""
     print(
         f"\n{method}: {run.config['recipe']['encoder']}, {run.config['recipe']['epochs']} epochs of"
         f" {run.config['source']['samples']:,}, {time.perf_counter() - began:.0f} s{verdict}",

@@ -15,15 +15,17 @@ ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "likewise"
 FLOOR = {"atomic", "checks", "console", "distributed", "errors", "seeding"}
 MAY_IMPORT = {
+    "runs": set(),
     "losses": set(),
     "views": set(),
     "encoders": {"views.mel"},
     "data": set(),
     "modules": {"losses", "encoders"},
-    "methods": {"losses", "views", "encoders", "data", "modules"},
+    "methods": {"losses", "views", "encoders", "data", "modules", "runs"},
     "training": {"losses", "data", "methods.base", "runs"},
     "evaluation": {"training", "data", "methods.base", "views.mel", "runs"},
-    "report": set(),
+    "report": {"runs"},
+    "modalities": {"evaluation", "training", "methods", "encoders", "data", "losses", "views", "runs"},
 }
 
 
@@ -58,6 +60,15 @@ def test_the_command_line_knows_commands_only() -> None:
     assert all(
         module in ("errors", "__version__") or module.startswith("commands.") for module in imports(SOURCE / "cli.py")
     )
+
+
+def test_no_two_classes_have_one_name() -> None:
+    homes: dict[str, list[str]] = {}
+    for path in SOURCE.rglob("*.py"):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                homes.setdefault(node.name, []).append(str(path.relative_to(SOURCE)))
+    assert {name: files for name, files in homes.items() if len(files) > 1} == {}
 
 
 def test_the_spine_names_no_method() -> None:

@@ -24,19 +24,19 @@ if TYPE_CHECKING:
     from likewise.commands.study import study
     from likewise.commands.views import show_views
     from likewise.errors import UserError
-    from likewise.runs.run import Run, open_run
+    from likewise.modalities.run import Run, open_run
 
 __version__ = version("likewise")
 
 _HOMES = {
-    "Run": "likewise.runs.run",
+    "Run": "likewise.modalities.run",
     "UserError": "likewise.errors",
     "demo": "likewise.commands.demo",
     "embed": "likewise.commands.embed",
     "evaluate": "likewise.commands.evaluate",
     "generate": "likewise.commands.generate",
     "list_methods": "likewise.commands.methods",
-    "open_run": "likewise.runs.run",
+    "open_run": "likewise.modalities.run",
     "pretrain": "likewise.commands.pretrain",
     "search": "likewise.commands.search",
     "show_views": "likewise.commands.views",

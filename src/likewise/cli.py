@@ -123,7 +123,7 @@ def as_object(result: Any) -> dict[str, Any]:
         return {"out": str(result)}
     if isinstance(result, Embedded):
         return result._asdict()
-    return {"run": str(result.path), **result.config, "verdict": result.verdict}
+    return {"run": str(result.path), **result.config, "verdict": result.verdict and result.verdict.to_dict()}
 
 
 def as_text(result: Any) -> str:

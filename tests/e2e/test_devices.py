@@ -17,7 +17,7 @@ def test_two_processes_train_one_encoder(likewise, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     run = lw.open_run(tmp_path / "run")
     assert run.finished
-    metrics = run.metrics()
+    metrics = run.history.rows
     assert metrics[-1]["step"] == 3 * (1297 // 128) - 1
     # The loss starts at the chance level of the joined batch, not of one process's half.
     assert abs(metrics[0]["loss"] - run.chance["loss"]) < abs(metrics[0]["loss"] - (run.chance["loss"] - 0.69))

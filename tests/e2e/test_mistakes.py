@@ -16,7 +16,7 @@ import likewise as lw
 from likewise.cli import main
 from likewise.commands.options import again, has_seen
 from likewise.data import builtin
-from likewise.runs.run import Run
+from likewise.modalities.run import Run
 from small_data import sentences
 from small_files import by_colour, captioned, documents, lines, notes, squares, table
 
@@ -306,12 +306,12 @@ def test_a_full_disk(capsys: Text, monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 def test_a_place_that_may_not_be_written_to(capsys: Text, monkeypatch: pytest.MonkeyPatch) -> None:
     import errno
 
-    from likewise.training.callbacks.history import History
+    from likewise.training.callbacks.history import HistoryLogger
 
-    def denied(self: History, *_: object, **__: object) -> None:
+    def denied(self: HistoryLogger, *_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(History, "log_metrics", denied)
+    monkeypatch.setattr(HistoryLogger, "log_metrics", denied)
     line = refused(capsys, "pretrain", "digits", "--epochs", "1", "--precision", "32-true", "--out", "r")
     assert line == "could not write into r: the disk is full; there is no checkpoint yet; mend it, then --resume"
 

@@ -58,19 +58,19 @@ def test_a_study_of_captioned_pictures(studied: Path) -> None:
 def test_the_page_of_pairs(studied: Path) -> None:
     run = lw.open_run(studied)
     assert run.verdict is not None
-    assert run.verdict["kind"] == "learning"
+    assert run.verdict.kind == "learning"
     for words in ("the two halves of a pair are ", " as far apart as halves of two pairs (", "the other half is found"):
-        assert words in run.verdict["words"]
+        assert words in run.verdict.message
     page = (studied / "report.html").read_text()
-    for words in ("image → text", "a red square of ", run.verdict["words"]):
+    for words in ("image → text", "a red square of ", run.verdict.message):
         assert words in page
     with np.load(studied / "pairs.npz") as pairs:
         assert pairs["halves"]
         assert pairs["first"].shape == (8, 3, 16, 16)
-        assert all(text.startswith("a ") for text in pairs["second_words"])
+        assert all(text.startswith("a ") for text in pairs["second_texts"])
     with np.load(studied / "gallery.npz") as gallery:
         assert gallery["embeddings"].shape == (30, 128)
-        assert gallery["pictures"].shape[0] == len(gallery["words"]) == 30
+        assert gallery["pictures"].shape[0] == len(gallery["texts"]) == 30
     with np.load(studied / "snapshots.npz") as snapshots:
         own = [np.diagonal(matrix[:8, 8:]).mean() - matrix[:8, 8:].mean() for matrix in snapshots["similarity"]]
         assert own[-1] > own[0] + 0.1
@@ -150,7 +150,7 @@ def test_a_table_of_pairs_with_a_probe_resumed(capsys: Text) -> None:
     assert main([*words.split(), *QUICK, "--out", "run"]) == 0, capsys.readouterr().err
     run = lw.open_run("run")
     assert run.chance["probe"] == 0.25
-    assert len([row for row in run.metrics() if "probe" in row]) == 2
+    assert len([row for row in run.history.rows if "probe" in row]) == 2
     weights = Path("run/encoder.safetensors").read_bytes()
     assert main([*words.split(), *QUICK, "--out", "run", "--resume"]) == 0, capsys.readouterr().err
     assert Path("run/encoder.safetensors").read_bytes() == weights

@@ -40,18 +40,18 @@ def test_a_probed_training_ends_with_the_same_bits() -> None:
     probed = lw.pretrain(images, encoder=network(), out="probed", seed=3, probe=(images, labels), **QUICK)
     weights = [run.path.joinpath("encoder.safetensors").read_bytes() for run in (plain, probed)]
     assert weights[0] == weights[1]
-    asked = {row["step"]: row["probe"] for row in probed.metrics() if "probe" in row}
+    asked = {row["step"]: row["probe"] for row in probed.history.rows if "probe" in row}
     assert list(asked) == [0, 3, 7, 11]  # before the first step, then at the end of each epoch of 4 steps
     assert all(accuracy > 0.9 for accuracy in asked.values())
     assert probed.chance["probe"] == 0.75
-    assert [row["loss"] for row in plain.metrics()] == [row["loss"] for row in probed.metrics()]
+    assert [row["loss"] for row in plain.history.rows] == [row["loss"] for row in probed.history.rows]
 
 
 def test_labels_that_mean_nothing_are_found_no_better_than_chance() -> None:
     rng = np.random.default_rng(0)
     images = rng.integers(0, 255, (500, 8, 8)).astype(np.uint8)
     run = lw.pretrain(images, encoder=network(), out="run", probe=(images, rng.integers(0, 2, 500)), **QUICK)
-    assert all(abs(row["probe"] - 0.5) < 0.1 for row in run.metrics() if "probe" in row)
+    assert all(abs(row["probe"] - 0.5) < 0.1 for row in run.history.rows if "probe" in row)
 
 
 def test_a_probe_without_labels_is_told_before_the_training() -> None:
@@ -73,14 +73,14 @@ def test_the_command_says_the_probe_and_json_the_verdict(likewise: Any, tmp_path
     assert said["method"]["supervised"] is False
     assert said["verdict"] == json.loads((tmp_path / "run" / "verdict.json").read_text())
     assert said["verdict"]["step"] == 20
-    assert said["verdict"]["words"] in done.stderr
+    assert said["verdict"]["message"] in done.stderr
     last = done.stderr.splitlines()[-2]
     assert "loss" in last
     assert "(chance 5.541)" in last
     assert "probe" in last
     assert 0.05 < lw.open_run(tmp_path / "run").chance["probe"] < 0.2
     page = lw.write_report(tmp_path / "run").read_text()
-    assert said["verdict"]["words"] in page
+    assert said["verdict"]["message"] in page
     assert "measured-probe" in page
 
 

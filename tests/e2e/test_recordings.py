@@ -133,7 +133,7 @@ def test_a_table_of_recordings_and_a_probe(capsys: Text) -> None:
     assert main([*words.split(), *QUICK]) == 0, capsys.readouterr().err
     run = lw.open_run("run")
     assert (run.modality, run.chance["probe"]) == ("audio", 0.25)
-    assert len([row for row in run.metrics() if "probe" in row]) == 2
+    assert len([row for row in run.history.rows if "probe" in row]) == 2
 
 
 def test_arrays_and_their_labels_from_python() -> None:

@@ -59,7 +59,7 @@ def test_a_study_of_a_table(capsys: Text) -> None:
     )  # fmt: skip
     assert run.config["source"]["modality"] == "text"
     with np.load("run/gallery.npz") as gallery:
-        kept = gallery["words"].tolist()
+        kept = gallery["texts"].tolist()
         assert [section(text) for text in kept] == [result["classes"][i] for i in gallery["labels"]]
         assert "pictures" not in gallery
     page = Path("run/report.html").read_text()
@@ -151,9 +151,9 @@ def test_interrupted_and_resumed_with_a_probe_is_the_same(monkeypatch: pytest.Mo
     assert main([*again, "--no-progress"]) == 0
     assert Path("run/tokenizer.json").read_bytes() == tokenizer
     assert Path("run/encoder.safetensors").read_bytes() == Path("whole/encoder.safetensors").read_bytes()
-    probed = [row["probe"] for row in lw.open_run("run").metrics() if "probe" in row]
+    probed = [row["probe"] for row in lw.open_run("run").history.rows if "probe" in row]
     assert len(probed) == 3
-    assert probed == [row["probe"] for row in lw.open_run("whole").metrics() if "probe" in row]
+    assert probed == [row["probe"] for row in lw.open_run("whole").history.rows if "probe" in row]
     assert lw.open_run("run").chance["probe"] == pytest.approx(max(map(tally().count, ("low", "high"))) / 40)
 
 
@@ -230,6 +230,6 @@ def test_a_hugging_face_dataset_of_texts() -> None:
         probe=data, progress=False,
     )  # fmt: skip
     assert run.config["source"]["samples"] == 48
-    assert 0 <= [row["probe"] for row in run.metrics() if "probe" in row][-1] <= 1
+    assert 0 <= [row["probe"] for row in run.history.rows if "probe" in row][-1] <= 1
     lw.embed(run, data, out="x.parquet", progress=False)
     assert pq.read_table("x.parquet")["label"].to_pylist() == rows["kind"]

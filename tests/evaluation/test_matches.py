@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from likewise.data.batches import Parts
-from likewise.evaluation.matches import save_matches
+from likewise.evaluation.matches import retrieval_matches
 
 
 class Seen:
@@ -27,7 +27,7 @@ class Said:
     def clean(self, batch: Tensor) -> Tensor:
         return batch
 
-    def words(self, view: Tensor) -> list[str]:
+    def texts(self, view: Tensor) -> list[str]:
         return [f"number {number}" for number in view.tolist()]
 
     def sounds(self, view: Tensor) -> Tensor:
@@ -70,7 +70,7 @@ def saved(tmp_path: Path, count: int, groups: Tensor | None = None) -> tuple[dic
     second = first + second
     source = Numbers(count)
     groups = torch.arange(count) if groups is None else groups
-    save_matches(tmp_path / "matches.npz", source, Both(), first, second, names=("image", "text"), groups=groups)
+    retrieval_matches(source, Both(), first, second, names=("image", "text"), groups=groups).save(tmp_path)
     with np.load(tmp_path / "matches.npz", allow_pickle=False) as arrays:
         return {name: arrays[name] for name in arrays}, first, second, source
 
@@ -96,10 +96,10 @@ def test_what_is_shown_is_what_was_found(tmp_path: Path) -> None:
     assert int(arrays["candidates"]) == 50
     numbers = arrays["first"].ravel().tolist()
     assert numbers == sorted(set(source.asked))
-    assert arrays["second_words"].tolist() == [f"number {number}" for number in numbers]
+    assert arrays["second_texts"].tolist() == [f"number {number}" for number in numbers]
     assert arrays["second_sounds"].tolist() == [[number] * 3 for number in numbers]
     assert int(arrays["second_sample_rate"]) == 8000
-    assert "first_words" not in arrays
+    assert "first_texts" not in arrays
 
 
 def test_fewer_pairs_than_queries(tmp_path: Path) -> None:
@@ -112,6 +112,6 @@ def test_an_encoder_to_which_all_is_alike_finds_nothing(tmp_path: Path) -> None:
     source = Numbers(40)
     same = torch.ones(40, 4)
     names, groups = ("image", "text"), torch.arange(40)
-    save_matches(tmp_path / "matches.npz", source, Both(), same, same, names=names, groups=groups)
+    retrieval_matches(source, Both(), same, same, names=names, groups=groups).save(tmp_path)
     with np.load(tmp_path / "matches.npz", allow_pickle=False) as arrays:
         assert (arrays["ranks"] == 40).all()

@@ -49,7 +49,7 @@ def test_features_tell_instruments_apart(method: str, epochs: int, batch: int, t
     # spectrogram's mean and deviation.
     data = {"train": train, "test": test}
     assert accuracy(run, "frozen", **data) > accuracy(run, "untrained", **data) + 0.2
-    last = run.metrics()[-1]
+    last = run.history.rows[-1]
     assert last["loss"] < run.chance["loss"] - 1
 
 
@@ -58,6 +58,6 @@ def test_wav2vec2_names_what_is_hidden(tmp_path: Path) -> None:
     # What it learns first is where sounds begin and end. What sounds there are takes far longer: features would have
     # gained nothing yet.
     run = trained("wav2vec2", melodies(512, seed=1, pauses=True), tmp_path, epochs=5)
-    last = run.metrics()[-1]
+    last = run.history.rows[-1]
     assert last["contrastive"] < run.chance["contrastive"] - 0.3  # measured 0.45 below when this was written
     assert last["code_perplexity"] > 4

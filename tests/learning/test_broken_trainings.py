@@ -23,7 +23,7 @@ def train(folder: Path, **options: Any) -> lw.Run:
 
 def kinds(run: lw.Run) -> list[str]:
     """The verdict at the end of each epoch of ten steps."""
-    rows = run.metrics()
+    rows = run.history.rows
     return [diagnose([row for row in rows if row["step"] < 10 * epoch], run.chance, 10).kind for epoch in range(1, 6)]
 
 
@@ -52,9 +52,9 @@ def test_targets_that_are_the_rows_themselves(
     monkeypatch.setattr(simclr.SimCLR, "objective", against_itself(scale))
     run = train(tmp_path, method="simclr")
     assert run.verdict is not None
-    assert run.verdict["kind"] == "stuck"
-    assert words in run.verdict["words"]
-    assert any("targets" in cause for cause in run.verdict["causes"])
+    assert run.verdict.kind == "stuck"
+    assert words in run.verdict.message
+    assert any("targets" in cause for cause in run.verdict.causes)
 
 
 def test_byol_without_its_predictor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,7 +70,7 @@ def test_byol_without_its_predictor(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     # The spread falls from 0.83 to 0.16 in one epoch and 0.08 in five; with its predictor it is 0.80.
     assert kinds(run)[1:] == ["collapsed-to-a-point"] * 4
     assert run.verdict is not None
-    assert run.verdict["kind"] == "collapsed-to-a-point"
+    assert run.verdict.kind == "collapsed-to-a-point"
 
 
 def test_swav_without_sinkhorn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,7 +79,7 @@ def test_swav_without_sinkhorn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     # The spread falls from 0.82 to 0.21 in one epoch and 0.11 in five.
     assert kinds(run)[1:] == ["collapsed-to-a-point"] * 4
     assert run.verdict is not None
-    assert "same code" in run.verdict["words"]
+    assert "same code" in run.verdict.message
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
@@ -87,8 +87,8 @@ def test_a_rate_of_a_hundred(optimizer: str, tmp_path: Path) -> None:
     run = train(tmp_path, method="simclr", recipe="digits-simclr", lr=100.0, optimizer=optimizer, warmup_epochs=0.0)
     # Weights grow 10 and 2,000 times over in five steps.
     assert run.verdict is not None
-    assert run.verdict["kind"] == "diverging"
-    assert "--lr" in run.verdict["remedy"]
+    assert run.verdict.kind == "diverging"
+    assert "--lr" in run.verdict.remedy
     assert kinds(run)[0] == "diverging"
 
 
@@ -104,4 +104,4 @@ def test_a_loss_that_is_no_number_is_said_to_diverge(tmp_path: Path, monkeypatch
         train(tmp_path, method="simclr")
     verdict = lw.open_run(tmp_path / "run").verdict
     assert verdict is not None
-    assert verdict["kind"] == "diverging"
+    assert verdict.kind == "diverging"

@@ -31,6 +31,6 @@ def test_it_learns_what_an_untrained_encoder_does_not_know(method: str, margin: 
         progress=False,
     )
     assert accuracy(run, "frozen") > accuracy(run, "untrained") + margin
-    last = run.metrics()[-1]
+    last = run.history.rows[-1]
     assert last["loss"] < run.chance["loss"] - 0.2
     assert last["code_entropy"] > 0.8

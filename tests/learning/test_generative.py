@@ -26,7 +26,7 @@ def test_rebuilding_teaches_what_an_untrained_encoder_does_not_know(
     method: str, margin: float, explained: float, tmp_path: Path
 ) -> None:
     run = lw.pretrain("digits", method=method, epochs=12, precision="32-true", out=tmp_path / "run", progress=False)
-    assert run.metrics()[-1]["explained"] > explained
+    assert run.history.rows[-1]["explained"] > explained
     assert accuracy(run, "frozen") > accuracy(run, "untrained") + margin
 
 
@@ -50,5 +50,5 @@ def test_mae_learns_what_an_untrained_transformer_does_not_know(tmp_path: Path) 
         progress=False,
     )
     # Measured: 0.36 and untrained 0.18; with the patches of other samples as targets 0.22.
-    assert run.metrics()[-1]["explained"] > 0.2
+    assert run.history.rows[-1]["explained"] > 0.2
     assert accuracy(run, "frozen") > accuracy(run, "untrained", make_encoder=small_vit) + 0.1

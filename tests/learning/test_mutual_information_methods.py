@@ -17,7 +17,7 @@ def test_deep_infomax_learns_what_an_untrained_encoder_does_not_know(tmp_path: P
     )
     # 5 labels a class: measured 0.894 and 0.801 when this was written.
     assert accuracy(run, "frozen") > accuracy(run, "untrained") + 0.04
-    assert run.metrics()[-1]["local"] < run.chance["local"] - 0.5
+    assert run.history.rows[-1]["local"] < run.chance["local"] - 0.5
 
 
 @pytest.mark.slow
@@ -27,4 +27,4 @@ def test_cpc_learns_what_an_untrained_encoder_does_not_know(tmp_path: Path) -> N
     )
     # 5 labels a class: measured 0.843 and 0.801 when this was written.
     assert accuracy(run, "frozen") > accuracy(run, "untrained") + 0.015
-    assert run.metrics()[-1]["loss"] < run.chance["loss"] - 1
+    assert run.history.rows[-1]["loss"] < run.chance["loss"] - 1

@@ -15,7 +15,7 @@ EPOCHS = 12
 
 def alarms(run: lw.Run, samples: int) -> list[str]:
     """What was wrong at the end of each epoch."""
-    rows, steps = run.metrics(), samples // run.config["recipe"]["batch_size"]
+    rows, steps = run.history.rows, samples // run.config["recipe"]["batch_size"]
     ends = range(steps, steps * run.config["recipe"]["epochs"] + 1, steps)
     verdicts = [diagnose([row for row in rows if row["step"] < end], run.chance, steps) for end in ends]
     return [str(verdict) for verdict in verdicts if verdict.alarm]
@@ -27,7 +27,7 @@ def test_the_demo_recipe_and_the_defaults_of_simclr(tmp_path: Path) -> None:
         run = lw.pretrain("digits", recipe=recipe, epochs=EPOCHS, out=tmp_path / str(recipe), progress=False)
         assert alarms(run, 1297) == []
         assert run.verdict is not None
-        assert run.verdict["kind"] == "learning"
+        assert run.verdict.kind == "learning"
 
 
 @pytest.mark.slow
@@ -36,4 +36,4 @@ def test_the_recipe_of_every_method(method: str, tmp_path: Path) -> None:
     run = lw.pretrain("digits", method=method, epochs=EPOCHS, out=tmp_path / "run", progress=False)
     assert alarms(run, 1297) == []
     assert run.verdict is not None
-    assert run.verdict["kind"] == "learning"
+    assert run.verdict.kind == "learning"

@@ -20,7 +20,7 @@ def test_the_change_is_named(method: str, epochs: int, least: float, tmp_path: P
     # Measured when this was written: 0.64, 0.44 and 0.35, of chances of 1/4, 1/64 and 1/8, which wrong targets give.
     # Features are not compared: on digits, where untrained ones reach 0.80, such short trainings gain nothing.
     run = trained(method, epochs, tmp_path)
-    last = run.metrics()[-1]
+    last = run.history.rows[-1]
     assert last["accuracy"] > least > 1.5 * run.chance["accuracy"]
     assert last["loss"] < run.chance["loss"] - 0.2
 

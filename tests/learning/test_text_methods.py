@@ -72,21 +72,21 @@ def test_it_learns_what_an_untrained_encoder_does_not_know(
     run = trained(corpus, tmp_path, method, **options)
     found = worth(run, corpus)
     assert found["frozen"] > found["untrained"] + margin
-    assert run.metrics()[-1]["loss"] < run.chance["loss"] - 1.5
+    assert run.history.rows[-1]["loss"] < run.chance["loss"] - 1.5
 
 
 # At this scale neither makes features that a few labels can use; what they are asked they learn.
 @pytest.mark.slow
 def test_bert_fills_in_what_frequencies_can_not(corpus: tuple[list[str], list[str]], tmp_path: Path) -> None:
     run = trained(corpus, tmp_path, "bert", epochs=16, batch_size=64, lr=2e-3)
-    last = run.metrics()[-1]
+    last = run.history.rows[-1]
     assert last["loss"] < last["by_frequency"] - 0.5
     assert last["accuracy"] > 0.15
     assert run.verdict is not None
-    assert run.verdict["kind"] == "learning"
+    assert run.verdict.kind == "learning"
 
 
 @pytest.mark.slow
 def test_sentence_order_tells_beginnings_from_ends(corpus: tuple[list[str], list[str]], tmp_path: Path) -> None:
     run = trained(corpus, tmp_path, "sentence-order", epochs=10, batch_size=64)
-    assert sum(row["accuracy"] for row in run.metrics()[-20:]) / 20 > 0.8
+    assert sum(row["accuracy"] for row in run.history.rows[-20:]) / 20 > 0.8

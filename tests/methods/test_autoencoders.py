@@ -141,15 +141,15 @@ def test_the_mean_image_is_no_answer_and_a_word_is_said_about_it(monkeypatch: py
 def test_pictures_show_what_came_in_and_what_came_out(cls: type[Method], rows: list[str]) -> None:
     method = built(cls).eval()
     with torch.no_grad():
-        (sheet,) = method.pictures(IMAGES[:3], generator_for(5))
+        (figure,) = method.figures(IMAGES[:3], generator_for(5))
         plain = method.views.clean(IMAGES[:3])
         given = plain if cls is Autoencoder else method.damage(plain, generator_for(5))
         rebuilt = method.views.picture(method.rebuild(given))
-    assert [row.name for row in sheet.rows] == rows
-    assert torch.equal(sheet.rows[0].pictures, IMAGES[:3])
-    assert torch.equal(sheet.rows[-1].pictures, rebuilt)
+    assert [row.name for row in figure.rows] == rows
+    assert torch.equal(torch.from_numpy(figure.rows[0].pictures), IMAGES[:3])
+    assert torch.equal(torch.from_numpy(figure.rows[-1].pictures), rebuilt)
     if cls is DenoisingAutoencoder:
-        assert torch.equal(sheet.rows[1].pictures, method.views.picture(given))
+        assert torch.equal(torch.from_numpy(figure.rows[1].pictures), method.views.picture(given))
 
 
 def test_samples_that_are_nothing_to_look_at_have_no_pictures() -> None:
@@ -160,7 +160,7 @@ def test_samples_that_are_nothing_to_look_at_have_no_pictures() -> None:
     for cls in (Autoencoder, DenoisingAutoencoder):
         method = built(cls)
         method.views = Blind()
-        assert method.pictures(IMAGES[:3], generator_for(0)) == []
+        assert method.figures(IMAGES[:3], generator_for(0)) == []
 
 
 def test_bad_options_are_named() -> None:

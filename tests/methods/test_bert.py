@@ -128,9 +128,9 @@ def test_pictures_show_what_was_hidden_and_what_was_put_there() -> None:
     method = built("bert", mask_ratio=0.3).eval()
     ids = texts(3)
     with torch.no_grad():
-        (sheet,) = method.pictures(ids, generator_for(4))
-    text, seen, filled, right = (row.words for row in sheet.rows)
-    assert [row.name for row in sheet.rows] == ["text", "seen", "filled in", "right"]
+        (figure,) = method.figures(ids, generator_for(4))
+    text, seen, filled, right = (row.texts for row in figure.rows)
+    assert [row.name for row in figure.rows] == ["text", "seen", "filled in", "right"]
     assert text == Views().decode(ids)
     for words, shown, put, verdict in zip(text, seen, filled, right, strict=True):
         pairs = list(zip(words.split(), shown.split(), put.split(), strict=True))

@@ -144,9 +144,9 @@ def test_writing_is_a_function_of_the_generator_and_names_no_special_token() -> 
 
 def test_pictures_show_how_texts_are_continued() -> None:
     method, ids = built("gpt").eval(), texts(3)
-    (sheet,) = method.pictures(ids, generator_for(0))
-    assert [row.name for row in sheet.rows] == ["beginning", "as it was", "as it was written"]
-    beginnings, original, written = (row.words for row in sheet.rows)
+    (figure,) = method.figures(ids, generator_for(0))
+    assert [row.name for row in figure.rows] == ["beginning", "as it was", "as it was written"]
+    beginnings, original, written = (row.texts for row in figure.rows)
     assert original == Views().decode(ids)
     for beginning, text, goes_on in zip(beginnings, original, written, strict=True):
         assert len(beginning.split()) + 1 == (len(text.split()) + 2) // 2  # the marks of beginning and end count

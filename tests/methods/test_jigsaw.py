@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from patchwise import Still, batch, built, images
@@ -77,13 +78,13 @@ def test_pictures_show_the_tiles_put_back_as_named() -> None:
     torch.nn.init.zeros_(jigsaw.head[-1].weight)
     drawn = jigsaw.shuffle(jigsaw.grid.cut(images(), g := generator_for(0)), g)[1]
     jigsaw.head[-1].bias.data = torch.eye(10, dtype=torch.float64)[drawn[0]]  # always what the first one is
-    (sheet,) = jigsaw.pictures(images(), generator_for(0))
-    picture, mixed, back = sheet.rows
+    (figure,) = jigsaw.figures(images(), generator_for(0))
+    picture, mixed, back = figure.rows
     cut = jigsaw.views.picture(jigsaw.grid.cut(images(), generator_for(0)).flatten(0, 1)).unflatten(0, (4, 9))
-    assert torch.equal(picture.pictures, jigsaw.views.picture(images()))
-    assert torch.equal(back.pictures[0], mosaic(cut)[0])
-    assert not torch.equal(mixed.pictures[0], back.pictures[0])
-    assert back.words == ["✓" if which == drawn[0] else "✗" for which in drawn]
+    assert torch.equal(torch.from_numpy(picture.pictures), jigsaw.views.picture(images()))
+    assert torch.equal(torch.from_numpy(back.pictures[0]), mosaic(cut)[0])
+    assert not np.array_equal(mixed.pictures[0], back.pictures[0])
+    assert back.texts == ["✓" if which == drawn[0] else "✗" for which in drawn]
 
 
 def test_mistakes_are_told() -> None:

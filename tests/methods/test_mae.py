@@ -157,13 +157,13 @@ def test_micro_batches_give_the_gradient_of_the_batch() -> None:
 def test_pictures_show_what_was_hidden_and_what_was_put_there() -> None:
     method = built().eval()
     with torch.no_grad():
-        (sheet,) = method.pictures(IMAGES[:3], generator_for(4))
+        (figure,) = method.figures(IMAGES[:3], generator_for(4))
         shuffle = torch.rand(3, 16, generator=generator_for(4)).argsort(1)
         view = method.views.clean(IMAGES[:3])
         predicted = method.rebuild(view, shuffle)
-    assert [row.name for row in sheet.rows] == ["original", "masked", "rebuilt"]
-    original, masked, rebuilt = (to_patches(row.pictures.float(), 4, 4) for row in sheet.rows)
-    assert torch.equal(sheet.rows[0].pictures, IMAGES[:3])
+    assert [row.name for row in figure.rows] == ["original", "masked", "rebuilt"]
+    original, masked, rebuilt = (to_patches(torch.from_numpy(row.pictures).float(), 4, 4) for row in figure.rows)
+    assert torch.equal(torch.from_numpy(figure.rows[0].pictures), IMAGES[:3])
     grey = to_patches(method.views.picture(torch.zeros_like(view)).float(), 4, 4)
     mean, deviation = method.statistics(to_patches(view, 4, 4))
     for sample in range(3):

@@ -100,13 +100,13 @@ def test_the_bank_is_kept_with_the_weights() -> None:
 
 def test_pictures_show_whose_patches_they_were_taken_for() -> None:
     pirl = built(PIRL, **SMALL)
-    (sheet,) = pirl.pictures(images(), generator_for(0))
-    picture, patches = sheet.rows
+    (figure,) = pirl.figures(images(), generator_for(0))
+    picture, patches = figure.rows
     cut = pirl.views.picture(pirl.grid.cut(images(), generator_for(0)).flatten(0, 1)).unflatten(0, (4, 9))
-    assert torch.equal(picture.pictures, pirl.views.picture(images()))
+    assert torch.equal(torch.from_numpy(picture.pictures), pirl.views.picture(images()))
     assert patches.pictures.shape == mosaic(cut).shape
-    assert patches.words is not None
-    for own, words in enumerate(patches.words):
+    assert patches.texts is not None
+    for own, words in enumerate(patches.texts):
         assert words.endswith("✓") == words.startswith(f"found picture {own + 1} ")
 
 

@@ -63,14 +63,14 @@ def test_pictures_show_patches_where_they_are_and_where_they_were_placed() -> No
     method = built(RelativePosition, hidden_dim=7).eval()
     torch.nn.init.zeros_(method.head[-1].weight)
     method.head[-1].bias.data = torch.eye(8, dtype=torch.float64)[5]  # always below, which is place 7 of nine
-    (sheet,) = method.pictures(images(2), generator_for(0))
-    picture, patches, placed = sheet.rows
+    (figure,) = method.figures(images(2), generator_for(0))
+    picture, patches, placed = figure.rows
     shown = method.views.picture(method.grid.cut(images(2), generator_for(0)).flatten(0, 1)).unflatten(0, (2, 9))
-    assert torch.equal(picture.pictures, method.views.picture(images(2)))
-    assert torch.equal(patches.pictures, mosaic(shown))
-    assert placed.words == ["1 of 8"] * 2
+    assert torch.equal(torch.from_numpy(picture.pictures), method.views.picture(images(2)))
+    assert torch.equal(torch.from_numpy(patches.pictures), mosaic(shown))
+    assert placed.texts == ["1 of 8"] * 2
     size = shown.shape[-1]
-    middle = placed.pictures[:, :, size + 1 : 2 * size + 1, size + 1 : 2 * size + 1]
+    middle = torch.from_numpy(placed.pictures)[:, :, size + 1 : 2 * size + 1, size + 1 : 2 * size + 1]
     assert torch.equal(middle, shown[:, 4])
     assert (placed.pictures[:, :, :size, :size] == 224).all()
 

@@ -45,13 +45,13 @@ def test_pictures_show_the_angle_that_was_named() -> None:
     rotnet = built(RotNet)
     torch.nn.init.zeros_(rotnet.classifier.weight)
     rotnet.classifier.bias.data = torch.tensor([0.0, 0.0, 1.0, 0.0], dtype=torch.float64)  # always 180°
-    (sheet,) = rotnet.pictures(images(3), generator_for(0))
-    assert [row.name for row in sheet.rows] == [f"turned by {angle}°" for angle in (0, 90, 180, 270)]
-    assert [row.words for row in sheet.rows] == [["180° ✗"] * 3] * 2 + [["180° ✓"] * 3, ["180° ✗"] * 3]
-    assert torch.equal(sheet.rows[1].pictures, rotnet.views.picture(images(3)).rot90(1, (2, 3)))
+    (figure,) = rotnet.figures(images(3), generator_for(0))
+    assert [row.name for row in figure.rows] == [f"turned by {angle}°" for angle in (0, 90, 180, 270)]
+    assert [row.texts for row in figure.rows] == [["180° ✗"] * 3] * 2 + [["180° ✓"] * 3, ["180° ✗"] * 3]
+    assert torch.equal(torch.from_numpy(figure.rows[1].pictures), rotnet.views.picture(images(3)).rot90(1, (2, 3)))
 
 
 def test_views_that_can_not_be_seen_make_no_pictures() -> None:
     rotnet = built(RotNet)
     rotnet.views = object()
-    assert rotnet.pictures(images(), generator_for(0)) == []
+    assert rotnet.figures(images(), generator_for(0)) == []

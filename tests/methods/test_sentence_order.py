@@ -43,9 +43,9 @@ def test_the_loss_is_the_binary_cross_entropy() -> None:
 def test_pictures_show_what_was_read_and_said() -> None:
     method, ids = built("sentence-order").eval(), texts(6)
     with torch.no_grad():
-        (sheet,) = method.pictures(ids, generator_for(0))
-    assert [row.name for row in sheet.rows] == ["text", "seen", "said"]
-    for text, seen, said in zip(*(row.words for row in sheet.rows), strict=True):
+        (figure,) = method.figures(ids, generator_for(0))
+    assert [row.name for row in figure.rows] == ["text", "seen", "said"]
+    for text, seen, said in zip(*(row.texts for row in figure.rows), strict=True):
         first, second = seen.split(" ‖ ")
         words = text.split()[: TOKENS - 3]
         in_order = f"{first} {second}".split() == words

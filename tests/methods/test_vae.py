@@ -111,13 +111,13 @@ def test_a_huge_beta_does_collapse_and_is_noticed(monkeypatch: pytest.MonkeyPatc
 def test_pictures_are_of_rebuilt_images_of_samples_and_of_traversals() -> None:
     method = built(latent_dim=9).eval()
     with torch.no_grad():
-        rebuilt, sampled, traversed = method.pictures(IMAGES[:3], generator_for(5))
+        rebuilt, sampled, traversed = method.figures(IMAGES[:3], generator_for(5))
         mean, log_variance = method.posterior(method.views.clean(IMAGES[:3]))
-        assert torch.equal(rebuilt.rows[1].pictures, method.views.picture(method.decoder(mean)))
+        assert torch.equal(torch.from_numpy(rebuilt.rows[1].pictures), method.views.picture(method.decoder(mean)))
         generator = generator_for(5)
         for row in sampled.rows:
             codes = torch.randn(8, 9, generator=generator)
-            assert torch.equal(row.pictures, method.views.picture(method.decoder(codes)))
+            assert torch.equal(torch.from_numpy(row.pictures), method.views.picture(method.decoder(codes)))
         telling = latent_kl(mean, log_variance).mean(0)
         latents = [int(row.name.removeprefix("latent ")) for row in traversed.rows]
         assert sorted(latents, key=lambda n: -telling[n]) == latents
@@ -127,8 +127,8 @@ def test_pictures_are_of_rebuilt_images_of_samples_and_of_traversals() -> None:
         code[latents[0]] = -3.0
         # Decoded alone, not in a row: the last bits may differ, and what lies between two bytes becomes either.
         alone = method.views.picture(method.decoder(code[None]))
-        torch.testing.assert_close(traversed.rows[0].pictures[:1], alone, rtol=0, atol=1)
-    assert traversed.rows[-1].words == ["−3.0", "−2.1", "−1.3", "−0.4", "+0.4", "+1.3", "+2.1", "+3.0"]
+        torch.testing.assert_close(torch.from_numpy(traversed.rows[0].pictures[:1]), alone, rtol=0, atol=1)
+    assert traversed.rows[-1].texts == ["−3.0", "−2.1", "−1.3", "−0.4", "+0.4", "+1.3", "+2.1", "+3.0"]
 
 
 def test_bad_options_are_named() -> None:

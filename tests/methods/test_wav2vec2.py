@@ -376,21 +376,21 @@ def test_bfloat16_has_about_the_loss_of_float32() -> None:
 
 def test_pictures_show_what_is_hidden() -> None:
     method = built()
-    assert method.pictures(WAVES, generator_for(0)) == []
+    assert method.figures(WAVES, generator_for(0)) == []
 
     class Seen(Views):
         def picture(self, view: Tensor) -> Tensor:
             return torch.full((len(view), 1, 3, 2 * FRAMES), 7, dtype=torch.uint8)
 
     method.views = Seen()
-    (sheet,) = method.pictures(WAVES, generator_for(0))
+    (figure,) = method.figures(WAVES, generator_for(0))
     _, masked, *_ = views_of(method)
-    heard, grey = (row.pictures for row in sheet.rows)
-    assert [row.name for row in sheet.rows] == ["heard", "hidden"]
+    heard, grey = (torch.from_numpy(row.pictures) for row in figure.rows)
+    assert [row.name for row in figure.rows] == ["heard", "hidden"]
     assert (heard == 7).all()
     expected = torch.where(masked, 128, 7).repeat_interleave(2, dim=1)
     assert torch.equal(grey, expected[:, None, None].expand(-1, 1, 3, -1).byte())
-    assert f"Of 25 frames {masked.float().mean():.0%} are hidden" in sheet.caption
+    assert f"Of 25 frames {masked.float().mean():.0%} are hidden" in figure.caption
     assert grey_out(heard[:1], torch.tensor([[True, False]]))[0, 0, 0].tolist() == [128] * 25 + [7] * 25
 
 

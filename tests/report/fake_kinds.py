@@ -13,12 +13,12 @@ from sklearn.datasets import load_digits
 from torch import Tensor
 
 from likewise.data.batches import Parts
-from likewise.evaluation.matches import save_matches
-from likewise.methods.base import Row, Sheet
-from likewise.runs.figures import save_sheets
-from likewise.runs.samples import gallery_arrays
+from likewise.evaluation.matches import retrieval_matches
+from likewise.runs.figures import Figure, FigureRow, Figures
+from likewise.runs.gallery import Gallery
+from likewise.runs.pairs import Pairs
+from likewise.runs.samples import clean_samples
 from likewise.seeding import generator_for
-from likewise.training.callbacks.snapshots import pair_arrays
 
 SECTIONS = ["games", "science", "sound"]
 WORDS = {
@@ -42,7 +42,7 @@ class Documents:
     def clean(self, batch: Tensor) -> Tensor:
         return batch
 
-    def words(self, view: Tensor) -> list[str]:
+    def texts(self, view: Tensor) -> list[str]:
         return [" ".join(self.vocab_size[i - 1] for i in row if i) for row in view.tolist()]
 
 
@@ -79,7 +79,7 @@ class Recordings:
         return (view * 32767).round().to(torch.int16)
 
 
-class Pairs:
+class InParts:
     """Views of samples in parts."""
 
     def __init__(self, *parts: Any) -> None:
@@ -156,13 +156,13 @@ def text_run(folder: Path, *, delete: float = 0.2) -> Path:
     facts |= {"raw": "TF-IDF", "protocol_details": protocol_details(facts["protocols"], "TF-IDF")}
     (folder / "evaluation.json").write_text(json.dumps(facts))
     _keep(folder, views, ids, labels, SECTIONS)
-    shown = views.words(ids[:4])
+    shown = views.texts(ids[:4])
     rows = [
-        Row("text", words=shown),
-        Row("seen", words=[text.replace(" and ", " [MASK] ") for text in shown]),
-        Row("right", words=["2 of 2 ✓", "0 of 1 ✗", "none", "1 of 1 ✓"]),
+        FigureRow("text", texts=shown),
+        FigureRow("seen", texts=[text.replace(" and ", " [MASK] ") for text in shown]),
+        FigureRow("right", texts=["2 of 2 ✓", "0 of 1 ✗", "none", "1 of 1 ✓"]),
     ]
-    save_sheets(folder / "pictures.npz", [Sheet("What words are missing?", "A seventh is hidden.", rows)])
+    Figures([Figure("What words are missing?", "A seventh is hidden.", rows)]).save(folder)
     return folder
 
 
@@ -176,15 +176,15 @@ def audio_run(folder: Path) -> Path:
     facts |= {"raw": "log-mel", "protocol_details": protocol_details(facts["protocols"], "log-mel")}
     (folder / "evaluation.json").write_text(json.dumps(facts))
     _keep(folder, views, waves, labels, classes)
-    row = Row("heard", views.picture(views.clean(waves[:3])), ["a", "b", "c"], waves[:3], views.sample_rate)
-    save_sheets(folder / "pictures.npz", [Sheet("What was heard", "Three of them.", [row])])
+    row = FigureRow("heard", views.picture(views.clean(waves[:3])), ["a", "b", "c"], waves[:3], views.sample_rate)
+    Figures([Figure("What was heard", "Three of them.", [row])]).save(folder)
     return folder
 
 
 def pair_run(folder: Path) -> Path:
     """Digits and their names: no labels, but tables and matches."""
     batch, _ = captioned(60)
-    views = Pairs(Pictures(), CAPTIONS)
+    views = InParts(Pictures(), CAPTIONS)
     _begin(folder, "pair", "digits.csv", [], ())
     facts = {"test": "digits.csv:test", "samples": {"test": 60}, "tables": [RETRIEVAL, PERPLEXITY]}
     (folder / "evaluation.json").write_text(json.dumps(facts))
@@ -193,7 +193,8 @@ def pair_run(folder: Path) -> Path:
     centres = torch.randn(10, 16, generator=generator)
     named = batch.parts[1][:, 2] - 1
     first, second = (centres[named] + 1.2 * torch.randn(60, 16, generator=generator) for _ in range(2))
-    save_matches(folder / "matches.npz", Source(batch), views, first, second, names=("image", "text"), groups=named)
+    names = ("image", "text")
+    retrieval_matches(Source(batch), views, first, second, names=names, groups=named).save(folder)
     return folder
 
 
@@ -228,12 +229,15 @@ def _begin(folder: Path, modality: str, name: str, classes: list[str], more: tup
 
 
 def _keep(folder: Path, views: Any, batch: Any, labels: np.ndarray | None, classes: list[str]) -> None:
-    np.savez(folder / "pairs.npz", **pair_arrays(views, batch[torch.arange(8)], generator_for(0)))
+    Pairs.of(views, batch[torch.arange(8)], generator_for(0)).save(folder)
     rng = np.random.default_rng(0)
     embeddings = rng.normal(size=(len(batch), 16)).astype(np.float32)
-    arrays: dict[str, Any] = {"ids": np.array([f"sample {n}" for n in range(len(batch))]), "embeddings": embeddings}
     if labels is not None:
-        arrays["embeddings"] = embeddings + 3 * rng.normal(size=(10, 16)).astype(np.float32)[labels]
-        arrays |= {"labels": labels.astype(np.int64), "classes": np.array(classes)}
-    parts = [batch[rows] for rows in torch.arange(len(batch)).split(32)]
-    np.savez(folder / "gallery.npz", **arrays, **gallery_arrays(views, parts))
+        embeddings += 3 * rng.normal(size=(10, 16)).astype(np.float32)[labels]
+    Gallery(
+        samples=clean_samples(views, [batch[rows] for rows in torch.arange(len(batch)).split(32)]),
+        embeddings=embeddings,
+        ids=[f"sample {n}" for n in range(len(batch))],
+        labels=None if labels is None else labels.astype(np.int64),
+        classes=classes,
+    ).save(folder)

@@ -33,7 +33,7 @@ FLAGS = [
 PROBE = """<script>
 const all = document.documentElement;
 const ready = setInterval(async () => {
-  const [drawn, expected] = all.dataset.figures.split("/");
+  const [drawn, expected] = all.dataset.charts.split("/");
   if (drawn !== expected) return;
   clearInterval(ready);
   await new Promise((done) => setTimeout(done, 500));
@@ -89,7 +89,7 @@ def visit(page: Path, profile: Path, *, width: int = 1200, dark: bool = False) -
     return dict(re.findall(r'data-(\w+)="([^"]*)"', opening.group())), console
 
 
-def expected_figures(page: Path) -> int:
+def expected_charts(page: Path) -> int:
     return page.read_text(encoding="utf-8").count('<div class="plot"')
 
 
@@ -98,8 +98,8 @@ def test_everything_is_drawn_without_complaint(tmp_path: Path, width: int, dark:
     names = ["<script>alert(1)</script>", "a name of more than thirty letters", *"abcdefgh"]
     page = write_page(fake_run(tmp_path / "run", classes=names))
     seen, console = visit(page, tmp_path / "profile", width=width, dark=dark)
-    count = expected_figures(page)
-    assert seen["figures"] == f"{count}/{count}"
+    count = expected_charts(page)
+    assert seen["charts"] == f"{count}/{count}"
     assert console == []
     assert seen["width"] == str(width)
     assert seen["overflow"] == "0"
@@ -114,7 +114,7 @@ def test_a_run_of_little_is_drawn_too(tmp_path: Path) -> None:
     parts = ("config", "metrics", "gallery")
     page = write_page(fake_run(tmp_path / "run", parts=parts, labelled=False, channels=3, samples=12))
     seen, console = visit(page, tmp_path / "profile")
-    assert seen["figures"] == f"{expected_figures(page)}/{expected_figures(page)}"
+    assert seen["charts"] == f"{expected_charts(page)}/{expected_charts(page)}"
     assert console == []
 
 
@@ -128,7 +128,7 @@ def test_samples_that_are_no_pictures_fit_a_phone(
 ) -> None:
     page = write_page(make(tmp_path / "run"))
     seen, console = visit(page, tmp_path / "profile", width=360)
-    assert seen["figures"] == f"{expected_figures(page)}/{expected_figures(page)}"
+    assert seen["charts"] == f"{expected_charts(page)}/{expected_charts(page)}"
     assert console == []
     assert seen["overflow"] == "0"
     assert seen["misfits"] == ""

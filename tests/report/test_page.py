@@ -20,15 +20,15 @@ from likewise.report.contents import read_contents
 from likewise.report.page import write_page
 
 ALL_SECTIONS = [
-    "What training sees",
-    "Is it learning?",
-    "Similarity, stage by stage",
-    "How each way learns",
-    "What the encoder is worth",
+    "Training views",
+    "Training metrics",
+    "Similarity matrices during training",
+    "Learning curves",
+    "Evaluation",
     "Errors",
-    "A map of the embeddings",
+    "Embedding map",
     "Nearest neighbours",
-    "Repeat it",
+    "Configuration and commands",
 ]
 
 
@@ -51,7 +51,7 @@ class Page(HTMLParser):
         attributes = {name: value or "" for name, value in attrs}
         self.tags.append((tag, attributes))
         self._open.append(tag)
-        self._is_data = tag == "script" and attributes.get("id") == "figures"
+        self._is_data = tag == "script" and attributes.get("id") == "charts"
         if tag == "tr":
             self.rows.append([])
         if tag in ("td", "th"):
@@ -78,8 +78,8 @@ class Page(HTMLParser):
         return " ".join(self.texts)
 
     @property
-    def figures(self) -> dict[str, dict[str, Any]]:
-        return {figure["name"]: figure for figure in json.loads(self.json)}
+    def charts(self) -> dict[str, dict[str, Any]]:
+        return {chart["name"]: chart for chart in json.loads(self.json)}
 
 
 def page_of(folder: Path) -> Page:
@@ -103,17 +103,17 @@ def page(run: Path) -> Page:
 def test_a_whole_run_has_every_section_and_a_place_for_every_figure(page: Page) -> None:
     assert page.titles == ALL_SECTIONS
     places = [attributes["id"] for _, attributes in page.tags if attributes.get("class", "").split()[:1] == ["plot"]]
-    assert sorted(places) == sorted(page.figures)
+    assert sorted(places) == sorted(page.charts)
     assert len(places) == len(set(places)) > 15
 
 
 @pytest.mark.parametrize(
     ("missing", "gone"),
     [
-        (("pairs",), {"What training sees"}),
-        (("snapshots",), {"Similarity, stage by stage"}),
-        (("gallery",), {"A map of the embeddings", "Nearest neighbours"}),
-        (("evaluation",), {"How each way learns", "Errors"}),
+        (("pairs",), {"Training views"}),
+        (("snapshots",), {"Similarity matrices during training"}),
+        (("gallery",), {"Embedding map", "Nearest neighbours"}),
+        (("evaluation",), {"Learning curves", "Errors"}),
         (("chance", "skipped"), set()),
     ],
 )
@@ -135,14 +135,14 @@ def test_a_run_that_is_still_training_is_reported_on(tmp_path: Path) -> None:
     with (folder / "metrics.csv").open("a") as file:
         file.write("1000,20")  # a row half written
     page = page_of(folder)
-    assert "last step; not finished" in page.text
-    assert max(page.figures["loss"]["variants"][""]["data"][0]["x"]) == 995
+    assert "last step (not finished)" in page.text
+    assert max(page.charts["loss"]["variants"][""]["data"][0]["x"]) == 995
 
 
 def test_a_run_of_only_its_config_is_reported_on(tmp_path: Path) -> None:
     page = page_of(fake_run(tmp_path, parts=("config",)))
-    assert page.titles == ["Is it learning?", "What the encoder is worth", "Repeat it"]
-    assert page.figures == {}
+    assert page.titles == ["Training metrics", "Evaluation", "Configuration and commands"]
+    assert page.charts == {}
 
 
 def test_a_run_of_a_users_own_module_and_views(tmp_path: Path) -> None:
@@ -166,15 +166,15 @@ def test_a_training_with_labels_is_not_said_to_be_without(tmp_path: Path) -> Non
 
 def test_the_verdict_is_on_top_with_causes_and_remedy(tmp_path: Path) -> None:
     folder = fake_run(tmp_path)
-    verdict = {"kind": "stuck", "words": "It is <stuck> at 5.54.", "causes": ["one & only"], "remedy": "--lr 0.1"}
+    verdict = {"kind": "stuck", "message": "It is <stuck> at 5.54.", "causes": ["one & only"], "remedy": "--lr 0.1"}
     (folder / "verdict.json").write_text(json.dumps(verdict))
     text = page_of(folder).text
     assert text.index("It is <stuck> at 5.54.") < text.index("one & only") < text.index("Try --lr 0.1.")
     assert text.index("Try --lr 0.1.") < text.index("the loss is")
-    (folder / "verdict.json").write_text(json.dumps(verdict | {"words": "It is learning.", "causes": []}))
+    (folder / "verdict.json").write_text(json.dumps(verdict | {"message": "It is learning.", "causes": []}))
     assert "Likely causes" not in page_of(folder).text
     (folder / "verdict.json").write_text('{"kind": "stuck"}')
-    assert "verdict.json: ValueError: lacks causes, remedy, words" in page_of(folder).text
+    assert "verdict.json: ValueError: lacks causes, message, remedy" in page_of(folder).text
 
 
 def test_a_file_that_cannot_be_read_is_named_and_the_rest_is_shown(tmp_path: Path) -> None:
@@ -182,8 +182,8 @@ def test_a_file_that_cannot_be_read_is_named_and_the_rest_is_shown(tmp_path: Pat
     (folder / "gallery.npz").write_bytes(b"PK\x03\x04 cut short")
     (folder / "evaluation.json").write_text('{"protocols": [')
     page = page_of(folder)
-    assert "A map of the embeddings" not in page.titles
-    assert "Similarity, stage by stage" in page.titles
+    assert "Embedding map" not in page.titles
+    assert "Similarity matrices during training" in page.titles
     assert re.search(r"gallery\.npz: BadZipFile", page.text)
     assert re.search(r"evaluation\.json: JSONDecodeError", page.text)
 
@@ -224,7 +224,7 @@ def test_the_best_of_each_column_is_bold(run: Path, page: Page) -> None:
 
 def test_the_chart_by_labels_shows_the_means_and_intervals(run: Path, page: Page) -> None:
     facts = json.loads((run / "evaluation.json").read_text())
-    plot = page.figures["labels"]["variants"][""]
+    plot = page.charts["labels"]["variants"][""]
     assert plot["layout"]["xaxis"]["type"] == "log"
     assert plot["layout"]["xaxis"]["tickvals"] == [1, 5, 10, pytest.approx(129.7)]
     frozen = plot["data"][facts["protocols"].index("frozen")]
@@ -239,9 +239,9 @@ def test_the_confusion_matrix_is_that_of_the_chosen_way_and_labels(run: Path, pa
     counts = np.zeros((10, 10))
     for true, predicted, count in (entry for trial in trials for entry in trial["confusion"]):
         counts[true, predicted] += count
-    shown = page.figures["confusion"]["variants"]["fine-tuned|5"]["data"][0]["z"]
+    shown = page.charts["confusion"]["variants"]["fine-tuned|5"]["data"][0]["z"]
     assert np.asarray(shown) == pytest.approx(counts / counts.sum(axis=1, keepdims=True), rel=1e-3)
-    bars = page.figures["per-class"]["variants"]["fine-tuned|5"]["data"][0]
+    bars = page.charts["per-class"]["variants"]["fine-tuned|5"]["data"][0]
     assert dict(zip(bars["y"], bars["x"], strict=True))["3"] == pytest.approx(shown[3][3], rel=1e-3)
     checked = [a["value"] for tag, a in page.tags if tag == "input" and "checked" in a and "errors" in a["name"]]
     assert checked == ["frozen", "all"]
@@ -251,7 +251,7 @@ def test_the_learning_curves_are_means_over_seeds(run: Path, page: Page) -> None
     facts = json.loads((run / "evaluation.json").read_text())
     trials = [t for t in facts["trials"] if t["protocol"] == "scratch" and t["labels_per_class"] == 10]
     means = np.mean([[epoch["test_loss"] for epoch in t["curve"]] for t in trials], axis=0)
-    traces = page.figures["curves-loss"]["variants"]["10"]["data"]
+    traces = page.charts["curves-loss"]["variants"]["10"]["data"]
     shown = next(trace for trace in traces if trace.get("name") == "trained from scratch, test")
     assert shown["y"] == pytest.approx(means, rel=1e-4)
 
@@ -265,7 +265,7 @@ def test_curves_of_epochs_and_of_iterations_share_one_axis(tmp_path: Path) -> No
                 point["epoch"] = 10 * (point["epoch"] - 1)
     (folder / "evaluation.json").write_text(json.dumps(facts))
     page = page_of(folder)
-    plot = page.figures["curves-accuracy"]["variants"]["10"]
+    plot = page.charts["curves-accuracy"]["variants"]["10"]
     ends = {trace["name"]: (trace["x"][0], trace["x"][-1]) for trace in plot["data"] if "name" in trace}
     assert ends["frozen encoder, test"] == (0, 1)
     assert ends["trained from scratch, test"] == (pytest.approx(1 / 12), 1)
@@ -281,9 +281,9 @@ def test_classes_without_test_samples_have_no_bar(tmp_path: Path) -> None:
         trial["confusion"] = [entry for entry in trial["confusion"] if entry[0] not in (2, 5)]
     (folder / "evaluation.json").write_text(json.dumps(facts))
     page = page_of(folder)
-    bars = page.figures["per-class"]["variants"]["frozen|all"]["data"][0]
+    bars = page.charts["per-class"]["variants"]["frozen|all"]["data"][0]
     assert sorted(bars["y"]) == list("01346789")
-    assert "Without test samples, and left out: 2 classes." in page.text
+    assert "Left out, without test samples: 2 classes." in page.text
 
 
 def test_all_labels_are_counted_not_read_off_the_axis(tmp_path: Path) -> None:
@@ -292,27 +292,27 @@ def test_all_labels_are_counted_not_read_off_the_axis(tmp_path: Path) -> None:
     facts["samples"]["train"] = 80
     (folder / "evaluation.json").write_text(json.dumps(facts))
     page = page_of(folder)
-    assert page.figures["labels"]["variants"][""]["layout"]["xaxis"]["tickvals"][-1] == 20
+    assert page.charts["labels"]["variants"][""]["layout"]["xaxis"]["tickvals"][-1] == 20
     assert "“all” is about 8 per class" in page.text
 
 
 def test_the_metrics_are_shown_raw_and_smoothed_beside_chance(run: Path, page: Page) -> None:
     with (run / "metrics.csv").open() as file:
         logged = [float(row["loss"]) for row in csv.DictReader(file)]
-    plot = page.figures["loss"]["variants"][""]
+    plot = page.charts["loss"]["variants"][""]
     raw, smooth = (np.array(trace["y"]) for trace in plot["data"])
     assert raw == pytest.approx(logged, rel=1e-4)
     assert np.abs(np.diff(smooth)).mean() < 0.5 * np.abs(np.diff(raw)).mean()
     assert plot["layout"]["shapes"][0]["y0"] == 6.236
-    assert "below the 6.24 of guessing" in page.text
-    shown = {name for name in page.figures if name.startswith("measured-")}
+    assert "below chance (6.24)" in page.text
+    shown = {name for name in page.charts if name.startswith("measured-")}
     assert shown == {"measured-lr", "measured-effective-rank"}  # blank columns are left out
 
 
 def test_a_large_chance_level_is_told_in_full(tmp_path: Path) -> None:
     folder = fake_run(tmp_path)
     (folder / "chance.json").write_text(json.dumps({"loss": 4543.2}))
-    labels = page_of(folder).figures["loss"]["variants"][""]["layout"]["annotations"]
+    labels = page_of(folder).charts["loss"]["variants"][""]["layout"]["annotations"]
     assert [label["text"] for label in labels] == ["chance 4,543"]
 
 
@@ -324,7 +324,7 @@ def test_values_that_are_not_finite_do_not_reach_the_script(tmp_path: Path) -> N
     with (folder / "metrics.csv").open("a") as file:
         file.write("1000,200,inf,0.5,0.5,,,nan\n")
     page = page_of(folder)
-    assert None in page.figures["curves-loss"]["variants"]["1"]["data"][0]["y"]
+    assert None in page.charts["curves-loss"]["variants"]["1"]["data"][0]["y"]
     assert "NaN" not in page.json
     assert "Infinity" not in page.json
 
@@ -340,14 +340,14 @@ def test_names_from_files_are_escaped(tmp_path: Path) -> None:
     (folder / "skipped.csv").write_text(f'file,reason\n"{evil}.png","{evil}"\n')
     page = page_of(folder)
     assert [attributes.get("id") for tag, attributes in page.tags if tag == "script"] == [
-        "figures",
+        "charts",
         None,
         None,
     ]
     assert not [tag for tag, attributes in page.tags if tag == "img" or "onerror" in attributes]
     assert "<script>alert" not in page.html
     assert f"{evil}.png" in page.text  # as words
-    shown = page.figures["confusion"]["variants"]["frozen|all"]["data"][0]["x"]
+    shown = page.charts["confusion"]["variants"]["frozen|all"]["data"][0]["x"]
     assert shown[0] == "&lt;script&gt;alert(1)&lt;/s…"  # plotly reads tags in labels; these are none
 
 
@@ -374,11 +374,11 @@ def test_pictures_are_pieces_of_one_sheet_each(page: Page) -> None:
 
 def test_the_map_is_kept_until_the_gallery_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = fake_run(tmp_path, parts=("config", "gallery"), samples=24)
-    first = page_of(folder).figures["map"]
+    first = page_of(folder).charts["map"]
     assert (folder / "map.npz").exists()
     calls = []
     monkeypatch.setattr(embedding_map, "_tsne", lambda unit: calls.append(len(unit)) or np.zeros((len(unit), 2)))
-    assert page_of(folder).figures["map"] == first
+    assert page_of(folder).charts["map"] == first
     assert calls == []
     fake_run(tmp_path, parts=("gallery",), samples=30)
     page_of(folder)
@@ -399,7 +399,7 @@ def test_a_collapsed_encoder_has_a_map(tmp_path: Path, kind: str) -> None:
         kept["embeddings"][:] = kept["embeddings"][0] if kind == "all equal" else 0
     np.savez(folder / "gallery.npz", **kept)
     page = page_of(folder)
-    points = page.figures["map"]["variants"][""]["data"]
+    points = page.charts["map"]["variants"][""]["data"]
     places = {(x, y) for trace in points for x, y in zip(trace["x"], trace["y"], strict=True)}
     assert sum(len(trace["x"]) for trace in points) == 40
     assert None not in {x for place in places for x in place}
@@ -411,7 +411,7 @@ def test_an_unlabelled_gallery_of_colour_pictures(tmp_path: Path) -> None:
     page = page_of(fake_run(tmp_path, parts=("config", "gallery", "pairs"), labelled=False, channels=3, samples=12))
     assert "principal components" in page.text
     assert "✓" not in page.html.split("<script")[0]
-    assert len(page.figures["map"]["variants"][""]["data"]) == 1
+    assert len(page.charts["map"]["variants"][""]["data"]) == 1
 
 
 def test_samples_without_pictures_are_shown_by_name(tmp_path: Path) -> None:
@@ -420,7 +420,7 @@ def test_samples_without_pictures_are_shown_by_name(tmp_path: Path) -> None:
         kept = {name: arrays[name] for name in arrays if name != "pictures"}
     np.savez(folder / "gallery.npz", **kept)
     page = page_of(folder)
-    assert page.figures["map"]["samples"]["sheet"] is None
+    assert page.charts["map"]["samples"]["sheet"] is None
     assert f"{kept['classes'][kept['labels'][0]]} ({kept['ids'][0]})" in page.texts
     assert "sheet-" not in page.html.split("<script")[0]
 
@@ -448,7 +448,7 @@ def test_the_commands_and_settings_are_there(run: Path, page: Page) -> None:
     assert settings["crop.scale"] == "[0.5, 1.0]"
     assert settings["options.temperature"] == "0.2"
     assert settings["ops.rotation.degrees"] == "15.3333"
-    assert "Files skipped: 12" in page.text
+    assert "Skipped files: 12" in page.text
     assert "and 2 more" in page.text
 
 
@@ -472,7 +472,7 @@ def test_small_evaluations(tmp_path: Path, seeds: int, counts: list[int | str] |
         (folder / "evaluation.json").write_text(json.dumps(facts))
     page = page_of(folder)
     assert "the frozen encoder is right" in page.text
-    assert ("labels" in page.figures) == (counts is None)
+    assert ("labels" in page.charts) == (counts is None)
     assert ("<small>" in page.html.split("<script")[0]) == (seeds > 1)
 
 
@@ -482,7 +482,7 @@ def test_a_hundred_classes_and_long_names(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path)
     folder = fake_run(tmp_path, classes=names, seeds=2)
     page = page_of(folder)
-    assert page.figures["confusion"]["variants"].keys() == {f"{protocol}|all" for protocol in FINAL}
-    bars = page.figures["per-class"]["variants"]["frozen|all"]["data"][0]
+    assert page.charts["confusion"]["variants"].keys() == {f"{protocol}|all" for protocol in FINAL}
+    bars = page.charts["per-class"]["variants"]["frozen|all"]["data"][0]
     assert len(bars["y"]) == len(set(bars["y"])) == 30
-    assert "The weakest and the strongest of 60." in page.text
+    assert "The lowest and the highest of 60 classes." in page.text

@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import nn
 
+from likewise.runs.history import History
 from likewise.training.callbacks.diagnostics import ROWS, matching_chance, measure, total_norm
-from likewise.training.callbacks.history import History, read_history
+from likewise.training.callbacks.history import HistoryLogger
 
 
 def test_a_point_is_told_from_a_sphere_and_from_a_line() -> None:
@@ -63,19 +64,19 @@ def test_the_norm_of_many_tensors() -> None:
 
 
 def test_what_is_logged_of_a_step_again_joins_its_row(tmp_path: Path) -> None:
-    history = History(tmp_path / "metrics.csv", steps_per_epoch=10, step=0)
+    history = HistoryLogger(tmp_path, steps_per_epoch=10, step=0)
     history.log_metrics({"loss": 2.0, "spread": 0.8}, step=0)
     for step in range(1, 4):
         history.log_metrics({"loss": 2.0 - step}, step=step)
         history.log_metrics({"spread": 0.1234567 * step, "loss": 2.0 - step}, step=step)
         history.log_metrics({"loss": 1.0}, step=step)
-        rows = read_history(history.path)
+        rows = History.load(tmp_path).rows
         assert [row["step"] for row in rows] == list(range(step + 1))
         assert rows[-1] == {"step": step, "epoch": (step + 1) / 10, "loss": 1.0, "spread": 0.1234567 * step}
     history.log_metrics({"probe": 0.5}, step=3)  # a new column: the file is written anew
     history.log_metrics({"probe": 0.25}, step=3)
-    assert read_history(history.path)[-1]["probe"] == 0.25
-    assert not any(math.isnan(value) for row in read_history(history.path) for value in row.values())
-    resumed = History(history.path, steps_per_epoch=10, step=4)
+    assert History.load(tmp_path).rows[-1]["probe"] == 0.25
+    assert not any(math.isnan(value) for row in History.load(tmp_path).rows for value in row.values())
+    resumed = HistoryLogger(tmp_path, steps_per_epoch=10, step=4)
     resumed.log_metrics({"loss": 0.5}, step=4)
-    assert [row["loss"] for row in read_history(history.path)] == [2.0, 1.0, 1.0, 1.0, 0.5]
+    assert [row["loss"] for row in History.load(tmp_path).rows] == [2.0, 1.0, 1.0, 1.0, 0.5]

@@ -13,8 +13,9 @@ import torch
 
 from likewise.atomic import write_atomically, write_text
 from likewise.errors import UserError
+from likewise.runs.history import History
 from likewise.training.callbacks.checkpoints import AtomicCheckpointIO, checkpoint_path, newest, sound, step_of
-from likewise.training.callbacks.history import History, read_history
+from likewise.training.callbacks.history import HistoryLogger
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -87,10 +88,10 @@ def test_no_code_is_unpickled_from_a_checkpoint(tmp_path: Path) -> None:
 
 
 def test_a_history_grows_by_rows_and_columns(tmp_path: Path) -> None:
-    history = History(tmp_path / "metrics.csv", steps_per_epoch=10, step=0)
+    history = HistoryLogger(tmp_path, steps_per_epoch=10, step=0)
     history.log_metrics({"loss": 2.0, "epoch": 0}, step=0)
     history.log_metrics({"loss": 1.0, "top1": 0.5}, step=9)
-    assert read_history(history.path) == [
+    assert History.load(tmp_path).rows == [
         {"step": 0, "epoch": 0.1, "loss": 2.0},
         {"step": 9, "epoch": 1.0, "loss": 1.0, "top1": 0.5},
     ]
@@ -98,9 +99,9 @@ def test_a_history_grows_by_rows_and_columns(tmp_path: Path) -> None:
 
 
 def test_a_resumed_history_forgets_what_will_be_logged_again(tmp_path: Path) -> None:
-    history = History(tmp_path / "metrics.csv", steps_per_epoch=10, step=0)
+    history = HistoryLogger(tmp_path, steps_per_epoch=10, step=0)
     for step in range(5):
         history.log_metrics({"loss": float(step)}, step=step)
-    resumed = History(tmp_path / "metrics.csv", steps_per_epoch=10, step=3)
+    resumed = HistoryLogger(tmp_path, steps_per_epoch=10, step=3)
     resumed.log_metrics({"loss": 30.0}, step=3)
-    assert [row["loss"] for row in read_history(resumed.path)] == [0, 1, 2, 30]
+    assert [row["loss"] for row in History.load(tmp_path).rows] == [0, 1, 2, 30]

@@ -12,7 +12,7 @@ from torch import nn
 
 from likewise.methods.base import Method, TrainingContext
 from likewise.training.callbacks.health import HealthMonitor
-from likewise.training.callbacks.history import History
+from likewise.training.callbacks.history import HistoryLogger
 
 
 class Network(nn.Module):
@@ -30,11 +30,11 @@ class Known(Method):
 def test_a_trivial_solution_that_the_method_knows_of_is_named(
     kl: float, kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    history = History(tmp_path / "metrics.csv", steps_per_epoch=10, step=0)
+    history = HistoryLogger(tmp_path, steps_per_epoch=10, step=0)
     for step in range(60):
         history.log_metrics({"loss": 5.0 - step / 20, "kl": kl}, step=step)
     context = TrainingContext(samples=100, batch_size=10, steps=60, steps_per_epoch=10)
-    health = HealthMonitor(history, tmp_path / "verdict.json", chance={}, context=context, show=True)
+    health = HealthMonitor(history, tmp_path, chance={}, context=context, show=True)
     trainer = L.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False)
 
     health.on_train_end(trainer, Known(Network()))

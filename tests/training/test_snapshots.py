@@ -12,8 +12,10 @@ from torch import Tensor, nn
 
 from likewise.data.batches import Parts
 from likewise.methods.base import Method, TrainingContext
+from likewise.runs.pairs import Pairs
+from likewise.runs.snapshots import Snapshots
 from likewise.seeding import generator_for
-from likewise.training.callbacks.snapshots import Snapshots, pair_arrays, similarity
+from likewise.training.callbacks.snapshots import SnapshotRecorder, similarity
 
 
 class Noisy:
@@ -40,7 +42,7 @@ class Spoken:
     def __call__(self, batch: Tensor, generator: torch.Generator) -> Tensor:
         return Noisy()(batch, generator)
 
-    def words(self, view: Tensor) -> list[str]:
+    def texts(self, view: Tensor) -> list[str]:
         return [f"{float(row.sum()):.3f}" for row in view]
 
     def sounds(self, view: Tensor) -> Tensor:
@@ -116,18 +118,19 @@ def test_chance_in_the_network_is_a_function_of_the_key() -> None:
 def test_pairs_are_the_views_that_the_similarities_are_of(method: Embedding) -> None:
     generator = generator_for(3, 7)
     drawn = [method.views(samples(), generator) for _ in range(2)]
-    arrays = pair_arrays(method.views, samples(), generator_for(3, 7))
-    assert list(arrays) == ["first", "second"]
-    for name, view in zip(arrays, drawn, strict=True):
-        assert np.array_equal(arrays[name], view.round().clamp(0, 255).to(torch.uint8).numpy())
+    pairs = Pairs.of(method.views, samples(), generator_for(3, 7))
+    assert not pairs.halves
+    for side, view in zip((pairs.first, pairs.second), drawn, strict=True):
+        assert side.only_pictures
+        assert np.array_equal(side.pictures, view.round().clamp(0, 255).to(torch.uint8).numpy())
 
 
 def test_pairs_that_are_read_and_heard() -> None:
-    arrays = pair_arrays(Spoken(), samples(), generator_for(0))
-    sides = [f"{side}_{kind}" for side in ("first", "second") for kind in ("words", "sounds", "sample_rate")]
-    assert list(arrays) == sides
-    assert arrays["second_sounds"].shape == (8, 16)
-    assert arrays["first_words"].tolist() != arrays["second_words"].tolist()
+    pairs = Pairs.of(Spoken(), samples(), generator_for(0))
+    assert pairs.first.pictures is pairs.second.pictures is None
+    assert pairs.second.sounds.shape == (8, 16)
+    assert pairs.second.sample_rate == 8000
+    assert pairs.first.texts != pairs.second.texts
 
 
 def test_of_pairs_the_halves_of_one_view_are_shown() -> None:
@@ -138,19 +141,20 @@ def test_of_pairs_the_halves_of_one_view_are_shown() -> None:
             return Parts(tuple(views(part, generator) for views, part in zip(self.parts, batch.parts, strict=True)))
 
     batch = Parts((samples(), samples() // 2, samples() // 3))
-    arrays = pair_arrays(Two(), batch, generator_for(0))
-    assert arrays.keys() == {"first", "second", "halves"}
-    for name, part in (("first", samples()), ("second", samples() // 2)):
-        added = arrays[name].astype(int) - part.numpy()
-        assert ((added >= 0) & (added <= 20) | (arrays[name] == 255)).all()
+    pairs = Pairs.of(Two(), batch, generator_for(0))
+    assert pairs.halves
+    for side, part in ((pairs.first, samples()), (pairs.second, samples() // 2)):
+        assert side.only_pictures
+        added = side.pictures.astype(int) - part.numpy()
+        assert ((added >= 0) & (added <= 20) | (side.pictures == 255)).all()
 
 
 def test_views_that_show_nothing_leave_no_pairs() -> None:
-    assert pair_arrays(lambda batch, generator: batch, samples(), generator_for(0)) == {}
+    assert len(Pairs.of(lambda batch, generator: batch, samples(), generator_for(0))) == 0
 
 
 def test_a_training_leaves_the_similarities_of_its_stages_and_its_pairs(tmp_path: Any, method: Embedding) -> None:
-    callback = Snapshots(tmp_path, samples(), steps=4, steps_per_epoch=2)
+    callback = SnapshotRecorder(tmp_path, samples(), steps=4, steps_per_epoch=2)
     for step in range(5):
         trainer = At(step)
         if step == 0:
@@ -159,10 +163,12 @@ def test_a_training_leaves_the_similarities_of_its_stages_and_its_pairs(tmp_path
             with torch.no_grad():
                 method.encoder[1].weight.mul_(1 + 0.1 * step * torch.arange(8.0)[:, None])
             callback.on_train_batch_end(trainer, method)
-    with np.load(tmp_path / "snapshots.npz") as arrays:
-        assert arrays["steps"].tolist() == [0, 1, 2, 4]
-        assert arrays["epochs"].tolist() == [0, 0.5, 1, 2]
-        assert arrays["similarity"].shape == (4, 16, 16)
-        assert np.array_equal(arrays["similarity"][-1], similarity(method, samples(), (3, 1 << 40)).numpy())
-    with np.load(tmp_path / "pairs.npz") as pairs:
-        assert set(pairs) == {"first", "second"}
+    snapshots = Snapshots.load(tmp_path)
+    assert snapshots.steps.tolist() == [0, 1, 2, 4]
+    assert snapshots.epochs.tolist() == [0, 0.5, 1, 2]
+    assert snapshots.similarity.shape == (4, 16, 16)
+    assert np.array_equal(snapshots.similarity[-1], similarity(method, samples(), (3, 1 << 40)).numpy())
+    pairs = Pairs.load(tmp_path)
+    assert pairs.first.only_pictures
+    assert len(pairs) == 8
+    assert not pairs.halves

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from likewise.training.verdict import HALVES, Verdict, diagnose, diverged
+from likewise.runs.verdict import Verdict
+from likewise.training.verdict import HALVES, diagnose, diverged
 
 CHANCE = {"loss": 5.54, "top1": 1 / 255, "top5": 5 / 255}
 FIRST = {"loss": 5.5, "top1": 0.02, "spread": 0.82, "effective_rank": 78.0, "alignment": 1.25, "weight_norm": 56.0}
@@ -40,7 +41,7 @@ def test_a_training_that_learns() -> None:
 
 def test_of_pairs_it_is_said_that_they_have_halves() -> None:
     learning, stuck = (diagnose(history(LEARNED | more), CHANCE, 10, of=HALVES) for more in ({}, {"alignment": 1.85}))
-    assert learning.words == (
+    assert learning.message == (
         "It is learning: the two halves of a pair are 28% as far apart as halves of two pairs (93% untrained), "
         "the other half is found 11.0% of the time (chance 0.4%)."
     )
@@ -65,7 +66,7 @@ def test_trainings_that_go_wrong(kind: str, changes: dict[str, float], figure: s
     verdict = diagnose(history(LEARNED | changes), CHANCE, 10)
     assert verdict.kind == kind
     assert verdict.alarm
-    assert figure in verdict.words
+    assert figure in verdict.message
     assert verdict.causes
     assert "Try: " in str(verdict)
 
@@ -75,7 +76,7 @@ def test_a_loss_that_never_moves_is_named_after_two_epochs() -> None:
     assert diagnose(rows, CHANCE, 20).kind == "too-early"
     verdict = diagnose(rows, CHANCE, 10)
     assert verdict.kind == "stuck"
-    assert "for 2 epochs the loss has stayed at 5.5 (guessing gives 5.54)" in verdict.words
+    assert "for 2 epochs the loss has stayed at 5.5 (guessing gives 5.54)" in verdict.message
 
 
 def test_a_rate_that_still_rises_is_waited_for_but_not_for_ever() -> None:
@@ -109,13 +110,13 @@ def test_one_code_for_all_is_said() -> None:
         row | ({"code_entropy": 0.9 if row["step"] == 0 else 0.0} if "top1" in row else {})
         for row in history(LEARNED | {"spread": 0.01})
     ]
-    assert "Nearly all samples get the same code" in diagnose(rows, CHANCE, 10).words
+    assert "Nearly all samples get the same code" in diagnose(rows, CHANCE, 10).message
 
 
 def test_without_embeddings_the_loss_is_what_there_is() -> None:
     falling = [{"step": step, "loss": 1.4 - 0.01 * step} for step in range(40)]
     assert diagnose(falling, {}, 10).kind == "learning"
-    assert "the loss went from 1.4 to 1.02" in diagnose(falling, {}, 10).words
+    assert "the loss went from 1.4 to 1.02" in diagnose(falling, {}, 10).message
 
 
 def test_nothing_is_too_early() -> None:

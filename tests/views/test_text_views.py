@@ -171,7 +171,7 @@ def test_ids_say_what_the_text_said(kind: str, said: list[list[str]]) -> None:
     batch = torch.tensor([row + [PAD] * (longest - len(row)) for row in rows])
     expected = [" ".join(words) for words in said]
     assert views.decode(batch) == ([text.replace("ï", "i") for text in expected] if kind == "wordpiece" else expected)
-    assert views.words(batch) == views.decode(batch)
+    assert views.texts(batch) == views.decode(batch)
 
 
 VIEWS = {kind: TextViews(train_tokenizer(CORPUS, kind, 400), 500) for kind in ("wordpiece", "bpe")}

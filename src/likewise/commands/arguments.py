@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from likewise.runs.run import Run
+from likewise.modalities.run import Run
 
 FromPython = Annotated[Any, Parameter(parse=False)]  # an argument that no command line can hold
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from likewise.commands.study import study
 from likewise.errors import UserError
-from likewise.runs.run import Evaluation, Run
+from likewise.modalities.run import Run
+from likewise.runs.evaluation import Evaluation
 
 
 def demo(*, out: str | Path = "runs/demo", seeds: int = 6, progress: bool = True) -> Evaluation | Run:

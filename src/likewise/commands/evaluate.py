@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from likewise.commands.arguments import FromPython, command_line, opened
 from likewise.errors import UserError
-from likewise.runs.run import Evaluation
+from likewise.runs.evaluation import Evaluation
 
 
 def evaluate(
@@ -62,7 +62,6 @@ def evaluate(
     Raises:
         UserError: for data without labels, more labels per class than there are, and the like.
     """
-    from likewise.atomic import write_json
     from likewise.commands.evaluation import Judged, evaluate_on
     from likewise.commands.options import has_seen, judging, learned_from, own_splits, read_options_for, read_options_of
     from likewise.commands.training import adopted, save_gallery
@@ -117,7 +116,7 @@ def evaluate(
     result["skipped"] = {
         role: len(source.skipped) for role, source in (("train", train_source), ("test", test_source)) if source
     }
-    write_json(run.path / "evaluation.json", result)
-    run.__dict__.pop("evaluation", None)
+    evaluation = Evaluation(result)
+    evaluation.save(run.path)
     save_gallery(run, network, test_source, views, labelled=bool(test_source.classes))
-    return Evaluation(result)
+    return evaluation

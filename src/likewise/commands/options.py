@@ -16,7 +16,7 @@ from likewise.training.recipe import Recipe, load_recipe, recipe_names
 
 if TYPE_CHECKING:
     from likewise.data.source import Source
-    from likewise.runs.run import Run
+    from likewise.modalities.run import Run
 
 READ = ("modality", "text_column", "label_column", "per_file", "columns")
 """What people may say about how files become samples, beside the recipe."""

@@ -9,7 +9,7 @@ from typing import Any
 from likewise.commands.arguments import FromPython, command_line, slug, value_of
 from likewise.console import tell
 from likewise.errors import UserError, nearest
-from likewise.runs.run import Run
+from likewise.modalities.run import Run
 
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 

@@ -25,7 +25,7 @@ from likewise.training.machine import device_name
 if TYPE_CHECKING:
     from likewise.data.read_options import ReadOptions
     from likewise.data.source import Source
-    from likewise.runs.run import Run
+    from likewise.modalities.run import Run
 
 AT_ONCE = 4096  # rows of a collection in memory
 

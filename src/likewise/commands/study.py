@@ -12,7 +12,8 @@ from likewise.commands.pretrain import pretrain
 from likewise.commands.report import write_report
 from likewise.console import tell
 from likewise.errors import Interrupted
-from likewise.runs.run import Evaluation, Run
+from likewise.modalities.run import Run
+from likewise.runs.evaluation import Evaluation
 
 
 def study(

@@ -9,12 +9,11 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import nn
 
 from likewise import __version__
-from likewise.atomic import disk_trouble, write_atomically, write_json, write_text
+from likewise.atomic import disk_trouble, write_text
 from likewise.commands.arguments import skipped_note
 from likewise.console import tell
 from likewise.data.loader import Loader, order
@@ -25,12 +24,15 @@ from likewise.evaluation import ComputeSettings, encode
 from likewise.evaluation.knn import NEIGHBORS, nearest_neighbors, vote
 from likewise.methods import build_method, method_options
 from likewise.modalities import modality_of, prepare, tower_of
-from likewise.runs.figures import save_pictures
-from likewise.runs.run import Run
-from likewise.runs.samples import gallery_arrays
+from likewise.modalities.run import Run
+from likewise.runs.chance import ChanceLevels
+from likewise.runs.gallery import Gallery
+from likewise.runs.samples import clean_samples
+from likewise.runs.skipped import Skipped
 from likewise.training.callbacks.checkpoints import newest
 from likewise.training.callbacks.diagnostics import matching_chance
 from likewise.training.callbacks.snapshots import PAIRS
+from likewise.training.figures import figures_of
 from likewise.training.fit import fit, training_context_of
 from likewise.training.machine import device_name, fastest_precision, lay_out
 
@@ -170,12 +172,13 @@ def pretrain_encoder(
                 raise Interrupted(f"{where}; to go on: {run.config['command']} --resume")
             speed = {"seconds": round(fitted.seconds, 1), "samples_per_second": round(fitted.samples_per_second, 1)}
             run.config |= speed
-            run.save_config()
+            run.config.save(run.path)
             save_gallery(run, learner.encoder, source, learner.views, labelled=False)
-            save_pictures(run.path, learner, source.read(order(len(source), seed=seed, epoch=plan.epochs)[:PAIRS]))
+            if figures := figures_of(learner, source.read(order(len(source), seed=seed, epoch=plan.epochs)[:PAIRS])):
+                figures.save(run.path)
             run.save(learner.encoder, learner.views)
         except UserError:
-            if begun and not run.metrics():
+            if begun and not run.history.rows:
                 shutil.rmtree(run.path)  # nothing was trained: the corrected command shall find the place free
             raise
         except OSError as error:
@@ -274,9 +277,9 @@ def _describe(run: Run, chance: dict[str, float], source: Source, plan: Recipe) 
     """Keep what a person or a program may want beside the weights: chance levels, skipped files, the recipe."""
     import yaml
 
-    write_json(run.path / "chance.json", chance)
+    ChanceLevels(chance).save(run.path)
     write_text(run.path / "recipe.yaml", yaml.safe_dump(plan.to_dict(), sort_keys=False))
-    run.save_skipped(source.skipped)
+    Skipped(source.skipped).save(run.path)
 
 
 def save_gallery(run: Run, encoder: nn.Module, source: Source, views: Views, *, labelled: bool) -> None:
@@ -284,13 +287,12 @@ def save_gallery(run: Run, encoder: nn.Module, source: Source, views: Views, *, 
     tower, its_views = tower_of(encoder, views, source.modality)
     indices = torch.linspace(0, len(source) - 1, min(GALLERY, len(source))).round().long()
     vectors = encode(tower.cpu(), its_views, source, indices, compute=ComputeSettings(torch.device("cpu")))
-    ids = source.ids
-    arrays: dict[str, Any] = {
-        "embeddings": vectors.numpy(),
-        "ids": np.array([ids[i] for i in indices.tolist()]),
-    }
     shown = views if source.modality == "pair" else its_views
-    arrays |= gallery_arrays(shown, (source.read(part) for part in indices.split(256)))
-    if labelled:
-        arrays |= {"labels": source.labels()[indices].numpy(), "classes": np.array(source.classes)}
-    write_atomically(run.path / "gallery.npz", lambda file: np.savez(file, **arrays))
+    ids = source.ids
+    Gallery(
+        samples=clean_samples(shown, (source.read(part) for part in indices.split(256))),
+        embeddings=vectors.numpy(),
+        ids=[ids[i] for i in indices.tolist()],
+        labels=source.labels()[indices].numpy() if labelled else None,
+        classes=source.classes if labelled else [],
+    ).save(run.path)

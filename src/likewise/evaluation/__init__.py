@@ -4,6 +4,5 @@ from likewise.evaluation.evaluate_encoder import evaluate_encoder
 from likewise.evaluation.features import encode, stream
 from likewise.evaluation.inputs import ComputeSettings
 from likewise.evaluation.protocols import DEFAULT_PROTOCOLS, PROTOCOLS
-from likewise.evaluation.table import render_table
 
-__all__ = ["DEFAULT_PROTOCOLS", "PROTOCOLS", "ComputeSettings", "encode", "evaluate_encoder", "render_table", "stream"]
+__all__ = ["DEFAULT_PROTOCOLS", "PROTOCOLS", "ComputeSettings", "encode", "evaluate_encoder", "stream"]

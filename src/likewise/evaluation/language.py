@@ -13,7 +13,7 @@ from scipy.sparse import coo_array, csr_array
 from torch import Tensor
 from torch.nn import functional as F
 
-from likewise.evaluation.tables import Table
+from likewise.runs.table import Table
 
 MAX_LOGITS = 2**22
 """Logits in memory at once: 16 MiB of float32."""

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from likewise.evaluation.knn import cosine_similarities
-from likewise.evaluation.tables import Table
+from likewise.runs.table import Table
 
 CUTOFFS = (1, 5, 10)
 

@@ -13,7 +13,7 @@ from likewise.data.batches import Ragged
 from likewise.data.source import Source, linked
 from likewise.evaluation.mel import mel_statistics
 from likewise.evaluation.retrieval import FIGURE_UNITS, FIGURES, chance_figures, duplicates, figures, ranks
-from likewise.evaluation.tables import Table
+from likewise.runs.table import Table
 
 LOG_MEL = "log-mel"
 

@@ -9,7 +9,7 @@ from scipy.stats import spearmanr
 from torch import Tensor
 
 from likewise.evaluation.knn import unit
-from likewise.evaluation.tables import Table
+from likewise.runs.table import Table
 
 
 def cosines(first: Float[Tensor, "n d"], second: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from likewise.errors import UserError
 from likewise.evaluation.measures import class_accuracies, confusion_matrix
-from likewise.evaluation.tables import Table
+from likewise.runs.table import Table
 
 TEMPLATES = ("{}", "a picture of a {}", "a drawing of a {}")
 

@@ -13,8 +13,9 @@ from torch.nn import functional as F
 from likewise.checks import check_whole
 from likewise.data.loader import Batch
 from likewise.errors import UserError
-from likewise.methods.base import EARLY, Method, Row, Sheet, TrainingContext
+from likewise.methods.base import EARLY, Method, TrainingContext
 from likewise.modules.decoders import ImageDecoder
+from likewise.runs.figures import Figure, FigureRow
 from likewise.seeding import generator_for
 
 TRIVIAL = 0.02  # share of the variance that a decoder explains which has learned little more than the mean
@@ -75,12 +76,15 @@ class Autoencoder(Method):
             return None
         return "every image is rebuilt as the mean image: try another --lr, a longer code or more --epochs"
 
-    def pictures(self, samples: Any, generator: torch.Generator) -> list[Sheet]:
+    def figures(self, samples: Any, generator: torch.Generator) -> list[Figure]:
         if not hasattr(self.views, "picture"):
             return []
         view = self.views.clean(samples)
-        rows = [Row("original", self.views.picture(view)), Row("rebuilt", self.views.picture(self.rebuild(view)))]
-        return [Sheet("Rebuilt", f"Each image, and what is left of it after a code of {self.code_dim} numbers.", rows)]
+        rows = [
+            FigureRow("original", self.views.picture(view)),
+            FigureRow("rebuilt", self.views.picture(self.rebuild(view))),
+        ]
+        return [Figure("Rebuilt", f"Each image, and what is left of it after a code of {self.code_dim} numbers.", rows)]
 
 
 def explained(rebuilt: Float[Tensor, "n ..."], target: Float[Tensor, "n ..."]) -> Float[Tensor, ""]:

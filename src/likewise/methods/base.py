@@ -7,12 +7,13 @@ from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import lightning as L
 import torch
-from jaxtyping import Float, Int, Int16, UInt8
+from jaxtyping import Float, Int
 from lightning.fabric.utilities import move_data_to_device
 from torch import Tensor, nn
 
 from likewise.data.loader import Batch
 from likewise.losses import encode_cached
+from likewise.runs.figures import Figure
 from likewise.seeding import generator_for
 
 EARLY = 0.2  # share of the training that may pass before a degenerate solution is worth a word
@@ -33,25 +34,6 @@ class Views(Protocol):
 
     def weak(self, batch: Any, generator: torch.Generator) -> Any:
         """A light random view that keeps a sample's label, for training with labels."""
-
-
-class Row(NamedTuple):
-    """Things side by side, one a sample: what they are called, and a picture, words or a sound of each."""
-
-    name: str
-    pictures: UInt8[Tensor, "n c h w"] | None = None
-    words: list[str] | None = None
-    sounds: Int16[Tensor, "n samples"] | None = None
-    sample_rate: int | None = None
-    """Of the sounds, in Hz."""
-
-
-class Sheet(NamedTuple):
-    """Rows of pictures that show what a method does, one column a sample."""
-
-    title: str
-    caption: str
-    rows: list[Row]
 
 
 class TrainingContext(NamedTuple):
@@ -160,7 +142,7 @@ class Method(L.LightningModule):
         """
         return {}
 
-    def pictures(self, samples: Any, generator: torch.Generator) -> list[Sheet]:
+    def figures(self, samples: Any, generator: torch.Generator) -> list[Figure]:
         """What a person can look at to see what the method does with a few samples; called when training is done."""
         return []
 

@@ -14,8 +14,9 @@ from likewise.data.loader import Batch
 from likewise.encoders.text import language_encoder
 from likewise.errors import UserError
 from likewise.losses.vocabulary import token_cross_entropy
-from likewise.methods.base import EARLY, Method, Row, Sheet
+from likewise.methods.base import EARLY, Method
 from likewise.modules.token_frequencies import Frequencies, only_frequencies
+from likewise.runs.figures import Figure, FigureRow
 from likewise.views.word_tasks import choose_words, hide_words
 
 
@@ -93,7 +94,7 @@ class BERT(Method):
     def degenerate_solution(self, figures: Mapping[str, float]) -> str | None:
         return None if self.progress < EARLY else only_frequencies(figures)
 
-    def pictures(self, samples: Any, generator: torch.Generator) -> list[Sheet]:
+    def figures(self, samples: Any, generator: torch.Generator) -> list[Figure]:
         views: Any = self.views
         ids = views.clean(samples)
         chosen = self.chosen(ids, generator)
@@ -102,10 +103,10 @@ class BERT(Method):
         filled = hidden.masked_scatter(chosen, (scores + self.bias).argmax(1))
         right, asked = ((filled == ids) & chosen).sum(1).tolist(), chosen.sum(1).tolist()
         rows = [
-            Row("text", words=views.decode(ids)),
-            Row("seen", words=views.decode(hidden)),
-            Row("filled in", words=views.decode(filled)),
-            Row("right", words=[f"{good} of {all_}" for good, all_ in zip(right, asked, strict=True)]),
+            FigureRow("text", texts=views.decode(ids)),
+            FigureRow("seen", texts=views.decode(hidden)),
+            FigureRow("filled in", texts=views.decode(filled)),
+            FigureRow("right", texts=[f"{good} of {all_}" for good, all_ in zip(right, asked, strict=True)]),
         ]
         caption = f"Of each text {self.mask_ratio:.0%} of the {'words' if self.whole_words else 'tokens'} were hidden."
-        return [Sheet("Hidden and filled in", caption, rows)]
+        return [Figure("Hidden and filled in", caption, rows)]

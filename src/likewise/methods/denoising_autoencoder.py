@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from likewise.data.loader import Batch
 from likewise.errors import UserError
 from likewise.methods.autoencoder import Autoencoder
-from likewise.methods.base import Row, Sheet
+from likewise.runs.figures import Figure, FigureRow
 
 
 class DenoisingAutoencoder(Autoencoder):
@@ -49,11 +49,11 @@ class DenoisingAutoencoder(Autoencoder):
         noise = self.noise * torch.randn(view.shape, generator=generator)
         return (view + noise.to(view.device)) * kept.to(view.device)
 
-    def pictures(self, samples: Any, generator: torch.Generator) -> list[Sheet]:
+    def figures(self, samples: Any, generator: torch.Generator) -> list[Figure]:
         if not hasattr(self.views, "picture"):
             return []
         view = self.views.clean(samples)
         damaged = self.damage(view, generator)
         shown = {"original": view, "damaged": damaged, "rebuilt": self.rebuild(damaged)}
-        rows = [Row(name, self.views.picture(pixels)) for name, pixels in shown.items()]
-        return [Sheet("Repaired", "Each image, what the encoder was given of it, and what was made of that.", rows)]
+        rows = [FigureRow(name, self.views.picture(pixels)) for name, pixels in shown.items()]
+        return [Figure("Repaired", "Each image, what the encoder was given of it, and what was made of that.", rows)]

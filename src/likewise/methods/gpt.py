@@ -13,8 +13,9 @@ from likewise.data.loader import Batch
 from likewise.encoders.generation import write
 from likewise.encoders.text import causal_encoder
 from likewise.losses.vocabulary import token_cross_entropy
-from likewise.methods.base import EARLY, Method, Row, Sheet
+from likewise.methods.base import EARLY, Method
 from likewise.modules.token_frequencies import Frequencies, only_frequencies
+from likewise.runs.figures import Figure, FigureRow
 
 
 class GPT(Method):
@@ -65,7 +66,7 @@ class GPT(Method):
     def degenerate_solution(self, figures: Mapping[str, float]) -> str | None:
         return None if self.progress < EARLY else only_frequencies(figures)
 
-    def pictures(self, samples: Any, generator: torch.Generator) -> list[Sheet]:
+    def figures(self, samples: Any, generator: torch.Generator) -> list[Figure]:
         views: Any = self.views
         ids = views.clean(samples)
         lengths = (ids != views.special.pad).sum(1, keepdim=True)
@@ -77,11 +78,11 @@ class GPT(Method):
             self.encoder, prompts, max_new_tokens=tokens, special=views.special, top_k=40, generator=generator
         )
         rows = [
-            Row("beginning", words=views.decode(prompts)),
-            Row("as it was", words=views.decode(ids)),
-            Row("as it was written", words=views.decode(written)),
+            FigureRow("beginning", texts=views.decode(prompts)),
+            FigureRow("as it was", texts=views.decode(ids)),
+            FigureRow("as it was written", texts=views.decode(written)),
         ]
         caption = (
             "The first half of each text, how it goes on, and how the model went on, drawing among its 40 likeliest."
         )
-        return [Sheet("Continued", caption, rows)]
+        return [Figure("Continued", caption, rows)]

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from likewise.checks import check_whole
 from likewise.data.loader import Batch
-from likewise.methods.base import Method, Row, Sheet
+from likewise.methods.base import Method
 from likewise.modules.classification import classification_chance, classification_metrics
 from likewise.modules.heads import mlp
+from likewise.runs.figures import Figure, FigureRow
 from likewise.views.pretext import Grid, mosaic, permutation_set, shuffled, standardised
 
 
@@ -85,7 +86,7 @@ class Jigsaw(Method):
             return None
         return "tiles touch, so that edges that go on solve the puzzle: set --gap 0.17 and --jitter 0.085"
 
-    def pictures(self, samples: Any, generator: torch.Generator) -> list[Sheet]:
+    def figures(self, samples: Any, generator: torch.Generator) -> list[Figure]:
         if not hasattr(self.views, "picture"):
             return []
         view = self.views.clean(samples)
@@ -95,13 +96,13 @@ class Jigsaw(Method):
         verdicts = ["✓" if right else "✗" for right in (answers == drawn).tolist()]
         caption = f"Tiles in one of {len(self.permutations)} orders, and put back as if it were the one that was named."
         return [
-            Sheet(
+            Figure(
                 "Which order are the tiles in?",
                 caption,
                 [
-                    Row("picture", self.views.picture(view)),
-                    Row("shuffled", mosaic(shown)),
-                    Row("put back", mosaic(shuffled(shown, self.permutations[answers].argsort(1))), verdicts),
+                    FigureRow("picture", self.views.picture(view)),
+                    FigureRow("shuffled", mosaic(shown)),
+                    FigureRow("put back", mosaic(shuffled(shown, self.permutations[answers].argsort(1))), verdicts),
                 ],
             )
         ]

@@ -14,8 +14,9 @@ from likewise.data.loader import Batch
 from likewise.encoders.vit import encode_visible, from_patches, take, to_patches, vision_transformer
 from likewise.errors import UserError
 from likewise.methods.autoencoder import TRIVIAL
-from likewise.methods.base import EARLY, Method, Row, Sheet
+from likewise.methods.base import EARLY, Method
 from likewise.modules.decoders import PatchDecoder
+from likewise.runs.figures import Figure, FigureRow
 from likewise.views.pretext import random_orders
 
 
@@ -102,7 +103,7 @@ class MAE(Method):
             return None
         return "every patch is rebuilt as its mean: try another --lr, more --epochs or a smaller --mask-ratio"
 
-    def pictures(self, samples: Any, generator: torch.Generator) -> list[Sheet]:
+    def figures(self, samples: Any, generator: torch.Generator) -> list[Figure]:
         if not hasattr(self.views, "picture"):
             return []
         view = self.views.clean(samples)
@@ -115,9 +116,11 @@ class MAE(Method):
             "masked": patches.masked_fill(hidden, 0.0),
             "rebuilt": torch.where(hidden, self.rebuild(view, shuffle) * deviation + mean, patches),
         }
-        rows = [Row(name, self.views.picture(from_patches(p, self.grid, *self.patch))) for name, p in shown.items()]
+        rows = [
+            FigureRow(name, self.views.picture(from_patches(p, self.grid, *self.patch))) for name, p in shown.items()
+        ]
         caption = (
             f"Of {self.patches} patches the encoder saw {self.visible}; the grey ones were rebuilt. Their mean and "
             "contrast, which the objective leaves out, are the original's."
         )
-        return [Sheet("Hidden and rebuilt", caption, rows)]
+        return [Figure("Hidden and rebuilt", caption, rows)]

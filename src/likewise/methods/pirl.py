@@ -15,8 +15,9 @@ from likewise.data.loader import Batch
 from likewise.distributed import gather
 from likewise.errors import UserError
 from likewise.losses import info_nce
-from likewise.methods.base import Method, Row, Sheet, TrainingContext
+from likewise.methods.base import Method, TrainingContext
 from likewise.modules.memory_bank import MemoryBank, fill_memory_bank
+from likewise.runs.figures import Figure, FigureRow
 from likewise.seeding import generator_for
 from likewise.views.pretext import Grid, mosaic, random_orders, shuffled
 
@@ -116,7 +117,7 @@ class PIRL(Method):
     def chance(self, batch_size: int) -> dict[str, float]:
         return {"loss": math.log(1 + self.negatives)}
 
-    def pictures(self, samples: Any, generator: torch.Generator) -> list[Sheet]:
+    def figures(self, samples: Any, generator: torch.Generator) -> list[Figure]:
         if not hasattr(self.views, "picture"):
             return []
         view = self.views.clean(samples)
@@ -127,5 +128,5 @@ class PIRL(Method):
         shown = self.views.picture(patches.flatten(0, 1)).unflatten(0, patches.shape[:2])
         words = [f"found picture {of + 1} {'✓' if of == own else '✗'}" for own, of in enumerate(found)]
         caption = "Below each picture its shuffled patches, and which of these pictures their embedding is nearest to."
-        rows = [Row("picture", self.views.picture(view)), Row("its patches", mosaic(shown), words)]
-        return [Sheet("Whose patches are these?", caption, rows)]
+        rows = [FigureRow("picture", self.views.picture(view)), FigureRow("its patches", mosaic(shown), words)]
+        return [Figure("Whose patches are these?", caption, rows)]

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from likewise.checks import check_whole
 from likewise.data.loader import Batch
-from likewise.methods.base import Method, Row, Sheet
+from likewise.methods.base import Method
 from likewise.modules.classification import classification_chance, classification_metrics
 from likewise.modules.heads import mlp
+from likewise.runs.figures import Figure, FigureRow
 from likewise.views.pretext import Grid, mosaic, without_colours
 
 CENTRE = 4
@@ -83,7 +84,7 @@ class RelativePosition(Method):
             return "a lens's colour fringes may tell the place of patches in full colour: set --drop-colours true"
         return None
 
-    def pictures(self, samples: Any, generator: torch.Generator) -> list[Sheet]:
+    def figures(self, samples: Any, generator: torch.Generator) -> list[Figure]:
         if not hasattr(self.views, "picture"):
             return []
         view = self.views.clean(samples)
@@ -100,13 +101,13 @@ class RelativePosition(Method):
             "lies; grey places were named for none, of several patches at one place one is shown."
         )
         return [
-            Sheet(
+            Figure(
                 "Where does each patch belong?",
                 caption,
                 [
-                    Row("picture", self.views.picture(view)),
-                    Row("its patches", mosaic(shown)),
-                    Row("as placed", mosaic(guess), [f"{hits} of {len(AROUND)}" for hits in right]),
+                    FigureRow("picture", self.views.picture(view)),
+                    FigureRow("its patches", mosaic(shown)),
+                    FigureRow("as placed", mosaic(guess), [f"{hits} of {len(AROUND)}" for hits in right]),
                 ],
             )
         ]

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from likewise.data.loader import Batch
-from likewise.methods.base import Method, Row, Sheet
+from likewise.methods.base import Method
 from likewise.modules.classification import classification_chance, classification_metrics
+from likewise.runs.figures import Figure, FigureRow
 from likewise.views.pretext import rotations
 
 
@@ -43,13 +44,13 @@ class RotNet(Method):
     def chance(self, batch_size: int) -> dict[str, float]:
         return classification_chance(4)
 
-    def pictures(self, samples: Any, generator: torch.Generator) -> list[Sheet]:
+    def figures(self, samples: Any, generator: torch.Generator) -> list[Figure]:
         if not hasattr(self.views, "picture"):
             return []
         turned = rotations(self.views.clean(samples))
         answers = self.classifier(self.encode(turned)).argmax(1).chunk(4)
         rows = [
-            Row(
+            FigureRow(
                 f"turned by {90 * quarters}°",
                 self.views.picture(view),
                 [f"{90 * answer}° {'✓' if answer == quarters else '✗'}" for answer in given.tolist()],
@@ -57,4 +58,4 @@ class RotNet(Method):
             for quarters, (view, given) in enumerate(zip(turned.chunk(4), answers, strict=True))
         ]
         caption = "Each picture is turned counter-clockwise by four angles; below each, the angle that was named."
-        return [Sheet("How far is it turned?", caption, rows)]
+        return [Figure("How far is it turned?", caption, rows)]

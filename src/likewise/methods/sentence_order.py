@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from likewise.data.loader import Batch
 from likewise.encoders.text import language_encoder
-from likewise.methods.base import Method, Row, Sheet
+from likewise.methods.base import Method
 from likewise.modules.classification import classification_chance, classification_metrics
+from likewise.runs.figures import Figure, FigureRow
 from likewise.views.word_tasks import halves
 
 
@@ -56,7 +57,7 @@ class SentenceOrder(Method):
     def chance(self, batch_size: int) -> dict[str, float]:
         return classification_chance(2)
 
-    def pictures(self, samples: Any, generator: torch.Generator) -> list[Sheet]:
+    def figures(self, samples: Any, generator: torch.Generator) -> list[Figure]:
         views: Any = self.views
         ids = views.clean(samples)
         swapped = torch.rand(len(ids), generator=generator) < 0.5
@@ -72,5 +73,9 @@ class SentenceOrder(Method):
             views.decode(shown.where(side, views.special.pad)) for side in (place < middle, place > middle)
         )
         seen = [f"{first} ‖ {second}" for first, second in zip(ahead, behind, strict=True)]
-        rows = [Row("text", words=views.decode(ids)), Row("seen", words=seen), Row("said", words=said)]
-        return [Sheet("Which half comes first?", "Half of the texts have their halves swapped.", rows)]
+        rows = [
+            FigureRow("text", texts=views.decode(ids)),
+            FigureRow("seen", texts=seen),
+            FigureRow("said", texts=said),
+        ]
+        return [Figure("Which half comes first?", "Half of the texts have their halves swapped.", rows)]

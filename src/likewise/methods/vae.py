@@ -13,7 +13,8 @@ from likewise.checks import check_whole
 from likewise.data.loader import Batch
 from likewise.errors import UserError
 from likewise.methods.autoencoder import Autoencoder, explained
-from likewise.methods.base import EARLY, Row, Sheet
+from likewise.methods.base import EARLY
+from likewise.runs.figures import Figure, FigureRow
 
 COLLAPSED = 0.1  # nats: a code that tells two equally likely images apart carries 0.69
 SAMPLED = 2  # rows of samples from the prior
@@ -74,15 +75,15 @@ class VAE(Autoencoder):
         kl = figures["kl"]
         return f"the posterior equals the prior (kl {kl:.2g} nats): codes say nothing; try --beta {self.beta / 4:g}"
 
-    def pictures(self, samples: Any, generator: torch.Generator) -> list[Sheet]:
-        sheets = super().pictures(samples, generator)
-        return [*sheets, self._sampled(generator), self._traversals(samples)] if sheets else []
+    def figures(self, samples: Any, generator: torch.Generator) -> list[Figure]:
+        figures = super().figures(samples, generator)
+        return [*figures, self._sampled(generator), self._traversals(samples)] if figures else []
 
-    def _sampled(self, generator: torch.Generator) -> Sheet:
+    def _sampled(self, generator: torch.Generator) -> Figure:
         rows = [self._row("", torch.randn(8, self.code_dim, generator=generator)) for _ in range(SAMPLED)]
-        return Sheet("Samples from the prior", "Codes drawn from N(0, I), decoded: images that nobody took.", rows)
+        return Figure("Samples from the prior", "Codes drawn from N(0, I), decoded: images that nobody took.", rows)
 
-    def _traversals(self, samples: Any) -> Sheet:
+    def _traversals(self, samples: Any) -> Figure:
         """The code of the first sample with one of its numbers moved, for the latents that say most."""
         mean, log_variance = self.posterior(self.views.clean(samples))
         informative = latent_kl(mean, log_variance).mean(0).argsort(descending=True)[:TRAVERSED]
@@ -92,12 +93,13 @@ class VAE(Autoencoder):
             codes = mean[:1].repeat(len(values), 1)
             codes[:, latent] = values.to(codes.device)
             rows.append(self._row(f"latent {latent}", codes))
-        rows[-1] = rows[-1]._replace(words=[f"{value:+.1f}".replace("-", "−") for value in values.tolist()])
+        moved = [f"{value:+.1f}".replace("-", "−") for value in values.tolist()]
+        rows[-1] = FigureRow(rows[-1].name, rows[-1].pictures, moved)
         caption = "The first image's code with one latent moved from end to end of the prior; the most telling latents."
-        return Sheet("Latent traversals", caption, rows)
+        return Figure("Latent traversals", caption, rows)
 
-    def _row(self, name: str, codes: Float[Tensor, "n d"]) -> Row:
-        return Row(name, self.views.picture(self.decoder(codes.to(self.device))))  # type: ignore[attr-defined]
+    def _row(self, name: str, codes: Float[Tensor, "n d"]) -> FigureRow:
+        return FigureRow(name, self.views.picture(self.decoder(codes.to(self.device))))  # type: ignore[attr-defined]
 
 
 def latent_kl(mean: Float[Tensor, "n d"], log_variance: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:

@@ -13,10 +13,11 @@ from likewise.checks import check_not_negative, check_whole
 from likewise.data.loader import Batch
 from likewise.encoders.audio import Wav2Vec2, expect
 from likewise.errors import UserError
-from likewise.methods.base import EARLY, Method, Row, Sheet
+from likewise.methods.base import EARLY, Method
 from likewise.modules.masked_contrast import MaskedContrast
 from likewise.modules.span_masking import grey_out, sample_distractors, span_mask
 from likewise.modules.temperature import Temperature
+from likewise.runs.figures import Figure, FigureRow
 
 FEW = 1.5  # entries of a codebook that are used in effect
 
@@ -125,7 +126,7 @@ class Wav2Vec2Pretraining(Method):
         words = f"nearly all frames have the same code: {used:.2g} of a codebook's entries are in use"
         return f"{words}; try a larger diversity, or a smaller --lr"
 
-    def pictures(self, samples: Any, generator: torch.Generator) -> list[Sheet]:
+    def figures(self, samples: Any, generator: torch.Generator) -> list[Figure]:
         if not hasattr(self.views, "picture"):
             return []
         view, masked, *_ = self.make_views(Batch(samples, torch.arange(len(samples))), generator)
@@ -133,4 +134,8 @@ class Wav2Vec2Pretraining(Method):
         caption = (
             f"Of {masked.shape[1]} frames {masked.float().mean():.0%} are hidden from the Transformer: the grey ones."
         )
-        return [Sheet("Hidden spans", caption, [Row("heard", picture), Row("hidden", grey_out(picture, masked))])]
+        return [
+            Figure(
+                "Hidden spans", caption, [FigureRow("heard", picture), FigureRow("hidden", grey_out(picture, masked))]
+            )
+        ]

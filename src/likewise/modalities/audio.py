@@ -15,8 +15,8 @@ from likewise.encoders.audio import audio_encoder
 from likewise.evaluation.features import RawFeatures
 from likewise.evaluation.mel import mel_features
 from likewise.evaluation.segments import segment_table
-from likewise.evaluation.tables import Table
 from likewise.modalities import Examined, Prepared
+from likewise.runs.table import Table
 from likewise.views.audio import AudioViews, audio_preset
 
 if TYPE_CHECKING:

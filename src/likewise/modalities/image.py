@@ -19,7 +19,7 @@ from likewise.views import ImageViews, drawn, preset
 if TYPE_CHECKING:
     from likewise.data.source import Source
     from likewise.evaluation import ComputeSettings
-    from likewise.evaluation.tables import Table
+    from likewise.runs.table import Table
     from likewise.training.recipe import Recipe
 
 encoder = image_encoder

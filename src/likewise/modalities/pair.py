@@ -19,12 +19,12 @@ from likewise.encoders.pair import PairEncoder
 from likewise.errors import UserError
 from likewise.evaluation import encode
 from likewise.evaluation.features import RawFeatures
-from likewise.evaluation.matches import save_matches
+from likewise.evaluation.matches import retrieval_matches
 from likewise.evaluation.retrieval import retrieval_table
-from likewise.evaluation.tables import Table
 from likewise.evaluation.zero_shot import class_embeddings, zero_shot_classify, zero_shot_table
 from likewise.methods import method_class
 from likewise.modalities import Examined, Prepared, modality_of, tower_of
+from likewise.runs.table import Table
 from likewise.views import ImageViews
 from likewise.views.audio import AudioViews
 from likewise.views.pair import PairViews
@@ -131,8 +131,8 @@ def retrieval(examined: Examined, kinds: list[str]) -> Table:
     embedded = {name: (embed(encoder, 0), embed(encoder, 1)) for name, encoder in examined.encoders().items()}
     names = (kinds[0], kinds[1]) if kinds[0] != kinds[1] else (f"first {kinds[0]}", f"second {kinds[1]}")
     groups = linked(*(identities(half) for half in halves))
-    out = examined.folder / "matches.npz"
-    save_matches(out, examined.test, examined.views, *embedded["encoder"], names=names, groups=groups)
+    matches = retrieval_matches(examined.test, examined.views, *embedded["encoder"], names=names, groups=groups)
+    matches.save(examined.folder)
     return retrieval_table(embedded, names, groups)
 
 

@@ -22,9 +22,9 @@ from likewise.evaluation.features import RawFeatures
 from likewise.evaluation.language import Bigram, Unigram, causal_model, count, language_table
 from likewise.evaluation.retrieval import retrieval_table
 from likewise.evaluation.similarity import cosines, similarity_table
-from likewise.evaluation.tables import Table
 from likewise.evaluation.tfidf import TfIdf
 from likewise.modalities import Examined, Prepared
+from likewise.runs.table import Table
 from likewise.views.text import TextViews
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
-"""The charts of the page, as plotly figures in plain dictionaries.
+"""The charts of the page, as plotly plots in plain dictionaries.
 
 Colours are named by the custom properties of page.css ("--blue", or "--blue/25" for 25 % of it), which
-page.js replaces by the values of the theme that is on; so one figure serves light, dark and print.
+page.js replaces by the values of the theme that is on; so one plot serves light, dark and print.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
-from likewise.report.answer import protocol_name
-from likewise.report.contents import Evaluation, Gallery
+from likewise.report.headline import protocol_name
+from likewise.runs.evaluation import Evaluation
+from likewise.runs.gallery import Gallery
 
 Plot = dict[str, Any]
 """{"data": […], "layout": {…}} of plotly."""
@@ -36,7 +37,7 @@ LETTER = 7.2  # pixels that a letter of a line's name takes
 
 @dataclass(frozen=True)
 class Choice:
-    """A row of buttons above figures; `options` are (value, text), `chosen` the value that is on at first."""
+    """A row of buttons above charts; `options` are (value, text), `chosen` the value that is on at first."""
 
     name: str
     text: str
@@ -45,8 +46,8 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Figure:
-    """A chart with what it shows in words. `variants` has one plot per combination of the choices' values
+class Chart:
+    """A plot with heading and caption. `variants` has one plot per combination of the choices' values
     (joined by "|"; "" without choices); a combination that was not measured may lack."""
 
     name: str
@@ -207,7 +208,7 @@ def accuracy_by_labels(evaluation: Evaluation) -> Plot:
         data.append(trace)
         marks.append((trace["name"], means[-1], colour))
     shapes = []
-    majority = evaluation.facts.get("majority")
+    majority = evaluation.get("majority")
     if majority is not None:
         shapes.append(_level(majority))
         marks.append(("most frequent class", majority, "--muted"))

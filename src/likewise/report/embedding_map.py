@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from likewise.atomic import write_atomically
-from likewise.report.contents import Gallery
+from likewise.runs.gallery import Gallery
 
 FEWEST_FOR_TSNE = 20
 SMALLEST_SPREAD = 1e-5

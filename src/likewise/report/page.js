@@ -1,6 +1,6 @@
 "use strict";
 (() => {
-  const figures = JSON.parse(document.getElementById("figures").textContent);
+  const charts = JSON.parse(document.getElementById("charts").textContent);
   const root = document.documentElement;
   const card = document.getElementById("card");
   const config = { displayModeBar: false, doubleClick: "reset" };
@@ -50,46 +50,46 @@
     place(event.clientX, event.clientY);
   };
 
-  const draw = async (figure) => {
-    const target = document.getElementById(figure.name);
-    const plot = figure.variants[figure.choices.map(chosen).join("|")] || { data: [], layout: { margin: {} } };
+  const draw = async (chart) => {
+    const target = document.getElementById(chart.name);
+    const plot = chart.variants[chart.choices.map(chosen).join("|")] || { data: [], layout: { margin: {} } };
     const { data, layout } = themed(plot, getComputedStyle(root));
     layout.font = { ...layout.font, family: getComputedStyle(document.body).fontFamily };
-    if (figure.samples && matchMedia("(hover: hover)").matches) {
+    if (chart.samples && matchMedia("(hover: hover)").matches) {
       layout.dragmode = "zoom"; // a finger must be free to scroll the page
     }
     const first = !target.data;
     [layout.width, layout.height] = [target.clientWidth, target.clientHeight];
     await Plotly.react(target, data, fitted(layout), config);
-    if (first && figure.samples) {
-      target.on("plotly_hover", (hit) => showSample(figure.samples, hit));
-      target.on("plotly_click", (hit) => showSample(figure.samples, hit));
+    if (first && chart.samples) {
+      target.on("plotly_hover", (hit) => showSample(chart.samples, hit));
+      target.on("plotly_click", (hit) => showSample(chart.samples, hit));
       target.on("plotly_unhover", () => { card.hidden = true; });
     }
   };
 
   const drawAll = async () => {
     let drawn = 0;
-    for (const figure of figures) {
-      await draw(figure);
-      drawn += document.getElementById(figure.name).querySelector(".main-svg") ? 1 : 0;
-      root.dataset.figures = `${drawn}/${figures.length}`;
+    for (const chart of charts) {
+      await draw(chart);
+      drawn += document.getElementById(chart.name).querySelector(".main-svg") ? 1 : 0;
+      root.dataset.charts = `${drawn}/${charts.length}`;
     }
   };
 
-  root.dataset.figures = `0/${figures.length}`;
+  root.dataset.charts = `0/${charts.length}`;
   drawAll();
 
   const resized = new ResizeObserver((entries) => {
     for (const { target } of entries) {
       if (target.layout && target.clientWidth !== target.layout.width)
-        draw(figures.find((figure) => figure.name === target.id));
+        draw(charts.find((chart) => chart.name === target.id));
     }
   });
-  for (const figure of figures) resized.observe(document.getElementById(figure.name));
+  for (const chart of charts) resized.observe(document.getElementById(chart.name));
 
   document.addEventListener("change", ({ target }) => {
-    for (const figure of figures) if (figure.choices.includes(target.name)) draw(figure);
+    for (const chart of charts) if (chart.choices.includes(target.name)) draw(chart);
   });
   document.addEventListener("scroll", () => { card.hidden = true; }, { passive: true });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);

@@ -11,8 +11,8 @@ from string import Template
 from plotly.offline import get_plotlyjs
 
 from likewise.atomic import write_text
-from likewise.report.answer import answer, caveat
 from likewise.report.contents import Contents, read_contents
+from likewise.report.headline import caveat, headline
 from likewise.report.pieces import Section
 from likewise.report.sections import SECTIONS
 from likewise.report.sections.run import learned_from, summary_facts
@@ -46,15 +46,15 @@ def write_page(run_folder: Path, out: Path | None = None) -> Path:
 def page_html(contents: Contents, sections: list[Section]) -> str:
     """The whole page as text."""
     files = resources.files("likewise.report")
-    sheets = {sheet.name: sheet.css() for section in sections for sheet in section.sheets}
+    sprites = {sheet.name: sheet.css() for section in sections for sheet in section.sprites}
     name = (contents.config.get("source") or {}).get("name") or contents.folder.name
     return Template(_text(files, "page.html")).substitute(
         title=escape(f"likewise · {name}"),
-        css=_text(files, "page.css") + "".join(sheets.values()),
+        css=_text(files, "page.css") + "".join(sprites.values()),
         head=_head_html(contents),
         contents="".join(f'<li><a href="#{_anchor(s)}">{escape(s.title)}</a></li>' for s in sections),
         sections="".join(f'<section id="{_anchor(s)}"><h2>{escape(s.title)}</h2>{s.body}</section>' for s in sections),
-        figures=_figures_json(sections),
+        charts=_charts_json(sections),
         plotly=get_plotlyjs(),
         js=_text(files, "page.js"),
     )
@@ -70,26 +70,26 @@ def _anchor(section: Section) -> str:
 
 def _head_html(contents: Contents) -> str:
     evaluation = contents.evaluation
-    said = answer(evaluation) if evaluation else None
-    but = [caveat(evaluation), *evaluation.facts.get("notes", [])] if evaluation else []
+    title = headline(evaluation) if evaluation else None
+    notes = [caveat(evaluation), *evaluation.get("notes", [])] if evaluation else []
     name = (contents.config.get("source") or {}).get("name") or contents.folder.name
-    lines = [f"<h1>{escape(said or name)}</h1>"]
-    lines += [f'<p class="caveat">{escape(words)}</p>' for words in but if words]
+    lines = [f"<h1>{escape(title or name)}</h1>"]
+    lines += [f'<p class="caveat">{escape(str(note))}</p>' for note in notes if note]
     lines.append(f"<p>{escape(learned_from(contents))}</p>")
     facts = "".join(f"<div><dt>{escape(k)}</dt><dd>{escape(v)}</dd></div>" for k, v in summary_facts(contents))
     return "".join(lines) + (f"<dl>{facts}</dl>" if facts else "")
 
 
-def _figures_json(sections: list[Section]) -> str:
+def _charts_json(sections: list[Section]) -> str:
     """What page.js draws; "<" is escaped, so that no name in it can end the script element."""
     drawn = [
         {
-            "name": figure.name,
-            "choices": [choice.name for choice in figure.choices],
-            "variants": figure.variants,
-            "samples": figure.samples,
+            "name": chart.name,
+            "choices": [choice.name for choice in chart.choices],
+            "variants": chart.variants,
+            "samples": chart.samples,
         }
         for section in sections
-        for figure in section.figures
+        for chart in section.charts
     ]
     return json.dumps(drawn, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")

@@ -9,22 +9,23 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
-from likewise.report.answer import protocol_name
-from likewise.report.charts import Choice, Figure, protocol_style
-from likewise.report.contents import Contents, Evaluation
-from likewise.report.pictures import Sheet
+from likewise.report.charts import Chart, Choice, protocol_style
+from likewise.report.contents import Contents
+from likewise.report.headline import protocol_name
+from likewise.report.sprites import SpriteSheet
+from likewise.runs.evaluation import Evaluation
 
 NOUNS = {"image": "image", "text": "document", "audio": "recording", "pair": "pair"}
 
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page. `body` is HTML, with places for the `figures` and pieces of the `sheets`."""
+    """A part of the page. `body` is HTML, with places for the `charts` and pieces of the `sprites`."""
 
     title: str
     body: str
-    figures: list[Figure] = field(default_factory=list)
-    sheets: list[Sheet] = field(default_factory=list)
+    charts: list[Chart] = field(default_factory=list)
+    sprites: list[SpriteSheet] = field(default_factory=list)
 
 
 def noun(contents: Contents, count: int) -> str:
@@ -38,9 +39,9 @@ def folder(contents: Contents) -> str:
     return shlex.quote(str(contents.folder))
 
 
-def grid(plots: Sequence[Figure], kind: str) -> str:
-    """Figures side by side, as many as fit; `kind` ("two", "three", "stages") says how wide each must be."""
-    return f'<div class="grid {kind}">{"".join(plot.html() for plot in plots)}</div>'
+def grid(charts: Sequence[Chart], kind: str) -> str:
+    """Charts side by side, as many as fit; `kind` ("two", "three", "stages") says how wide each must be."""
+    return f'<div class="grid {kind}">{"".join(chart.html() for chart in charts)}</div>'
 
 
 def labels_choice(name: str, counts: Sequence[int | str], chosen: int | str) -> Choice:

@@ -13,11 +13,11 @@ from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from likewise.errors import UserError
-from likewise.report.answer import answer, protocol_name
 from likewise.report.charts import label_positions, moved_apart, protocol_style
 from likewise.report.contents import Contents, read_contents
-from likewise.report.pictures import picture_image
+from likewise.report.headline import headline, protocol_name
 from likewise.report.sections.training import MOST_PAIRS, stage_indices
+from likewise.report.sprites import picture_image
 
 WIDTH = 1600
 SCALE = 2
@@ -32,13 +32,13 @@ OTHER_COLOUR = "#8b919a"
 
 
 def story_png(run_folder: Path, out: Path) -> Path:
-    """Write a PNG, 1600 pixels wide, of what a run saw, how its similarities changed and what it is worth.
+    """Write a PNG, 1600 pixels wide, of the views of a run, its similarity matrices and its evaluation.
 
     Raises:
         UserError: `run_folder` is not a run folder, or has none of the three parts yet.
     """
     contents = read_contents(run_folder)
-    bands = [band for draw in (_views, _stages, _worth) if (band := draw(contents)) is not None]
+    bands = [band for draw in (_views, _stages, _evaluation) if (band := draw(contents)) is not None]
     if not bands:
         needed = "pairs.npz, snapshots.npz or evaluation.json"
         raise UserError(f"run {str(run_folder)!r} has nothing to draw yet: it lacks {needed}")
@@ -82,10 +82,10 @@ class _Band:
         square = picture.convert("RGB").resize((side * SCALE, side * SCALE), resampling)
         self.image.paste(square, (round(x * SCALE), round(y * SCALE)))
 
-    def words(self, x: int | float, y: int | float, words: str, side: int) -> None:
-        """As much of `words` as finds room in a square."""
+    def paragraph(self, x: int | float, y: int | float, text: str, side: int) -> None:
+        """As much of `text` as finds room in a square."""
         font, size, lines = _font(16), 16, [""]
-        for word in words.split():
+        for word in text.split():
             line = f"{lines[-1]} {word}".strip()
             if lines[-1] and self._draw.textlength(line, font) > side * SCALE:
                 lines.append(word)
@@ -104,9 +104,9 @@ def _views(contents: Contents) -> _Band | None:
     if found.halves:
         title = "Pairs that belong together"
     else:
-        title = "What the encoder sees" if found.unchanged else "Each sample twice, changed at random"
+        title = "Training samples" if found.unchanged else "Two random views of each sample"
     sides = [found.first] if found.unchanged else [found.first, found.second]
-    rows = [side for side in sides if side.pictures is not None or side.words]
+    rows = [side for side in sides if side.pictures is not None or side.texts]
     if not rows:
         return None
     lefts, side = _columns(min(MOST_PAIRS, len(found.first)))
@@ -116,8 +116,8 @@ def _views(contents: Contents) -> _Band | None:
         for index, left in enumerate(lefts):
             if samples.pictures is not None:
                 band.picture(left, top, picture_image(samples.pictures[index]), side)
-            elif samples.words:
-                band.words(left, top, samples.words[index], side)
+            elif samples.texts:
+                band.paragraph(left, top, samples.texts[index], side)
     return band
 
 
@@ -127,7 +127,7 @@ def _stages(contents: Contents) -> _Band | None:
         return None
     kept = stage_indices(found.steps)
     lefts, side = _columns(len(kept))
-    band = _Band("How alike the views are to the encoder, as training goes on", side + 34)
+    band = _Band("Cosine similarity of the views during training", side + 34)
     for left, index in zip(lefts, kept, strict=True):
         heat = Image.fromarray(similarity_colours(found.similarity[index]))
         band.picture(left, TITLE_HEIGHT, heat, side)
@@ -142,11 +142,11 @@ def similarity_colours(matrix: Float[np.ndarray, "views views"]) -> UInt8[np.nda
     return np.round(MIDDLE + share * (end - MIDDLE)).astype(np.uint8)
 
 
-def _worth(contents: Contents) -> _Band | None:
+def _evaluation(contents: Contents) -> _Band | None:
     evaluation = contents.evaluation
     if evaluation is None or not evaluation.protocols:
         return None
-    band = _Band(answer(evaluation) or "Accuracy by labels per class", CHART_HEIGHT + 76)
+    band = _Band(headline(evaluation) or "Accuracy by labels per class", CHART_HEIGHT + 76)
     left, right, top = MARGIN + 76, WIDTH - MARGIN - 330, TITLE_HEIGHT + 10
     logs = {count: math.log(place) for count, place in label_positions(evaluation).items()}
     first, last = min(logs.values()), max(logs.values())
@@ -176,7 +176,7 @@ def _worth(contents: Contents) -> _Band | None:
                 band.line([(x(count), y(row["low"])), (x(count), y(row["high"]))], colour, 2)
             band.dot(x(count), y(row["mean"]), 7 if bold else 4, colour)
         ends.append((y(rows[-1][1]["mean"]), protocol_name(protocol, evaluation), colour))
-    majority = evaluation.facts.get("majority")
+    majority = evaluation.get("majority")
     if majority is not None:
         for start in range(left, right, 18):
             band.line([(start, y(majority)), (start + 9, y(majority))], MUTED, 2)

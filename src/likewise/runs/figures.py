@@ -1,50 +1,86 @@
-"""What a method shows of itself, kept in the run: `pictures.npz`, rows of pictures, of words, of sounds."""
+"""figures.npz: what a method shows of itself, in rows of pictures, texts and sounds."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import torch
 
-from likewise.atomic import write_atomically
-from likewise.methods.base import Method, Sheet
-from likewise.seeding import generator_for
+from likewise.runs.arrays import Arrays, as_array, read_arrays, write_arrays
+from likewise.runs.part import RunPart
+from likewise.runs.samples import Samples
 
-KEY = 1 << 41  # no training step's key
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
-def save_pictures(folder: Path, method: Method, samples: Any) -> None:
-    """Write the method's pictures of a few samples; nothing where it has none. The method is left as it was.
+class FigureRow(Samples):
+    """Things side by side, one a sample: what they are called, and a picture, a text or a sound of each.
 
     Args:
-        folder: the run's.
-        samples: a batch, as a source reads it.
+        name: of the row.
+        pictures: bytes `(n, c, h, w)`, as an array or a tensor on any device.
+        texts: `n` of them.
+        sounds: int16 `(n, length)`, as an array or a tensor.
+        sample_rate: of the sounds, in Hz.
     """
-    training = method.training
-    samples = method.transfer_batch_to_device(samples, method.device, 0)
-    with torch.no_grad():
-        sheets = method.eval().pictures(samples, generator_for(method.training_context.seed, KEY))
-    method.train(training)
-    if sheets:
-        save_sheets(folder / "pictures.npz", sheets)
+
+    name: str
+
+    def __init__(
+        self,
+        name: str,
+        pictures: Tensor | np.ndarray | None = None,
+        texts: list[str] | None = None,
+        sounds: Tensor | np.ndarray | None = None,
+        sample_rate: int | None = None,
+    ) -> None:
+        super().__init__(as_array(pictures), texts, as_array(sounds), sample_rate)
+        object.__setattr__(self, "name", name)
 
 
-def save_sheets(path: Path, sheets: list[Sheet]) -> None:
-    """Write one file: `words`, all texts as JSON; `I-J` and `I-J-sounds`, pictures and sounds of row J of sheet I."""
-    texts = [
-        {
-            "title": sheet.title,
-            "caption": sheet.caption,
-            "rows": [{"name": row.name, "words": row.words, "sample_rate": row.sample_rate} for row in sheet.rows],
-        }
-        for sheet in sheets
-    ]
-    arrays: dict[str, Any] = {"words": np.array(json.dumps(texts))}
-    for i, sheet in enumerate(sheets):
-        for j, row in enumerate(sheet.rows):
-            found = {f"{i}-{j}": row.pictures, f"{i}-{j}-sounds": row.sounds}
-            arrays |= {name: tensor.cpu().numpy() for name, tensor in found.items() if tensor is not None}
-    write_atomically(path, lambda file: np.savez(file, **arrays))
+@dataclass(frozen=True, eq=False)
+class Figure:
+    """Rows that show what a method does, one column a sample."""
+
+    title: str
+    caption: str
+    rows: list[FigureRow]
+
+
+class Figures(list[Figure], RunPart):
+    """All that a method shows.
+
+    In the file, `layout` is JSON: title, caption and the rows' names of each figure; `I-J`, `I-J_texts` and
+    `I-J_sounds` are what row J of figure I shows.
+    """
+
+    FILE: ClassVar[str] = "figures.npz"
+
+    def save(self, folder: Path) -> None:
+        layout = [{"title": f.title, "caption": f.caption, "rows": [row.name for row in f.rows]} for f in self]
+        arrays: Arrays = {"layout": np.array(json.dumps(layout))}
+        for i, figure in enumerate(self):
+            for j, row in enumerate(figure.rows):
+                arrays |= row.to_arrays(f"{i}-{j}")
+        write_arrays(folder / self.FILE, arrays)
+
+    @classmethod
+    def load(cls, folder: Path) -> Figures:
+        arrays = read_arrays(folder / cls.FILE)
+
+        def row(name: Any, key: str) -> FigureRow:
+            shown = Samples.from_arrays(arrays, key)
+            return FigureRow(str(name), shown.pictures, shown.texts, shown.sounds, shown.sample_rate)
+
+        return cls(
+            Figure(
+                str(figure["title"]),
+                str(figure["caption"]),
+                [row(name, f"{i}-{j}") for j, name in enumerate(figure["rows"])],
+            )
+            for i, figure in enumerate(json.loads(str(arrays["layout"])))
+        )

@@ -24,10 +24,10 @@ from likewise.methods.base import Method, TrainingContext
 from likewise.training.callbacks.checkpoints import AtomicCheckpointIO, Checkpoints, newest, step_of
 from likewise.training.callbacks.diagnostics import Diagnostics, StopAtNaN
 from likewise.training.callbacks.health import HealthMonitor
-from likewise.training.callbacks.history import History
+from likewise.training.callbacks.history import HistoryLogger
 from likewise.training.callbacks.probe import Probe
 from likewise.training.callbacks.progress import ProgressLine
-from likewise.training.callbacks.snapshots import PAIRS, Snapshots
+from likewise.training.callbacks.snapshots import PAIRS, SnapshotRecorder
 from likewise.training.optimizers import optimizers
 from likewise.training.recipe import Recipe
 
@@ -35,7 +35,7 @@ LOGGED_STEPS = 500  # rows of a training's history: enough for any curve, small 
 
 
 @dataclass(frozen=True)
-class Fitted:
+class FitResult:
     """How a training went. `interrupted`: it was asked to stop at `step`, and can be resumed.
 
     `seconds` and `samples_per_second` are those of all processes that had a part in it, one resuming the other.
@@ -63,7 +63,7 @@ def fit(
     chance: dict[str, float] | None = None,
     probe: Callable[[Method], float] | None = None,
     progress: bool = True,
-) -> Fitted:
+) -> FitResult:
     """Train `method`, which has its `views`, on `source`; `folder` gets metrics, verdict, snapshots and checkpoints.
 
     The same arguments give the same weights on the same kind of CPU, whether the training was interrupted and
@@ -86,13 +86,11 @@ def fit(
         checkpoint = torch.load(last, map_location="cpu", weights_only=True)
         method.load_state_dict(checkpoint["state_dict"])
         seconds = checkpoint["callbacks"]["ProgressLine"]["seconds"]
-        return Fitted(steps, steps, interrupted=False, seconds=seconds, samples_per_second=steps * batch / seconds)
+        return FitResult(steps, steps, interrupted=False, seconds=seconds, samples_per_second=steps * batch / seconds)
 
     every = max(1, steps // LOGGED_STEPS)
-    history = History(
-        folder / "metrics.csv", steps_per_epoch=context.steps_per_epoch, step=step_of(last) if last else 0
-    )
-    health = HealthMonitor(history, folder / "verdict.json", chance=chance or {}, context=context, show=progress)
+    history = HistoryLogger(folder, steps_per_epoch=context.steps_per_epoch, step=step_of(last) if last else 0)
+    health = HealthMonitor(history, folder, chance=chance or {}, context=context, show=progress)
     line = ProgressLine(history, health, batch_size=batch, steps=steps, show=progress)
     saving = Checkpoints(checkpoints, minutes=checkpoint_minutes)
     fixed = source.read(order(len(source), seed=seed, epoch=recipe.epochs)[:PAIRS])
@@ -112,7 +110,7 @@ def fit(
                 *([Probe(probe)] if probe else []),
                 health,
                 line,
-                Snapshots(folder, fixed, steps=steps, steps_per_epoch=context.steps_per_epoch),
+                SnapshotRecorder(folder, fixed, steps=steps, steps_per_epoch=context.steps_per_epoch),
                 stop,
                 saving,
             ],
@@ -130,7 +128,7 @@ def fit(
                 trainer.fit(method, loader, ckpt_path=last, weights_only=True)
             except SystemExit as ended:  # what Lightning makes of a second Ctrl-C
                 raise KeyboardInterrupt from ended
-    return Fitted(trainer.global_step, steps, stop.asked, line.seconds, line.samples_per_second)
+    return FitResult(trainer.global_step, steps, stop.asked, line.seconds, line.samples_per_second)
 
 
 def _trainer(**settings: Any) -> L.Trainer:

@@ -1,4 +1,4 @@
-"""Is it learning? A verdict in words, from what a training has logged.
+"""Is it learning? The verdict on a training, from what a training has logged.
 
 Every threshold is a ratio to what the untrained network showed at the first step, or has an absolute meaning.
 Measured healthy and broken trainings that they lie between are named beside them.
@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any, NamedTuple
+
+from likewise.runs.verdict import Verdict
 
 RECENT = 3  # measured rows that "now" is the median of: one batch is noisy
 
@@ -44,41 +45,6 @@ ENOUGH_STEPS = 50  # before "stuck" is said: BYOL, healthy, has brought views no
 ENOUGH_WARMUP = 200  # steps after which a rate that still rises is no excuse
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """What the figures say.
-
-    Attributes:
-        kind: learning, too-early, stuck, collapsed-to-a-point, collapsed-to-few-dimensions, diverging, or trivial: what
-            the method itself knows of as a solution that teaches nothing.
-        words: one or two sentences, with the figures.
-        causes: likely ones, when something is wrong.
-        remedy: what to try then.
-        step: steps done.
-        epoch: passes over the data done.
-    """
-
-    kind: str
-    words: str
-    causes: tuple[str, ...] = ()
-    remedy: str = ""
-    step: int = 0
-    epoch: float = 0.0
-
-    @property
-    def alarm(self) -> bool:
-        """Whether something is wrong."""
-        return self.kind not in ("learning", "too-early")
-
-    def __str__(self) -> str:
-        if not self.causes:
-            return self.words
-        return f"{self.words} Likely: {'; or '.join(self.causes)}. Try: {self.remedy}."
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-
 class PairNouns(NamedTuple):
     """What belongs together, in words."""
 
@@ -107,14 +73,14 @@ def diagnose(
     """
     past = _Past(rows, chance, max(1, steps_per_epoch), of)
     found = next((said for ask in (_diverging, _collapsed, _stuck) if (said := ask(past))), None)
-    kind, words, causes, remedy = found or _healthy(past)
-    return Verdict(kind, words, causes, remedy, past.steps, round(past.steps / past.steps_per_epoch, 4))
+    kind, message, causes, remedy = found or _healthy(past)
+    return Verdict(kind, message, causes, remedy, past.steps, round(past.steps / past.steps_per_epoch, 4))
 
 
 def diverged(step: int, steps_per_epoch: int) -> Verdict:
     """The verdict on a training whose loss or weights are no numbers any more."""
-    words = f"The training is diverging: at step {step} the loss or a weight became NaN or infinite."
-    return Verdict("diverging", words, *_OF_DIVERGING, step, round(step / max(1, steps_per_epoch), 4))
+    message = f"The training is diverging: at step {step} the loss or a weight became NaN or infinite."
+    return Verdict("diverging", message, *_OF_DIVERGING, step, round(step / max(1, steps_per_epoch), 4))
 
 
 _Said = tuple[str, str, tuple[str, ...], str]
@@ -166,17 +132,17 @@ def _diverging(past: _Past) -> _Said | None:
     loss, weights = past.first_and_now("loss"), past.first_and_now("weight_norm")
     last = [float(row["loss"]) for row in past.rows if "loss" in row][-1:]
     if last and not math.isfinite(last[0]):
-        words = f"The training is diverging: at step {past.steps} the loss is {last[0]}."
+        message = f"The training is diverging: at step {past.steps} the loss is {last[0]}."
     elif weights and weights[0] > 0 and weights[1] > GROWTH * weights[0] * max(1.0, math.sqrt(past.steps / 1000)):
-        words = (
+        message = (
             f"The training is diverging: in {past.steps:,} steps the encoder's weights have grown "
             f"to {weights[1] / weights[0]:,.3g} times their size."
         )
     elif loss and loss[1] > max(EXPLOSION * max(abs(loss[0]), 0.1), 2 * past.chance.get("loss", 0.0)):
-        words = f"The training is diverging: the loss went from {loss[0]:.3g} to {loss[1]:.3g}."
+        message = f"The training is diverging: the loss went from {loss[0]:.3g} to {loss[1]:.3g}."
     else:
         return None
-    return ("diverging", words, *_OF_DIVERGING)
+    return ("diverging", message, *_OF_DIVERGING)
 
 
 def _collapsed(past: _Past) -> _Said | None:

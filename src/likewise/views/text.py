@@ -114,7 +114,7 @@ class TextViews:
         rows = [[i for i in row if i not in silent] for row in ids.tolist()]
         return [text.strip() for text in self._tokenizer.decode_batch(rows, skip_special_tokens=False)]
 
-    def words(self, view: Int[Tensor, "n t"]) -> list[str]:
+    def texts(self, view: Int[Tensor, "n t"]) -> list[str]:
         """A view as something to read."""
         return self.decode(view)
 

@@ -1,4 +1,4 @@
-"""The sections of the page, in order: one function each, from a run's contents to words, pictures and charts.
+"""The sections of the page, in order: one function each, from a run's contents to text, pictures and charts.
 
 To add one, write a function `(Contents) -> Section | None` and name it here.
 """
@@ -9,24 +9,24 @@ from collections.abc import Callable, Sequence
 
 from likewise.report.contents import Contents
 from likewise.report.pieces import Section
-from likewise.report.sections.figures import pictures
-from likewise.report.sections.gallery import embedding_map, neighbours
-from likewise.report.sections.matches import matches
-from likewise.report.sections.run import repeat
-from likewise.report.sections.training import stages, training, views
-from likewise.report.sections.worth import curves, errors, measures, results
+from likewise.report.sections.evaluation import errors, learning_curves, other_measures, results
+from likewise.report.sections.figures import method_figures
+from likewise.report.sections.gallery import embedding_map, nearest_neighbours
+from likewise.report.sections.matches import retrieval_examples
+from likewise.report.sections.run import reproduce
+from likewise.report.sections.training import metrics, similarity_snapshots, training_views
 
 SECTIONS: Sequence[Callable[[Contents], Section | None]] = (
-    views,
-    training,
-    stages,
-    pictures,
-    curves,
+    training_views,
+    metrics,
+    similarity_snapshots,
+    method_figures,
+    learning_curves,
     results,
     errors,
-    measures,
-    matches,
+    other_measures,
+    retrieval_examples,
     embedding_map,
-    neighbours,
-    repeat,
+    nearest_neighbours,
+    reproduce,
 )

@@ -1,49 +1,51 @@
-"""What each half of a pair finds among the others: the best answers to a few queries, both ways."""
+"""Retrieval from each half of pairs to the other: the most similar answers to a few queries, in both directions."""
 
 from __future__ import annotations
 
 from html import escape
 
-from likewise.report.contents import Contents, Matches
-from likewise.report.pictures import Sheet
+from likewise.report.contents import Contents
 from likewise.report.pieces import Section
-from likewise.report.samples import Samples, sample_html
+from likewise.report.sample_html import sample_html, sprites_of
+from likewise.report.sprites import SpriteSheet
+from likewise.runs.matches import RetrievalMatches
+from likewise.runs.samples import Samples
 
 SIDE = 144
 
 
-def matches(contents: Contents) -> Section | None:
-    """The best answers to each query, which of them are right, and how far down the first right one comes."""
+def retrieval_examples(contents: Contents) -> Section | None:
+    """The most similar answers to each query, which of them are correct, and the rank of the first correct one."""
     found = contents.matches
     if found is None or not len(found.queries):
         return None
-    sheets = [half.sheet(f"matches-{number}", side=SIDE) for number, half in enumerate(found.halves)]
+    sprites = [sprites_of(half, f"matches-{number}", side=SIDE) for number, half in enumerate(found.halves)]
     answers = found.answers.shape[2]
     parts = [
-        f"<p>A query, then the {answers} answers of the most similar embeddings among {found.candidates:,} (✓ right, "
-        "✗ wrong), then the answer that the data gives, and the place at which the first right one comes.</p>"
+        f"<p>A query, then the {answers} most similar of {found.candidates:,} candidates by cosine similarity "
+        "(✓ correct, ✗ incorrect), then the correct answer with the rank of the first correct candidate.</p>"
     ]
-    for protocol in (0, 1):
-        rows = "".join(_row(found, sheets, protocol, number) for number in range(len(found.queries)))
+    for direction in (0, 1):
+        rows = "".join(_row(found, sprites, direction, number) for number in range(len(found.queries)))
         parts.append(
-            f"<h3>From {escape(found.names[protocol])} to {escape(found.names[1 - protocol])}</h3>"
+            f"<h3>From {escape(found.names[direction])} to {escape(found.names[1 - direction])}</h3>"
             f'<div class="matches" style="--answers:{answers}">{rows}</div>'
         )
-    return Section("What finds what", "".join(parts), sheets=[sheet for sheet in sheets if sheet is not None])
+    return Section("Retrieval examples", "".join(parts), sprites=[sheet for sheet in sprites if sheet is not None])
 
 
-def _row(found: Matches, sheets: list[Sheet | None], protocol: int, number: int) -> str:
-    (asked, asked_sheet), (given, given_sheet) = ((found.halves[n], sheets[n]) for n in (protocol, 1 - protocol))
-    query, rank = int(found.queries[number]), int(found.ranks[protocol, number])
-    silent = Samples(given.pictures, given.words)  # a player for every answer would be too much of a page
-    if given.pictures is None and given.words is None:
+def _row(found: RetrievalMatches, sprites: list[SpriteSheet | None], direction: int, number: int) -> str:
+    (asked, asked_sheet), (given, given_sheet) = ((found.halves[n], sprites[n]) for n in (direction, 1 - direction))
+    query, rank = int(found.queries[number]), int(found.ranks[direction, number])
+    silent = Samples(given.pictures, given.texts)  # a player for every answer would be too much of a page
+    if given.pictures is None and given.texts is None:
         silent = given
     cells = [f'<div class="query">{sample_html(asked, asked_sheet, query, f"query {number + 1}")}</div>']
-    pairs = zip(found.answers[protocol, number].tolist(), found.right[protocol, number].tolist(), strict=True)
+    pairs = zip(found.answers[direction, number].tolist(), found.right[direction, number].tolist(), strict=True)
     for place, (answer, right) in enumerate(pairs, start=1):
         kind, mark = ("right", "✓") if right else ("wrong", "✗")
         look = sample_html(silent, given_sheet, answer, f"answer {place} to query {number + 1}")
         cells.append(f'<div class="{kind}">{look}<p>{mark}</p></div>')
-    own = sample_html(silent, given_sheet, query, f"right answer to query {number + 1}")
-    cells.append(f'<div class="own">{own}<p>first right: {rank:,}</p></div>')
+    own = sample_html(silent, given_sheet, query, f"correct answer to query {number + 1}")
+    cells.append(f'<div class="own">{own}<p>rank {rank:,}</p></div>')
     return f'<div class="match">{"".join(cells)}</div>'

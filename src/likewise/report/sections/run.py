@@ -8,6 +8,7 @@ import numpy as np
 
 from likewise.report.contents import Contents
 from likewise.report.pieces import Section, code, folder, noun, settings
+from likewise.runs.evaluation import Evaluation
 
 FIRST_SKIPPED = 10
 OWN_SETTINGS = ("likewise", "data", "seed", "precision", "created", "seconds")
@@ -35,18 +36,18 @@ def summary_facts(contents: Contents) -> list[tuple[str, str]]:
     if "seconds" in config:
         facts.append(("pretraining", _duration(float(config["seconds"]))))
     elif len(contents.metrics.get("step", [])):
-        facts.append(("last step; not finished", f"{int(np.nanmax(contents.metrics['step'])):,}"))
+        facts.append(("last step (not finished)", f"{int(np.nanmax(contents.metrics['step'])):,}"))
     if "samples_per_second" in config:
         facts.append((f"{noun(contents, 2)} a second", f"{config['samples_per_second']:,.0f}"))
-    if contents.evaluation and "seeds" in contents.evaluation.facts:
-        facts.append(("seeds", str(contents.evaluation.facts["seeds"])))
+    if contents.evaluation and "seeds" in contents.evaluation:
+        facts.append(("seeds", str(contents.evaluation["seeds"])))
     return facts
 
 
-def repeat(contents: Contents) -> Section | None:
+def reproduce(contents: Contents) -> Section | None:
     """The configuration, what was skipped, and the commands that made the run."""
     config, parts = contents.config, []
-    evaluation = contents.evaluation.facts if contents.evaluation else {}
+    evaluation = contents.evaluation or Evaluation()
     commands = [config.get("command"), evaluation.get("command"), f"likewise report {folder(contents)}"]
     parts.append(code("\n".join(str(command) for command in commands if command)))
     tables = [(key.capitalize(), config[key]) for key in ("recipe", "encoder", "views", "method") if config.get(key)]
@@ -62,11 +63,11 @@ def repeat(contents: Contents) -> Section | None:
         )
         more = len(contents.skipped) - FIRST_SKIPPED
         tail = f"<li>and {more:,} more, in <code>skipped.csv</code></li>" if more > 0 else ""
-        parts.append(f"<h3>Files skipped: {len(contents.skipped):,}</h3><ul>{items}{tail}</ul>")
+        parts.append(f"<h3>Skipped files: {len(contents.skipped):,}</h3><ul>{items}{tail}</ul>")
     if contents.unreadable:
         items = "".join(f"<li><code>{escape(line)}</code></li>" for line in contents.unreadable)
-        parts.append(f"<h3>Parts of the run that could not be read</h3><ul>{items}</ul>")
-    return Section("Repeat it", "".join(parts))
+        parts.append(f"<h3>Damaged files</h3><ul>{items}</ul>")
+    return Section("Configuration and commands", "".join(parts))
 
 
 def _supervised(contents: Contents) -> bool:

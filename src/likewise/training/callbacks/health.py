@@ -9,11 +9,11 @@ from typing import Any
 import lightning as L
 from rich.console import Console
 
-from likewise.atomic import write_json
 from likewise.methods.base import Method, TrainingContext
+from likewise.runs.verdict import Verdict
 from likewise.training.callbacks.diagnostics import Diverged
-from likewise.training.callbacks.history import History
-from likewise.training.verdict import HALVES, VIEWS, Verdict, diagnose, diverged
+from likewise.training.callbacks.history import HistoryLogger
+from likewise.training.verdict import HALVES, VIEWS, diagnose, diverged
 
 MOST_STEPS = 500  # between two looks: nobody should wait for the end of a day-long epoch
 
@@ -23,16 +23,16 @@ class HealthMonitor(L.Callback):
 
     Args:
         history: what was measured.
-        path: where the verdict is kept.
+        folder: the run's, where the verdict is kept.
         chance: what the figures would be if nothing was learned.
         context: of the training.
         show: whether to speak.
     """
 
     def __init__(
-        self, history: History, path: Path, *, chance: dict[str, float], context: TrainingContext, show: bool
+        self, history: HistoryLogger, folder: Path, *, chance: dict[str, float], context: TrainingContext, show: bool
     ) -> None:
-        self.history, self.path, self.chance, self.show = history, path, chance, show
+        self.history, self.folder, self.chance, self.show = history, folder, chance, show
         self.steps_per_epoch = context.steps_per_epoch
         self.every = min(context.steps_per_epoch, MOST_STEPS)
         self.verdict: Verdict | None = None
@@ -58,11 +58,11 @@ class HealthMonitor(L.Callback):
             self.history.rows, self.chance, self.steps_per_epoch, of=HALVES if method.cross_modal else VIEWS
         )
         degenerate_solution = None if verdict.alarm else method.degenerate_solution(self.history.latest)
-        return verdict if degenerate_solution is None else replace(verdict, kind="trivial", words=degenerate_solution)
+        return verdict if degenerate_solution is None else replace(verdict, kind="trivial", message=degenerate_solution)
 
     def _settle(self, verdict: Verdict, *, last: bool) -> None:
         self.verdict = verdict
-        write_json(self.path, verdict.to_dict())
+        verdict.save(self.folder)
         if self.show and (last or (verdict.kind != self._spoken and (verdict.alarm or self._spoken))):
             self._console.print(str(verdict), highlight=False, soft_wrap=True, markup=False)
         self._spoken = verdict.kind if verdict.alarm or self._spoken else None

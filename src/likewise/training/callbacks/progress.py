@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from likewise.training.callbacks.health import HealthMonitor
-from likewise.training.callbacks.history import History
+from likewise.training.callbacks.history import HistoryLogger
 
 LINE_EVERY = 15.0  # seconds between the lines of a log
 SHOWN = (("loss", "loss", ".3f"), ("top1", "top-1", ".1%"), ("probe", "probe", ".1%"))
@@ -25,7 +25,9 @@ class ProgressLine(L.Callback):
     Also logs `samples_per_second`, and counts `seconds` from the first process of a training to the last.
     """
 
-    def __init__(self, history: History, health: HealthMonitor, *, batch_size: int, steps: int, show: bool) -> None:
+    def __init__(
+        self, history: HistoryLogger, health: HealthMonitor, *, batch_size: int, steps: int, show: bool
+    ) -> None:
         self.history, self.health, self.batch_size, self.steps, self.show = history, health, batch_size, steps, show
         self._console = Console(stderr=True)
         self._bar: Progress | None = None

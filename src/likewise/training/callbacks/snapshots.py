@@ -12,9 +12,9 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from likewise.atomic import write_atomically
 from likewise.methods.base import Method
-from likewise.runs.samples import halves, prefixed, shown
+from likewise.runs.pairs import Pairs
+from likewise.runs.snapshots import Snapshots
 from likewise.seeding import generator_for
 
 PAIRS = 8
@@ -40,21 +40,8 @@ def similarity(method: Method, samples: Any, key: tuple[int, ...]) -> Float[Tens
     return (z @ z.T).cpu()
 
 
-def pair_arrays(views: Any, samples: Any, generator: torch.Generator) -> dict[str, Any]:
-    """What `pairs.npz` holds: what two random views of each sample show, or the two halves of one view of pairs.
-
-    `first` and `second` are pictures, `first_words`, `second_sounds` and the like what else there is (see `prefixed`).
-    `halves` is there for pairs. Empty where the views show nothing.
-    """
-    view = views(samples, generator)
-    parts = halves(views, view)
-    first, second, *_ = parts or [shown(views, view), shown(views, views(samples, generator))]
-    arrays = prefixed("first", first) | prefixed("second", second)
-    return arrays | {"halves": np.array(True)} if parts and arrays else arrays
-
-
-class Snapshots(L.Callback):
-    """Write `snapshots.npz` (`steps`, `epochs`, `similarity`) and `pairs.npz` (what the pairs show).
+class SnapshotRecorder(L.Callback):
+    """Keep the `Snapshots` of a training in the run, and the `Pairs` that they are of, where these show anything.
 
     Args:
         folder: the run's.
@@ -63,21 +50,17 @@ class Snapshots(L.Callback):
     """
 
     def __init__(self, folder: Path, batch: Any, *, steps: int, steps_per_epoch: int) -> None:
-        self.path = folder / "snapshots.npz"
-        self.pairs = folder / "pairs.npz"
+        self.folder = folder
         self.batch = batch
         self.steps_per_epoch = steps_per_epoch
         self.at = {round(stage * steps) for stage in STAGES}
         self.taken: dict[int, np.ndarray] = {}
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if self.path.exists():
-            with np.load(self.path, allow_pickle=False) as file:
-                self.taken = {
-                    int(step): matrix
-                    for step, matrix in zip(file["steps"], file["similarity"], strict=True)
-                    if step <= trainer.global_step
-                }
+        if (self.folder / Snapshots.FILE).exists():
+            before = Snapshots.load(self.folder)
+            taken = zip(before.steps.tolist(), before.similarity, strict=True)
+            self.taken = {step: matrix for step, matrix in taken if step <= trainer.global_step}
         if trainer.global_step in self.at and trainer.global_step not in self.taken:
             self._take(trainer, pl_module)
 
@@ -93,11 +76,10 @@ class Snapshots(L.Callback):
         if not trainer.is_global_zero:
             return
         steps = sorted(self.taken)
-        arrays: dict[str, Any] = {
-            "steps": np.array(steps),
-            "epochs": np.array(steps) / self.steps_per_epoch,
-            "similarity": np.stack([self.taken[step] for step in steps]),
-        }
-        write_atomically(self.path, lambda file: np.savez(file, **arrays))
-        if not self.pairs.exists() and (seen := pair_arrays(method.views, batch, generator_for(*key))):
-            write_atomically(self.pairs, lambda file: np.savez(file, **seen))
+        Snapshots(
+            steps=np.array(steps),
+            epochs=np.array(steps) / self.steps_per_epoch,
+            similarity=np.stack([self.taken[step] for step in steps]),
+        ).save(self.folder)
+        if not (self.folder / Pairs.FILE).exists() and (pairs := Pairs.of(method.views, batch, generator_for(*key))):
+            pairs.save(self.folder)

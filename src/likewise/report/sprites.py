@@ -1,4 +1,4 @@
-"""How pictures come onto the page: all of a group in one sheet, each shown as a piece of it."""
+"""Pictures on the page: those of a group in one sprite sheet, each shown as a piece of it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BROAD = 1.4
 
 
 @dataclass(frozen=True)
-class Sheet:
+class SpriteSheet:
     """Equal pictures laid out in a grid, as one data URI."""
 
     name: str
@@ -31,7 +31,7 @@ class Sheet:
 
     @property
     def broad(self) -> bool:
-        """Whether the pictures are too low for narrow columns."""
+        """Whether the pictures are too wide for narrow columns."""
         return self.aspect > BROAD
 
     def css(self) -> str:
@@ -52,7 +52,7 @@ class Sheet:
         return [self.position(index) for index in range(count)]
 
 
-def sheet(name: str, pictures: UInt8[np.ndarray, "m c h w"], *, side: int) -> Sheet:
+def sprite_sheet(name: str, pictures: UInt8[np.ndarray, "m c h w"], *, side: int) -> SpriteSheet:
     """Lay pictures (grey or RGB) out in a sheet, shrunk so that none is larger than a square of `side` pixels."""
     images = [picture_image(picture) for picture in pictures]
     width, height = images[0].size
@@ -68,7 +68,7 @@ def sheet(name: str, pictures: UInt8[np.ndarray, "m c h w"], *, side: int) -> Sh
         row, column = divmod(index, columns)
         canvas.paste(image, (column * width, row * height))
     tiny = max(width, height) <= TINY
-    return Sheet(name, _data_uri(canvas, lossless=tiny), columns, rows, width / height, tiny)
+    return SpriteSheet(name, _data_uri(canvas, lossless=tiny), columns, rows, width / height, tiny)
 
 
 def picture_image(picture: UInt8[np.ndarray, "c h w"]) -> Image.Image:
@@ -76,12 +76,12 @@ def picture_image(picture: UInt8[np.ndarray, "c h w"]) -> Image.Image:
     return Image.fromarray(picture[0] if len(picture) == 1 else np.moveaxis(picture, 0, -1))
 
 
-def picture_html(sheet: Sheet, index: int, text: str) -> str:
+def picture_html(sheet: SpriteSheet, index: int, text: str) -> str:
     """One picture of a sheet, described by `text`."""
-    words = escape(text)
+    label = escape(text)
     return (
         f'<span class="sample sheet-{sheet.name}" style="background-position:{sheet.position(index)}" '
-        f'role="img" aria-label="{words}" title="{words}"></span>'
+        f'role="img" aria-label="{label}" title="{label}"></span>'
     )
 
 

@@ -2,7 +2,7 @@ import io
 
 from rich.console import Console
 
-from likewise.evaluation.table import render_table
+from likewise.runs.evaluation_table import render_table
 
 FIGURES = {
     "title": "finding [one] by the other",

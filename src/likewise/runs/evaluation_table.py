@@ -39,13 +39,14 @@ def accuracies(result: dict[str, Any]) -> Table:
     }
     for protocol in result["protocols"]:
         rows = [cells[protocol, count] for count in result["labels_per_class"]]
-        label = result["protocol_details"][protocol]["label"]
-        table.add_row(escape(label), *(_cell(row, bold=row["mean"] == best[row["labels_per_class"]]) for row in rows))
+        label = result.get("protocol_details", {}).get(protocol, {}).get("label", protocol)
+        results = (_cell(row, bold=row["mean"] == best[row["labels_per_class"]]) for row in rows)
+        table.add_row(escape(str(label)), *results)
     return table
 
 
 def figures(table: dict[str, Any]) -> Table:
-    """An entry of `"tables"`: see `likewise.evaluation.tables`."""
+    """An entry of `"tables"`: see `likewise.runs.table`."""
     shown = Table(title=escape(table["title"]), caption=escape(table["caption"]))
     for column, (name, unit) in enumerate(zip(table["head"], table["units"], strict=True)):
         numbers = any(not isinstance(row[column], str | None) for row in table["rows"])

@@ -1,4 +1,4 @@
-"""The one-sentence answer says what the numbers bear out, also when they speak against the encoder."""
+"""The headline states what the numbers support, also when they speak against the encoder."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from fake_run import protocol_details
 
-from likewise.report.answer import answer, caveat, figure, protocol_name, typical_count
-from likewise.report.contents import Evaluation
+from likewise.report.headline import caveat, format_number, headline, protocol_name, typical_count
+from likewise.runs.evaluation import Evaluation
 
 
 def row(protocol: str, mean: float, half: float | None = 0.01, count: int | str = 10) -> dict[str, Any]:
@@ -40,7 +40,7 @@ def evaluation(*rows: dict[str, Any], raw: str = "pixels") -> Evaluation:
         ),
         (
             [row("scratch", 0.80), row("frozen", 0.74)],
-            "With 10 labels per class pretraining did not pay: the frozen encoder is right 74 % of the time, "
+            "With 10 labels per class pretraining did not help: the frozen encoder is right 74 % of the time, "
             "training from scratch 80 %.",
         ),
         (
@@ -51,35 +51,35 @@ def evaluation(*rows: dict[str, Any], raw: str = "pixels") -> Evaluation:
         (
             [row("scratch", 0.6, None), row("frozen", 0.9, None)],
             "With 10 labels per class the frozen encoder is right 90 % of the time, "
-            "training from scratch 60 %: one trial each, so the difference is a hint, not a result.",
+            "training from scratch 60 %: one trial each, which is too few to tell them apart.",
         ),
         (
             [row("scratch", 0.968, 0.004, "all"), row("frozen", 0.951, None, "all")],
-            "With all labels pretraining did not pay: the frozen encoder is right 95.1 % of the time, "
+            "With all labels pretraining did not help: the frozen encoder is right 95.1 % of the time, "
             "training from scratch 96.8 %.",
         ),
         (
             [row("scratch", 0.968, 0.004, "all"), row("frozen", 0.97, None, "all")],
             "With all labels there is no clear difference: the frozen encoder is right 97.0 % of the time, "
-            "training from scratch 96.8 %, and the 95 % interval of its 5 seeds holds both.",
+            "training from scratch 96.8 %, and the 95 % interval of its 5 seeds contains both.",
         ),
         (
             [row("fine-tuned", 0.9, count=1)],
             "With 1 label per class the fine-tuned encoder is right 90 % of the time, "
-            "always naming the most frequent class 11 %.",
+            "always predicting the most frequent class 11 %.",
         ),
         ([row("scratch", 0.9), row("raw-knn", 0.8)], None),
     ],
 )
 def test_answer(rows: list[dict[str, Any]], sentence: str | None) -> None:
-    said = answer(evaluation(*rows))
+    said = headline(evaluation(*rows))
     assert (said and said.replace("\u00a0", " ")) == sentence
 
 
 @pytest.mark.parametrize(
     ("counts", "typical"), [([1, 5, 10, 50], 10), ([1, 20, "all"], 20), (["all", 2], 2), (["all"], "all")]
 )
-def test_the_answer_does_not_choose_the_most_flattering_column(counts: list[int | str], typical: int | str) -> None:
+def test_the_headline_does_not_choose_the_most_flattering_column(counts: list[int | str], typical: int | str) -> None:
     assert typical_count(evaluation(*(row("frozen", 0.9, count=count) for count in counts))) == typical
 
 
@@ -94,7 +94,7 @@ def test_a_baseline_that_is_as_good_is_named() -> None:
 
 def test_the_caveat_speaks_of_the_encoder_that_the_answer_speaks_of() -> None:
     rows = [row("frozen", 0.8), row("fine-tuned", 0.9), row("raw-knn", 0.85)]
-    assert "the frozen encoder" in str(answer(evaluation(*rows)))
+    assert "the frozen encoder" in str(headline(evaluation(*rows)))
     said = caveat(evaluation(*rows))
     assert said == "Nearest neighbours on pixels does better: 85.0\u00a0% against 80.0\u00a0% of the frozen encoder."
 
@@ -125,7 +125,7 @@ def test_what_raw_features_are_is_said() -> None:
 
 def test_labels_come_from_the_file() -> None:
     found = evaluation(row("frozen", 0.8))
-    found.facts["protocol_details"] |= {"own": {"label": "A <new> one"}, "svm": {"label": "SVM"}}
+    found["protocol_details"] |= {"own": {"label": "A <new> one"}, "svm": {"label": "SVM"}}
     assert protocol_name("own", found) == "a <new> one"
     assert protocol_name("svm", found) == "SVM"
     assert protocol_name("unknown", found) == "unknown"
@@ -150,18 +150,18 @@ def test_without_labels_the_first_table_speaks() -> None:
         "units": ["", ""],
         "rows": [["encoder", 41.27], ["one token", None], ["two tokens", 1203.4]],
     }
-    said = answer(Evaluation({"tables": [recall, perplexity]}))
+    said = headline(Evaluation({"tables": [recall, perplexity]}))
     assert said is not None
     assert said.replace("\u00a0", " ") == (
         "Finding one by the other, image → text: recall@1 43.2 % (encoder), 0.8 % (chance)."
     )
-    said = answer(Evaluation({"tables": [perplexity]}))
+    said = headline(Evaluation({"tables": [perplexity]}))
     assert said == "Next token: perplexity 41.3 (encoder), 1,203 (two tokens)."
     assert caveat(Evaluation({"tables": [perplexity]})) is None
     both = evaluation(row("frozen", 0.9, count=1))
-    both.facts["tables"] = [recall]
-    assert str(answer(both)).startswith("With 1 label per class")
-    assert answer(Evaluation({"tables": [perplexity | {"rows": []}]})) is None
+    both["tables"] = [recall]
+    assert str(headline(both)).startswith("With 1 label per class")
+    assert headline(Evaluation({"tables": [perplexity | {"rows": []}]})) is None
 
 
 @pytest.mark.parametrize(
@@ -180,4 +180,4 @@ def test_without_labels_the_first_table_speaks() -> None:
     ],
 )
 def test_figures_are_short(value: float, unit: str, text: str) -> None:
-    assert figure(value, unit) == text
+    assert format_number(value, unit) == text

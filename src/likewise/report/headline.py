@@ -1,14 +1,15 @@
-"""The one-sentence answer of an evaluation, in words that the numbers bear out."""
+"""The headline of an evaluation: one sentence that states no more than the numbers support."""
 
 from __future__ import annotations
 
 import math
 from typing import Any
 
-from likewise.report.contents import Evaluation, Table, is_figure
+from likewise.runs.evaluation import Evaluation
+from likewise.runs.table import Table, is_number
 
 ENCODER_PROTOCOLS = ("frozen", "fine-tuned")
-"""The protocols that the answer may be about: the first that was measured."""
+"""The protocols that the headline may be about: the first that was measured."""
 
 
 def protocol_name(protocol: str, evaluation: Evaluation) -> str:
@@ -22,8 +23,8 @@ def percent(accuracy: float, decimals: int = 0) -> str:
     return f"{100 * accuracy:.{decimals}f}\u00a0%"
 
 
-def figure(value: int | float, unit: str) -> str:
-    """A figure of a table: a share times 100, large and whole numbers as whole ones, others to three digits."""
+def format_number(value: int | float, unit: str) -> str:
+    """A number of a table: a share times 100, large and whole numbers as whole ones, others to three digits."""
     if not math.isfinite(value):
         return str(value)
     if unit == "%":
@@ -52,50 +53,50 @@ def clearly_above(a: dict[str, Any], b: dict[str, Any]) -> bool:
 
 
 def typical_count(evaluation: Evaluation) -> int | str:
-    """The number of labels that the answer speaks of: 10 per class, or the measured one nearest to it.
+    """The number of labels that the headline is about: 10 per class, or the measured one nearest to it.
 
-    A fixed rule, so that the most flattering column is not the one that is picked.
+    A fixed rule, so that the column is not chosen by its result.
     """
     numbers = [n for n in evaluation.counts if isinstance(n, int)]
     return min(numbers, key=lambda n: abs(math.log(n / 10))) if numbers else "all"
 
 
-def answer(evaluation: Evaluation) -> str | None:
-    """What pretraining was worth against training from scratch; without labels, what the first table says.
+def headline(evaluation: Evaluation) -> str | None:
+    """The encoder against training from scratch; without labels, the first numbers of the first table.
 
     None when there are labels and no encoder was measured.
     """
     if not evaluation.protocols and evaluation.tables:
-        return _first_figures(evaluation.tables[0])
-    ours = _headline(evaluation)
+        return _first_numbers(evaluation.tables[0])
+    ours = _headline_result(evaluation)
     if ours is None:
         return None
     count = ours["labels_per_class"]
     scratch = evaluation.summary("scratch", count)
     start, name = with_labels(count), f"the {protocol_name(ours['protocol'], evaluation)}"
     if scratch is None:
-        majority = evaluation.facts.get("majority")
-        beside = "" if majority is None else f", always naming the most frequent class {percent(majority)}"
+        majority = evaluation.get("majority")
+        beside = "" if majority is None else f", always predicting the most frequent class {percent(majority)}"
         return f"{start} {name} is right {percent(ours['mean'])} of the time{beside}."
     decimals = 0 if abs(ours["mean"] - scratch["mean"]) >= 0.02 else 1
     right, other = percent(ours["mean"], decimals), percent(scratch["mean"], decimals)
     both = f"{name} is right {right} of the time, training from scratch {other}"
     if ours["seeds"] == scratch["seeds"] == 1:
-        return f"{start} {both}: one trial each, so the difference is a hint, not a result."
+        return f"{start} {both}: one trial each, which is too few to tell them apart."
     if clearly_above(ours, scratch):
         return f"{start} {both}."
     if clearly_above(scratch, ours):
-        return f"{start} pretraining did not pay: {both}."
-    if min(ours["seeds"], scratch["seeds"]) == 1:  # with all labels nothing about a frozen encoder is random
-        intervals = f"the 95\u00a0% interval of its {max(ours['seeds'], scratch['seeds'])} seeds holds both"
+        return f"{start} pretraining did not help: {both}."
+    if min(ours["seeds"], scratch["seeds"]) == 1:  # with all labels, a frozen encoder has no randomness
+        intervals = f"the 95\u00a0% interval of its {max(ours['seeds'], scratch['seeds'])} seeds contains both"
     else:
         intervals = "their 95\u00a0% intervals overlap"
     return f"{start} there is no clear difference: {both}, and {intervals}."
 
 
 def caveat(evaluation: Evaluation) -> str | None:
-    """The best of what needs no pretraining, when the encoder of the answer is not clearly above it; else None."""
-    encoder = _headline(evaluation)
+    """The best protocol without pretraining, when the encoder of the headline is not clearly above it; else None."""
+    encoder = _headline_result(evaluation)
     if encoder is None:
         return None
     protocols = [
@@ -119,19 +120,23 @@ def caveat(evaluation: Evaluation) -> str | None:
     )
 
 
-def _first_figures(table: Table) -> str | None:
-    """The first column of figures, for the rows that belong with the first one."""
-    column = table.names
+def _first_numbers(table: Table) -> str | None:
+    """The first column of numbers, for the rows that belong with the first one."""
+    column = table.name_columns
     if not 0 < column < len(table.head):
         return None
     unit = "\u00a0%" if table.units[column] == "%" else ""
-    group = [row for row in table.rows if row[: column - 1] == table.rows[0][: column - 1] and is_figure(row[column])]
-    said = ", ".join(f"{figure(row[column], table.units[column])}{unit} ({row[column - 1]})" for row in group)
+    group = [row for row in table.rows if row[: column - 1] == table.rows[0][: column - 1]]
+    numbers = ", ".join(
+        f"{format_number(value, table.units[column])}{unit} ({row[column - 1]})"
+        for row in group
+        if is_number(value := row[column])
+    )
     about = ", ".join([table.title, *map(str, table.rows[0][: column - 1])])
-    return sentence(f"{about}: {table.head[column]} {said}")
+    return sentence(f"{about}: {table.head[column]} {numbers}")
 
 
-def _headline(evaluation: Evaluation) -> dict[str, Any] | None:
-    """The result that answer and caveat speak of; None when no encoder was measured at the number of labels."""
+def _headline_result(evaluation: Evaluation) -> dict[str, Any] | None:
+    """The result that headline and caveat are about; None when no encoder was measured at that number of labels."""
     count = typical_count(evaluation)
     return next((row for protocol in ENCODER_PROTOCOLS if (row := evaluation.summary(protocol, count))), None)

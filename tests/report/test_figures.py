@@ -12,10 +12,11 @@ import torch
 from fake_run import fake_run
 from torch import Tensor, nn
 
-from likewise.methods.base import Method, Row, Sheet, TrainingContext
+from likewise.methods.base import Method, TrainingContext
 from likewise.report.contents import read_contents
 from likewise.report.page import write_page
-from likewise.runs.figures import save_pictures, save_sheets
+from likewise.runs.figures import Figure, FigureRow, Figures
+from likewise.training.figures import figures_of
 
 
 def pictures(n: int, channels: int, size: int, seed: int = 0) -> Tensor:
@@ -23,25 +24,25 @@ def pictures(n: int, channels: int, size: int, seed: int = 0) -> Tensor:
     return torch.randint(0, 256, (n, channels, size, size), dtype=torch.uint8, generator=generator)
 
 
-SHEETS = [
-    Sheet(
+FIGURES = [
+    Figure(
         "How far is it <turned>?",
         "Below each, the angle that was named.",
         [
-            Row("turned by 0°", pictures(3, 1, 8), ["0° ✓", "90° ✗", "0° ✓"]),
-            Row("turned by 90°", pictures(3, 1, 8, seed=1)),
+            FigureRow("turned by 0°", pictures(3, 1, 8), ["0° ✓", "90° ✗", "0° ✓"]),
+            FigureRow("turned by 90°", pictures(3, 1, 8, seed=1)),
         ],
     ),
-    Sheet("Rebuilt", "Each image & what is left of it.", [Row("", pictures(2, 3, 40))]),
+    Figure("Rebuilt", "Each image & what is left of it.", [FigureRow("", pictures(2, 3, 40))]),
 ]
-READ = Sheet(
+READ = Figure(
     "What was <hidden>?",
     "To be read & heard.",
     [
-        Row("text", words=["a text that is longer than a narrow column", "b"]),
-        Row("right", words=["1 of 2 ✓", "✗"]),
-        Row("heard", sounds=torch.arange(10, dtype=torch.int16).repeat(2, 1), sample_rate=8000),
-        Row("looks", pictures(2, 1, 8), ["<one>", "two"]),
+        FigureRow("text", texts=["a text that is longer than a narrow column", "b"]),
+        FigureRow("right", texts=["1 of 2 ✓", "✗"]),
+        FigureRow("heard", sounds=torch.arange(10, dtype=torch.int16).repeat(2, 1), sample_rate=8000),
+        FigureRow("looks", pictures(2, 1, 8), ["<one>", "two"]),
     ],
 )
 
@@ -56,31 +57,31 @@ class Showing(Method):
         self.sheets = sheets
         self.dropout = nn.Dropout()
 
-    def pictures(self, samples: Any, generator: torch.Generator) -> list[Sheet]:
+    def figures(self, samples: Any, generator: torch.Generator) -> list[Figure]:
         drawn = torch.randint(0, 256, samples.shape, dtype=torch.uint8, generator=generator)
         word = f"{self.dropout.training} {torch.is_grad_enabled()}"
-        return [Sheet("t", word, [Row("given", samples), Row("drawn", drawn)])] if self.sheets else []
+        return [Figure("t", word, [FigureRow("given", samples), FigureRow("drawn", drawn)])] if self.sheets else []
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     folder = fake_run(tmp_path / "run", parts=("config",))
-    save_sheets(folder / "pictures.npz", SHEETS)
+    Figures(FIGURES).save(folder)
     return folder
 
 
 def test_what_is_saved_is_read_again(folder: Path) -> None:
-    shown = read_contents(folder).shown
-    assert [(sheet.title, sheet.caption) for sheet in shown] == [(sheet.title, sheet.caption) for sheet in SHEETS]
-    for sheet, saved in zip(shown, SHEETS, strict=True):
-        for row, original in zip(sheet.rows, saved.rows, strict=True):
-            assert (row.name, row.words) == (original.name, original.words)
-            assert np.array_equal(row.pictures, original.pictures.numpy())
+    shown = read_contents(folder).figures
+    assert [(read.title, read.caption) for read in shown] == [(saved.title, saved.caption) for saved in FIGURES]
+    for figure, saved in zip(shown, FIGURES, strict=True):
+        for row, original in zip(figure.rows, saved.rows, strict=True):
+            assert (row.name, row.texts) == (original.name, original.texts)
+            assert np.array_equal(row.pictures, original.pictures)
 
 
 def test_the_page_shows_every_row_and_marks_what_was_right_and_wrong(folder: Path) -> None:
     html = write_page(folder).read_text(encoding="utf-8").split("<script")[0]
-    section = html.split("<h2>What the method did</h2>")[1].split("</section>")[0]
+    section = html.split("<h2>Method figures</h2>")[1].split("</section>")[0]
     assert re.findall(r"<h3>(.*?)</h3><p>(.*?)</p>", section) == [
         ("How far is it &lt;turned&gt;?", "Below each, the angle that was named."),
         ("Rebuilt", "Each image &amp; what is left of it."),
@@ -91,8 +92,8 @@ def test_the_page_shows_every_row_and_marks_what_was_right_and_wrong(folder: Pat
         ("wrong", "90° ✗"),
         ("right", "0° ✓"),
     ]
-    used = re.findall(r'class="sample (sheet-shown-\d-\d)"', section)
-    assert used == ["sheet-shown-0-0"] * 3 + ["sheet-shown-0-1"] * 3 + ["sheet-shown-1-0"] * 2
+    used = re.findall(r'class="sample (sheet-figure-\d-\d)"', section)
+    assert used == ["sheet-figure-0-0"] * 3 + ["sheet-figure-0-1"] * 3 + ["sheet-figure-1-0"] * 2
     for name in set(used):
         assert f".{name}{{background-image:url(data:image/" in html
     assert re.findall(r"--columns:(\d)", section) == ["3", "2"]
@@ -100,14 +101,14 @@ def test_the_page_shows_every_row_and_marks_what_was_right_and_wrong(folder: Pat
 
 def test_a_run_without_pictures_has_no_such_section(tmp_path: Path) -> None:
     page = write_page(fake_run(tmp_path / "run")).read_text(encoding="utf-8")
-    assert "What the method did" not in page
+    assert "Method figures" not in page
 
 
 def test_pictures_that_cannot_be_read_are_named(folder: Path) -> None:
-    (folder / "pictures.npz").write_bytes(b"PK\x03\x04 cut short")
+    (folder / "figures.npz").write_bytes(b"PK\x03\x04 cut short")
     contents = read_contents(folder)
-    assert contents.shown == []
-    assert contents.unreadable[0].startswith("pictures.npz: ")
+    assert contents.figures == []
+    assert contents.unreadable[0].startswith("figures.npz: ")
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -118,52 +119,51 @@ def test_a_method_is_asked_at_rest_with_draws_of_its_seed_and_left_as_it_was(tmp
     samples = pictures(4, 1, 8)
     for folder, seed in ((tmp_path, 3), (tmp_path / "again", 3), (tmp_path / "other", 4)):
         method.training_context = TrainingContext(samples=8, batch_size=4, steps=2, steps_per_epoch=2, seed=seed)
-        save_pictures(folder, method, samples)
-    ((sheet,), (again,), (other,)) = (
-        read_contents(folder).shown for folder in (tmp_path, tmp_path / "again", tmp_path / "other")
+        figures_of(method, samples).save(folder)
+    ((figure,), (again,), (other,)) = (
+        read_contents(folder).figures for folder in (tmp_path, tmp_path / "again", tmp_path / "other")
     )
-    assert sheet.caption == "False False"
+    assert figure.caption == "False False"
     assert method.training == method.dropout.training == training
-    assert np.array_equal(sheet.rows[0].pictures, samples.numpy())
-    assert np.array_equal(sheet.rows[1].pictures, again.rows[1].pictures)
-    assert not np.array_equal(sheet.rows[1].pictures, other.rows[1].pictures)
+    assert np.array_equal(figure.rows[0].pictures, samples.numpy())
+    assert np.array_equal(figure.rows[1].pictures, again.rows[1].pictures)
+    assert not np.array_equal(figure.rows[1].pictures, other.rows[1].pictures)
 
 
-def test_a_method_that_shows_nothing_leaves_no_file(tmp_path: Path) -> None:
-    save_pictures(tmp_path, Showing(sheets=False), pictures(4, 1, 8))
-    assert list(tmp_path.iterdir()) == []
+def test_a_method_may_show_nothing() -> None:
+    assert figures_of(Showing(sheets=False), pictures(4, 1, 8)) == []
 
 
 def test_words_and_sounds_are_kept(tmp_path: Path) -> None:
     folder = fake_run(tmp_path, parts=("config",))
-    save_sheets(folder / "pictures.npz", [READ])
-    (shown,) = read_contents(folder).shown
+    Figures([READ]).save(folder)
+    (shown,) = read_contents(folder).figures
     text, right, heard, looks = shown.rows
-    assert text.words == READ.rows[0].words
+    assert text.texts == READ.rows[0].texts
     assert text.pictures is None
     assert text.sounds is None
-    assert right.words == ["1 of 2 ✓", "✗"]
+    assert right.texts == ["1 of 2 ✓", "✗"]
     assert heard.sample_rate == 8000
     assert heard.sounds is not None
     assert heard.sounds.tolist() == [list(range(10))] * 2
-    assert looks.words == ["<one>", "two"]
+    assert looks.texts == ["<one>", "two"]
 
 
 def test_what_must_be_read_or_heard_is_shown_sample_by_sample(tmp_path: Path) -> None:
     folder = fake_run(tmp_path, parts=("config",))
-    save_sheets(folder / "pictures.npz", [READ, Sheet("Short", "", [Row("said", words=["in order ✓", "swapped ✗"])])])
+    Figures([READ, Figure("Short", "", [FigureRow("said", texts=["in order ✓", "swapped ✗"])])]).save(folder)
     html = write_page(folder).read_text(encoding="utf-8").split("<script")[0]
-    section = html.split("<h2>What the method did</h2>")[1].split("</section>")[0]
+    section = html.split("<h2>Method figures</h2>")[1].split("</section>")[0]
     long, short = section.split("<h3>")[1:]
     first, second = long.split('<div class="case">')[1:]
     assert re.findall(r'<p class="name">(.*?)</p>', first) == ["text", "right", "heard", "looks"]
-    assert re.findall(r'<span class="words" dir="auto" title="(.*?)">(.*?)</span>', first) == [
+    assert re.findall(r'<span class="sample-text" dir="auto" title="(.*?)">(.*?)</span>', first) == [
         (word, word) for word in ("a text that is longer than a narrow column", "1 of 2 ✓", "&lt;one&gt;")
     ]
     assert re.findall(r'<div class="(right|wrong)">', first + second) == ["right", "wrong"]
     assert first.count("<audio controls") == second.count("<audio controls") == 1
     assert 'aria-label="heard 1"' in first
-    assert first.count('class="sample sheet-shown-0-3"') == 1
+    assert first.count('class="sample sheet-figure-0-3"') == 1
     assert short.count('class="case"') == 0
     assert re.findall(r'<div class="(right|wrong)"><p>(.*?)</p>', short) == [
         ("right", "in order ✓"),

@@ -1,0 +1,27 @@
+"""config.json: everything that was asked for and decided, to the last hyperparameter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+from likewise.atomic import write_json
+from likewise.runs.files import read_object
+from likewise.runs.part import RunPart
+
+
+class RunConfig(dict[str, Any], RunPart):
+    """The configuration of a run.
+
+    Keys: likewise (the version), data, source, read_options, recipe, probe, method, encoder, views, seed, command,
+    created, devices, precision, strategy; of a finished run also seconds and samples_per_second.
+    """
+
+    FILE: ClassVar[str] = "config.json"
+
+    def save(self, folder: Path) -> None:
+        write_json(folder / self.FILE, self)
+
+    @classmethod
+    def load(cls, folder: Path) -> RunConfig:
+        return cls(read_object(folder / cls.FILE))

@@ -1,0 +1,106 @@
+"""evaluation.json: what an encoder is worth: accuracies with few labels, tables of other measures, or both."""
+
+from __future__ import annotations
+
+import io
+import math
+from pathlib import Path
+from typing import Any, ClassVar
+
+from rich.console import Console, RenderableType
+
+from likewise.atomic import write_json
+from likewise.runs.evaluation_table import render_table
+from likewise.runs.files import check_keys, read_object
+from likewise.runs.part import RunPart
+from likewise.runs.table import Table
+
+
+class Evaluation(dict[str, Any], RunPart):
+    """The result of an evaluation, which prints itself as a table.
+
+    Keys: test, samples; where labels were drawn train, classes, seeds, labels_per_class, protocols, protocol_details,
+    chance, majority, raw, trials, summary, settings; where there is something else to measure tables; command, skipped,
+    notes.
+    """
+
+    FILE: ClassVar[str] = "evaluation.json"
+
+    def save(self, folder: Path) -> None:
+        write_json(folder / self.FILE, self)
+
+    @classmethod
+    def load(cls, folder: Path) -> Evaluation:
+        evaluation = cls(read_object(folder / cls.FILE))
+        needed = {"protocols", "labels_per_class", "summary", "trials"}
+        if needed & evaluation.keys() or not evaluation.get("tables"):
+            check_keys(evaluation, needed)
+        details = evaluation.get("protocol_details", {})
+        if not (
+            isinstance(details, dict)
+            and all(isinstance(one, dict) and isinstance(one.get("style", {}), dict) for one in details.values())
+        ):
+            raise ValueError("protocol_details must hold a label and a style for each protocol")
+        for table in evaluation.tables:
+            if {len(table.units), *map(len, table.rows)} != {len(table.head)}:
+                raise ValueError(f"table {table.title!r} has a row of another length than its head")
+        return evaluation
+
+    @property
+    def tables(self) -> list[Table]:
+        """What was measured without drawing labels."""
+        return [Table.from_dict(table) for table in self.get("tables", [])]
+
+    @property
+    def protocols(self) -> list[str]:
+        """The protocols that have results, in order of display; none where no labels were drawn."""
+        found = {row["protocol"] for row in self.get("summary", [])}
+        return [protocol for protocol in self.get("protocols", []) if protocol in found]
+
+    def details(self, protocol: str) -> dict[str, Any]:
+        """What is known of a protocol: its "label", line "style", and whether it is "pretrained"."""
+        return self.get("protocol_details", {}).get(protocol, {})
+
+    @property
+    def counts(self) -> list[int | str]:
+        """Labels per class, fewest first; "all" is last."""
+        return sorted(self.get("labels_per_class", []), key=lambda n: math.inf if n == "all" else n)
+
+    def summary(self, protocol: str, count: int | str) -> dict[str, Any] | None:
+        """Mean and interval of a protocol at one number of labels per class, None where it was not measured."""
+        rows = self.get("summary", [])
+        return next((r for r in rows if r["protocol"] == protocol and r["labels_per_class"] == count), None)
+
+    def trials(self, protocol: str, count: int | str) -> list[dict[str, Any]]:
+        """The single trials behind a summary, one per seed."""
+        rows = self.get("trials", [])
+        return [r for r in rows if r["protocol"] == protocol and r["labels_per_class"] == count]
+
+    def curves(self, protocol: str, count: int | str) -> list[list[dict[str, Any]]]:
+        """Learning curves, one per seed that has one; each is a list of points."""
+        return [trial["curve"] for trial in self.trials(protocol, count) if trial.get("curve")]
+
+    @property
+    def samples_per_class(self) -> float | None:
+        """Training samples per class on average: what "all" labels are; None where the counts are not known."""
+        samples, classes = self.get("samples", {}).get("train"), self.get("classes")
+        return samples / len(classes) if samples and classes else None
+
+    def confusion(self, protocol: str, count: int | str) -> list[list[int]] | None:
+        """Counts summed over seeds, a row for each true class, a column for each predicted one; None without any."""
+        entries = [entry for trial in self.trials(protocol, count) for entry in trial.get("confusion") or []]
+        if not entries:
+            return None
+        matrix = [[0] * len(self["classes"]) for _ in self["classes"]]
+        for true, predicted, samples in entries:
+            matrix[true][predicted] += samples
+        return matrix
+
+    def __rich__(self) -> RenderableType:
+        return render_table(self)
+
+    def __str__(self) -> str:
+        console = Console(width=100, file=io.StringIO())
+        with console.capture() as capture:
+            console.print(self)
+        return capture.get().rstrip()

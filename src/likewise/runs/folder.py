@@ -1,0 +1,110 @@
+"""The folder that a training leaves: what was asked for, what was measured, what it is worth. Files only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+from likewise.errors import UserError
+from likewise.runs.chance import ChanceLevels
+from likewise.runs.config import RunConfig
+from likewise.runs.evaluation import Evaluation
+from likewise.runs.files import DAMAGED
+from likewise.runs.history import History
+from likewise.runs.part import Part
+from likewise.runs.skipped import Skipped
+from likewise.runs.verdict import Verdict
+
+Folder = TypeVar("Folder", bound="RunFolder")
+
+
+class RunFolder:
+    """A run folder.
+
+    Attributes: `path`; `config`, what was asked for, to the last hyperparameter.
+    """
+
+    def __init__(self, path: Path, config: dict[str, Any]) -> None:
+        self.path = path
+        self.config = RunConfig(config)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self.path)!r})"
+
+    @classmethod
+    def create(cls: type[Folder], path: Path, config: dict[str, Any]) -> Folder:
+        """Begin a run in a folder that is not there yet, or is empty.
+
+        Raises:
+            UserError: when the folder holds something.
+        """
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            hint = "add --resume to go on with it, or " if (path / RunConfig.FILE).is_file() else ""
+            raise UserError(f"{path} exists: {hint}name another folder with --out")
+        path.mkdir(parents=True, exist_ok=True)
+        run = cls(path, config)
+        run.config.save(path)
+        return run
+
+    @classmethod
+    def open(cls: type[Folder], path: str | Path) -> Folder:
+        """Open a run, finished or not.
+
+        Raises:
+            UserError: when there is no such folder, or it is not a run of likewise.
+        """
+        path = Path(path)
+        if not path.is_dir():
+            raise UserError(f"no run folder {path}: `likewise pretrain DATA --out {path}` would make it")
+        try:
+            config = RunConfig.load(path)
+        except DAMAGED as error:
+            raise UserError(f"{path} is not a run of likewise: it has no readable config.json") from error
+        if "likewise" not in config:
+            raise UserError(f"{path} is not a run of likewise: its config.json is some other program's")
+        return cls(path, config)
+
+    @property
+    def finished(self) -> bool:
+        """Whether its training has ended and left an encoder."""
+        return (self.path / "encoder.safetensors").is_file()
+
+    @property
+    def modality(self) -> str:
+        """What its samples are: image, text, audio, pair, or a word of the user's own."""
+        return self.config["source"]["modality"]
+
+    @property
+    def history(self) -> History:
+        """What the training logged; empty before its first step."""
+        return self._part(History) or History()
+
+    @property
+    def chance(self) -> ChanceLevels:
+        """What the metrics would be if nothing was learned."""
+        return self._part(ChanceLevels) or ChanceLevels()
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """Whether it learned; None before the first epoch's end."""
+        return self._part(Verdict)
+
+    @property
+    def evaluation(self) -> Evaluation | None:
+        """What `likewise evaluate` found; None before it."""
+        return self._part(Evaluation)
+
+    @property
+    def skipped(self) -> Skipped:
+        """(file, reason) of what could not be read of the data."""
+        return self._part(Skipped) or Skipped()
+
+    def _part(self, kind: type[Part]) -> Part | None:
+        path = self.path / kind.FILE
+        if not path.exists():
+            return None
+        try:
+            return kind.load(self.path)
+        except DAMAGED as error:
+            reason = " ".join(str(error).split())
+            raise UserError(f"{path} can't be read: {type(error).__name__}: {reason}") from error
