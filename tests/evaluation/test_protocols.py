@@ -10,11 +10,12 @@ from evaluation_inputs import Telltale, digits, evaluate, noise
 from PIL import Image
 from rich.console import Console
 
-from likewise.evaluation import DEFAULT_PROTOCOLS, PROTOCOLS, few_labels, render_table
+from likewise.evaluation import DEFAULT_PROTOCOLS, PROTOCOLS, few_labels
 from likewise.evaluation.features import RawFeatures
 from likewise.evaluation.protocols import EvaluationProtocol, LineStyle, ProtocolResult
 from likewise.report.page import write_page
 from likewise.report.story import story_png
+from likewise.runs.evaluation_table import render_table
 
 
 def test_an_encoder_that_carries_the_label_beats_scratch_and_chance():
@@ -111,7 +112,8 @@ def test_a_protocol_of_one_class_and_one_line_is_measured_and_shown_everywhere(m
     page = write_page(tmp_path).read_text(encoding="utf-8")
     assert re.search(rf'<th scope="row"><svg [^>]*stroke:var\(--purple\).*</svg> {label}</th>', page)
     assert f"<span>{label[0].lower()}{label[1:]}</span>" in page  # a button of the confusion matrices
-    charts = {chart["name"]: chart for chart in json.loads(re.search(r'id="figures"[^>]*>(.*?)</script>', page)[1])}
+    data = json.loads(re.search(r'"application/json"[^>]*>(.*?)</script>', page)[1])
+    charts = {chart["name"]: chart for chart in data}
     line = charts["labels"]["variants"][""]["data"][1]
     assert line["name"] == f"{label[0].lower()}{label[1:]}"
     assert line["line"] == {"color": "--purple", "dash": "solid", "width": 2.0}

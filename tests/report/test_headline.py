@@ -125,7 +125,7 @@ def test_what_raw_features_are_is_said() -> None:
 
 def test_labels_come_from_the_file() -> None:
     found = evaluation(row("frozen", 0.8))
-    found.facts["protocol_details"] |= {"own": {"label": "A <new> one"}, "svm": {"label": "SVM"}}
+    found["protocol_details"] |= {"own": {"label": "A <new> one"}, "svm": {"label": "SVM"}}
     assert protocol_name("own", found) == "a <new> one"
     assert protocol_name("svm", found) == "SVM"
     assert protocol_name("unknown", found) == "unknown"

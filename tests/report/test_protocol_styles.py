@@ -11,8 +11,9 @@ from fake_run import fake_run, protocol_details
 
 from likewise.evaluation import PROTOCOLS
 from likewise.report.charts import DASHES, LINE_COLOURS, MARKERS, protocol_style
-from likewise.report.contents import Evaluation, read_contents
+from likewise.report.contents import read_contents
 from likewise.report.story import _page_colours
+from likewise.runs.evaluation import Evaluation
 
 
 def test_every_protocol_keeps_its_own_style() -> None:

@@ -19,8 +19,9 @@ from likewise.runs.table import Table
 class Evaluation(dict[str, Any], RunPart):
     """The result of an evaluation, which prints itself as a table.
 
-    Keys: test, samples; where labels were drawn train, classes, seeds, labels_per_class, protocols, chance, majority,
-    raw, trials, summary, settings; where there is something else to measure tables; command, skipped, notes.
+    Keys: test, samples; where labels were drawn train, classes, seeds, labels_per_class, protocols, protocol_details,
+    chance, majority, raw, trials, summary, settings; where there is something else to measure tables; command, skipped,
+    notes.
     """
 
     FILE: ClassVar[str] = "evaluation.json"
@@ -56,14 +57,14 @@ class Evaluation(dict[str, Any], RunPart):
         found = {row["protocol"] for row in self.get("summary", [])}
         return [protocol for protocol in self.get("protocols", []) if protocol in found]
 
+    def details(self, protocol: str) -> dict[str, Any]:
+        """What is known of a protocol: its "label", line "style", and whether it is "pretrained"."""
+        return self.get("protocol_details", {}).get(protocol, {})
+
     @property
     def counts(self) -> list[int | str]:
         """Labels per class, fewest first; "all" is last."""
         return sorted(self.get("labels_per_class", []), key=lambda n: math.inf if n == "all" else n)
-
-    def details(self, protocol: str) -> dict[str, Any]:
-        """What the file says of a protocol: its "label", line "style", and whether it is "pretrained"."""
-        return self.get("protocol_details", {}).get(protocol, {})
 
     def summary(self, protocol: str, count: int | str) -> dict[str, Any] | None:
         """Mean and interval of a protocol at one number of labels per class, None where it was not measured."""

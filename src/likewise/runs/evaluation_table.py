@@ -39,8 +39,9 @@ def accuracies(result: dict[str, Any]) -> Table:
     }
     for protocol in result["protocols"]:
         rows = [cells[protocol, count] for count in result["labels_per_class"]]
-        label = result["protocol_details"][protocol]["label"]
-        table.add_row(escape(label), *(_cell(row, bold=row["mean"] == best[row["labels_per_class"]]) for row in rows))
+        label = result.get("protocol_details", {}).get(protocol, {}).get("label", protocol)
+        results = (_cell(row, bold=row["mean"] == best[row["labels_per_class"]]) for row in rows)
+        table.add_row(escape(str(label)), *results)
     return table
 
 
