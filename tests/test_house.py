@@ -68,6 +68,15 @@ def test_one_file_knows_of_processes() -> None:
     assert files == {"distributed.py"}
 
 
+def test_no_two_classes_have_one_name() -> None:
+    homes: dict[str, list[str]] = {}
+    for path in SOURCE.rglob("*.py"):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                homes.setdefault(node.name, []).append(str(path.relative_to(SOURCE)))
+    assert {name: files for name, files in homes.items() if len(files) > 1} == {}
+
+
 def test_the_spine_names_no_method() -> None:
     from likewise.methods import METHODS
 

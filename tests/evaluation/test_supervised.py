@@ -6,8 +6,8 @@ from torch import nn
 from likewise.evaluation import supervised
 from likewise.evaluation.inputs import Machine
 from likewise.evaluation.supervised import (
+    LabelledSubset,
     Rates,
-    Samples,
     budget,
     fine_tuning_rates,
     predict,
@@ -52,9 +52,9 @@ def test_every_epoch_is_a_new_order_of_everything():
 
 def test_large_samples_are_read_when_needed_and_are_the_same(monkeypatch):
     source, indices = noise(20, 0, "s"), torch.tensor([3, 1, 7])
-    held = Samples(source, indices)
+    held = LabelledSubset(source, indices)
     monkeypatch.setattr(supervised, "HELD_BYTES", 10)
-    lazy = Samples(source, indices)
+    lazy = LabelledSubset(source, indices)
     source_was, source.batch = source.batch, source.batch.clone().zero_()
     assert torch.equal(held.read(torch.tensor([2, 0])), source_was[[7, 3]])
     assert int(lazy.read(torch.tensor([2, 0])).sum()) == 0
@@ -64,7 +64,7 @@ def train(count, encoder, steps=60):
     source = telltale(count, 0, "s", classes=2)
     source.batch[:, :, 1:] = source._labels.view(-1, 1, 1, 1).to(torch.uint8) * 200
     head, seen = nn.Linear(16, 2), []
-    samples = Samples(source, torch.arange(count))
+    samples = LabelledSubset(source, torch.arange(count))
     train_classifier(
         encoder,
         head,

@@ -9,7 +9,7 @@ from torch import Tensor
 from torchvision.transforms import RandomErasing
 from torchvision.transforms.v2 import functional as reference
 
-from likewise.views.filters import Blur, Erasing, Field, Filter, Noise, Solarize, blur, erase
+from likewise.views.filters import Blur, Erasing, Field, Filter, GaussianNoise, Solarize, blur, erase
 from likewise.views.resample import background
 
 
@@ -41,12 +41,12 @@ def test_blur_of_tiny_images() -> None:
 def test_noise_is_gaussian_and_clamped() -> None:
     grey = torch.full((4, 3, 64, 64), 0.5)
     std = torch.tensor([0.0, 0.05, 0.1, 0.0])
-    noisy = Noise().apply(grey, Field(std, torch.tensor(1)))
+    noisy = GaussianNoise().apply(grey, Field(std, torch.tensor(1)))
     assert torch.equal(noisy[std == 0], grey[std == 0])
     for i in (1, 2):
         values = ((noisy[i] - 0.5) / std[i]).flatten().numpy()
         assert stats.kstest(values, "norm").pvalue > 0.01
-    extreme = Noise().apply(images(), Field(torch.ones(5), torch.tensor(2)))
+    extreme = GaussianNoise().apply(images(), Field(torch.ones(5), torch.tensor(2)))
     assert extreme.min() == 0
     assert extreme.max() == 1
 
@@ -84,7 +84,7 @@ def test_sigmas_are_uniform() -> None:
     assert stats.kstest(sigmas[sigmas > 0].numpy(), "uniform", args=(0.5, 1.0)).pvalue > 0.01
 
 
-@pytest.mark.parametrize("op", [Blur(p=0.3), Noise(p=0.3), Solarize(p=0.3), Erasing(p=0.3)])
+@pytest.mark.parametrize("op", [Blur(p=0.3), GaussianNoise(p=0.3), Solarize(p=0.3), Erasing(p=0.3)])
 def test_each_happens_with_its_probability(op: Filter) -> None:
     params = op.sample(4000, (32, 32), generator(4))
     drawn = params.std if isinstance(params, Field) else params
@@ -94,7 +94,7 @@ def test_each_happens_with_its_probability(op: Filter) -> None:
     assert abs(happened - 0.3) < 4 * math.sqrt(0.3 * 0.7 / 4000)
 
 
-@pytest.mark.parametrize("op", [Blur(p=1), Noise(p=1), Solarize(p=1), Erasing(p=1)])
+@pytest.mark.parametrize("op", [Blur(p=1), GaussianNoise(p=1), Solarize(p=1), Erasing(p=1)])
 def test_apply_leaves_its_input_alone(op: Filter) -> None:
     x = images()
     before = x.clone()

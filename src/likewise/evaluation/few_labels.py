@@ -26,8 +26,8 @@ from likewise.evaluation.measures import class_accuracies, confusion_matrix, ent
 from likewise.evaluation.supervised import (
     FINE_TUNED_PART,
     SCRATCH,
+    LabelledSubset,
     Rates,
-    Samples,
     budget,
     fine_tuning_rates,
     predict,
@@ -145,7 +145,7 @@ class FewLabelEvaluation:
     ) -> ProtocolResult:
         """Train both modules on the drawn labels and measure them."""
         drawn = self.draws[seed, count]
-        labels, samples = self.train_labels[drawn], Samples(self.train, drawn)
+        labels, samples = self.train_labels[drawn], LabelledSubset(self.train, drawn)
         steps, batch = (
             self.training_steps(protocol, len(drawn)),
             supervised_batch_size(len(drawn), self.machine.batch_size),
@@ -153,10 +153,10 @@ class FewLabelEvaluation:
         head = head.to(self.machine.device)
         curve: list[dict[str, float]] = []
 
-        def logits(of: Samples) -> Float[Tensor, "n classes"]:
+        def logits(of: LabelledSubset) -> Float[Tensor, "n classes"]:
             return predict(encoder, head, self.views, of, self.machine)
 
-        seen = Samples(self.train, drawn[:CURVE_SAMPLES]) if len(drawn) > CURVE_SAMPLES else samples
+        seen = LabelledSubset(self.train, drawn[:CURVE_SAMPLES]) if len(drawn) > CURVE_SAMPLES else samples
 
         def watch(step: int) -> None:
             epoch = round(step * batch / len(drawn), 3)
@@ -228,12 +228,12 @@ class FewLabelEvaluation:
         return ProtocolResult(logits.argmax(1), float(F.cross_entropy(logits, self.test_labels)), curve)
 
     @cached_property
-    def test_samples(self) -> Samples:
-        return Samples(self.test, torch.arange(len(self.test)))
+    def test_samples(self) -> LabelledSubset:
+        return LabelledSubset(self.test, torch.arange(len(self.test)))
 
     @cached_property
-    def curve_samples(self) -> Samples:
-        return Samples(self.test, self.curve_test)
+    def curve_samples(self) -> LabelledSubset:
+        return LabelledSubset(self.test, self.curve_test)
 
     @cached_property
     def frozen_table(self) -> FeatureTable:

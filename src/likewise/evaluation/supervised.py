@@ -61,7 +61,7 @@ def supervised_batch_size(labels: int, most: int) -> int:
     return min(labels, most, max(SMALLEST_BATCH, labels // 8))
 
 
-class Samples:
+class LabelledSubset:
     """Some samples of a source: read once and kept when small, read again for each batch when not."""
 
     def __init__(self, source: Source, indices: Int[Tensor, " n"]) -> None:
@@ -81,7 +81,7 @@ def train_classifier(
     encoder: nn.Module,
     head: nn.Linear,
     views: EvaluationViews,
-    samples: Samples,
+    samples: LabelledSubset,
     labels: Int[Tensor, " n"],
     *,
     rates: Rates,
@@ -140,7 +140,7 @@ def shuffled(length: int, batch_size: int, generator: torch.Generator) -> Iterat
 
 @torch.inference_mode()
 def predict(
-    encoder: nn.Module, head: nn.Linear, views: EvaluationViews, samples: Samples, machine: Machine
+    encoder: nn.Module, head: nn.Linear, views: EvaluationViews, samples: LabelledSubset, machine: Machine
 ) -> Float[Tensor, "n classes"]:
     """Logits of the clean views of all samples, on the CPU."""
     return torch.cat(

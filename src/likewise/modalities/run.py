@@ -108,15 +108,17 @@ class Run(RunFolder):
     ) -> Float32[np.ndarray, "n dim"]:
         """The embeddings of samples, one row each, prepared as the run's own data was (as `likewise.embed` does).
 
-        A list, a tuple, a table's column or an array of samples gives one row each; a single sample gives one row.
+        A list, a tuple, a column of a table or an array of samples gives one row each; a single sample gives one row.
 
         Args:
-            samples: what the run has learned from. Images: paths, Pillow images, arrays or tensors `(n, h, w)`,
-                `(n, h, w, c)` or `(n, c, h, w)`, of one image `(h, w)`, `(h, w, c)` or `(c, h, w)`, integers from 0 to
-                255 or floats from 0 to 1; any size. Texts: strings. Recordings: paths, 1-D arrays or tensors of int16
-                or of floats from -1 to 1, or an array `(n, length)`; of a recording of more than 30 s, the first piece
-                of those that it is cut into. Also a `Source`. A `str` is a text where the encoder reads texts, else a
-                path; a `pathlib.Path` is always a path.
+            samples: of a modality that the run has learned from.
+                Images: paths, Pillow images, arrays or tensors, of any size; an array of many is `(n, h, w)`,
+                `(n, h, w, c)` or `(n, c, h, w)`, an array of one `(h, w)` or `(h, w, c)`; in a list also `(c, h, w)`.
+                Integers are from 0 to 255, floats from 0 to 1.
+                Texts: strings.
+                Recordings: paths; arrays or tensors `(length,)` of int16 or of floats from -1 to 1; an array
+                `(n, length)`. Of a recording of more than 30 s, the first of the pieces that it is cut into.
+                A `str` is a text where the encoder reads texts, else a path. A `Source` serves as well.
             modality: of an encoder of pairs, what the samples are: image, text or audio. What fits if not given.
             sample_rate: of recordings that are arrays, in Hz; the run's own if not given.
             batch_size: samples at a time.

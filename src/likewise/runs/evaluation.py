@@ -1,4 +1,4 @@
-"""evaluation.json: what an encoder is worth: accuracies with few labels, tables of other measures, or both."""
+"""evaluation.json: the result of an evaluation: accuracies with few labels, tables of other measures, or both."""
 
 from __future__ import annotations
 

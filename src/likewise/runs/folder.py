@@ -1,4 +1,4 @@
-"""The folder that a training leaves: what was asked for, what was measured, what it is worth. Files only."""
+"""The folder that a training leaves: its configuration, history, verdict and evaluation. Files only."""
 
 from __future__ import annotations
 

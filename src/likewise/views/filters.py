@@ -77,14 +77,14 @@ def blur(images: Float[Tensor, "n c h w"], sigma: Float[Tensor, " n"], radius: i
 
 
 class Field(NamedTuple):
-    """Parameters of `Noise`."""
+    """Parameters of `GaussianNoise`."""
 
     std: Float[Tensor, " n"]  # 0 where nothing happens
     seed: Int[Tensor, ""]  # of the field, which is made on the images' device
 
 
 @dataclass(frozen=True)
-class Noise(Filter):
+class GaussianNoise(Filter):
     """Gaussian noise added to every pixel and channel, clamped to [0, 1]; `std` of the full range.
 
     The distribution is that of torchvision's `gaussian_noise(clip=True)`.

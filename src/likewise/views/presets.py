@@ -10,7 +10,7 @@ from torch import Tensor
 
 from likewise.checks import check_choice
 from likewise.views.colour import Brightness, ColorJitter, Contrast, Grayscale
-from likewise.views.filters import Blur, Erasing, Noise
+from likewise.views.filters import Blur, Erasing, GaussianNoise
 from likewise.views.operation import Operation
 from likewise.views.spatial import (
     HorizontalFlip,
@@ -66,7 +66,7 @@ SYMBOLS: dict[tuple[str, int], tuple[Operation, ...]] = {
         Perspective(distortion=0.2, p=0.5),
         Brightness(strength=0.4),
         Contrast(strength=0.4),
-        Noise(std=0.05, p=0.5),
+        GaussianNoise(std=0.05, p=0.5),
         Erasing(p=0.25),
     ),
     ("strong", 0): (
@@ -76,7 +76,7 @@ SYMBOLS: dict[tuple[str, int], tuple[Operation, ...]] = {
         Perspective(distortion=0.2, p=0.5),
         Brightness(strength=0.4),
         Contrast(strength=0.4),
-        Noise(std=0.1, p=0.5),
+        GaussianNoise(std=0.1, p=0.5),
         Erasing(p=0.25),
     ),
     ("mild", 0): (

@@ -7,7 +7,7 @@ from typing import Any
 
 from likewise.errors import UserError, nearest
 from likewise.views.colour import Brightness, ColorJitter, Contrast, Grayscale, Hue, Saturation
-from likewise.views.filters import Blur, Erasing, Noise, Solarize
+from likewise.views.filters import Blur, Erasing, GaussianNoise, Solarize
 from likewise.views.operation import Operation
 from likewise.views.spatial import (
     HorizontalFlip,
@@ -34,7 +34,7 @@ OPERATIONS: dict[str, type[Operation]] = {
         ColorJitter,
         Grayscale,
         Blur,
-        Noise,
+        GaussianNoise,
         Solarize,
         Erasing,
     )
