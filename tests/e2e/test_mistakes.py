@@ -447,7 +447,7 @@ def runs(things: Path) -> Path:
         ),
         (
             "pretrain docs.csv --method bert --encoder gpt-tiny",
-            "bert needs one that sees both sides, such as bert-tiny",
+            "encoder must be bidirectional, got gpt-tiny, which is causal: try --encoder bert-tiny",
         ),
         (
             "pretrain docs.csv --method gpt --encoder bert-tiny",

@@ -22,7 +22,7 @@ from likewise.training.callbacks.checkpoints import newest, step_of
 from small_data import training_data
 
 TRAINING: dict[str, Any] = {"epochs": 2, "batch_size": 64, "precision": "32-true", "devices": 1, "progress": False}
-OPTIONS = {"queue": 128, "prototypes": 16, "hidden_dim": 32, "projection_dim": 16, "permutations": 10, "local": 1}
+OPTIONS = {"queue": 128, "prototypes": 16, "hidden_dim": 32, "projection_dim": 16, "permutations": 10, "local_crops": 1}
 WITHIN, BETWEEN = 0.5, 1.0  # epochs
 FAST = [(name, WITHIN) for name in ("simclr", "moco-v2", "simcse", "cola", "clip")]
 REST = [(name, WITHIN) for name in METHODS if (name, WITHIN) not in FAST]

@@ -63,7 +63,7 @@ def test_a_study_of_a_table(capsys: Text) -> None:
         assert [section(text) for text in kept] == [result["classes"][i] for i in gallery["labels"]]
         assert "pictures" not in gallery
     page = Path("run/report.html").read_text()
-    for words in ("Hidden and filled in", kept[0], "logistic regression on TF-IDF", "likewise pretrain docs.csv:train"):
+    for words in ("Masked and filled in", kept[0], "logistic regression on TF-IDF", "likewise pretrain docs.csv:train"):
         assert words in page
 
 

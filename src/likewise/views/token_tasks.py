@@ -1,6 +1,6 @@
-"""Tasks for texts: words to hide, and halves to put in order. Pure functions of ids `(n, t)` and a generator.
+"""Pretext tasks on texts: masked tokens, and halves to put in order. Pure functions of ids `(n, t)` and a generator.
 
-A text is `[CLS] tokens [SEP]`, then padding; tokens other than the special ones are ordinary. Draws come from a
+A text is `[CLS] tokens [SEP]`, then padding; ordinary tokens are those that are not special. Random numbers come from a
 generator on the CPU, a few operations for the whole batch.
 """
 
@@ -25,13 +25,15 @@ def choose_tokens(
     special: tuple[int, ...],
     continues: Bool[Tensor, " v"] | None = None,
 ) -> Bool[Tensor, "n t"]:
-    """A share of each text's ordinary tokens, rounded, but at least one where there is any: all sets are as likely.
+    """A share of each text's ordinary tokens, rounded, at least one if there is any; all subsets are equally likely.
 
     Args:
+        ids: of the tokens.
         share: from 0 to 1.
+        generator: on the CPU.
         special: ids that are never chosen.
-        continues: of each id whether it goes on with the word before it: then it is a share of the words, with all
-            their tokens, which is the same share of the tokens on average. None: every token is a word.
+        continues: for each id whether it continues the word before it. Then whole words are chosen, a share of the
+            words with all their tokens, which is the same share of the tokens on average. None: every token is a word.
     """
     candidates = ordinary(ids, special)
     starts = candidates
@@ -56,21 +58,24 @@ def mask_tokens(
     special: tuple[int, ...],
     vocab_size: int,
 ) -> Int[Tensor, "n t"]:
-    """The text with what was chosen put away as in BERT (arXiv:1810.04805, section 3.1): each token on its own.
+    """The texts with the chosen tokens replaced as in BERT (arXiv:1810.04805, section 3.1), each token independently.
 
-    With probability 0.8 it becomes `mask`, with 0.1 any ordinary token, and else it stays.
+    With probability 0.8 a chosen token becomes `mask`, with 0.1 any ordinary token; else it stays.
 
     Args:
-        mask: the id that stands for what is hidden.
+        ids: of the tokens.
+        chosen: which tokens.
+        generator: on the CPU.
+        mask: id of the mask token.
         special: ids that are never drawn.
-        vocab_size: how many ids there are.
+        vocab_size: number of ids.
     """
     fate = torch.rand(ids.shape, generator=generator).to(ids.device)
     others = torch.arange(vocab_size)
     others = others[torch.isin(others, torch.tensor(special), invert=True)]
     other = others[torch.randint(len(others), ids.shape, generator=generator)].to(ids.device)
-    hidden = torch.where(fate < 0.8, mask, torch.where(fate < 0.9, other, ids))
-    return torch.where(chosen, hidden, ids)
+    replaced = torch.where(fate < 0.8, mask, torch.where(fate < 0.9, other, ids))
+    return torch.where(chosen, replaced, ids)
 
 
 def halves(
@@ -84,11 +89,15 @@ def halves(
 ) -> Int[Tensor, "n u"]:
     """`[CLS] A [SEP] B [SEP]` of the two halves A and B of each text or, where `swapped`, of B and A.
 
-    Of an odd number of tokens either half gets the one more, at random: the lengths do not tell the order.
+    If the number of tokens is odd, a random half gets the extra one, so that lengths do not reveal the order.
 
     Args:
         ids: `[CLS] tokens [SEP]`, then `pad`.
-        max_tokens: what is longer than that afterwards loses its last tokens, at least 3.
+        swapped: for each text.
+        generator: on the CPU.
+        pad: id of padding.
+        sep: id of the separator.
+        max_tokens: length at which the result is truncated, at least 3.
     """
     device = ids.device
     count = ((ids != pad).sum(1, keepdim=True) - 2).clamp(min=0, max=max_tokens - 3)
