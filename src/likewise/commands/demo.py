@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from likewise.commands.study import study
 from likewise.errors import UserError
-from likewise.runs.run import Evaluation, Run
+
+if TYPE_CHECKING:
+    from likewise.runs.run import Evaluation, Run
 
 
 def demo(*, out: str | Path = "runs/demo", seeds: int = 6, progress: bool = True) -> Evaluation | Run:
@@ -22,6 +25,7 @@ def demo(*, out: str | Path = "runs/demo", seeds: int = 6, progress: bool = True
         The evaluation.
     """
     from likewise.distributed import is_first_process
+    from likewise.runs.run import Run
 
     if Path(out).exists() and is_first_process():
         earlier = Run.open(out)  # raises where the folder is no run at all

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from cyclopts import Parameter
 
-from likewise.commands.options import FromPython, as_run, check_read_options, read_options_for, read_options_of
+from likewise.commands import FromPython
 from likewise.errors import UserError
 
 if TYPE_CHECKING:
@@ -95,6 +95,7 @@ def embed(
     import numpy as np
     import torch
 
+    from likewise.commands.options import as_run, check_read_options, read_options_for, read_options_of
     from likewise.data.open import open_source
     from likewise.evaluation import Machine
     from likewise.evaluation.embedding_file import check_suffix, write_embeddings

@@ -4,24 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from likewise.commands.options import (
-    FromPython,
-    applicable,
-    as_run,
-    check_read_options,
-    command_line,
-    flag,
-    has_seen,
-    open_train_and_test,
-    open_training_data,
-    own_splits,
-    read_options_for,
-    read_options_of,
-)
+from likewise.commands import FromPython
 from likewise.errors import UserError
-from likewise.runs.run import Evaluation
+
+if TYPE_CHECKING:
+    from likewise.runs.run import Evaluation
 
 
 def evaluate(
@@ -80,10 +69,24 @@ def evaluate(
 
     from likewise.atomic import write_json
     from likewise.commands.gallery import save_gallery
+    from likewise.commands.options import (
+        applicable,
+        as_run,
+        check_read_options,
+        command_line,
+        flag,
+        has_seen,
+        open_train_and_test,
+        open_training_data,
+        own_splits,
+        read_options_for,
+        read_options_of,
+    )
     from likewise.evaluation import DEFAULT_PROTOCOLS, Machine, evaluate_encoder
     from likewise.evaluation.labels import label_counts, shared_labels
     from likewise.modalities import MODALITIES, Examined, modality_of, tower_of
     from likewise.modalities.build import adopt_for
+    from likewise.runs.run import Evaluation
     from likewise.training.callbacks.progress import progress_bar
     from likewise.training.machine import device_name
 

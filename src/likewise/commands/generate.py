@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from likewise.commands.options import as_run
 from likewise.errors import UserError
 
 
@@ -43,6 +42,7 @@ def generate(
     Raises:
         UserError: for a run that is not of a causal language model, or a number out of its range.
     """
+    from likewise.commands.options import as_run
     from likewise.encoders.generation import write
     from likewise.seeding import generator_for
 

@@ -7,9 +7,7 @@ import re
 import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-from cyclopts import Parameter
+from typing import TYPE_CHECKING, Any
 
 from likewise.commands.option_names import UnknownOption, flag
 from likewise.data.open import is_name, open_source, pairs_or_halves, splits
@@ -23,8 +21,6 @@ from likewise.training.recipe import Recipe, load_recipe, recipe_names
 if TYPE_CHECKING:
     from likewise.data.source import Source
 
-FromPython = Annotated[Any, Parameter(parse=False)]
-"""A parameter whose values no command line can hold."""
 READ = ("modality", "text_column", "label_column", "per_file", "columns")
 """Options of how files become samples that are no fields of the recipe."""
 SHAPE = ("size", "channels", "sample_rate")

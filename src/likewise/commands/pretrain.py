@@ -7,27 +7,16 @@ import datetime
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import likewise
 from likewise.atomic import disk_trouble, write_json, write_text
-from likewise.commands.options import (
-    FromPython,
-    check_modality,
-    check_options,
-    check_read_options,
-    command_line,
-    read_options_of,
-    recipe_of,
-    reopenable,
-    shape_of,
-    skipped_note,
-    slug,
-)
+from likewise.commands import FromPython
 from likewise.console import tell
-from likewise.data.open import is_name, open_source, pairs_or_halves, splits
 from likewise.errors import Interrupted, UserError, nearest
-from likewise.runs.run import Run
+
+if TYPE_CHECKING:
+    from likewise.runs.run import Run
 
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 
@@ -109,12 +98,26 @@ def pretrain(
     from torch import nn
 
     from likewise.commands.gallery import save_gallery
+    from likewise.commands.options import (
+        check_modality,
+        check_options,
+        check_read_options,
+        command_line,
+        read_options_of,
+        recipe_of,
+        reopenable,
+        shape_of,
+        skipped_note,
+        slug,
+    )
     from likewise.data.loader import Loader, order
+    from likewise.data.open import is_name, open_source, pairs_or_halves, splits
     from likewise.distributed import is_first_process
     from likewise.evaluation.probe import NeighbourProbe
     from likewise.modalities import modality_of, tower_of
     from likewise.modalities.build import build_training
     from likewise.runs.figures import save_pictures
+    from likewise.runs.run import Run
     from likewise.training.callbacks.checkpoints import newest
     from likewise.training.callbacks.diagnostics import matching_chance
     from likewise.training.callbacks.snapshots import PAIRS
@@ -228,7 +231,10 @@ def pretrain(
         }
         if getattr(source, "lengths", None) is not None:
             config["padding"] = round(Loader(source, batch_size=context.batch_size, epochs=1, seed=seed).padding(), 4)
-        run = _begun(folder, config, precision) if begun_in is not None else None
+        run = None
+        if begun_in is not None and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            run = Run.open(folder)
+            _check_begun(run, config, precision)
         begun_here = run is None
         if run is None:
             if precision == "auto":
@@ -297,11 +303,8 @@ PARAMETERS = tuple(name for name in pretrain.__annotations__ if name not in ("hy
 """The options of `pretrain` besides hyperparameters."""
 
 
-def _begun(folder: Path, config: dict[str, Any], precision: str) -> Run | None:
-    """The run to go on with, if it was begun with the same configuration; None when nothing was begun."""
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
-        return None
-    run = Run.open(folder)
+def _check_begun(run: Run, config: dict[str, Any], precision: str) -> None:
+    """Raise `UserError` unless a run was begun with this configuration."""
 
     def flat(config: dict[str, Any]) -> dict[str, Any]:
         recipe = dict(config["recipe"])
@@ -319,7 +322,6 @@ def _begun(folder: Path, config: dict[str, Any], precision: str) -> Run | None:
     for key in asked:
         if asked[key] != begun.get(key):
             raise UserError(
-                f"{folder} was begun with {key} {begun.get(key)!r}, not {asked[key]!r}: "
+                f"{run.path} was begun with {key} {begun.get(key)!r}, not {asked[key]!r}: "
                 f"resume it as it was (`{run.config['command']} --resume`), or name another folder with --out"
             )
-    return run

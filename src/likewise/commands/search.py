@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from likewise.commands.options import as_run, check_read_options, flag, read_options_for, read_options_of
 from likewise.errors import UserError
 
 
@@ -78,6 +77,7 @@ def search(
     """
     import torch
 
+    from likewise.commands.options import as_run, check_read_options, flag, read_options_for, read_options_of
     from likewise.data.open import open_source
     from likewise.data.pairs import halves_of, opened
     from likewise.data.source import Request

@@ -4,27 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from likewise.commands.evaluate import evaluate
-from likewise.commands.options import (
-    READ,
-    SHAPE,
-    applicable,
-    check_read_options,
-    command_line,
-    flag,
-    open_train_and_test,
-    read_options_of,
-    recipe_of,
-    shape_of,
-)
 from likewise.commands.pretrain import PARAMETERS, pretrain
 from likewise.commands.report import write_report
 from likewise.console import tell
-from likewise.data.open import pairs_or_halves, splits
 from likewise.errors import Interrupted, UserError
-from likewise.runs.run import Evaluation, Run
+
+if TYPE_CHECKING:
+    from likewise.runs.run import Evaluation, Run
 
 
 def study(
@@ -65,6 +54,19 @@ def study(
         UserError: for an unknown or impossible value, or data that cannot be read; the message says what to do.
         Interrupted: when the training was asked to stop; it can be resumed.
     """
+    from likewise.commands.options import (
+        READ,
+        SHAPE,
+        applicable,
+        check_read_options,
+        command_line,
+        flag,
+        open_train_and_test,
+        read_options_of,
+        recipe_of,
+        shape_of,
+    )
+    from likewise.data.open import pairs_or_halves, splits
     from likewise.distributed import is_first_process
     from likewise.evaluation.labels import label_counts
 

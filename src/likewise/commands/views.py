@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from likewise.commands.options import check_read_options
 from likewise.commands.written_file import WrittenFile
 from likewise.errors import UserError
 
@@ -37,6 +36,7 @@ def show_views(
     Raises:
         UserError: for samples that have no picture, or a file that is no .png.
     """
+    from likewise.commands.options import check_read_options
     from likewise.data.loader import order
     from likewise.data.open import open_source
     from likewise.modalities import prepare
