@@ -19,7 +19,7 @@ import yaml
 
 import likewise
 from likewise import losses
-from likewise.cli import GLOBAL_FLAGS, app
+from likewise.cli import COMMANDS, GLOBAL_FLAGS, build_app
 from likewise.methods import METHODS, method_options
 from likewise.training.recipe import Recipe, load_recipe, parse_recipe, recipe_names
 from likewise.views.specification import operations
@@ -29,7 +29,6 @@ PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "RELEASING.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
-COMMANDS = [name for name in app if not name.startswith("-")]
 TRAINING = {f"--{f.name.replace('_', '-')}" for f in fields(Recipe) if f.name != "options"}
 
 
@@ -58,8 +57,8 @@ def anchors(page: Path) -> set[str]:
 
 
 def parameters(command: str) -> set[str]:
-    """The options of a command, as they are typed; `--[KEYWORD]` where it takes others, too."""
-    arguments = app[command].assemble_argument_collection()
+    """The options of a command, as they are typed, but for those of a method."""
+    arguments = build_app([command, "--help"])[command].assemble_argument_collection()
     return {name for argument in arguments if argument.parse for name in argument.names}
 
 
@@ -79,9 +78,7 @@ def hyperparameters(words: list[str]) -> set[str]:
 def allowed(words: list[str]) -> set[str]:
     """The flags that may follow `likewise COMMAND`."""
     names = parameters(words[1]) | {*GLOBAL_FLAGS, "--help"}
-    if "--[KEYWORD]" in names:
-        names |= hyperparameters(words) | parameters("pretrain")
-    return names - {"--[KEYWORD]"}
+    return names | hyperparameters(words) if words[1] in ("pretrain", "study") else names
 
 
 def unknown_flags(line: str) -> list[str]:

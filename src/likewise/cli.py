@@ -26,9 +26,9 @@ COMMANDS = {
     "methods": "likewise.commands.methods:list_methods",
     "views": "likewise.commands.views:show_views",
 }
-# What else is needed, also loaded only then: the options of the method that a training names, the line that answers a
-# mistake, and whether this process prints results.
-WITH_HYPERPARAMETERS = "likewise.commands.command_line:with_hyperparameters"
+# What else is needed, also loaded only then: a command's options as they are typed, the line that answers a mistake,
+# and whether this process prints results.
+AS_TYPED = "likewise.commands.command_line:as_typed"
 MESSAGE_OF = "likewise.commands.command_line:message_of"
 IS_FIRST_PROCESS = "likewise.distributed:is_first_process"
 
@@ -36,7 +36,6 @@ GLOBAL_FLAGS = {
     "--json": "print one JSON object on stdout",
     "--debug": "show the traceback of an error",
 }
-HELP_FLAGS = {"--help", "-h"}
 DONE, FAULT, MISTAKE, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -46,7 +45,7 @@ def main(tokens: list[str] | None = None) -> int:
     flags = {flag for flag in GLOBAL_FLAGS if flag in words}
     words = [word for word in words if word not in GLOBAL_FLAGS]
     try:
-        result = _app(words)(words, exit_on_error=False, print_error=False)
+        result = build_app(words)(words, exit_on_error=False, print_error=False)
         if result is not None and _load(IS_FIRST_PROCESS)():
             _print(result, as_json="--json" in flags)
     except (UserError, cyclopts.CycloptsError) as error:
@@ -67,8 +66,8 @@ def main(tokens: list[str] | None = None) -> int:
     return DONE
 
 
-def _app(words: list[str]) -> App:
-    """The commands. They are imported for help, which shows their docstrings; otherwise only the one that is called."""
+def build_app(words: list[str]) -> App:
+    """The commands, for a command line: only the one that it calls is imported; for help, all are."""
     app = App(
         name="likewise",
         help="Learn from unlabelled data: train an encoder, measure what it is worth with few labels, use it.",
@@ -82,12 +81,12 @@ def _app(words: list[str]) -> App:
         result_action="return_value",
         suppress_keyboard_interrupt=False,
     )
-    help_asked = not words or not HELP_FLAGS.isdisjoint(words)
+    called = words[0] if words and words[0] in COMMANDS else None
     for name, target in COMMANDS.items():
-        function = _load(target) if help_asked else target
-        if words[:1] == [name]:
-            function = _load(WITH_HYPERPARAMETERS)(_load(target), words)
-        app.command(function, name=name)
+        if called in (None, name):
+            app.command(_load(AS_TYPED)(_load(target), words), name=name)
+        else:
+            app.command(target, name=name)
     return app
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from cyclopts import Parameter
 
-from likewise.commands.option_names import FromPython
+from likewise.commands import FromPython
 from likewise.errors import UserError
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from likewise.commands.option_names import FromPython, flag
+from likewise.commands import FromPython
+from likewise.commands.option_names import flag
 from likewise.errors import UserError
 from likewise.runs.evaluation import Evaluation
 

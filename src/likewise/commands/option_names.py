@@ -4,15 +4,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable
-from typing import Annotated, Any
-
-from cyclopts import Parameter
 
 from likewise.errors import UserError
-
-FromPython = Annotated[Any, Parameter(parse=False)]
-"""A parameter whose values no command line can hold."""
-
 
 OTHER_NAMES: dict[str, tuple[str, ...]] = {
     "arch": ("encoder",),

@@ -11,7 +11,7 @@ from typing import Any
 
 import likewise
 from likewise.atomic import disk_trouble, write_text
-from likewise.commands.option_names import FromPython
+from likewise.commands import FromPython
 from likewise.console import tell
 from likewise.errors import Interrupted, UserError, nearest
 from likewise.modalities.run import Run
