@@ -79,7 +79,7 @@ def test_a_language_model_beside_models_that_count(language_model: Path, capsys:
     assert result["samples"] == {"test": 60}
     assert main(["report", str(language_model)]) == 0
     page = (language_model / "report.html").read_text()
-    for words in ("bigrams", "Continued", "as it was written"):
+    for words in ("bigrams", "Continuation", "generated"):
         assert words in page
 
 
