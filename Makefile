@@ -4,7 +4,7 @@ BIN = .venv/bin
 # A process for each core, each with one thread: faster than threads, which small tensors only wait for.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile
 
-.PHONY: demo test test-slow lint types bench clean
+.PHONY: demo test test-slow lint types docs bench clean
 
 demo: .venv/ready
 	$(BIN)/likewise demo
@@ -22,6 +22,11 @@ lint: .venv/ready-dev
 types: .venv/ready-dev
 	$(BIN)/mypy
 
+# Strict: a link to a page, heading, name or file that is not there fails.
+docs: .venv/ready-docs
+	$(BIN)/zensical build --strict --clean
+	$(BIN)/python .ci/check_site.py site
+
 bench: .venv/ready-bench
 	$(BIN)/python -m benchmarks
 
@@ -34,9 +39,13 @@ bench: .venv/ready-bench
 	$(BIN)/pip install -q -c constraints.txt -e '.[all,dev]'
 	touch $@
 
+.venv/ready-docs: .venv/ready
+	$(BIN)/pip install -q -c constraints.txt -e '.[docs]'
+	touch $@
+
 .venv/ready-bench: .venv/ready-dev
 	$(BIN)/pip install -q -c constraints.txt -e '.[bench]'
 	touch $@
 
 clean:
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .cache site

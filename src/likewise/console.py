@@ -1,11 +1,59 @@
-"""What people read while something runs: lines and bars on stderr."""
+"""What people read while something runs: lines on stderr. Nothing that happens to stderr may end what runs."""
 
 from __future__ import annotations
 
+import io
 import sys
+from contextlib import suppress
+from typing import IO, TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+class Stderr(io.TextIOBase):
+    """What is the process's stderr now, whose failures are no failures of the program.
+
+    The reader of a pipe may be gone (`2>&1 | head`), the disk behind a log file full, and a terminal may lack letters.
+    """
+
+    def __init__(self) -> None:
+        # Not looked up at every line: a bar of rich puts itself in the place of sys.stderr, and writes to this.
+        self.stream = sys.stderr
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return getattr(self.stream, "encoding", None) or "utf-8"
+
+    def write(self, text: str) -> int:
+        # ValueError: it was closed; AttributeError: there is none.
+        with suppress(OSError, ValueError, AttributeError):
+            self.stream.write(text.encode(self.encoding, "replace").decode(self.encoding))
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError, AttributeError):
+            self.stream.flush()
+
+    def isatty(self) -> bool:
+        with suppress(ValueError, AttributeError):
+            return self.stream.isatty()
+        return False
+
+    def fileno(self) -> int:
+        return self.stream.fileno()
 
 
 def tell(text: str, *, show: bool = True) -> None:
-    """A line for people, on stderr: stdout is for answers."""
+    """A line for people, on stderr: stdout is for results."""
     if show:
-        print(text, file=sys.stderr, flush=True)
+        stream = Stderr()
+        stream.write(text + "\n")
+        stream.flush()
+
+
+def stderr_console() -> Console:
+    """A rich console on stderr, for bars and lines."""
+    from rich.console import Console
+
+    return Console(file=cast(IO[str], Stderr()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -180,3 +181,64 @@ def test_texts_are_a_sequence_like_any_other(data: st.DataObject) -> None:
     assert texts[part] == expected[part]
     with pytest.raises(IndexError):
         texts[len(expected)]
+
+
+WORDS = [f"word{i} of a sentence" for i in range(300)]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv"])
+@pytest.mark.parametrize("delimiter", [",", ";", "|", "\t"])
+@pytest.mark.parametrize("first", ["", "\ufeff", "sep={}\n"])
+def test_the_delimiter_is_found(name: str, delimiter: str, first: str, tmp_path: Path) -> None:
+    rows = "".join(f"{text}{delimiter}{i % 3}\n" for i, text in enumerate(WORDS))
+    (tmp_path / name).write_text(f"{first.format(delimiter)}text{delimiter}label\n{rows}", encoding="utf-8")
+    table = read_table(tmp_path / name)
+    assert table.column_names == ["text", "label"]
+    assert table["text"].to_pylist() == WORDS
+
+
+def test_other_delimiters_in_texts_stay_where_they_are(tmp_path: Path) -> None:
+    texts = ["one; two", "three", "four|five; six"]
+    (tmp_path / "a.csv").write_text("text\n" + "\n".join(texts) + "\n")
+    assert read_table(tmp_path / "a.csv")["text"].to_pylist() == texts
+    (tmp_path / "b.csv").write_text("text,label;kind\n" + "".join(f"{text},a;b\n" for text in texts))
+    assert read_table(tmp_path / "b.csv").column_names == ["text", "label;kind"]
+
+
+def broken(rows: list[str], at: dict[int, str]) -> str:
+    return "".join(f"{at.get(i, row)}\n" for i, row in enumerate(rows))
+
+
+@pytest.mark.parametrize("delimiter", [",", "\t"])
+def test_a_quote_that_swallows_rows_is_named_with_its_line(delimiter: str, tmp_path: Path) -> None:
+    path = tmp_path / ("a.csv" if delimiter == "," else "a.tsv")
+    last = [f"{i % 3}{delimiter}{text}" for i, text in enumerate(WORDS)]
+    cases = {
+        "is not closed": {40: f'1{delimiter}"{WORDS[40]}'},
+        "opens in line 42 and closes in line 92": {
+            40: f'1{delimiter}"{WORDS[40]}',
+            90: f'0{delimiter}{WORDS[90]}"',
+        },
+        "in or after line 42 is not closed": {40: f'1{delimiter}"{WORDS[40]}" said', 90: last[90]},
+    }
+    for message, at in cases.items():
+        path.write_text(f"label{delimiter}text\n" + broken(last, at))
+        with pytest.raises(UserError, match=message):
+            read_table(path)
+
+
+def test_a_quote_that_is_never_closed_in_a_single_column(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("text\n" + broken(WORDS, {40: f'"{WORDS[40]}', 90: f'"{WORDS[90]}"'}))
+    with pytest.raises(UserError, match="a quote in or after line 42 is not closed"):
+        read_table(path)
+
+
+def test_quotes_that_are_right_are_read(tmp_path: Path) -> None:
+    texts = ['He said "hello, world"\nand left', '5" pipe', "one,\ntwo,\nthree,\nfour", "plain"]
+    path = tmp_path / "a.csv"
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([("text", "label"), *((text, "a") for text in texts)])
+    assert read_table(path)["text"].to_pylist() == texts
+    path.write_text('text,label\na 5" pipe,x\nplain,y\n')
+    assert read_table(path)["text"].to_pylist() == ['a 5" pipe', "plain"]

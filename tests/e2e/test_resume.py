@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -101,3 +102,40 @@ def test_a_corrupt_checkpoint_is_passed_over_for_the_one_before(
     assert resumed.returncode == 0, resumed.stderr
     assert f"{newest.name} is corrupt: going on from {previous.name}" in resumed.stderr
     assert (run / "encoder.safetensors").read_bytes() == (uninterrupted / "encoder.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "signals", [("SIGTERM",), ("SIGHUP",), ("SIGUSR1",), ("SIGINT", "SIGINT")], ids=lambda names: "+".join(names)
+)
+def test_every_signal_that_asks_to_stop_leaves_a_checkpoint(
+    signals: tuple[str, ...],
+    start: Callable[..., subprocess.Popen[str]],
+    likewise: Any,
+    uninterrupted: Path,
+    tmp_path: Path,
+) -> None:
+    run = tmp_path / "run"
+    process = start(*(word if word != "0.005" else "60" for word in TRAINING), run)
+    while process.poll() is None and rows(run) < 30:
+        time.sleep(0.005)
+    for name in signals:
+        process.send_signal(getattr(signal, name))
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 130, said
+    assert "--resume" in said
+    assert all_checkpoints(run / "checkpoints")
+    assert likewise(*TRAINING, run, "--resume").returncode == 0
+    weights = [(folder / "encoder.safetensors").read_bytes() for folder in (run, uninterrupted)]
+    assert weights[0] == weights[1]
+
+
+def test_a_reader_of_the_log_who_leaves_does_not_end_the_training(
+    start: Callable[..., subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    process = start(*"pretrain digits --epochs 2 --batch-size 64 --precision 32-true --out".split(), run)
+    assert process.stderr is not None
+    process.stderr.readline()
+    process.stderr.close()
+    assert process.wait(timeout=120) == 0
+    assert (run / "encoder.safetensors").exists()

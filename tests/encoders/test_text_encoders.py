@@ -226,3 +226,29 @@ def test_without_transformers_the_extra_is_named(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(UserError, match=r"needs transformers, .*pip install 'likewise\[text\]'"):
         text_encoder("bert-tiny", **USUAL)
+
+
+@pytest.mark.parametrize("kind", ["timm_wrapper", "custom", None, 3])
+def test_models_that_could_bring_code_are_refused(kind: object, tmp_path: Path) -> None:
+    planted = tmp_path / "planted"
+    (tmp_path / "custom.py").write_text(f"open({str(planted)!r}, 'w')")
+    config = {"model_type": kind, "auto_map": {"AutoConfig": "custom.Config", "AutoModel": "custom.Model"}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    with pytest.raises(UserError, match="its model type must be one of albert, bart, bert"):
+        text_encoder(f"hf:{tmp_path}", **USUAL)
+    with pytest.raises(UserError, match="its model type must be one of albert, bart, bert"):
+        text_encoder(f"hf:{tmp_path}", **USUAL, architecture=config)
+    assert not planted.exists()
+
+
+def test_code_beside_a_known_model_is_not_run(tmp_path: Path) -> None:
+    planted = tmp_path / "planted"
+    (tmp_path / "custom.py").write_text(f"open({str(planted)!r}, 'w')")
+    small = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 16}
+    config = {"model_type": "bert", "vocab_size": 50, **small, "auto_map": {"AutoModel": f"{tmp_path}--custom.Model"}}
+    assert text_encoder(f"hf:{tmp_path}", **USUAL, architecture=config).dim == 16
+    assert not planted.exists()
+    for nonsense in ({"model_type": "bert", "hidden_size": "wide"}, {"model_type": "bert", "num_attention_heads": 0}):
+        with pytest.raises(UserError, match="the run's encoder can't be built"):
+            text_encoder(f"hf:{tmp_path}", **USUAL, architecture=nonsense)

@@ -8,13 +8,21 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from likewise.atomic import write_atomically, write_text
 from likewise.errors import UserError
 from likewise.runs.history import History
-from likewise.training.callbacks.checkpoints import AtomicCheckpointIO, checkpoint_path, newest, sound, step_of
+from likewise.training.callbacks.checkpoints import (
+    AtomicCheckpointIO,
+    all_checkpoints,
+    checkpoint_path,
+    newest,
+    sound,
+    step_of,
+)
 from likewise.training.callbacks.history import HistoryLogger
 
 
@@ -105,3 +113,25 @@ def test_a_resumed_history_forgets_what_will_be_logged_again(tmp_path: Path) -> 
     resumed = HistoryLogger(tmp_path, steps_per_epoch=10, step=3)
     resumed.log_metrics({"loss": 30.0}, step=3)
     assert [row["loss"] for row in History.load(tmp_path).rows] == [0, 1, 2, 30]
+
+
+def test_no_damage_of_a_checkpoint_keeps_the_one_before_from_being_found(tmp_path: Path) -> None:
+    io = AtomicCheckpointIO()
+    good, damaged = checkpoint_path(tmp_path, 1), checkpoint_path(tmp_path, 2)
+    for path in (good, damaged):
+        io.save_checkpoint({"weights": torch.arange(50.0), "step": 3, "name": "simclr"}, path)
+    content, random = damaged.read_bytes(), np.random.default_rng(0)
+    for place, bit in zip(random.integers(len(content), size=400), random.integers(8, size=400), strict=True):
+        changed = bytearray(content)
+        changed[place] ^= 1 << bit
+        damaged.write_bytes(changed)
+        found = newest(tmp_path)
+        assert found is not None
+        assert io.load_checkpoint(found)["weights"].tolist() == list(range(50))
+
+
+def test_files_of_other_names_are_no_checkpoints(tmp_path: Path) -> None:
+    for name in ("step-mine.ckpt", "step-1.ckpt", "step-00000001.ckpt.bak"):
+        (tmp_path / name).touch()
+    assert all_checkpoints(tmp_path) == []
+    assert all_checkpoints(tmp_path / "nowhere") == []

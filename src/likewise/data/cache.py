@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 import time
@@ -19,7 +20,10 @@ import platformdirs
 from likewise.errors import UserError
 
 INDEX = "index.json"
+SCHEMA = 2  # raise it when folders of the cache are laid out in another way
 STALE_SECONDS = 24 * 3600
+BUILDING = re.compile(r"[0-9a-f]{32}\.[0-9a-f]{8}\.tmp")
+BLOCK = 2**20  # bytes that are read at once for a checksum
 
 
 def cache_folder() -> Path:
@@ -49,16 +53,21 @@ def cached(kind: str, key: str, build: Callable[[Path], dict[str, Any]]) -> tupl
     if kept is not None:
         return final, kept
     try:
-        shelf.mkdir(parents=True, exist_ok=True)
+        # What is decoded here may be private: nobody else may read it, whatever the folder it came from allows.
+        shelf.mkdir(parents=True, exist_ok=True, mode=0o700)
         _sweep(shelf)
         building = shelf / f"{key}.{secrets.token_hex(4)}.tmp"
-        building.mkdir()
+        building.mkdir(mode=0o700)
         try:
             said = build(building)
-            sizes = {path.name: path.stat().st_size for path in building.iterdir()}
-            (building / INDEX).write_text(json.dumps({"files": sizes, "said": said}), encoding="utf-8")
             for path in building.iterdir():
+                path.chmod(0o600)
                 _sync(path)
+            files = {path.name: _about(path) for path in building.iterdir()}
+            index = building / INDEX
+            index.write_text(json.dumps({"schema": SCHEMA, "files": files, "said": said}), encoding="utf-8")
+            index.chmod(0o600)
+            _sync(index)
             _publish(building, final)
         finally:
             shutil.rmtree(building, ignore_errors=True)
@@ -73,15 +82,36 @@ def cached(kind: str, key: str, build: Callable[[Path], dict[str, Any]]) -> tupl
     return final, said
 
 
+def _about(path: Path) -> dict[str, Any]:
+    """By what a file is known again: its size and time, which are quick to compare, and its checksum."""
+    about = path.stat()
+    return {"size": about.st_size, "modified": about.st_mtime_ns, "checksum": checksum(path)}
+
+
+def checksum(path: Path) -> str:
+    """BLAKE2b of a file's content, 32 hexadecimal digits."""
+    hashed = hashlib.blake2b(digest_size=16)
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            hashed.update(block)
+    return hashed.hexdigest()
+
+
 def _read(folder: Path) -> dict[str, Any] | None:
-    """What was said of a complete folder, or None."""
+    """What was said of a complete folder, or None. A file that was touched since it was made is read as a whole."""
     try:
         index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-        if all((folder / name).stat().st_size == size for name, size in index["files"].items()):
-            return index["said"]
-    except (OSError, ValueError, KeyError):
-        pass
-    return None
+        if index["schema"] != SCHEMA:
+            return None
+        for name, known in index["files"].items():
+            about = (folder / name).stat()
+            if about.st_size != known["size"]:
+                return None
+            if about.st_mtime_ns != known["modified"] and checksum(folder / name) != known["checksum"]:
+                return None
+        return index["said"]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
 
 
 def _publish(building: Path, final: Path) -> None:
@@ -107,9 +137,11 @@ def _sync(path: Path) -> None:
 
 
 def _sweep(shelf: Path) -> None:
-    """Remove what builds that were killed have left, once nobody can be writing there any more."""
+    """Remove what builds that were killed have left, once nobody can be writing there any more; nothing of others."""
     oldest = time.time() - STALE_SECONDS
     for left in shelf.glob("*.tmp"):
+        if not BUILDING.fullmatch(left.name) or left.is_symlink() or not left.is_dir():
+            continue
         with suppress(OSError):
             if max(path.stat().st_mtime for path in (left, *left.iterdir())) < oldest:
                 shutil.rmtree(left, ignore_errors=True)

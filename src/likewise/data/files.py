@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -15,6 +16,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from likewise.console import stderr_console, tell
 from likewise.data.pictures import reason
 from likewise.data.source import Request, natural_sort
 from likewise.errors import UserError, nearest
@@ -29,6 +31,15 @@ class File(NamedTuple):
     size: int
     modified: int
     mode: int
+    inode: int
+    changed: int
+    """With size and times, what a file is known again by: a file that was replaced by one of its size and time has
+    another inode or another time of change."""
+
+    @classmethod
+    def of(cls, id: str, about: os.stat_result) -> File:
+        """A file as the file system describes it."""
+        return cls(id, about.st_size, about.st_mtime_ns, about.st_mode, about.st_ino, about.st_ctime_ns)
 
 
 def folder_of(request: Request) -> tuple[Path, str] | None:
@@ -54,8 +65,11 @@ def scan(folder: Path, suffixes: tuple[str, ...]) -> tuple[list[File], list[tupl
     unreadable: list[tuple[str, str]] = []
     for below, entry in walk(folder, suffixes, unreadable):
         try:
-            stat = entry.stat()
-            files.append(File(below, stat.st_size, stat.st_mtime_ns, stat.st_mode))
+            about = entry.stat()
+            if stat.S_ISREG(about.st_mode):
+                files.append(File.of(below, about))
+            else:  # a pipe or a device would never end
+                unreadable.append((below, "not a regular file"))
         except OSError as error:
             # A link that leads nowhere.
             unreadable.append((below, reason(error)))
@@ -171,13 +185,12 @@ def progress_bar(name: str, things: str, total: int, show: bool) -> Iterator[Cal
     if not show:
         yield lambda: None
     elif not sys.stderr.isatty():
-        print(f"{name}: decoding {total:,} {things}, once", file=sys.stderr)
+        tell(f"{name}: decoding {total:,} {things}, once")
         yield lambda: None
     else:
-        from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        with Progress(*columns, console=stderr_console(), transient=True) as bar:
             task = bar.add_task(f"{name}: decoding", total=total)
             yield lambda: bar.advance(task)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 import warnings
 from collections.abc import Iterable, Iterator
@@ -16,6 +15,7 @@ from jaxtyping import Int, UInt8
 from PIL import Image
 from torch import Tensor
 
+from likewise.console import tell
 from likewise.data import pictures
 from likewise.data.cache import cached, digest
 from likewise.data.files import (
@@ -163,10 +163,9 @@ def build(
             done()
     if progress:
         kept = len(files) - len(skipped)
-        print(
+        tell(
             f"{name}: decoded {kept:,} images to {size} x {size} in {time.perf_counter() - started:.1f} s"
-            + (f", skipped {len(skipped):,} that cannot be read" if skipped else ""),
-            file=sys.stderr,
+            + (f", skipped {len(skipped):,} that cannot be read" if skipped else "")
         )
     return {"skipped": skipped}
 

@@ -6,10 +6,10 @@ import csv
 import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -33,7 +33,13 @@ BLOCK = 64 << 20
 # Lines of a .jsonl whose keys tell its columns, and values that tell whether a column of text holds numbers.
 LOOKED_AT = 1000
 # Part of every cache key: raise it when the same file would become another table.
-READER = 1
+READER = 2
+DELIMITERS = (",", "\t", ";", "|")
+# Rows that must agree on a delimiter before it is believed.
+SNIFFED = 50
+# Whole lines inside one quoted field that all look like rows: a quote was never closed, and swallowed them.
+SWALLOWED = 5
+LONGEST_FIELD = 2**27
 BOM = b"\xef\xbb\xbf"
 
 
@@ -75,8 +81,9 @@ def columns_of(path: Path) -> list[str]:
         elif path.suffix.lower() == ".jsonl":
             names = list(dict.fromkeys(key for _, line in islice(_objects(path, file), LOOKED_AT) for key in line))
         else:
-            lines = (line.decode("utf-8-sig") for line in file)
-            names = next((row for row in csv.reader(lines, delimiter=_delimiter(path)) if row), [])
+            form = layout(path)
+            lines = islice((line.decode("utf-8-sig") for line in file), form.skipped, None)
+            names = next((row for row in csv.reader(lines, delimiter=form.delimiter) if row), [])
     if not names:
         raise UserError(f"{path} is empty")
     twice = [name for i, name in enumerate(names) if name in names[:i]]
@@ -198,8 +205,71 @@ def check_utf8(path: Path) -> None:
             line += lines.count(b"\n")
 
 
-def _delimiter(path: Path) -> str:
-    return "\t" if path.suffix.lower() == ".tsv" else ","
+class Layout(NamedTuple):
+    """How the fields of a .csv or .tsv are separated, and the lines before its header that are no rows."""
+
+    delimiter: str
+    skipped: int = 0
+
+
+def layout(path: Path) -> Layout:
+    """What its first rows say of a .csv or .tsv.
+
+    The delimiter of its ending is taken where it separates the header. Otherwise it is another one that separates the
+    header and all of the first rows into equally many fields. A first line `sep=;`, which Excel reads, decides.
+    """
+    usual = "\t" if path.suffix.lower() == ".tsv" else ","
+    with path.open("rb") as file:
+        lines = [line.decode("utf-8-sig", "replace") for line in islice(file, SNIFFED)]
+    declared = re.fullmatch(r"sep=(.)\r?\n", lines[0], re.IGNORECASE) if lines else None
+    if declared:
+        return Layout(declared[1], 1)
+    for delimiter in (usual, *DELIMITERS):
+        with suppress(csv.Error):
+            counts = {len(row) for row in list(csv.reader(lines[:-1] or lines, delimiter=delimiter)) if row}
+            if len(counts) == 1 and counts != {1}:
+                return Layout(delimiter)
+    return Layout(usual)
+
+
+def check_quotes(path: Path) -> None:
+    """Read a .csv or .tsv through and say where a quote opens that is not closed, or not where it should be.
+
+    Such a quote swallows rows into one field, which no reader of tables can know.
+
+    Raises:
+        UserError: naming the line.
+    """
+    form = layout(path)
+    with path.open("rb") as file:
+        if not any(b'"' in block for block in iter(lambda: file.read(BLOCK), b"")):
+            return
+    csv.field_size_limit(LONGEST_FIELD)
+    fix = 'close it, or write it twice ("") inside a field in quotes'
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = csv.reader(islice(file, form.skipped, None), delimiter=form.delimiter, strict=True)
+        first, width = 1 + form.skipped, 0
+        while True:
+            try:
+                row = next(rows)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                raise UserError(f"{path}: a quote in or after line {first:,} is not closed: {fix}") from error
+            width = width or len(row)
+            for field in row:
+                inside = field.splitlines()[1:-1]
+                if (
+                    len(inside) >= SWALLOWED
+                    and width > 1
+                    and all(line.count(form.delimiter) == width - 1 for line in inside)
+                ):
+                    last = rows.line_num + form.skipped
+                    raise UserError(
+                        f"{path}: a quote opens in line {first:,} and closes in line {last:,}, over lines that look "
+                        f"like rows: {fix}; a text that is meant so can be saved as .jsonl"
+                    )
+            first = rows.line_num + form.skipped + 1
 
 
 def _rows(path: Path, file: IO[bytes], names: list[str]) -> Any:
@@ -213,10 +283,12 @@ def _rows(path: Path, file: IO[bytes], names: list[str]) -> Any:
     if path.suffix.lower() == ".jsonl":
         check_utf8(path)  # Arrow would take it as it is
         return pa.json.read_json(file, read_options=pa.json.ReadOptions(block_size=block)).to_reader()
+    check_quotes(path)
+    form = layout(path)
     return pa.csv.open_csv(
         file,
-        read_options=pa.csv.ReadOptions(block_size=block),
-        parse_options=pa.csv.ParseOptions(delimiter=_delimiter(path), newlines_in_values=True),
+        read_options=pa.csv.ReadOptions(block_size=block, skip_rows=form.skipped),
+        parse_options=pa.csv.ParseOptions(delimiter=form.delimiter, newlines_in_values=True),
         convert_options=pa.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string())),
     )
 

@@ -20,6 +20,12 @@ SIZES = {"tiny": (2, 128), "mini": (4, 256), "small": (4, 512), "base": (12, 768
 """Layers and width (arXiv:1908.08962); a head is 64 wide."""
 
 POOLINGS = ("mean", "cls", "last")
+KINDS = (
+    "albert", "bart", "bert", "camembert", "deberta-v2", "distilbert", "electra", "gemma", "gemma2", "gpt2", "gpt_neo",
+    "gpt_neox", "llama", "mistral", "modernbert", "mpnet", "opt", "qwen2", "qwen3", "roberta", "roformer", "t5",
+    "xlm-roberta",
+)  # fmt: skip
+"""Types of models that are read: their code is in transformers. Others may bring their own, or pickled weights."""
 FOLDER = "hf:"
 
 
@@ -206,6 +212,11 @@ def _read(folder: str) -> Any:
             f"encoder 'hf:{folder}': the folder has no .safetensors, and pickled weights are not opened: "
             "save them again with save_pretrained"
         )
+    try:
+        kind = json.loads((path / "config.json").read_text(encoding="utf-8")).get("model_type")
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
+        raise UserError(f"encoder 'hf:{folder}': its config.json is not that of a model") from error
+    _check_kind(str(kind), f"encoder 'hf:{folder}'")
     transformers = needs("transformers", "text")
     log = transformers.utils.logging
     verbosity, shows = log.get_verbosity(), log.is_progress_bar_enabled()
@@ -234,7 +245,22 @@ def _read(folder: str) -> Any:
 
 def _rebuilt(architecture: dict[str, Any]) -> Any:
     transformers = needs("transformers", "text")
-    return transformers.AutoModel.from_config(transformers.AutoConfig.for_model(**architecture))
+    kind = str(architecture.get("model_type"))
+    _check_kind(kind, "the run's encoder")
+    # Where its code lies is no part of an architecture.
+    values = {name: value for name, value in architecture.items() if name != "auto_map"}
+    try:
+        config = transformers.AutoConfig.for_model(**values)
+        return transformers.AutoModel.from_config(config, trust_remote_code=False)
+    except Exception as error:  # a configuration from elsewhere may hold anything
+        raise UserError(f"the run's encoder can't be built: {str(error).strip().splitlines()[0]}") from error
+
+
+def _check_kind(kind: str, what: str) -> None:
+    """Raise `UserError` unless a model's code is part of transformers and runs nothing that came with the model."""
+    if kind not in KINDS:
+        known = ", ".join(KINDS)
+        raise UserError(f"{what} can't be read: its model type must be one of {known}, got {kind!r}")
 
 
 @torch.no_grad()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import signal
-import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,6 +23,7 @@ from likewise.training.callbacks.checkpoints import AtomicCheckpointIO, Checkpoi
 from likewise.training.callbacks.diagnostics import Diagnostics, StopAtNaN
 from likewise.training.callbacks.health import HealthMonitor
 from likewise.training.callbacks.history import HistoryLogger
+from likewise.training.callbacks.interruption import Interruption
 from likewise.training.callbacks.probe import Probe
 from likewise.training.callbacks.progress import ProgressLine
 from likewise.training.callbacks.snapshots import PAIRS, SnapshotRecorder
@@ -94,7 +93,7 @@ def fit(
     line = ProgressLine(history, health, batch_size=batch, steps=steps, show=progress)
     saving = Checkpoints(checkpoints, minutes=checkpoint_minutes)
     fixed = source.read(order(len(source), seed=seed, epoch=recipe.epochs)[:PAIRS])
-    stop = _Stop(saving)
+    interruption = Interruption(saving, show=progress)
     with _quiet():
         trainer = _trainer(
             max_epochs=1,  # the loader is the whole training, one stream of steps: see Loader
@@ -111,7 +110,7 @@ def fit(
                 health,
                 line,
                 SnapshotRecorder(folder, fixed, steps=steps, steps_per_epoch=context.steps_per_epoch),
-                stop,
+                interruption,
                 saving,
             ],
             plugins=[AtomicCheckpointIO()],
@@ -123,12 +122,12 @@ def fit(
         )
         if batch % trainer.world_size:
             raise UserError(f"batch_size must be divisible by the {trainer.world_size} devices, got {batch}")
-        with stop.on_signals():
+        with interruption.handlers():
             try:
                 trainer.fit(method, loader, ckpt_path=last, weights_only=True)
-            except SystemExit as ended:  # what Lightning makes of a second Ctrl-C
+            except SystemExit as ended:  # what Lightning makes of an interrupt
                 raise KeyboardInterrupt from ended
-    return FitResult(trainer.global_step, steps, stop.asked, line.seconds, line.samples_per_second)
+    return FitResult(trainer.global_step, steps, interruption.asked, line.seconds, line.samples_per_second)
 
 
 def _trainer(**settings: Any) -> L.Trainer:
@@ -162,39 +161,6 @@ def training_context_of(method: Method, source: Source, recipe: Recipe, *, seed:
         raise UserError(f"micro_batch_size must divide the batch, {batch}, got {micro}")
     steps = len(source) // batch
     return TrainingContext(len(source), batch, steps * recipe.epochs, steps, seed, micro, source.read)
-
-
-class _Stop(L.Callback):
-    """Ctrl-C and SIGTERM end a training at the end of its step, with a checkpoint. A second Ctrl-C ends it at once."""
-
-    def __init__(self, saving: Checkpoints) -> None:
-        self.saving = saving
-        self.asked = False
-
-    @contextmanager
-    def on_signals(self) -> Iterator[None]:
-        if threading.current_thread() is not threading.main_thread():
-            yield  # only the main thread may handle signals; elsewhere the caller decides
-            return
-
-        def ask(number: int, _: Any) -> None:
-            if self.asked and number == signal.SIGINT:
-                raise KeyboardInterrupt
-            self.asked = True
-
-        before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
-        asked = self.asked
-        if trainer.world_size > 1:
-            asked = trainer.strategy.reduce_boolean_decision(asked, all=False)
-        if asked:
-            self.asked = self.saving.due = trainer.should_stop = True
 
 
 @contextmanager

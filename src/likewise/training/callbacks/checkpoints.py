@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import re
 import time
 import zipfile
 from pathlib import Path
@@ -12,9 +12,11 @@ import lightning as L
 import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from likewise.atomic import disk_trouble, write_atomically
+from likewise.atomic import disk_trouble, own_folder, write_atomically
+from likewise.console import tell
 from likewise.errors import UserError
 
+NAME = re.compile(r"step-[0-9]{8,}\.ckpt")
 KEPT = 2  # the newest, and the one before it in case the newest is corrupt
 
 
@@ -46,16 +48,23 @@ def step_of(path: Path) -> int:
 
 
 def all_checkpoints(folder: Path) -> list[Path]:
-    """Newest first."""
-    return sorted(folder.glob("step-*.ckpt"), reverse=True)
+    """Newest first; files whose names are not of our pattern are not ours, and are left alone."""
+    if folder.is_symlink() or not folder.is_dir():
+        return []
+    return sorted((path for path in folder.iterdir() if NAME.fullmatch(path.name)), reverse=True)
 
 
 def sound(path: Path) -> bool:
-    """Whether every byte of a checkpoint is what was written: the archive's checksums are compared."""
+    """Whether a checkpoint is what was written: the archive's checksums are compared, and it is loaded.
+
+    A damaged archive makes its readers raise nearly anything: whatever they raise, it is not sound.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
-            return archive.testzip() is None
-    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError):
+            if archive.testzip() is not None:
+                return False
+        return isinstance(torch.load(path, map_location="cpu", weights_only=True), dict)
+    except Exception:
         return False
 
 
@@ -65,11 +74,11 @@ def newest(folder: Path) -> Path | None:
     for path in all_checkpoints(folder):
         if sound(path):
             if corrupt:
-                print(f"{corrupt[0].name} is corrupt: going on from {path.name}", file=sys.stderr)
+                tell(f"{corrupt[0].name} is corrupt: going on from {path.name}")
             return path
         corrupt.append(path)
     if corrupt:
-        print(f"{corrupt[0].name} is corrupt and there is no other: starting anew", file=sys.stderr)
+        tell(f"{corrupt[0].name} is corrupt and there is no other: starting anew")
     return None
 
 
@@ -83,7 +92,7 @@ class Checkpoints(L.Callback):
         self._saved_at = time.monotonic()
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        own_folder(self.folder)
         self._saved_at = time.monotonic()
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-from rich.console import Console
 
+from likewise.console import stderr_console
 from likewise.methods.base import Method, TrainingContext
 from likewise.runs.verdict import Verdict
 from likewise.training.callbacks.diagnostics import Diverged
@@ -37,7 +37,7 @@ class HealthMonitor(L.Callback):
         self.every = min(context.steps_per_epoch, MOST_STEPS)
         self.verdict: Verdict | None = None
         self._spoken: str | None = None
-        self._console = Console(stderr=True)
+        self._console = stderr_console()
 
     def on_train_batch_start(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
         if trainer.global_step and trainer.global_step % self.every == 0 and trainer.is_global_zero:

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import lightning as L
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from likewise.console import stderr_console, tell
 from likewise.training.callbacks.health import HealthMonitor
 from likewise.training.callbacks.history import HistoryLogger
 
@@ -29,7 +29,7 @@ class ProgressLine(L.Callback):
         self, history: HistoryLogger, health: HealthMonitor, *, batch_size: int, steps: int, show: bool
     ) -> None:
         self.history, self.health, self.batch_size, self.steps, self.show = history, health, batch_size, steps, show
-        self._console = Console(stderr=True)
+        self._console = stderr_console()
         self._bar: Progress | None = None
         self._spoke = 0.0
         self._start = self._done = 0
@@ -102,7 +102,7 @@ def progress_bar(*, show: bool) -> Iterator[Callable[[int, int, str], None]]:
         yield lambda done, total, doing: None
     elif sys.stderr.isatty():
         columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        with Progress(*columns, console=stderr_console(), transient=True) as bar:
             task = bar.add_task("")
             yield lambda done, total, doing: bar.update(task, completed=done, total=total, description=doing)
     else:
@@ -114,7 +114,7 @@ def progress_bar(*, show: bool) -> Iterator[Callable[[int, int, str], None]]:
             if now - spoke >= LINE_EVERY and done:
                 spoke = now
                 left = (total - done) * (now - began) / done
-                print(f"{done / total:.0%}  {doing}  {_clock(left)} left", file=sys.stderr, flush=True)
+                tell(f"{done / total:.0%}  {doing}  {_clock(left)} left")
 
         yield speak
 
