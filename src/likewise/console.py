@@ -12,32 +12,36 @@ if TYPE_CHECKING:
 
 
 class Stderr(io.TextIOBase):
-    """The process's stderr, whose failures are no failures of the program.
+    """What is the process's stderr now, whose failures are no failures of the program.
 
     The reader of a pipe may be gone (`2>&1 | head`), the disk behind a log file full, and a terminal may lack letters.
     """
 
+    def __init__(self) -> None:
+        # Not looked up at every line: a bar of rich puts itself in the place of sys.stderr, and writes to this.
+        self.stream = sys.stderr
+
     @property
     def encoding(self) -> str:  # type: ignore[override]
-        return getattr(sys.stderr, "encoding", None) or "utf-8"
+        return getattr(self.stream, "encoding", None) or "utf-8"
 
     def write(self, text: str) -> int:
         # ValueError: it was closed; AttributeError: there is none.
         with suppress(OSError, ValueError, AttributeError):
-            sys.stderr.write(text.encode(self.encoding, "replace").decode(self.encoding))
+            self.stream.write(text.encode(self.encoding, "replace").decode(self.encoding))
         return len(text)
 
     def flush(self) -> None:
         with suppress(OSError, ValueError, AttributeError):
-            sys.stderr.flush()
+            self.stream.flush()
 
     def isatty(self) -> bool:
         with suppress(ValueError, AttributeError):
-            return sys.stderr.isatty()
+            return self.stream.isatty()
         return False
 
     def fileno(self) -> int:
-        return sys.stderr.fileno()
+        return self.stream.fileno()
 
 
 def tell(text: str, *, show: bool = True) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import pickle
+import struct
 import sys
 from pathlib import Path
 from typing import Any
@@ -579,3 +580,35 @@ def test_a_package_that_is_missing_is_named(folder: Path, module: str, monkeypat
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(UserError, match=rf"needs {module}, which is not installed: pip install 'likewise\[audio\]'"):
         opened(folder)
+
+
+def header(rate: int, frames: int) -> bytes:
+    """Of a WAV of 16 bits that promises so many frames and holds a thousand."""
+    return b"RIFF" + struct.pack(
+        "<I4s4sIHHIIHH4sI", 2**31, b"WAVE", b"fmt ", 16, 1, 1, rate, 2 * rate, 2, 16, b"data", 2 * frames
+    )
+
+
+@pytest.mark.parametrize(
+    ("rate", "frames", "why"),
+    [
+        (1, 60_000, "its rate must be from 100 to 6,000,000 Hz, got 1"),
+        (100, 10**7, "it must be 12 hours at most, got 28"),
+    ],
+)
+def test_sizes_are_bounded_before_anything_is_decoded(rate: int, frames: int, why: str, tmp_path: Path) -> None:
+    write(tmp_path / "good.wav")
+    (tmp_path / "bad.wav").write_bytes(header(rate, frames) + bytes(2 * frames))
+    source = opened(tmp_path)
+    assert source.ids == ["good.wav"]
+    assert source.skipped == [("bad.wav", why)]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_is_listed_not_waited_for(tmp_path: Path) -> None:
+    write(tmp_path / "good.wav")
+    os.mkfifo(tmp_path / "pipe.wav")
+    assert opened(tmp_path).skipped == [("pipe.wav", "not a regular file")]
+    (tmp_path / "table.csv").write_text("path,label\ngood.wav,a\npipe.wav,b\n")
+    source = opened(tmp_path / "table.csv")
+    assert (source.ids, source.skipped) == (["good.wav"], [("pipe.wav", "not a regular file")])

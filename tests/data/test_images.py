@@ -372,3 +372,9 @@ def test_a_cache_folder_that_cannot_be_made(folder: Path, tmp_path: Path, monkey
     monkeypatch.setenv("LIKEWISE_CACHE", str(tmp_path / "file" / "cache"))
     with pytest.raises(UserError, match=r"cannot write the cache in .*LIKEWISE_CACHE"):
         open_source(folder)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_is_listed_not_waited_for(folder: Path) -> None:
+    os.mkfifo(folder / "pipe.png")
+    assert open_source(folder, progress=False).skipped == [("pipe.png", "not a regular file")]

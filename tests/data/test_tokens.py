@@ -60,7 +60,7 @@ def test_wordpiece_is_berts(learned: tuple[str, str]) -> None:
         model = json.loads(text)["model"]
         assert (model["type"], model["continuing_subword_prefix"], model["unk_token"]) == ("WordPiece", "##", "[UNK]")
         encoder, _ = load(text)
-        assert encoder.encode("ZÜRICH").tokens == encoder.encode("zurich").tokens == ["[CLS]", "zurich", "[SEP]"]
+        assert encoder.encode("ZÜRICH").tokens == encoder.encode("zürich").tokens == ["[CLS]", "zürich", "[SEP]"]
         assert encoder.encode("fastfast").tokens[1] == "fast"
         assert all(token.startswith("##") for token in encoder.encode("fastfast").tokens[2:-1])
         assert encoder.encode("漢字").tokens == ["[CLS]", "漢", "字", "[SEP]"]
@@ -95,7 +95,7 @@ def test_learning_again_gives_the_same_tokenizer(kind: str) -> None:
             DOCUMENTS,
             "word-piece",
             100,
-            "tokenizer must be wordpiece or bpe, got 'word-piece', did you mean 'wordpiece'?",
+            "tokenizer must be wordpiece, wordpiece-unaccented or bpe, got 'word-piece', did you mean 'wordpiece'?",
         ),
         (DOCUMENTS, "bpe", 261, "vocabulary of a bpe tokenizer must be at least 300, got 261"),
         (DOCUMENTS, "wordpiece", 5, "vocabulary of a wordpiece tokenizer must be at least 32, got 5"),
@@ -213,3 +213,31 @@ def test_nothing_is_lost_to_bytes(learned: tuple[str, str], words: list[str]) ->
     said = " ".join(words)
     if kind == "bpe":
         assert encoder.decode(encoder.encode(said).ids).strip() == said
+
+
+MARKS = ["が か は ば ぱ", "हिन्दी हदी", "élève eleve", "Zürich zurich"] * 20
+
+
+def test_marks_that_carry_meaning_stay() -> None:
+    encoder, _ = load(train_tokenizer([f"{text} and some other words of number {i}" for i, text in enumerate(MARKS)]))
+    for one, other in (("が", "か"), ("ぱ", "は"), ("हिन्दी", "हदी"), ("élève", "eleve"), ("ZÜRICH", "zurich")):
+        assert encoder.encode(one).ids != encoder.encode(other).ids
+        assert encoder.token_to_id("[UNK]") not in encoder.encode(one).ids
+    composed, decomposed = "é", "e\u0301"
+    assert encoder.encode(composed).ids == encoder.encode(decomposed).ids
+
+
+def test_they_go_where_that_is_asked_for() -> None:
+    documents = [f"{text} and some other words of number {i}" for i, text in enumerate(MARKS)]
+    encoder, _ = load(train_tokenizer(documents, "wordpiece-unaccented"))
+    assert encoder.encode("ZÜRICH").ids == encoder.encode("zurich").ids
+
+
+@pytest.mark.parametrize("kind", ["wordpiece", "bpe"])
+def test_an_unbroken_megabyte_is_learned_from_in_pieces(kind: str) -> None:
+    pieces = list(tokens.short_words(["ab" * 500_000, "one two"]))
+    assert max(len(word) for word in pieces[0].split()) == 200
+    assert pieces[0].replace(" ", "") == "ab" * 500_000
+    assert pieces[1] == "one two"
+    documents = ["ab" * 500_000, *(f"word{i} and others of {i % 7}" for i in range(50))]
+    assert load(train_tokenizer(documents, kind, 400))[0].get_vocab_size() <= 400

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,6 +45,8 @@ ACCEPTS = (
 SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif")
 HIGHEST = 16_000  # Hz, unless a higher rate is asked for: speech has little above 8 kHz
 LONGEST = 30  # s; longer recordings are cut into pieces
+RATES = (100, 6_000_000)  # Hz, of files: from what animals feel to what bats and radios hear
+LONGEST_FILE = 12 * 3600  # s
 SILENT = 1e-3  # peak of full scale: -60 dBFS
 # What the codes of few bits reach; full scale for all others is 32767/32768.
 FULL_SCALE = {"PCM_U8": 127 / 128, "PCM_S8": 127 / 128, "ULAW": 32124 / 32768, "ALAW": 32256 / 32768}
@@ -268,6 +271,7 @@ def decode(path: Path, rate: int) -> Sound:
     except soundfile.LibsndfileError as error:
         raise ValueError("not a recording of a known type, or its start is damaged") from error
     with file:
+        check_length(file.frames, file.samplerate, rate)
 
         def blocks() -> Iterator[Float32[np.ndarray, "_ channels"]]:
             # Not `file.blocks`: of a file that ends early, it gives what was in memory.
@@ -279,6 +283,18 @@ def decode(path: Path, rate: int) -> Sound:
             return hear(blocks(), file.samplerate, rate, full_scale=full_scale)
         except soundfile.LibsndfileError as error:
             raise ValueError("damaged: " + error.error_string.removeprefix("Error : ").rstrip(".")) from error
+
+
+def check_length(frames: int, given: int, wanted: int) -> None:
+    """Before anything is decoded: a header of a few bytes can promise hours, or a rate that makes hours of them.
+
+    Raises:
+        ValueError: for what is no recording of a day at most at a rate that sounds have.
+    """
+    if not RATES[0] <= given <= RATES[1]:
+        raise ValueError(f"its rate must be from {RATES[0]:,} to {RATES[1]:,} Hz, got {given:,}")
+    if frames > LONGEST_FILE * given:
+        raise ValueError(f"it must be {LONGEST_FILE // 3600} hours at most, got {frames / given / 3600:,.0f}")
 
 
 def hear(blocks: Iterable[Float32[np.ndarray, "_ channels"]], given: int, wanted: int, *, full_scale: float) -> Sound:
@@ -406,6 +422,9 @@ def _open_table(request: Request) -> AudioSource | None:
             stat = (path.parent / file).stat()
         except (OSError, ValueError) as error:
             missing.append((file, reason(error)))
+            continue
+        if not S_ISREG(stat.st_mode):
+            missing.append((file, "not a regular file"))
             continue
         files.append(File.of(file, stat))
         rows.append(row)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -64,7 +65,11 @@ def scan(folder: Path, suffixes: tuple[str, ...]) -> tuple[list[File], list[tupl
     unreadable: list[tuple[str, str]] = []
     for below, entry in walk(folder, suffixes, unreadable):
         try:
-            files.append(File.of(below, entry.stat()))
+            about = entry.stat()
+            if stat.S_ISREG(about.st_mode):
+                files.append(File.of(below, about))
+            else:  # a pipe or a device would never end
+                unreadable.append((below, "not a regular file"))
         except OSError as error:
             # A link that leads nowhere.
             unreadable.append((below, reason(error)))

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -270,7 +271,10 @@ def opened(kind: str, folder: Path, paths: Sequence[str], request: Request, name
         except (OSError, ValueError) as error:
             unread.append((path, reason(error)))
         else:
-            files.append(File.of(path, stat))
+            if S_ISREG(stat.st_mode):
+                files.append(File.of(path, stat))
+            else:
+                unread.append((path, "not a regular file"))
     if not files:
         return Media(None, {}, unread)
     source: images.ImageFolder | audio.AudioSource

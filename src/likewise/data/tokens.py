@@ -20,7 +20,7 @@ from likewise.console import tell
 from likewise.data.cache import cached, digest
 from likewise.errors import UserError, nearest, needs
 
-KINDS = {"wordpiece": 32, "bpe": 300}
+KINDS = {"wordpiece": 32, "wordpiece-unaccented": 32, "bpe": 300}
 """Each kind of tokenizer, and the smallest vocabulary that it can have."""
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 """The first tokens of every vocabulary that is learned here."""
@@ -34,6 +34,7 @@ NAMES = {
 """What those that others have learned call them (`likewise.views.text` has the same)."""
 CHUNK = 1024  # documents
 LONG_CHUNK = 1 << 22  # characters
+LONG_WORD = re.compile(r"\S{200}(?=\S)")
 MANY = 20_000  # documents that take long enough to say so beforehand
 # Part of every cache key: raise it when the same document would become other ids.
 ENCODER = 1
@@ -42,9 +43,12 @@ ENCODER = 1
 def train_tokenizer(documents: Sequence[str], kind: str = "wordpiece", vocab_size: int = 8192) -> str:
     """A tokenizer learned from documents, as the JSON text of the `tokenizers` library.
 
-    It makes `[CLS] tokens [SEP]` of a document. `wordpiece` is BERT's (arXiv:1810.04805): in lower case, without
-    accents, "##" before what continues a word. `bpe` is GPT-2's, of bytes: nothing is lost, a "Ġ" stands before what
-    begins a word. The same documents give the same text, on any number of threads.
+    It makes `[CLS] tokens [SEP]` of a document. The same documents give the same text, on any number of threads.
+
+    - `wordpiece` is BERT's (arXiv:1810.04805): in lower case, "##" before what continues a word. Accents stay.
+    - `wordpiece-unaccented` drops accents and other marks, as BERT's uncased models do. This is wrong for scripts in
+      which marks are letters or vowels.
+    - `bpe` is GPT-2's, of bytes: nothing is lost. A "Ġ" stands before the first token of a word.
 
     Args:
         vocab_size: how many tokens it may have at most, the five special ones among them.
@@ -54,12 +58,14 @@ def train_tokenizer(documents: Sequence[str], kind: str = "wordpiece", vocab_siz
             different words.
     """
     if kind not in KINDS:
-        raise UserError(f"tokenizer must be {' or '.join(KINDS)}, got {kind!r}{nearest(kind, KINDS)}")
+        raise UserError(f"tokenizer must be wordpiece, wordpiece-unaccented or bpe, got {kind!r}{nearest(kind, KINDS)}")
     if vocab_size < KINDS[kind]:
         raise UserError(f"vocabulary of a {kind} tokenizer must be at least {KINDS[kind]}, got {vocab_size}")
     _check_corpus(documents)
     needs("tokenizers", "text")
-    return (_wordpiece if kind == "wordpiece" else _bpe)(documents, vocab_size).to_str()
+    if kind == "bpe":
+        return _bpe(documents, vocab_size).to_str()
+    return _wordpiece(documents, vocab_size, accents=kind == "wordpiece").to_str()
 
 
 def read_tokenizer(given: str) -> str:
@@ -216,12 +222,20 @@ def _check_corpus(documents: Sequence[str]) -> None:
     )
 
 
-def _wordpiece(documents: Sequence[str], vocab_size: int) -> Any:
+def short_words(documents: Iterable[str]) -> Iterator[str]:
+    """The documents with spaces inside what is longer than any word: learning from unbroken megabytes is quadratic."""
+    for document in documents:
+        yield LONG_WORD.sub(r"\g<0> ", document)
+
+
+def _wordpiece(documents: Sequence[str], vocab_size: int, *, accents: bool = True) -> Any:
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
     def made(model: Any) -> Any:
         tokenizer = Tokenizer(model)
-        tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+        # BERT's removes accents with the case: in Japanese, Hindi or French these are other letters or other words.
+        bert = normalizers.BertNormalizer(lowercase=True, strip_accents=not accents)
+        tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), bert]) if accents else bert
         tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
         tokenizer.decoder = decoders.WordPiece(prefix="##")
         return tokenizer
@@ -240,7 +254,7 @@ def _wordpiece(documents: Sequence[str], vocab_size: int) -> Any:
         limit_alphabet=len(first),
         show_progress=False,
     )
-    learning.train_from_iterator(iter(documents), trainer)
+    learning.train_from_iterator(short_words(documents), trainer)
     tokenizer = made(models.WordPiece(learning.get_vocab(), unk_token="[UNK]"))
     return _frame(tokenizer, {"cls": SPECIAL.index("[CLS]"), "sep": SPECIAL.index("[SEP]")}, SPECIAL)
 
@@ -259,7 +273,7 @@ def _bpe(documents: Sequence[str], vocab_size: int) -> Any:
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(iter(documents), trainer)
+    tokenizer.train_from_iterator(short_words(documents), trainer)
     return _frame(tokenizer, {"cls": SPECIAL.index("[CLS]"), "sep": SPECIAL.index("[SEP]")})
 
 

@@ -24,7 +24,8 @@ class Recipe:
         encoder: a name that `likewise.encoders` knows, or `auto`; of pairs, one for each half: `resnet18+bert-tiny`.
         size: height and width of the views in pixels; None takes the images' own.
         channels: 1 or 3; None takes the images' own.
-        tokenizer: of texts: `wordpiece` or `bpe`, learned from them, or the path of a tokenizer.json.
+        tokenizer: of texts: `wordpiece`, `wordpiece-unaccented` or `bpe`, learned from them; or the path of a
+            tokenizer.json.
         vocab_size: how many different tokens a tokenizer may learn; None: 8,192.
         max_tokens: length at which texts are cut off, in tokens; None: 128.
         pooling: what of a text's tokens makes its embedding: `mean`, `cls` or `last`; None: the encoder's usual.
