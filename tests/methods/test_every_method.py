@@ -44,14 +44,14 @@ def test_its_options_can_be_told_from_the_recipes_own(name: str) -> None:
     assert not set(method_options(name)) & {field.name for field in dataclasses.fields(Recipe)}
 
 
-def test_they_are_listed_by_command_and_readme(capsys: pytest.CaptureFixture[str]) -> None:
+def test_they_are_listed_by_command_and_documentation(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["methods", "--json"]) == 0
     listed = json.loads(capsys.readouterr().out)["methods"]
     assert {"methods": listed} == lw.list_methods().to_json()
     assert [row["name"] for row in listed] == list(METHODS)
     assert all(all(row.values()) for row in listed)
-    readme = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
-    rows = {name: [line for line in readme if line.startswith(f"| `{name}` |")] for name in METHODS}
+    page = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8").splitlines()
+    rows = {name: [line for line in page if line.startswith(f"| `{name}` |")] for name in METHODS}
     assert [name for name, found in rows.items() if len(found) != 1] == []
     assert [name for name, (row,) in rows.items() if method_class(name).paper not in row] == []
 
