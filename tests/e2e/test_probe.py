@@ -86,21 +86,21 @@ def test_the_command_says_the_probe_and_json_the_verdict(likewise: Any, tmp_path
 
 def test_seconds_are_those_of_all_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     from likewise.training.callbacks import progress
-    from likewise.training.fit import _Stop
+    from likewise.training.callbacks.interruption import Interruption
 
     images, _ = labelled_images()
     clock = iter(range(10_000))
     monkeypatch.setattr(progress.time, "monotonic", lambda: float(next(clock)))
     whole = lw.pretrain(images, encoder=network(), out="whole", **QUICK).config["seconds"]
 
-    ended = _Stop.on_train_batch_end
+    ended = Interruption.on_train_batch_end
 
     def stop_half_way(self: Any, trainer: Any, *rest: Any) -> None:
         self.asked = trainer.global_step == 6
         ended(self, trainer, *rest)
 
     with monkeypatch.context() as patch:
-        patch.setattr(_Stop, "on_train_batch_end", stop_half_way)
+        patch.setattr(Interruption, "on_train_batch_end", stop_half_way)
         with pytest.raises(KeyboardInterrupt):
             lw.pretrain(images, encoder=network(), out="parts", **QUICK)
     resumed = lw.pretrain(images, encoder=network(), out="parts", resume=True, **QUICK).config
