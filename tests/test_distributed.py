@@ -12,7 +12,7 @@ import torch.multiprocessing as mp
 from likewise.distributed import any_process, gather, is_first_process, local_rows, rank, world_size
 
 VARIABLES = (
-    "RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID", "SLURM_NTASKS", "SLURM_JOB_NAME",
+    "RANK", "WORLD_SIZE", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID", "SLURM_NTASKS", "SLURM_JOB_NAME",
 )  # fmt: skip
 
 
@@ -21,15 +21,22 @@ VARIABLES = (
     [
         ({}, True),
         ({"LOCAL_RANK": "0"}, True),
-        ({"LOCAL_RANK": "1"}, False),
-        ({"NODE_RANK": "0", "LOCAL_RANK": "0"}, True),
-        ({"NODE_RANK": "1", "LOCAL_RANK": "0"}, False),
-        ({"GROUP_RANK": "1", "LOCAL_RANK": "0"}, False),
-        ({"RANK": "0", "LOCAL_RANK": "0"}, True),
-        ({"RANK": "2", "LOCAL_RANK": "0"}, False),
+        ({"LOCAL_RANK": "1", "WORLD_SIZE": "2"}, False),
+        ({"NODE_RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "4"}, True),
+        ({"NODE_RANK": "1", "LOCAL_RANK": "0", "WORLD_SIZE": "4"}, False),
+        ({"GROUP_RANK": "1", "LOCAL_RANK": "0", "WORLD_SIZE": "4"}, False),
+        ({"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "4"}, True),
+        ({"RANK": "2", "LOCAL_RANK": "0", "WORLD_SIZE": "4"}, False),
         ({"SLURM_NTASKS": "4", "SLURM_PROCID": "0"}, True),
         ({"SLURM_NTASKS": "4", "SLURM_PROCID": "2"}, False),
-        ({"SLURM_NTASKS": "1", "SLURM_PROCID": "0", "SLURM_JOB_NAME": "bash", "LOCAL_RANK": "1"}, False),
+        (
+            {"SLURM_NTASKS": "1", "SLURM_PROCID": "0", "SLURM_JOB_NAME": "bash", "LOCAL_RANK": "1", "WORLD_SIZE": "2"},
+            False,
+        ),
+        ({"LOCAL_RANK": "1"}, True),  # left over from another program
+        ({"RANK": "3"}, True),
+        ({"SLURM_PROCID": "2"}, True),
+        ({"LOCAL_RANK": "x", "WORLD_SIZE": ""}, True),
     ],
     ids=str,
 )

@@ -33,18 +33,30 @@ def world_size() -> int:
 def is_first_process() -> bool:
     """Whether this process is the one that writes files and prints: global rank 0, over all nodes.
 
-    Before the group exists the rank is read from the environment, as Lightning derives it: `RANK` (torchrun);
-    `SLURM_PROCID` under srun; `NODE_RANK` (or `GROUP_RANK`) and `LOCAL_RANK` (Lightning's own launcher).
+    Before the group exists the rank is read from the environment, as Lightning derives it: `RANK` (torchrun),
+    `NODE_RANK` (or `GROUP_RANK`) and `LOCAL_RANK` (Lightning's own launcher), where `WORLD_SIZE` says that there are
+    several processes; `SLURM_PROCID` under srun, where `SLURM_NTASKS` says so. A rank alone may be left over from
+    another program, and does not count.
     """
     if _in_group():
         return dist.get_rank() == 0
-    if "RANK" in os.environ:
-        return int(os.environ["RANK"]) == 0
+    if _number("WORLD_SIZE", 1) > 1:
+        if "RANK" in os.environ:
+            return _number("RANK") == 0
+        return _number("NODE_RANK", _number("GROUP_RANK")) == _number("LOCAL_RANK") == 0
     interactive = os.environ.get("SLURM_JOB_NAME") in ("bash", "interactive")  # the shell of an allocation, not srun
-    if "SLURM_NTASKS" in os.environ and "SLURM_PROCID" in os.environ and not interactive:
-        return int(os.environ["SLURM_PROCID"]) == 0
-    node = os.environ.get("NODE_RANK", os.environ.get("GROUP_RANK", "0"))
-    return int(node) == int(os.environ.get("LOCAL_RANK", "0")) == 0
+    return interactive or _number("SLURM_NTASKS", 1) <= 1 or _number("SLURM_PROCID") == 0
+
+
+def forget_stale_rank() -> None:
+    """Remove a `LOCAL_RANK` that another program left: with it Lightning would wait for processes that never come."""
+    if "WORLD_SIZE" not in os.environ and "RANK" not in os.environ:
+        os.environ.pop("LOCAL_RANK", None)
+
+
+def _number(name: str, default: int = 0) -> int:
+    value = os.environ.get(name, "")
+    return int(value) if value.isdigit() else default
 
 
 def any_process(decision: bool, device: torch.device | str = "cpu") -> bool:

@@ -55,8 +55,8 @@ def test_help_lists_a_methods_own_options(command: str, capsys: Text) -> None:
     assert main([command, "--method", "moco-v2", "--help"]) == 0
     shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
     assert "Options of moco-v2" in shown
-    assert "--key-momentum FLOAT of the key encoder, in [0, 1]. [default: 0.99]" in shown  # its recipe's
-    assert "--queue INT keys to contrast with, a multiple of the batch" in shown
+    assert "--key-momentum FLOAT momentum of the key encoder, in [0, 1]. [default: 0.99]" in shown  # its recipe's
+    assert "--queue INT length of the queue, a multiple of the batch" in shown
     assert "--in-batch --no-in-batch" in shown
     assert "Recipe: moco-v2" in shown
     assert "--lr FLOAT learning rate at the top of its schedule. [default: 0.002]" in shown
@@ -204,15 +204,20 @@ def test_an_option_that_would_be_ignored_is_an_error(
 
 def test_only_the_first_process_prints(digits_run: Path, capsys: Text, monkeypatch: pytest.MonkeyPatch) -> None:
     words = ["embed", str(digits_run), "digits", "--out", "x.npy", "--no-progress", "--json"]
-    for environment in ({"RANK": "1"}, {"LOCAL_RANK": "1"}, {"NODE_RANK": "1"}, {"SLURM_PROCID": "3"}):
+    for environment in (
+        {"RANK": "1", "WORLD_SIZE": "2"},
+        {"LOCAL_RANK": "1", "WORLD_SIZE": "2"},
+        {"NODE_RANK": "1", "WORLD_SIZE": "2"},
+        {"SLURM_PROCID": "3", "SLURM_NTASKS": "4"},
+    ):
         with monkeypatch.context() as patch:
             for name, value in environment.items():
                 patch.setenv(name, value)
             assert main(words) == 0
             assert capsys.readouterr().out == "", environment
     with monkeypatch.context() as patch:
-        patch.setenv("LOCAL_RANK", "0")
-        patch.setenv("SLURM_PROCID", "1")  # of the process that began this one
+        patch.setenv("LOCAL_RANK", "3")  # left over from another program
+        patch.setenv("SLURM_PROCID", "1")
         assert main(words) == 0
     assert json.loads(capsys.readouterr().out)["rows"] == 1297
 
@@ -223,6 +228,8 @@ def test_a_training_returns_its_run_on_every_process(monkeypatch: pytest.MonkeyP
     first = lw.pretrain(images, out="run", progress=False, **how)
     before = {path: path.stat().st_mtime_ns for path in Path("run").iterdir() if path.suffix != ".csv"}
     weights = first.encoder.state_dict()
+    monkeypatch.setenv("SLURM_NTASKS_PER_NODE", "2")
+    monkeypatch.setenv("SLURM_NTASKS", "2")
     monkeypatch.setenv("SLURM_PROCID", "1")
     run = lw.study(images, out="run", progress=False, **how)
     assert isinstance(run, lw.Run)
@@ -234,7 +241,7 @@ def test_a_training_returns_its_run_on_every_process(monkeypatch: pytest.MonkeyP
 
 def test_results_own_their_json_and_text(digits_run: Path, capsys: Text) -> None:
     run = lw.open_run(digits_run)
-    assert run.to_json() == {"run": str(digits_run), **run.config, "verdict": run.verdict}
+    assert run.to_json() == {"run": str(digits_run), **run.config, "verdict": run.verdict and run.verdict.to_dict()}
     assert str(run).startswith(f"{digits_run}: ")
     page = lw.write_report(digits_run)
     assert page.to_json() == {"out": str(page)}

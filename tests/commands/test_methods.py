@@ -30,12 +30,17 @@ def test_one_method(capsys: pytest.CaptureFixture[str]) -> None:
     assert found["recipe"] == load_recipe("moco-v2").to_dict()
     options = {option["name"]: option for option in found["options"]}
     assert options["key_momentum"] == {
-        "name": "key_momentum", "type": "float", "default": 0.99, "help": "of the key encoder, in [0, 1].",
+        "name": "key_momentum", "type": "float", "default": 0.99, "help": "momentum of the key encoder, in [0, 1].",
     }  # fmt: skip
     assert options["temperature"]["type"] == "float | str | None"
     assert main(["methods", "moco-v2"]) == 0
     shown = " ".join(capsys.readouterr().out.split())
-    for text in ("arXiv:2003.04297", "strong on one GPU", "lr 0.002", "key_momentum 0.99 float of the key encoder"):
+    for text in (
+        "arXiv:2003.04297",
+        "strong on one GPU",
+        "lr 0.002",
+        "key_momentum 0.99 float momentum of the key encoder",
+    ):
         assert text in shown
 
 

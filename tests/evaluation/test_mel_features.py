@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from likewise.data.batches import Ragged
+from likewise.data.source import Source
 from likewise.evaluation.inputs import ComputeSettings
 from likewise.evaluation.mel import mel_features, mel_statistics
 from likewise.views.mel import log_mel
@@ -16,7 +17,7 @@ def tone(hertz: float, seconds: float) -> Tensor:
     return (8000 * torch.sin(2 * torch.pi * hertz * time)).to(torch.int16)
 
 
-class Tones:
+class Tones(Source):
     """Three recordings of a second."""
 
     modality, name, classes, skipped, ids = "audio", "tones", [], [], ["0", "1", "2"]

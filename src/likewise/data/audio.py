@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
-from stat import S_ISREG
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,6 +28,7 @@ from likewise.data.files import (
     by_subfolder,
     folder_of,
     in_threads,
+    no_file,
     printable,
     progress_bar,
     scan,
@@ -436,8 +436,8 @@ def _open_table(request: Request) -> AudioSource | None:
         except (OSError, ValueError) as error:
             missing.append((file, reason(error)))
             continue
-        if not S_ISREG(stat.st_mode):
-            missing.append((file, "not a regular file"))
+        if why := no_file(stat):
+            missing.append((file, why))
             continue
         files.append(File.of(file, stat))
         rows.append(row)

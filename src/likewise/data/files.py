@@ -60,6 +60,13 @@ def folder_of(request: Request) -> tuple[Path, str] | None:
     return folder, printable(request.data.resolve().name + (f":{request.split}" if request.split else ""))
 
 
+def no_file(about: os.stat_result) -> str | None:
+    """Why something is not to be read as a file, None for a file: a pipe or a device would never end."""
+    if stat.S_ISREG(about.st_mode):
+        return None
+    return "Is a directory" if stat.S_ISDIR(about.st_mode) else "not a regular file"
+
+
 def scan(folder: Path, suffixes: tuple[str, ...]) -> tuple[list[File], list[tuple[str, str]]]:
     """Every file below `folder` with one of these suffixes, sorted, and what could not be looked into."""
     files: list[File] = []
@@ -67,10 +74,10 @@ def scan(folder: Path, suffixes: tuple[str, ...]) -> tuple[list[File], list[tupl
     for below, entry in walk(folder, suffixes, unreadable):
         try:
             about = entry.stat()
-            if stat.S_ISREG(about.st_mode):
+            if why := no_file(about):
+                unreadable.append((below, why))
+            else:
                 files.append(File.of(below, about))
-            else:  # a pipe or a device would never end
-                unreadable.append((below, "not a regular file"))
         except OSError as error:
             # A link that leads nowhere.
             unreadable.append((below, reason(error)))

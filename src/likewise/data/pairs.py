@@ -8,7 +8,6 @@ import os
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
-from stat import S_ISREG
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,7 +19,7 @@ from torch import Tensor
 from likewise.data import tables, text
 from likewise.data.batches import Parts
 from likewise.data.captions import beside, unpacked
-from likewise.data.files import File, by_name, by_subfolder, folder_of, printable, scan
+from likewise.data.files import File, by_name, by_subfolder, folder_of, no_file, printable, scan
 from likewise.data.pictures import reason
 from likewise.data.read_options import ReadOptions
 from likewise.data.request import Request
@@ -277,10 +276,10 @@ def open_files(modality: str, folder: Path, paths: Sequence[str], request: Reque
         except (OSError, ValueError) as error:
             unread.append((path, reason(error)))
         else:
-            if S_ISREG(stat.st_mode):
-                files.append(File.of(path, stat))
+            if why := no_file(stat):
+                unread.append((path, why))
             else:
-                unread.append((path, "not a regular file"))
+                files.append(File.of(path, stat))
     if not files:
         return Media(None, {}, unread)
     source, first = load_modality(modality).open_files(folder, files, name, request)

@@ -19,6 +19,7 @@ from likewise.checks import require
 from likewise.data.loader import Loader
 from likewise.data.sampling import Sampling, order
 from likewise.data.source import Source
+from likewise.distributed import forget_stale_rank
 from likewise.errors import UserError
 from likewise.methods.base import Method, TrainingContext
 from likewise.training.callbacks.checkpoints import AtomicCheckpointIO, Checkpoints, newest, step_of
@@ -88,6 +89,7 @@ def fit(
     Raises:
         UserError: for a batch larger than the data or too small for the method; when the loss is NaN or the disk full.
     """
+    forget_stale_rank()
     checkpoints = folder / "checkpoints"
     last = newest(checkpoints) if resume else None
     context = training_context_of(method, source, recipe, seed=seed)
