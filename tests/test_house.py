@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import likewise
@@ -15,7 +16,9 @@ import likewise
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "likewise"
 FLOOR = {"atomic", "checks", "console", "distributed", "errors", "registry", "seeding"}
+ROOMS = ("losses", "views", "runs", "encoders", "data", "modules", "methods", "training", "evaluation", "modalities")
 MAY_IMPORT = {
+    **{name: set() for name in FLOOR},
     "runs": set(),
     "losses": set(),
     "views": set(),
@@ -27,6 +30,10 @@ MAY_IMPORT = {
     "evaluation": {"training", "data", "methods.base", "views.mel", "runs"},
     "modalities": {"evaluation", "methods", "encoders", "data", "views", "training", "runs"},
     "report": {"runs"},
+    "sklearn": {"modalities"},
+    "commands": {*ROOMS, "report", "__version__"},
+    "cli": {"__version__"},  # it names the commands by strings
+    "__init__": {"commands", "modalities.run"},  # for type checkers; at run time by strings
 }
 
 
@@ -46,15 +53,55 @@ def imports(path: Path) -> set[str]:
     return found
 
 
+def files_of(room: str) -> list[Path]:
+    return [SOURCE / f"{room}.py"] if (SOURCE / f"{room}.py").exists() else list((SOURCE / room).rglob("*.py"))
+
+
+def test_every_file_and_folder_has_its_place() -> None:
+    there = {path.stem for path in SOURCE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    assert there == set(MAY_IMPORT)
+
+
 def test_imports_point_one_way() -> None:
     wrong = []
     for room, allowed in MAY_IMPORT.items():
-        for path in (SOURCE / room).rglob("*.py"):
+        for path in files_of(room):
             for module in imports(path):
                 allowed_here = allowed | FLOOR | {room}
                 if not any(module == name or module.startswith(f"{name}.") for name in allowed_here):
                     wrong.append(f"{path.relative_to(SOURCE)} imports {module}")
     assert wrong == []
+
+
+def test_no_rooms_import_each_other_in_a_circle() -> None:
+    rooms = {
+        room: {name.partition(".")[0] for name in allowed} & set(MAY_IMPORT) for room, allowed in MAY_IMPORT.items()
+    }
+    TopologicalSorter(rooms).prepare()  # raises CycleError
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    """Imports for type checkers apart, which no program runs."""
+    graph: dict[str, set[str]] = {}
+    for path in SOURCE.rglob("*.py"):
+        name = ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__")
+        tree = ast.parse(path.read_text())
+        for node in [
+            node for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+        ]:
+            node.body = [ast.Pass()]
+        graph[name] = set()
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("likewise."):
+                module = (node.module or "").removeprefix("likewise.")
+                below = {f"{module}.{alias.name}" for alias in node.names}
+                graph[name] |= {each if file_of(each) else module for each in below} - {name}
+    TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
+
+
+def file_of(module: str) -> bool:
+    path = SOURCE / Path(*module.split("."))
+    return path.with_suffix(".py").exists() or (path / "__init__.py").exists()
 
 
 def test_data_and_the_floor_know_no_modality_by_import() -> None:
