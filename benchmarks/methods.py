@@ -10,7 +10,7 @@ Each method trains with its own recipe, as `likewise pretrain DATA --method NAME
 here; all have the encoder that likewise chooses for the data, but for those whose recipe must name another (MAE: a
 Vision Transformer), which are compared with that one untrained.
 
-Frozen features are judged by nearest neighbours and by logistic regression (`likewise.evaluation`), on labels of a part
+Frozen features are evaluated by nearest neighbours and by logistic regression (`likewise.evaluation`), on labels of a part
 of the train split drawn several times, on test images that chose nothing. An error is the standard error of the mean
 over the draws; of the untrained encoder, over initialisations, each its mean over the draws. A method is trained once:
 how another seed would have done is in no error. "above" is the linear accuracy less that of the untrained encoder, and
@@ -60,7 +60,7 @@ PEER = "lightly's SimCLR"
 PEER_BATCH, PEER_RATE = 256, 0.06
 
 
-class HealthMonitor(NamedTuple):
+class Evaluator(NamedTuple):
     """Frozen features to figures: (mean, standard error) of each of `FIGURES`."""
 
     views: Any
@@ -138,7 +138,7 @@ def compare(folder: Path) -> None:
     pool = Subset(train, order(len(train), seed=0, epoch=0)[:IMAGES])
     judged = Subset(test, order(len(test), seed=0, epoch=0)[:IMAGES])
     many = int(pool.labels().bincount().min()) // 2
-    judge = HealthMonitor(views, pool, judged, many)
+    evaluator = Evaluator(views, pool, judged, many)
     usual = build().config
     settings = {"data": data, "epochs": epochs, "images": epochs * len(train), "encoder": usual["name"], "labels": many}
     print(
@@ -164,26 +164,26 @@ def compare(folder: Path) -> None:
         """The figures of an untrained encoder, measured when they are first needed."""
         name = config["name"]
         if name not in untrained:
-            untrained[name] = judge.untrained(config)
+            untrained[name] = evaluator.untrained(config)
             add(f"untrained {name}", untrained[name])
         return untrained[name]
 
-    add("pixels", judge.pixels(build()))
+    add("pixels", evaluator.pixels(build()))
     base(usual)
-    figures = attempt(lambda: peer(train, views, build, epochs, arguments.seed), judge)
+    figures = attempt(lambda: peer(train, views, build, epochs, arguments.seed), evaluator)
     add(PEER, figures, base(usual))
     for method in chosen:
         with tempfile.TemporaryDirectory() as place:
             more = {"epochs": epochs, "seed": arguments.seed, "size": arguments.size, "out": Path(place) / "run"}
-            figures = attempt(lambda: ours(parts["train"], method, **more), judge)  # noqa: B023
+            figures = attempt(lambda: ours(parts["train"], method, **more), evaluator)  # noqa: B023
         add(method, figures, base(figures.pop("encoder", usual)))
 
 
-def attempt(train: Callable[[], tuple[nn.Module, dict[str, Any]]], judge: HealthMonitor) -> dict[str, Any]:
+def attempt(train: Callable[[], tuple[nn.Module, dict[str, Any]]], evaluate: Evaluator) -> dict[str, Any]:
     """What a training gave; one that fails costs its own row only."""
     try:
         encoder, figures = train()
-        return judge(encoder) | figures
+        return evaluate(encoder) | figures
     except Exception as error:
         return {"failure": f"{type(error).__name__}: {' '.join(str(error).split())}"}
 

@@ -57,7 +57,7 @@ def main() -> None:
             )
             show(kept[method])
             if method == "gpt":
-                print("  it writes: " + likewise.generate(run, prompt="library for", max_new_tokens=20))
+                print("  generated: " + likewise.generate(run, prompt="library for", max_new_tokens=20))
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from torchvision.transforms.v2 import functional
 
 from likewise.views import ImageViews, preset
 from likewise.views.colour import Brightness, ColorJitter, Contrast, Grayscale
-from likewise.views.filters import Blur, Erasing, Noise
+from likewise.views.filters import Blur, Erasing, GaussianNoise
 from likewise.views.operation import Operation
 from likewise.views.spatial import HorizontalFlip, Perspective, RandomResizedCrop, Rotation, Shear
 
@@ -61,7 +61,7 @@ def of_torchvision(views: ImageViews) -> v2.Transform:
 
     def on_floats(op: Operation) -> list[v2.Transform]:
         match op:
-            case Noise():
+            case GaussianNoise():
                 return [v2.RandomApply([v2.GaussianNoise(sigma=op.std)], op.p)]
             case Erasing():
                 return [v2.RandomErasing(op.p, op.scale, op.ratio)]
