@@ -10,9 +10,9 @@ Each method trains with its own recipe, as `likewise pretrain DATA --method NAME
 here; all have the encoder that likewise chooses for the data, but for those whose recipe must name another (MAE: a
 Vision Transformer), which are compared with that one untrained.
 
-Frozen features are evaluated by nearest neighbours and by logistic regression (`likewise.evaluation`), on labels of a part
-of the train split drawn several times, on test images that chose nothing. An error is the standard error of the mean
-over the draws; of the untrained encoder, over initialisations, each its mean over the draws. A method is trained once:
+Frozen features are evaluated by nearest neighbours and logistic regression (`likewise.evaluation`), on labels of a
+part of the train split drawn several times, on test images that chose nothing. An error is the standard error of the
+mean over the draws; of the untrained encoder, over initialisations, each its mean over the draws. A method is trained once:
 how another seed would have done is in no error. "above" is the linear accuracy less that of the untrained encoder, and
 the same in standard errors of the difference.
 

@@ -226,3 +226,13 @@ def test_every_extra_has_tested_pins() -> None:
     for line in (line for lines in extras.values() for line in lines):
         name = re.split(r"[\[<>=]", line)[0].lower()
         assert name == "likewise" or f"\n{name}==" in pins, f"{name} has no pin"
+
+
+def test_every_name_of_the_reference_is_there() -> None:
+    missing = []
+    for path in (ROOT / "docs" / "reference").glob("*.md"):
+        for name in re.findall(r"^::: ([\w.]+)$", path.read_text(encoding="utf-8"), re.MULTILINE):
+            module, _, attribute = name.rpartition(".")
+            if not hasattr(importlib.import_module(module), attribute):
+                missing.append(f"{path.name}: {name}")
+    assert missing == []
