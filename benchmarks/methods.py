@@ -12,9 +12,9 @@ Vision Transformer), which are compared with that one untrained.
 
 Frozen features are evaluated by nearest neighbours and logistic regression (`likewise.evaluation`), on labels of a
 part of the train split drawn several times, on test images that chose nothing. An error is the standard error of the
-mean over the draws; of the untrained encoder, over initialisations, each its mean over the draws. A method is trained once:
-how another seed would have done is in no error. "above" is the linear accuracy less that of the untrained encoder, and
-the same in standard errors of the difference.
+mean over the draws; of the untrained encoder, over initialisations, each its mean over the draws. A method is trained
+once: how another seed would have done is in no error. "above" is the linear accuracy less that of the untrained
+encoder, and the same in standard errors of the difference.
 
 Beside them: pixels, and lightly's SimCLR as its documentation has it for small images (docs.lightly.ai, examples,
 SimCLR): `SimCLRTransform(gaussian_blur=0.0)` on PIL images in a DataLoader with workers, batch 256, projection head,

@@ -107,3 +107,12 @@ def test_little_is_padding() -> None:
 
 def test_samples_without_lengths_have_no_padding(source: Source) -> None:
     assert Loader(source, batch_size=3, epochs=1, seed=0).padding() == 0
+
+
+def test_a_closed_loader_reads_no_more(source: Source) -> None:
+    loader = Loader(source, batch_size=2, epochs=100, seed=0)
+    stream = iter(loader)
+    next(stream)
+    assert any(thread.name == "likewise-loader" for thread in threading.enumerate())
+    loader.close()
+    assert not any(thread.name == "likewise-loader" for thread in threading.enumerate())

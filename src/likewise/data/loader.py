@@ -60,6 +60,7 @@ class Loader:
         self.lengths = source.lengths
         self.start = 0
         self.given = 0
+        self._readers: list[tuple[threading.Thread, threading.Event]] = []
 
     def __len__(self) -> int:
         return self.sampling.steps_per_epoch * self.epochs
@@ -105,7 +106,9 @@ class Loader:
             except BaseException as error:  # handed to the training, which raises it
                 put(error)
 
-        threading.Thread(target=read, daemon=True, name="likewise-loader").start()
+        reader = threading.Thread(target=read, daemon=True, name="likewise-loader")
+        self._readers.append((reader, stop))
+        reader.start()
         try:
             while (item := ready.get()) is not None:
                 if isinstance(item, BaseException):
@@ -114,3 +117,11 @@ class Loader:
                 yield item
         finally:
             stop.set()
+
+    def close(self) -> None:
+        """End what still reads ahead. A thread inside a library when the process ends would abort it."""
+        for _, stop in self._readers:
+            stop.set()
+        for reader, _ in self._readers:
+            reader.join()
+        self._readers.clear()

@@ -145,6 +145,8 @@ def fit(
                 trainer.fit(method, loader, ckpt_path=last, weights_only=True)
             except SystemExit as ended:  # what Lightning makes of an interrupt
                 raise KeyboardInterrupt from ended
+            finally:
+                loader.close()
     return FitResult(trainer.global_step, steps, interruption.asked, line.seconds, line.samples_per_second)
 
 
