@@ -169,7 +169,8 @@ def evaluate(
                 "data with --train and --test"
             )
     if has_seen(run, test):
-        result["notes"] = [f"The encoder has learned from samples of {test_source.name}, without their labels."]
+        seen = f"The encoder has learned from samples of {test_source.name}, without their labels."
+        result["notes"] = [*result.get("notes", []), seen]
     options: dict[str, Any] = {"train": train, "test": test, "labels_per_class": result.get("labels_per_class")}
     options |= {"seeds": result.get("seeds"), "protocols": protocols, "steps": steps, "modality": modality}
     options |= applicable({**reading, "root": root}, train, test)
