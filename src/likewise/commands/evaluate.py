@@ -62,7 +62,7 @@ def evaluate(
         A dict with every trial and its summary, printed as a table. It is also written to the run's evaluation.json.
 
     Raises:
-        UserError: for data without labels, more labels per class than there are, or an option that has no effect.
+        UserError: for data without labels, more labels per class than any class has, or an option that has no effect.
     """
     import torch
 

@@ -29,7 +29,7 @@ def by_role(names: Iterable[str]) -> dict[str, str]:
     for name in sorted(names, key=_unusual):
         if (role := role_of(name)) is not None:
             found.setdefault(role, name)
-    return found
+    return {role: found[role] for role in ROLES if role in found}
 
 
 def split_folders(folder: Path) -> dict[str, str]:

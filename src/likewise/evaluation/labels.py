@@ -70,7 +70,6 @@ def check_label_counts(counts: list[LabelCount], labels: Int[Tensor, " train"], 
             raise UserError(
                 f"labels_per_class must be at most {int(sizes[most])}, or 'all', got {count}: "
                 f"class '{classes[most]}' of {name} has only {int(sizes[most])}"
-                + (", the others have no more" if len(classes) > 1 else "")
             )
 
 
