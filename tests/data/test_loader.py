@@ -107,3 +107,13 @@ def test_little_is_padding() -> None:
 
 def test_samples_without_lengths_have_no_padding(source: Source) -> None:
     assert Loader(source, batch_size=3, epochs=1, seed=0).padding() == 0
+
+
+def test_a_sample_without_a_label_is_a_class_of_its_own() -> None:
+    labels = np.array([0, -1, 1, -1, 0, 1])
+    source = open_source((np.zeros((6, 8, 8), np.uint8), labels))
+    loader = Loader(source, batch_size=6, epochs=1, seed=0, labelled=True)
+    batch = next(iter(loader))
+    given = batch.labels[batch.indices.argsort()]
+    assert given[torch.from_numpy(labels >= 0)].tolist() == [0, 1, 0, 1]
+    assert len(given.unique()) == 4

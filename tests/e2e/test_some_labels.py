@@ -21,7 +21,9 @@ def test_samples_without_labels(capsys: pytest.CaptureFixture[str]) -> None:
     labels = np.where(np.arange(40) < 9, np.arange(40) % 3, -1)
     np.savez("semi.npz", x_train=pixels[:40], y_train=labels, x_test=pixels[40:], y_test=np.arange(20) % 3)
     assert main(["pretrain", "semi.npz:train", *QUICK[:-1]]) == 0
-    assert "labels: 9 of 40 images" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "labels: 9 of 40 images" in err
+    assert "each epoch leaves out 8 of 40 samples: they fill no batch" in err
     words = "--train semi.npz:train --test semi.npz:test --labels-per-class 2 all --seeds 1 --protocols raw-knn".split()
     result = answered(capsys, "evaluate", "run", *words)
     assert result["classes"] == ["0", "1", "2"]
@@ -41,6 +43,10 @@ def test_splits_in_other_spellings_are_no_classes(capsys: pytest.CaptureFixture[
     assert "tumor has splits: train is Training/, test is Testing/" in capsys.readouterr().err
     words = "--labels-per-class 2 --seeds 1 --protocols raw-knn".split()
     result = answered(capsys, "evaluate", "run", *words)
-    assert (result["train"], result["test"], result["classes"]) == ("tumor:train", "tumor:test", ["glioma", "pituitary"])
+    assert (result["train"], result["test"], result["classes"]) == (
+        "tumor:train",
+        "tumor:test",
+        ["glioma", "pituitary"],
+    )
     assert main("embed run tumor --out vectors.parquet".split()) == 0
     assert set(pq.read_table("vectors.parquet")["label"].to_pylist()) == {"glioma", "pituitary"}
