@@ -191,12 +191,14 @@ def test_every_sample_is_its_own(lengths: list[int], data: st.DataObject) -> Non
     assert batch.lengths.tolist() == [lengths[i] for i in chosen]
 
 
-def test_loose_files_have_no_labels(folder: Path) -> None:
+def test_loose_files_have_no_label(folder: Path) -> None:
+    before = opened(folder)
     write(folder / "loose.wav")
     source = opened(folder)
-    assert source.classes == []
-    with pytest.raises(UserError, match=r"1 of its 5 recordings lie in no class subfolder \(such as loose.wav\)"):
-        source.labels()
+    assert source.classes == before.classes
+    assert source.labels()[source.ids.index("loose.wav")] == -1
+    assert sorted(source.labels().tolist()) == [-1, *sorted(before.labels().tolist())]
+    assert source.notes == ["labels: 4 of 5 recordings"]
 
 
 def test_subfolder_as_split(folder: Path) -> None:
@@ -507,9 +509,12 @@ def test_what_is_wrong_with_a_table(folder: Path) -> None:
     source = opened(path)
     assert source.ids == ["class2/b.WAV", "class10/a.wav"]
     assert source.skipped == [("row 2", "no path")]
-    assert source.classes == []
-    with pytest.raises(UserError, match=r"list\.csv gives no labels: 1 of its 2 recordings have no 'label'"):
-        source.labels()
+    assert (source.classes, source.labels().tolist()) == (["x"], [0, -1])
+    assert source.notes[-1] == "labels: 1 of 2 recordings"
+    table(path, rows | {"label": ["", "y", "nan"]})
+    assert opened(path).classes == []
+    with pytest.raises(UserError, match=r"list\.csv gives no labels: its column 'label' has none"):
+        opened(path).labels()
     with pytest.raises(UserError, match=r"label_column: .*list\.csv has no column 'lable', did you mean 'label'"):
         opened(path, label_column="lable")
     with pytest.raises(UserError, match=r"list\.csv is one file and has no split 'dev'"):

@@ -82,11 +82,23 @@ def test_labels_are_worked_out_once(folder: Path) -> None:
     assert source.labels() is first
 
 
-def test_flat_and_loose_files_have_no_labels(folder: Path) -> None:
+def test_loose_files_have_no_label(folder: Path) -> None:
+    before = open_source(folder)
+    assert before.notes == []
     save(folder / "loose.png")
     source = open_source(folder)
-    assert source.classes == []
-    with pytest.raises(UserError, match=r"1 of its 5 images lie in no class subfolder \(such as loose.png\)"):
+    assert source.classes == before.classes
+    assert source.labels()[source.ids.index("loose.png")] == -1
+    assert sorted(source.labels().tolist()) == [-1, *sorted(before.labels().tolist())]
+    assert source.notes == ["labels: 4 of 5 images"]
+
+
+def test_flat_files_and_those_beside_a_single_subfolder_have_no_labels(tmp_path: Path) -> None:
+    for name in ("loose.png", "only/a.png", "only/b.png"):
+        save(tmp_path / name)
+    source = open_source(tmp_path)
+    assert (source.classes, source.notes) == ([], [])
+    with pytest.raises(UserError, match=r"1 of its 3 images lie in no class subfolder \(such as loose.png\)"):
         source.labels()
 
 

@@ -116,3 +116,13 @@ def test_a_closed_loader_reads_no_more(source: Source) -> None:
     assert any(thread.name == "likewise-loader" for thread in threading.enumerate())
     loader.close()
     assert not any(thread.name == "likewise-loader" for thread in threading.enumerate())
+
+
+def test_a_sample_without_a_label_is_a_class_of_its_own() -> None:
+    labels = np.array([0, -1, 1, -1, 0, 1])
+    source = open_source((np.zeros((6, 8, 8), np.uint8), labels))
+    loader = Loader(source, batch_size=6, epochs=1, seed=0, labelled=True)
+    batch = next(iter(loader))
+    given = batch.labels[batch.indices.argsort()]
+    assert given[torch.from_numpy(labels >= 0)].tolist() == [0, 1, 0, 1]
+    assert len(given.unique()) == 4

@@ -391,7 +391,9 @@ def test_splits(tmp_path: Path) -> None:
     [
         (["images/0.jpg", "images/1.jpg"], []),
         (["0.jpg", "1.jpg"], []),
-        (["a/0.jpg", "a/1.jpg", "b/0.jpg", "loose.jpg"], []),
+        (["a/0.jpg", "a/1.jpg", "b/0.jpg", "loose.jpg"], ["pretrain", "train", "test"]),
+        (["a/0.jpg", "a/1.jpg", "loose.jpg"], []),
+        (["Training/a/0.png", "Training/b/0.png", "Testing/a/0.png"], ["pretrain", "train", "test"]),
         (["a/0.jpg", "b/0.jpg", "c/0.jpg"], []),
         (["a/0.jpg", "b/0.jpg", "c/deep/0.jpg", "c/1.jpg"], ["pretrain", "train", "test"]),
         (["a/0.jpg", "a/1.jpg", ".b/0.jpg", "c/notes.txt"], []),
@@ -457,7 +459,10 @@ def test_labelled_data_without_parts_is_held_out_by_class(tmp_path: Path) -> Non
     assert not set(train.ids) & set(test.ids)
     assert test.labels().tolist() == [0, 0, 1]
     Image.new("RGB", (8, 8)).save(tmp_path / "loose.png")
-    assert splits(tmp_path) == {}
+    assert splits(tmp_path) == found
+    train, test = (open_source(found[part], progress=False) for part in ("train", "test"))
+    assert (len(train), len(test)) == (13, 3)
+    assert train.labels()[list(train.ids).index("loose.png")] == -1
 
 
 def test_labelled_arrays_are_held_out_in_memory() -> None:

@@ -237,9 +237,8 @@ def test_labels_of_a_column(folder: Path) -> None:
     assert (source.classes, source.labels().tolist()) == (["class2", "class10"], [1, 0, 1])
     assert source.notes == ["pairs are columns 'image' (image) and 'text' (text), labels are column 'class'"]
     incomplete = opened(path, label_column="kind")
-    assert incomplete.classes == []
-    with pytest.raises(UserError, match=r"^pairs has no labels: 1 of its 3 pairs have an empty 'kind'$"):
-        incomplete.labels()
+    assert (incomplete.classes, incomplete.labels().tolist()) == (["x", "y"], [0, 1, -1])
+    assert incomplete.notes[-1] == "labels: 2 of 3 pairs"
     with pytest.raises(UserError, match=r"^label_column: .* has no column 'clas', did you mean 'class'\?"):
         opened(path, label_column="clas")
     several = opened(table(folder, "image,text,class,label\npictures/a.png,one,1,2\n"))

@@ -128,12 +128,13 @@ def test_files_that_are_empty_or_cannot_be_read(folder: Path, tmp_path: Path) ->
     assert source.notes == ["2 of 6 files are empty: skipped"]
 
 
-def test_loose_files_have_no_labels(folder: Path) -> None:
+def test_loose_files_have_no_label(folder: Path) -> None:
+    before = opened(folder)
     written(folder / "loose.txt", "text")
     source = opened(folder)
-    assert source.classes == []
-    with pytest.raises(UserError, match=r"1 of its 5 documents lie in no class subfolder \(such as loose\.txt\)"):
-        source.labels()
+    assert source.classes == before.classes
+    assert source.labels()[source.ids.index("loose.txt")] == -1
+    assert source.notes[-1] == "labels: 4 of 5 documents"
 
 
 @pytest.mark.parametrize("kind", [list, tuple])
@@ -151,7 +152,9 @@ def test_texts_in_memory(kind: type) -> None:
     [
         (SECTIONS, ["games", "libs", "sound"], [1, 0, 2, 1, 0]),
         ([10, 9, 10, 2, 2], ["2", "9", "10"], [2, 1, 2, 0, 0]),
-        (np.array([-1, 5, 5, -1, 5]), ["-1", "5"], [0, 1, 1, 0, 1]),
+        (np.array([-1, 1, 1, -1, 1]), ["-1", "1"], [0, 1, 1, 0, 1]),
+        (np.array([-1, 5, 5, -1, 5]), ["5"], [-1, 0, 0, -1, 0]),
+        (np.array([np.nan, 5, 3, np.nan, 5]), ["3", "5"], [-1, 1, 0, -1, 1]),
         (torch.tensor([True, False, False, True, True]), ["False", "True"], [1, 0, 0, 1, 1]),
         (["a10", "a9", "a9", "a10", "a1"], ["a1", "a9", "a10"], [2, 1, 1, 2, 0]),
     ],
@@ -203,11 +206,16 @@ def test_columns_are_named(tmp_path: Path) -> None:
 
 def test_labels_that_are_missing_or_are_none(tmp_path: Path) -> None:
     gaps = opened(a_table(tmp_path / "a.csv", text=["", *TEXTS], section=["x", "a", "", "b", "", "a"]))
-    assert gaps.classes == []
-    with pytest.raises(
-        UserError, match=r"column 'section' gives no labels: 2 of 5 are missing, the first in row 3; fill"
-    ):
-        gaps.labels()
+    assert (gaps.classes, gaps.labels().tolist()) == (["a", "b"], [0, -1, 1, -1, 0])
+    assert gaps.notes[-1] == "labels: 3 of 5 documents"
+    minus = opened(a_table(tmp_path / "m.csv", text=TEXTS, label=["10", "-1", "9", "-1", "nan"]))
+    assert (minus.classes, minus.labels().tolist()) == (["9", "10"], [1, -1, 0, -1, -1])
+    floats = opened(a_table(tmp_path / "f.jsonl", text=TEXTS, label=[3.0, None, 0.0, None, 3.0]))
+    assert (floats.classes, floats.labels().tolist()) == (["0", "3"], [1, -1, 0, -1, 1])
+    nothing = opened(a_table(tmp_path / "n.csv", text=TEXTS, label=["", "", "-1", "", ""]))
+    assert (nothing.classes, nothing.notes[-1]) == ([], "the text is column 'text', labels are column 'label'")
+    with pytest.raises(UserError, match="column 'label' gives no labels: all of its 5 values say that there is none"):
+        nothing.labels()
     scores = opened(a_table(tmp_path / "a.jsonl", text=TEXTS, label=[0.5, 1.5, 2, 1, 3]))
     assert scores.classes == []
     with pytest.raises(UserError, match="column 'label' must hold labels, whole numbers or text, got double"):
@@ -276,8 +284,11 @@ def test_texts_that_are_none() -> None:
         opened(["", " "])
     with pytest.raises(UserError, match="5 texts need as many labels, got 2"):
         opened((TEXTS, [1, 2]))
-    with pytest.raises(UserError, match="the list gives no labels: 1 of 5 are missing, the first in row 2"):
-        opened((TEXTS, ["a", None, "b", "a", "b"])).labels()
+
+
+def test_texts_of_which_some_have_no_label() -> None:
+    source = opened((TEXTS, ["a", None, "b", "a", "b"]))
+    assert (source.classes, source.labels().tolist()) == (["a", "b"], [0, -1, 1, 0, 1])
 
 
 def test_what_is_no_text_is_left_to_others(tmp_path: Path) -> None:
@@ -310,9 +321,8 @@ def test_hugging_face_datasets() -> None:
     hidden = datasets.Dataset.from_dict({"text": TEXTS, "kind": [-1, 0, 1, 2, 3]}, features=datasets.Features(
         text=features["text"], kind=features["kind"]
     ))  # fmt: skip
-    assert opened(hidden).classes == []
-    with pytest.raises(UserError, match="column 'kind' gives no labels: 1 of 5 are missing, the first in row 1"):
-        opened(hidden).labels()
+    assert opened(hidden).classes == ["y", "x", "z", "w"]
+    assert opened(hidden).labels().tolist() == [-1, 0, 1, 2, 3]
 
 
 def test_hugging_face_datasets_of_images_are_left_to_others() -> None:

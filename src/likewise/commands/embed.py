@@ -21,8 +21,8 @@ class Embeddings:
     """The embeddings of n samples, in memory."""
 
     ids: list[str]
-    labels: list[str] | None
-    """The name of each sample's class; None where there are no labels."""
+    labels: list[str | None] | None
+    """The name of each sample's class, None for a sample without a label; None where there are no labels."""
     classes: list[str]
     """The names of the classes; empty where there are no labels."""
     vectors: np.ndarray
@@ -136,5 +136,5 @@ def embed(
             return EmbeddingsFile(str(out), len(source), write_embeddings(parts, source, Path(out)))
         vectors = np.concatenate([part.numpy() for part in parts])
     classes = list(source.classes)
-    labels = [classes[label] for label in source.labels().tolist()] if classes else None
+    labels = [classes[label] if label >= 0 else None for label in source.labels().tolist()] if classes else None
     return Embeddings(list(source.ids), labels, classes, vectors)

@@ -62,7 +62,7 @@ def evaluate(
         A dict with every trial and its summary, printed as a table. It is also written to the run's evaluation.json.
 
     Raises:
-        UserError: for data without labels, more labels per class than there are, or an option that has no effect.
+        UserError: for data without labels, more labels per class than any class has, or an option that has no effect.
     """
     import torch
 
@@ -169,7 +169,8 @@ def evaluate(
                 "data with --train and --test"
             )
     if has_seen(run, test):
-        result["notes"] = [f"The encoder has learned from samples of {test_source.name}, without their labels."]
+        seen = f"The encoder has learned from samples of {test_source.name}, without their labels."
+        result["notes"] = [*result.get("notes", []), seen]
     options: dict[str, Any] = {"train": train, "test": test, "labels_per_class": result.get("labels_per_class")}
     options |= {"seeds": result.get("seeds"), "protocols": protocols, "steps": steps, "modality": modality}
     options |= applicable({**reading, "root": root}, train, test)

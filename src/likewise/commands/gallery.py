@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from likewise.data.source import labelled_part
 from likewise.evaluation import ComputeSettings, encode
 from likewise.modalities.towers import encoder_for
 from likewise.runs.gallery import Gallery
@@ -22,7 +23,8 @@ GALLERY = 1000  # samples at most, spread evenly over the source
 
 
 def save_gallery(run: Run, encoder: nn.Module, source: Source, views: Views, *, labelled: bool) -> None:
-    """Keep samples with their embeddings in the run."""
+    """Keep samples with their embeddings in the run; if `labelled`, of those that have a label."""
+    source = labelled_part(source) if labelled else source
     tower, its_views = encoder_for(source.modality, encoder, views)
     indices = torch.linspace(0, len(source) - 1, min(GALLERY, len(source))).round().long()
     vectors = encode(tower.cpu(), its_views, source, indices, compute=ComputeSettings(torch.device("cpu")))

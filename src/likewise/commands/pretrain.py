@@ -253,6 +253,11 @@ def pretrain(
             write_text(run.path / "recipe.yaml", plan.to_yaml())
             Skipped(source.skipped).save(run.path)
         tell(f"{source.name}: {len(source):,} samples{skipped_note(source.skipped)}", show=progress)
+        left_out = context.samples - context.steps_per_epoch * context.batch_size
+        if left_out > 0:
+            tell(
+                f"each epoch leaves out {left_out:,} of {context.samples:,} samples: they fill no batch", show=progress
+            )
         tell(f"{plan.method}, {plan.encoder}, {run.config['precision']} -> {run.path}", show=progress)
         tell(f"views: {views}", show=progress)
         if "padding" in config:

@@ -19,8 +19,9 @@ from jaxtyping import Int, Integer, Shaped, UInt8
 from torch import Tensor
 
 from likewise.data.cache import cached, digest
+from likewise.data.label_values import is_missing, mean_no_label
 from likewise.data.request import Request
-from likewise.data.source import ImageSource
+from likewise.data.source import ImageSource, label_note
 from likewise.errors import UserError
 
 IMAGE_KEYS = ("x", "images", "data", "arr_0")
@@ -48,6 +49,7 @@ class ArraySource(ImageSource):
         self.name = name
         self.classes = list(classes)
         self._labels = labels
+        self.notes = [] if labels is None else label_note(torch.from_numpy(labels), "images")
         for i in np.linspace(0, len(pixels) - 1, min(CHECKED, len(pixels))).astype(int):
             levels(pixels[i : i + 1], name)
 
@@ -82,6 +84,8 @@ def open_source(request: Request) -> ArraySource | None:
         return None
     pixels = planes(images, name)
     numbers, classes = (None, []) if labels is None else numbered(labels, len(pixels), name)
+    if not classes:
+        numbers = None
     return ArraySource(pixels, numbers, name=name, classes=classes)
 
 
@@ -144,20 +148,33 @@ def levels(rows: Shaped[np.ndarray, "n c h w"], name: str) -> UInt8[np.ndarray, 
 def numbered(labels: Any, count: int, name: str, names: Sequence[str] = ()) -> tuple[Int[np.ndarray, " n"], list[str]]:
     """Labels of any kind (whole numbers, text) as numbers from 0, and the class names they stand for.
 
-    Whole numbers that count within `names` stay what they are and get these names.
+    Whole numbers that count within `names` stay what they are and get these names. What means that there is no label
+    (`mean_no_label`) is -1; where there is none at all, there are no classes.
     """
     labels = np.asarray(labels.detach().cpu() if isinstance(labels, Tensor) else labels)
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.shape != (count,):
         raise UserError(f"{name}: {count:,} images need as many labels, got labels of shape {labels.shape}")
+    if labels.dtype.kind in "Of":
+        given = np.array([not is_missing(label) for label in labels.tolist()])
+        if not given.all():
+            numbers, classes, some = np.full(count, -1), list[str](), np.asarray(labels[given].tolist())
+            if len(some):
+                numbers[given], classes = numbered(some, len(some), name, names)
+            return numbers, classes
+        if labels.dtype.kind == "f" and np.array_equal(labels, np.rint(labels)):
+            labels = labels.astype(np.int64)
     if labels.dtype.kind not in "biuUS":
         raise UserError(f"{name}: labels must be whole numbers or text, got {labels.dtype}")
-    if names and labels.dtype.kind in "iu" and labels.min() >= 0 and labels.max() < len(names):
-        return labels.astype(np.int64), list(names)
-    values, numbers = np.unique(labels, return_inverse=True)
-    classes = [value.decode() if isinstance(value, bytes) else str(value) for value in values.tolist()]
-    return numbers.astype(np.int64), classes
+    values, positions = np.unique(labels, return_inverse=True)
+    known = values.tolist()
+    is_class = ~np.array(mean_no_label(known), dtype=bool)
+    chosen = values[is_class]
+    if names and len(chosen) and chosen.dtype.kind in "iu" and chosen.min() >= 0 and chosen.max() < len(names):
+        return np.where(is_class, values.astype(np.int64), -1)[positions], list(names)
+    classes = [value.decode() if isinstance(value, bytes) else str(value) for value in chosen.tolist()]
+    return np.where(is_class, is_class.cumsum() - 1, -1)[positions].astype(np.int64), classes
 
 
 def _is_array(data: Any) -> bool:

@@ -26,6 +26,7 @@ from likewise.data.files import (
     File,
     by_name,
     by_subfolder,
+    folder_notes,
     folder_of,
     in_threads,
     no_file,
@@ -36,7 +37,7 @@ from likewise.data.files import (
 from likewise.data.pictures import reason
 from likewise.data.read_options import ReadOptions
 from likewise.data.request import Request
-from likewise.data.source import Joined, Source, Subset
+from likewise.data.source import Joined, Source, Subset, label_note
 from likewise.errors import UserError, needs
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif")
@@ -90,8 +91,16 @@ def open_source(request: Request) -> AudioSource | None:
     if not files:
         return None
     labelling = partial(_labels_by_subfolder, folder, files)
-    rate = request.read_options.sample_rate
-    return from_files(folder, files, unreadable, labelling, name=name, progress=request.progress, sample_rate=rate)
+    return from_files(
+        folder,
+        files,
+        unreadable,
+        labelling,
+        name=name,
+        progress=request.progress,
+        sample_rate=request.read_options.sample_rate,
+        notes=folder_notes(request),
+    )
 
 
 class AudioSource(Source):
@@ -218,6 +227,7 @@ def from_files(
     ids = [printable(files[i].id) for i in kept]
     again = partial(from_files, folder, files, unreadable, labelling, name=name, progress=progress, notes=notes)
     labels = labelling(kept)
+    notes = [*notes, *label_note(labels[1], "recordings")]
     return AudioSource(sounds, ids, labels, name=name, sample_rate=rate, skipped=skipped, notes=notes, again=again)
 
 
@@ -475,9 +485,8 @@ def _labels_by_column(
     if words is None:
         return [], f"{path} gives no labels: name their column with label_column"
     chosen = [words[i] for i in kept]
-    if "" in chosen:
-        return [], f"{path} gives no labels: {chosen.count(''):,} of its {len(chosen):,} recordings have no {column!r}"
-    return by_name(chosen)
+    classes, labels = by_name(chosen)
+    return classes, labels if classes else f"{path} gives no labels: its column {column!r} has none"
 
 
 def _open_arrays(request: Request) -> AudioSource | None:
@@ -529,6 +538,6 @@ def _wave(data: Any, index: int) -> Shaped[np.ndarray, " samples"]:
 def _labels_given(
     classes: list[str], numbers: Int[np.ndarray, " n"] | None, kept: Int[np.ndarray, " kept"]
 ) -> tuple[list[str], Int[Tensor, " kept"] | str]:
-    if numbers is None:
+    if numbers is None or not classes:
         return [], "the recordings have no labels; give them as a pair (recordings, labels)"
     return classes, torch.from_numpy(numbers[kept])

@@ -87,6 +87,8 @@ class DatasetSource(ImageSource):
         return other
 
     def labels(self) -> Int[Tensor, " len"]:
+        if not self._numbered[1]:
+            raise UserError(f"{self.name} has no labels: all of them say that there is none")
         return torch.from_numpy(self._numbered[0])
 
     @cached_property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,9 +17,11 @@ from jaxtyping import Int
 from torch import Tensor
 
 from likewise.console import stderr_console, tell
+from likewise.data.label_values import mean_no_label
 from likewise.data.pictures import reason
 from likewise.data.request import Request
 from likewise.data.source import natural_sort
+from likewise.data.split_folders import split_folder, split_folders, split_note
 from likewise.errors import UserError, nearest
 
 Item = TypeVar("Item")
@@ -50,8 +52,8 @@ def folder_of(request: Request) -> tuple[Path, str] | None:
     """
     if not isinstance(request.data, Path) or not request.data.is_dir():
         return None
-    folder = request.data if request.split is None else request.data / request.split
-    if not folder.is_dir():
+    folder = request.data if request.split is None else split_folder(request.data, request.split)
+    if folder is None:
         known = sorted(entry.name for entry in request.data.iterdir() if entry.is_dir())
         raise UserError(
             f"{request.data} has no subfolder {request.split!r}{nearest(str(request.split), known)}; "
@@ -127,41 +129,63 @@ def walk(
 def count_subfolders(folder: Path, suffixes: tuple[str, ...]) -> tuple[int, bool] | None:
     """How many classes there are, counted up to two, and whether one has two files, by the names alone.
 
-    Stops as soon as that is known. None where there is no file with one of these suffixes, (0, False) where one is in
-    no subfolder.
+    Stops as soon as that is known. None where there is no file with one of these suffixes.
     """
-    tops: set[str] = set()
-    has_two = False
+    class_of = _class_of(folder)
+    counts: Counter[str] = Counter()
+    found = False
     for below, _ in walk(folder, suffixes, []):
-        top, slash, _ = below.partition("/")
-        if not slash:
-            return 0, False
-        has_two = has_two or top in tops
-        tops.add(top)
-        if len(tops) > 1 and has_two:
-            break
-    return (min(len(tops), 2), has_two) if tops else None
+        found = True
+        if name := class_of(below):
+            counts[name] += 1
+            if len(counts) > 1 and counts.most_common(1)[0][1] > 1:
+                break
+    return (min(len(counts), 2), any(count > 1 for count in counts.values())) if found else None
 
 
 def by_subfolder(folder: Path, ids: Sequence[str], things: str) -> tuple[list[str], Int[Tensor, " len"] | str]:
     """The classes, and the class of each path; or no classes, and why.
 
-    A class is a first subfolder of the paths; they are in natural order.
+    A class is a first subfolder of the paths, or of the splits where these are what `folder` has (`split_folders`).
+    Classes are in natural order. What lies in none has no label, -1, if there are two classes or more.
     """
-    tops = [file.partition("/")[0] if "/" in file else "" for file in ids]
-    if "" in tops:
+    names = list(map(_class_of(folder), ids))
+    if "" in names and len(set(names)) < 3:
         return [], (
-            f"{folder} gives no labels: {tops.count(''):,} of its {len(ids):,} {things} lie in no class "
-            f"subfolder (such as {ids[tops.index('')]}); put each class into a folder of its own"
+            f"{folder} gives no labels: {names.count(''):,} of its {len(ids):,} {things} lie in no class "
+            f"subfolder (such as {ids[names.index('')]}); put each class into a folder of its own"
         )
-    return by_name(tops)
+    classes = natural_sort(set(names) - {""})
+    number = {name: i for i, name in enumerate(classes)} | {"": -1}
+    return classes, torch.tensor([number[name] for name in names])
 
 
 def by_name(names: Sequence[str]) -> tuple[list[str], Int[Tensor, " len"]]:
-    """The different names in natural order, and which of them each is."""
-    classes = natural_sort(set(names))
-    number = {name: i for i, name in enumerate(classes)}
+    """The different names in natural order, and which of them each is; -1 for one that means no label."""
+    known = list(set(names))
+    none = [name for name, means_none in zip(known, mean_no_label(known), strict=True) if means_none]
+    classes = natural_sort(set(known).difference(none))
+    number = {name: i for i, name in enumerate(classes)} | dict.fromkeys(none, -1)
     return classes, torch.tensor([number[name] for name in names])
+
+
+def folder_notes(request: Request) -> list[str]:
+    """What to say of a folder: which of its subfolders are splits."""
+    return split_note(request.data, printable(request.data.resolve().name), whole=request.split is None)
+
+
+def _class_of(folder: Path) -> Callable[[str], str]:
+    """What says of a path from `folder` which class it is of: "" for none."""
+    splits = tuple(f"{printable(path)}/" for path in split_folders(folder).values())
+
+    def class_of(path: str) -> str:
+        if splits:
+            split = next((split for split in splits if path.startswith(split)), None)
+            path = "" if split is None else path.removeprefix(split)
+        top, slash, _ = path.partition("/")
+        return top if slash else ""
+
+    return class_of
 
 
 def printable(name: str) -> str:

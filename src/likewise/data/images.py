@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +21,7 @@ from likewise.data.cache import cached, digest
 from likewise.data.files import (
     File,
     by_subfolder,
+    folder_notes,
     folder_of,
     in_threads,
     printable,
@@ -28,7 +29,7 @@ from likewise.data.files import (
     scan,
 )
 from likewise.data.request import Request
-from likewise.data.source import ImageSource
+from likewise.data.source import ImageSource, label_note
 from likewise.errors import UserError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
@@ -55,6 +56,7 @@ def open_source(request: Request) -> ImageFolder | None:
         size=request.read_options.size,
         channels=request.read_options.channels,
         progress=request.progress,
+        notes=folder_notes(request),
     )
 
 
@@ -63,7 +65,7 @@ class ImageFolder(ImageSource):
 
     `size` None: `pictures.usual_size` of up to 256 files spread evenly over the folder.
     `channels` None: 1 where all of those files are stored as grey (a grey palette is not), 3 otherwise.
-    Labels are the first subfolder of each file.
+    Labels are the first subfolder of each file: see `by_subfolder`.
     """
 
     def __init__(
@@ -76,9 +78,11 @@ class ImageFolder(ImageSource):
         size: int | None = None,
         channels: int | None = None,
         progress: bool = True,
+        notes: Sequence[str] = (),
     ) -> None:
         self.folder = folder
         self.name = name
+        self._notes = notes
         if size is None or channels is None:
             usual_size, usual_channels = usual(folder, files)
             size, channels = size or usual_size, channels or usual_channels
@@ -104,7 +108,7 @@ class ImageFolder(ImageSource):
 
     @cached_property
     def classes(self) -> list[str]:
-        """The subfolders in natural order; `[]` where a file lies in none."""
+        """The subfolders in natural order; see `by_subfolder`."""
         return self._by_subfolder[0]
 
     def labels(self) -> Int[Tensor, " len"]:
@@ -112,6 +116,10 @@ class ImageFolder(ImageSource):
         if isinstance(numbers, str):
             raise UserError(numbers)
         return numbers
+
+    @cached_property
+    def notes(self) -> list[str]:
+        return [*self._notes, *label_note(self._by_subfolder[1], "images")]
 
     @cached_property
     def _by_subfolder(self) -> tuple[list[str], Int[Tensor, " len"] | str]:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+import torch
 from jaxtyping import Int
 from torch import Tensor
 
@@ -40,7 +41,8 @@ class Loader:
         batch_size: samples a step, over all processes.
         epochs: passes over the source.
         seed: of the order.
-        labelled: whether batches bring their labels; raises `UserError` where the source has none.
+        labelled: whether batches bring their labels, where a sample without one is a class of its own; raises
+            `UserError` where the source has none.
         sampling: which samples each step takes; None is `epoch_sampling` with this batch size and seed.
     """
 
@@ -56,7 +58,7 @@ class Loader:
     ) -> None:
         self.source, self.epochs = source, epochs
         self.sampling = sampling or epoch_sampling(source, batch_size=batch_size, seed=seed)
-        self.labels = source.labels() if labelled else None
+        self.labels = _own_classes(source.labels()) if labelled else None
         self.lengths = source.lengths
         self.start = 0
         self.given = 0
@@ -125,3 +127,8 @@ class Loader:
         for reader, _ in self._readers:
             reader.join()
         self._readers.clear()
+
+
+def _own_classes(labels: Int[Tensor, " n"]) -> Int[Tensor, " n"]:
+    """Labels in which every sample without one (-1) has a number that no other has."""
+    return torch.where(labels < 0, labels.max() + 1 + torch.arange(len(labels)), labels)

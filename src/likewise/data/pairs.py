@@ -19,12 +19,13 @@ from torch import Tensor
 from likewise.data import tables, text
 from likewise.data.batches import Parts
 from likewise.data.captions import beside, unpacked
-from likewise.data.files import File, by_name, by_subfolder, folder_of, no_file, printable, scan
+from likewise.data.files import File, by_name, by_subfolder, folder_notes, folder_of, no_file, printable, scan
 from likewise.data.pictures import reason
 from likewise.data.read_options import ReadOptions
 from likewise.data.request import Request
 from likewise.data.resolve import resolve
-from likewise.data.source import ChosenIds, Indices, Source, Subset, connected_groups
+from likewise.data.source import ChosenIds, Indices, Source, Subset, connected_groups, label_note
+from likewise.data.split_folders import split_folder
 from likewise.errors import UserError
 from likewise.registry import MODALITIES, load_modality
 
@@ -138,7 +139,8 @@ def adapt_read_options(read_options: ReadOptions, data: Any) -> ReadOptions:
     """
     found, split = resolve(data)
     if isinstance(found, Path) and found.is_dir():
-        are_pairs = _has_captions(found if split is None or not (found / split).is_dir() else found / split)
+        part = found if split is None else split_folder(found, split)
+        are_pairs = _has_captions(part or found)
     else:
         are_pairs = not tables.is_table(found) or _has_two_columns(found, read_options)
     return read_options if are_pairs else dataclasses.replace(read_options, modality=None)
@@ -246,6 +248,7 @@ def paired(rows: Rows, request: Request) -> PairSource:
     parts = [_part(column, kept, media.get(column.modality), request, rows.name) for column in columns]
     files = [column.values for column in columns if column.modality in media]
     ids = rows.ids or (files[0] if files else Indices(count))
+    labels: Labels = rows.labels(kept) if rows.labels else ([], "no column, and no subfolder, says what they are")
     scores, score_notes = rows.scores(kept) if rows.scores else (None, [])
     file_notes = [note for found in media.values() if found.source is not None for note in found.source.notes]
     return PairSource(
@@ -254,9 +257,9 @@ def paired(rows: Rows, request: Request) -> PairSource:
         name=rows.name,
         ids=ChosenIds(ids, torch.from_numpy(kept)),
         skipped=skipped,
-        labels=rows.labels(kept) if rows.labels else ([], "no column, and no subfolder, says what they are"),
+        labels=labels,
         scores=scores,
-        notes=[*rows.notes, *score_notes, *file_notes],
+        notes=[*rows.notes, *label_note(labels[1], "pairs"), *score_notes, *file_notes],
     )
 
 
@@ -370,9 +373,8 @@ def _paired_columns(candidates: list[str], there: list[str], read_options: ReadO
 
 def _labels_by_column(column: pa.ChunkedArray, name: str, kept: Kept) -> Labels:
     words = list(tables.Texts(column, kept))
-    if "" in words:
-        return [], f"{words.count(''):,} of its {len(words):,} pairs have an empty {name!r}"
-    return by_name(words)
+    classes, labels = by_name(words)
+    return classes, labels if classes else f"its column {name!r} has none"
 
 
 def _scores_by_column(column: pa.ChunkedArray, name: str, path: Path, kept: Kept) -> tuple[Tensor | None, list[str]]:
@@ -412,7 +414,8 @@ def _folder(request: Request) -> PairSource | None:
     ids = [printable(file) for file in captions]
     columns = [Column(modality.name, modality.name, list(captions)), Column("caption", "text", list(captions.values()))]
     labels = partial(_labels_by_subfolder, folder, ids, many)
-    return paired(Rows(name, columns, folder, ids=ids, unpaired=unpaired, labels=labels), request)
+    notes = folder_notes(request)
+    return paired(Rows(name, columns, folder, ids=ids, unpaired=unpaired, labels=labels, notes=notes), request)
 
 
 def _labels_by_subfolder(folder: Path, ids: list[str], things: str, kept: Kept) -> Labels:

@@ -10,7 +10,7 @@ from typing import Any, overload
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int, Integer, UInt8
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
@@ -51,11 +51,13 @@ class Source(ABC):
 
     @cached_property
     def classes(self) -> list[str]:
-        """The name of each label, `[]` where there are no labels."""
+        """The name of each label, `[]` where no sample has one."""
         return []
 
     def labels(self) -> Int[Tensor, " len"]:
-        """int64, in [0, len(classes)). Nothing calls it unless labels are asked for.
+        """int64, in [0, len(classes)), and -1 for a sample that has no label.
+
+        Nothing calls it unless labels are asked for.
 
         Raises:
             UserError: where there are none.
@@ -301,6 +303,19 @@ class ResizedImages(ImageSource):
     @cached_property
     def groups(self) -> Int[Tensor, " len"] | None:
         return self.source.groups
+
+
+def labelled_part(source: Source) -> Source:
+    """The samples of a source that have a label; the source itself where all have one."""
+    labels = source.labels()
+    return source if bool((labels >= 0).all()) else Subset(source, (labels >= 0).nonzero()[:, 0])
+
+
+def label_note(labels: Integer[Tensor, " len"] | str, things: str) -> list[str]:
+    """How many samples have labels, where some have none (-1); nothing where there are no labels at all, with why."""
+    if isinstance(labels, str) or not (count := int((labels < 0).sum())) or count == len(labels):
+        return []
+    return [f"labels: {len(labels) - count:,} of {len(labels):,} {things}"]
 
 
 def connected_groups(*parts: Sequence[Hashable]) -> Int[Tensor, " n"]:

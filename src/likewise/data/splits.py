@@ -16,20 +16,21 @@ from likewise.data.files import count_subfolders
 from likewise.data.read_options import ReadOptions
 from likewise.data.resolve import resolve
 from likewise.data.source import Source, Subset
+from likewise.data.split_folders import TESTS, by_role, split_folder, split_folders
 from likewise.errors import UserError
 
 HELD_OUT_FRACTION = 0.2
+USUAL = ("train", "test", "val", "valid", "validation", "dev", "unlabeled")  # names that are not written otherwise
 HELD_OUT = ("train", "test")  # what `hold_out` makes of labelled data that has no splits of its own
-TESTS = ("test", "val", "valid", "validation")  # the first that there is
 
 
 def splits(data: Any, read_options: ReadOptions | None = None) -> dict[str, Any]:
     """Which part of `data` to pretrain on, to train on and to test on, each ready for `open_source`.
 
     `{"pretrain": "stl10:unlabeled", "train": "stl10:train", "test": "stl10:test"}`: named sets, folders with
-    subfolders `train` and `test` (or `val`), an `.npz` with `x_train` and `x_test`, and a
-    `datasets.DatasetDict` have their own splits; without labels there, `pretrain` is the only one. Of other
-    labelled data `hold_out` makes them: a fifth of each class is `photos:test`, the rest `photos:train`. `{}`
+    subfolders `train` and `test` (or `val`; see `split_folders` for other spellings), an `.npz` with `x_train` and
+    `x_test`, and a `datasets.DatasetDict` have their own splits; without labels there, `pretrain` is the only one. Of
+    other labelled data `hold_out` makes them: a fifth of each class is `photos:test`, the rest `photos:train`. `{}`
     where that cannot be (no labels, one class only, no class of two samples), or where `data` names a split
     already. Of a folder, nothing is decoded.
     """
@@ -39,7 +40,7 @@ def splits(data: Any, read_options: ReadOptions | None = None) -> dict[str, Any]
         return {}
     if roles := _roles(_own_splits(found)):
         parts = {role: found[part] if isinstance(found, dict) else f"{found}:{part}" for role, part in roles.items()}
-        own = {role: found / part if _is_folder(found) else parts[role] for role, part in roles.items()}
+        own = {role: split_folder(found, part) if _is_folder(found) else parts[role] for role, part in roles.items()}
         labelled = isinstance(found, str) or (
             _count_classes(own["train"], read_options)[0] > 1 and _count_classes(own["test"], read_options)[0] > 0
         )
@@ -61,7 +62,8 @@ def held_out_split(data: Any, read_options: ReadOptions, *, root: Any, progress:
     if not isinstance(found, Path) or split not in HELD_OUT:
         return None
     own = _own_splits(found)
-    if split in own or _roles(own) or not _can_hold_out(found, read_options):
+    has_own = split_folder(found, split) is not None if found.is_dir() else split in own
+    if has_own or _roles(own) or not _can_hold_out(found, read_options):
         return None
     return hold_out(open_whole(found, read_options, root=root, progress=progress))[HELD_OUT.index(split)]
 
@@ -69,7 +71,8 @@ def held_out_split(data: Any, read_options: ReadOptions, *, root: Any, progress:
 def hold_out(source: Source) -> tuple[Subset, Subset]:
     """Split a source into (train, test): a fifth of each class, rounded, is the test part; of all, without classes.
 
-    A class of two samples or more gives at least one to each part; a class of one stays in training. Which
+    A class of two samples or more gives at least one to each part; a class of one, and what has no label, stays in
+    training. Which
     samples are the test follows from a hash of their ids: a sample more or less moves at most one other. Samples that
     are pieces of one thing (`groups`) go to one part together. Both parts keep the order of the source.
 
@@ -77,9 +80,10 @@ def hold_out(source: Source) -> tuple[Subset, Subset]:
         UserError: where there are no labels and the samples have no targets of their own, or no class has two samples.
     """
     labelled = source.classes or not source.has_own_targets
-    labels = source.labels().numpy() if labelled else np.zeros(len(source), np.int64)
+    labels = source.labels().numpy() + 1 if labelled else np.ones(len(source), np.int64)
     counts = np.bincount(labels)
     wanted = np.rint(HELD_OUT_FRACTION * counts).clip(1, (counts - 1).clip(1)) * (counts > 1)
+    wanted[0] = 0  # these have no label
     if not wanted.any():
         raise UserError(f"{source.name}: nothing can be held out for a test, no class has two samples")
     hashes = np.array(
@@ -100,13 +104,17 @@ def hold_out(source: Source) -> tuple[Subset, Subset]:
 
 
 def _own_splits(found: Any) -> tuple[str, ...]:
-    """The splits that data has of its own; of a folder, those that `_roles` knows."""
+    """The splits that data has of its own, by the names that it is asked for them with.
+
+    A subfolder that lies deeper, or has capitals in its name, is asked for by the kind of split that it is.
+    """
     if isinstance(found, str):
         return SETS[found][1]
     if isinstance(found, dict):
         return tuple(found)
     if _is_folder(found):
-        return tuple(part for part in ("train", "unlabeled", *TESTS) if (found / part).is_dir())
+        kinds = split_folders(found)
+        return tuple(path if path in USUAL else kind for kind, path in kinds.items())
     if isinstance(found, Path) and found.suffix.lower() == ".npz" and found.is_file():
         return tuple(arrays.splits(found))
     return ()
@@ -114,10 +122,11 @@ def _own_splits(found: Any) -> tuple[str, ...]:
 
 def _roles(parts: tuple[str, ...]) -> dict[str, str]:
     """Which of the splits serves for what; nothing without one to train on and one to test on."""
-    test = next((part for part in TESTS if part in parts), None)
-    if test is None or "train" not in parts:
+    kinds = by_role(parts)
+    test = next((kinds[kind] for kind in TESTS if kind in kinds), None)
+    if test is None or "train" not in kinds:
         return {}
-    return {"pretrain": "unlabeled" if "unlabeled" in parts else "train", "train": "train", "test": test}
+    return {"pretrain": kinds.get("unlabeled", kinds["train"]), "train": kinds["train"], "test": test}
 
 
 def _can_hold_out(data: Any, read_options: ReadOptions) -> bool:
@@ -139,7 +148,8 @@ def _count_classes(data: Any, read_options: ReadOptions) -> tuple[int, bool]:
         return 2, len(source) > 1
     if not source.classes:
         return 0, False
-    counts = source.labels().bincount()
+    labels = source.labels()
+    counts = labels[labels >= 0].bincount()
     return min(int((counts > 0).sum()), 2), bool((counts > 1).any())
 
 

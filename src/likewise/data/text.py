@@ -6,6 +6,7 @@ import mmap
 from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from copy import copy
 from functools import cached_property
 from pathlib import Path
@@ -20,11 +21,12 @@ from torch import Tensor
 
 from likewise.data import tables
 from likewise.data.cache import cached, digest
-from likewise.data.files import File, by_subfolder, folder_of, printable, progress_bar, scan
+from likewise.data.files import File, by_subfolder, folder_notes, folder_of, printable, progress_bar, scan
+from likewise.data.label_values import mean_no_label
 from likewise.data.pictures import reason
 from likewise.data.read_options import ReadOptions
 from likewise.data.request import Request
-from likewise.data.source import ChosenIds, Indices, Joined, Lazy, Source, Subset, natural_sort
+from likewise.data.source import ChosenIds, Indices, Joined, Lazy, Source, Subset, label_note, natural_sort
 from likewise.data.tables import Texts, check_utf8
 from likewise.data.tokens import Tokenised, chunks, fingerprint, read_tokenizer, tokenised
 from likewise.errors import UserError
@@ -71,7 +73,7 @@ class TextSource(Source):
         self.name = name
         self.ids = Indices(len(documents)) if ids is None else ids
         self.skipped = list(skipped)
-        self.notes = list(notes)
+        self._notes = list(notes)
         self.progress = progress
         self.tokenizer: str | None = None
         self.max_tokens: int | None = None
@@ -121,6 +123,10 @@ class TextSource(Source):
 
     def labels(self) -> Int[Tensor, " len"]:
         return self._labels[0]
+
+    @cached_property
+    def notes(self) -> list[str]:
+        return [*self._notes, *(label_note(self._labels[0], "documents") if self.classes else [])]
 
     @cached_property
     def _labels(self) -> Labels:
@@ -262,7 +268,7 @@ def _folder(request: Request) -> TextSource | None:
         ids=ids,
         labels=labels,
         skipped=sorted((printable(file), why) for file, why in [*unreadable, *metadata["skipped"]]),
-        notes=_empty(len(metadata["empty"]), len(files), "files"),
+        notes=[*folder_notes(request), *_empty(len(metadata["empty"]), len(files), "files")],
         progress=request.progress,
     )
 
@@ -464,29 +470,34 @@ def _numbered(
 ) -> Labels:
     """Labels of any kind (whole numbers, text) as numbers from 0, and the class names they stand for.
 
+    What means that there is no label (`mean_no_label`) is -1.
+
     Raises:
-        UserError: for a value that is missing, or labels of another kind.
+        UserError: where there is no label at all, or labels of another kind.
     """
     column = column if rows is None else column.take(pa.array(rows))
     kind = column.type
-    if not (tables.is_text(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind)):
+    if pa.types.is_floating(kind):
+        # Whole numbers with gaps, as data frames keep them.
+        with suppress(pa.ArrowInvalid):
+            column = pa.compute.if_else(pa.compute.is_nan(column), pa.scalar(None, kind), column).cast(pa.int64())
+            kind = column.type
+    if not (tables.is_text(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind) or pa.types.is_null(kind)):
         raise UserError(f"{where} must hold labels, whole numbers or text, got {kind}")
     values = column.combine_chunks().dictionary_encode()
     numbers = values.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
     known = values.dictionary.to_pylist()
+    none = {value for value, means_none in zip(known, mean_no_label(known), strict=True) if means_none}
     if names is not None:
-        # -1 is how datasets say that there is none.
-        none = [value for value in known if not 0 <= value < len(names)]
+        wrong = next((value for value in known if value not in none and not 0 <= value < len(names)), None)
+        if wrong is not None:
+            raise UserError(f"{where} must hold numbers below {len(names)}, or -1 for no label, got {wrong}")
         place, classes = {value: value for value in known}, names
     else:
-        none = [value for value in known if value == ""]
-        ordered = natural_sort(known) if tables.is_text(kind) else sorted(known)
+        named = [value for value in known if value not in none]
+        ordered = natural_sort(named) if tables.is_text(kind) else sorted(named)
         place, classes = {value: i for i, value in enumerate(ordered)}, [str(value) for value in ordered]
-    missing = (numbers < 0) | np.isin(numbers, [known.index(value) for value in none])
-    if missing.any():
-        row = int(missing.argmax())
-        raise UserError(
-            f"{where} gives no labels: {int(missing.sum()):,} of {len(numbers):,} are missing, the first in row "
-            f"{(row if rows is None else int(rows[row])) + 1:,}; fill them in, or leave these rows out"
-        )
-    return torch.tensor([place[value] for value in known])[torch.from_numpy(numbers)], classes
+    if len(none) == len(known):
+        raise UserError(f"{where} gives no labels: all of its {len(numbers):,} values say that there is none")
+    place |= dict.fromkeys(none, -1)
+    return torch.tensor([*(place[value] for value in known), -1])[torch.from_numpy(numbers)], classes

@@ -71,7 +71,8 @@ def _write_parquet(path: Path, parts: Iterator[Float[Tensor, "n dim"]], source: 
             vectors = pa.FixedSizeListArray.from_arrays(pa.array(part.numpy().ravel()), dim)
             columns = {"id": pa.array([ids[i] for i in rows]), "vector": vectors}
             if labels is not None:
-                columns["label"] = pa.array([classes[label] for label in labels[start : rows.stop].tolist()])
+                named = [classes[label] if label >= 0 else None for label in labels[start : rows.stop].tolist()]
+                columns["label"] = pa.array(named, pa.string())
             table = pa.table(columns)
             writer = writer or pq.ParquetWriter(path, table.schema)
             writer.write_table(table)

@@ -11,13 +11,13 @@ import torch
 from torch import nn
 
 from likewise.checks import check_int
-from likewise.data.source import Source
+from likewise.data.source import Source, labelled_part
 from likewise.errors import UserError, nearest
 from likewise.evaluation.curves import CURVE_SAMPLES
 from likewise.evaluation.features import REFERENCE_SAMPLES, RawFeatures, raw_features
 from likewise.evaluation.few_labels import FewLabelEvaluation
 from likewise.evaluation.inputs import ComputeSettings, EvaluationViews, LabelCount, Progress
-from likewise.evaluation.labels import check_label_counts, draw_labels, shared_labels
+from likewise.evaluation.labels import check_label_counts, draw_labels, label_notes, shared_labels
 from likewise.evaluation.measures import CONFIDENCE, summarize
 from likewise.evaluation.protocols import DEFAULT_PROTOCOLS, PROTOCOLS, EvaluationProtocol
 from likewise.evaluation.reinitialize import reinitialize
@@ -49,7 +49,8 @@ def evaluate_encoder(
     Args:
         encoder: pretrained, view -> (n, dim), with its `dim` as an attribute; it is copied, never changed.
         views: the modality's `clean` and `weak` views.
-        train, test: labelled sources; classes are matched by name.
+        train, test: labelled sources; classes are matched by name. Samples without a label are left out: "notes" of the
+            result says how many.
         labels_per_class: how many labels of each class a protocol may use, in the order of the result.
         seeds: number of draws of labels (and of initialisations), at least 1.
         protocols: names in `likewise.evaluation.PROTOCOLS`, whose classes say what each does; in the order of the
@@ -76,6 +77,9 @@ def evaluate_encoder(
     counts = list(dict.fromkeys(labels_per_class))
     classes, train_labels, test_labels = shared_labels(train, test)
     check_label_counts(counts, train_labels, classes, train.name)
+    notes = label_notes(counts, (train.name, train_labels), (test.name, test_labels), classes)
+    train, test = labelled_part(train), labelled_part(test)
+    train_labels, test_labels = train_labels[train_labels >= 0], test_labels[test_labels >= 0]
 
     compute = ComputeSettings(torch.device(device), batch_size, autocast, channels_last)
     pretrained = compute.place(copy.deepcopy(encoder)).requires_grad_(True).eval()
@@ -123,7 +127,7 @@ def evaluate_encoder(
         "trials": trials,
         "summary": summarize(trials),
         "settings": _settings(evaluation, chosen.values()),
-    }
+    } | ({"notes": notes} if notes else {})
 
 
 def _check_numbers(seeds: int, batch_size: int, steps: int | None) -> None:

@@ -25,9 +25,10 @@ class NeighbourProbe:
 
     def __init__(self, source: Source) -> None:
         labels = source.labels()
-        self.source, self.indices = source, order(len(source), seed=0, epoch=0)[:PROBED]
+        shuffled = order(len(source), seed=0, epoch=0)
+        self.source, self.indices = source, shuffled[labels[shuffled] >= 0][:PROBED]
         if len(self.indices) < 2:
-            raise UserError(f"probe needs at least 2 samples, {source.name} has {len(source)}")
+            raise UserError(f"probe needs at least 2 samples with labels, {source.name} has {len(self.indices)}")
         self.labels = labels[self.indices]
         self.chance = float(self.labels.bincount().max()) / len(self.labels)
 

@@ -14,7 +14,7 @@ from likewise.data import pairs
 from likewise.data.batches import Ragged
 from likewise.data.read_options import ReadOptions
 from likewise.data.request import Request
-from likewise.data.source import Joined, Source, connected_groups
+from likewise.data.source import Joined, Source, connected_groups, labelled_part
 from likewise.data.text import TextSource, corpus
 from likewise.encoders.pair import PairEncoder
 from likewise.errors import UserError
@@ -165,7 +165,7 @@ def identities(part: Source) -> list[Any]:
 
 def class_name_table(inputs: EvaluationInputs) -> Table:
     """Zero-shot classification: labelled samples compared with texts that name their classes."""
-    test, compute = inputs.test, inputs.compute
+    test, compute = labelled_part(inputs.test), inputs.compute
     predicted = {}
     for name, encoder in inputs.encoders().items():
         tower, views = encoder_for(test.modality, encoder, inputs.views)
