@@ -67,7 +67,7 @@ class RunFolder:
     @property
     def finished(self) -> bool:
         """Whether its training has ended and left an encoder."""
-        return (self.path / "encoder.safetensors").is_file()
+        return "seconds" in self.config and (self.path / "encoder.safetensors").is_file()
 
     @property
     def modality(self) -> str:
