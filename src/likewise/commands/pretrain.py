@@ -19,6 +19,7 @@ from likewise.errors import Interrupted, UserError, nearest
 from likewise.modalities.run import Run
 from likewise.runs.evaluation import Evaluation
 
+OTHER_DATA = "resume with the same data, or name another folder with --out"
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 
 
@@ -112,6 +113,7 @@ def pretrain(
         skipped_note,
         slug,
     )
+    from likewise.data.fingerprint import changes, fingerprint
     from likewise.data.loader import Loader
     from likewise.data.open import open_source
     from likewise.data.resolve import is_name
@@ -222,6 +224,7 @@ def pretrain(
                 "samples": len(source),
                 "modality": source.modality,
                 "root": None if root is None else str(root),
+                "fingerprint": fingerprint(source),
             },
             "read_options": dataclasses.asdict(read_options),
             "recipe": plan.to_dict(),
@@ -241,6 +244,9 @@ def pretrain(
         run = _begun(folder, config, precision, longer=epochs is not None) if begun_in is not None else None
         begun_here = run is None
         now = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
+        if run is not None and (known := run.config["source"].get("fingerprint")):
+            changed = changes(known, config["source"]["fingerprint"])
+            require(changed is None, "data", f"those that {folder} was begun with", f"others: {changed}", OTHER_DATA)
         if run is not None and run.config["recipe"]["epochs"] < plan.epochs:
             step = step_of(last) if (last := newest(run.path / "checkpoints")) else 0
             if run.finished and not step:
@@ -359,7 +365,9 @@ def _begun(folder: Path, config: dict[str, Any], precision: str, *, longer: bool
         read = {
             name: list(value) if isinstance(value, tuple) else value for name, value in config["read_options"].items()
         }
-        whole = {"samples": config["source"]["samples"], "seed": config["seed"]}
+        # The samples are compared by their fingerprint, where the run has one: that names what changed.
+        whole = {"samples": config["source"]["samples"]} if "fingerprint" not in run.config["source"] else {}
+        whole["seed"] = config["seed"]
         return {**read, **whole, **recipe.pop("options"), **recipe}
 
     asked, begun = flat(config), flat(run.config)
