@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import shlex
@@ -17,8 +18,11 @@ from likewise.commands import FromPython
 from likewise.console import tell
 from likewise.errors import Interrupted, UserError, nearest
 from likewise.modalities.run import Run
+from likewise.runs.config import RunConfig
 from likewise.runs.evaluation import Evaluation
+from likewise.runs.lock import is_unused, training_lock
 
+MOST_THREADS = 1024  # what a run folder may ask for
 OTHER_DATA = "resume with the same data, or name another folder with --out"
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 
@@ -191,7 +195,7 @@ def pretrain(
 
     first = is_first_process()
     progress = progress and first
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), contextlib.ExitStack() as held:
         # The method, what it is told of its training, and what its figures would be if it learned nothing.
         torch.manual_seed(seed)
         own_encoder, own_views = (encoder if isinstance(encoder, nn.Module) else None), views
@@ -238,15 +242,23 @@ def pretrain(
             "encoder": None if own_encoder is not None else getattr(learner.encoder, "config", None),
             "views": packed,
             "seed": seed,
+            "threads": torch.get_num_threads(),  # it decides how sums are split, and so their last bits
         }
         if source.lengths is not None:
             config["padding"] = round(Loader(source, batch_size=context.batch_size, epochs=1, seed=seed).padding(), 4)
+        if first and (is_unused(folder) or (resume and (folder / RunConfig.FILE).is_file())):
+            held.enter_context(training_lock(folder))  # the helper processes of this training share it
         run = _begun(folder, config, precision, longer=epochs is not None) if begun_in is not None else None
         begun_here = run is None
         now = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
         if run is not None and (known := run.config["source"].get("fingerprint")):
             changed = changes(known, config["source"]["fingerprint"])
             require(changed is None, "data", f"those that {folder} was begun with", f"others: {changed}", OTHER_DATA)
+        threads, here = 0 if run is None else run.config.get("threads", 0), torch.get_num_threads()
+        if isinstance(threads, int) and 0 < threads <= MOST_THREADS and threads != here:
+            held.callback(torch.set_num_threads, here)
+            torch.set_num_threads(threads)
+            tell(f"threads: {threads}, as the training was begun with, not the {here} of this process", show=progress)
         if run is not None and run.config["recipe"]["epochs"] < plan.epochs:
             step = step_of(last) if (last := newest(run.path / "checkpoints")) else 0
             if run.finished and not step:
@@ -302,15 +314,18 @@ def pretrain(
                 raise Interrupted(f"{where}; to go on: {run.config['command']} --resume")
             run.keep(learner.encoder, views)
             if first:
+                speed = {"seconds": round(fitted.seconds, 1), "samples_per_second": round(fitted.samples_per_second, 1)}
+                run.config |= speed
+                run.config.save(run.path)
                 save_gallery(run, learner.encoder, source, views, labelled=False)
                 if figures := figures_of(
                     learner, source.read(order(len(source), seed=seed, epoch=begun_epochs)[:PAIRS])
                 ):
                     figures.save(run.path)
                 run.save(learner.encoder, views)
-                speed = {"seconds": round(fitted.seconds, 1), "samples_per_second": round(fitted.samples_per_second, 1)}
-                run.config |= speed
-                run.config.save(run.path)  # last: with it the run is finished
+                for extension in run.config.get("extensions", ()):
+                    extension["finished"] = True
+                    run.config.save(run.path)
         except UserError:
             if begun_here and not run.history.rows:
                 shutil.rmtree(run.path)  # nothing was trained: the corrected command finds the place free
@@ -332,7 +347,7 @@ def _extend(run: Run, epochs: int, *, step: int, now: str, save: bool) -> None:
     """Give a run more epochs: it is not finished until they are done, and keeps what it had in `extensions`."""
     config = run.config
     before = config["recipe"]["epochs"]
-    entry = {"from_epochs": before, "epochs": epochs, "step": step, "created": now}
+    entry = {"from_epochs": before, "epochs": epochs, "step": step, "created": now, "finished": False}
     for name in ("seconds", "samples_per_second"):
         if name in config:
             entry[name] = config.pop(name)
@@ -356,7 +371,7 @@ def _begun(folder: Path, config: dict[str, Any], precision: str, *, longer: bool
 
     `longer`: it may have fewer epochs.
     """
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+    if is_unused(folder):
         return None
     run = Run.open(folder)
 
