@@ -15,6 +15,7 @@ import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
+from likewise.atomic import own_folder
 from likewise.checks import require
 from likewise.data.loader import Loader
 from likewise.data.sampling import Sampling, order
@@ -117,6 +118,7 @@ def fit(
     saving = Checkpoints(checkpoints, minutes=checkpoint_minutes)
     fixed = source.read(order(len(source), seed=seed, epoch=begun_epochs or recipe.epochs)[:PAIRS])
     interruption = Interruption(saving, show=progress)
+    own_folder(folder / "tensorboard")
     with _quiet():
         trainer = _trainer(
             max_epochs=1,  # the loader is the whole training, one stream of steps: see Loader
