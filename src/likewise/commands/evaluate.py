@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from likewise.atomic import disk_trouble
 from likewise.commands import FromPython
 from likewise.commands.option_names import flag
+from likewise.console import tell
 from likewise.errors import UserError
 from likewise.runs.evaluation import Evaluation
 
@@ -59,7 +61,8 @@ def evaluate(
         progress: show progress on stderr.
 
     Returns:
-        A dict with every trial and its summary, printed as a table. It is also written to the run's evaluation.json.
+        A dict with every trial and its summary, printed as a table. It is also written to the run's evaluation.json;
+        where that is impossible, a line on stderr says so, and the exit status is 2.
 
     Raises:
         UserError: for data without labels, more labels per class than any class has, or an option that has no effect.
@@ -73,6 +76,7 @@ def evaluate(
         check_read_options,
         command_line,
         has_seen,
+        name_own_data,
         open_train_and_test,
         open_training_data,
         own_splits,
@@ -99,7 +103,8 @@ def evaluate(
     }
     asked = read_options_of(modality, **reading)
     no_labels: UserError | None = None
-    if train is None or test is None:
+    reads_own = train is None or test is None
+    if reads_own:
         try:
             own_train, own_test = own_splits(run)
         except UserError as error:
@@ -109,6 +114,8 @@ def evaluate(
         else:
             train, test = own_train if train is None else train, own_test if test is None else test
     check_read_options({**reading, "root": root}, train, test)
+    if reads_own:
+        name_own_data(run, None if root else run.config["source"]["root"])
     root = root or run.config["source"]["root"]
     read_options = [read_options_for(run, asked, data) for data in (train, test)]
     train_source, test_source = open_train_and_test(train, test, read_options, root, progress)
@@ -179,6 +186,12 @@ def evaluate(
         role: len(source.skipped) for role, source in (("train", train_source), ("test", test_source)) if source
     }
     evaluation = Evaluation(result)
-    evaluation.save(run.path)
-    save_gallery(run, network, test_source, views, labelled=bool(test_source.classes))
+    try:
+        evaluation.save(run.path)
+        save_gallery(run, network, test_source, views, labelled=bool(test_source.classes))
+    except OSError as error:
+        if (reason := disk_trouble(error)) is None:
+            raise
+        tell(f"likewise: could not write into {run.path}: {reason}; the result is not kept")
+        evaluation.unsaved = True
     return evaluation

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from likewise.commands.option_names import UnknownOption, flag
+from likewise.console import tell
 from likewise.data.open import open_source
 from likewise.data.read_options import ReadOptions
 from likewise.data.resolve import is_name
@@ -212,6 +213,14 @@ def own_splits(run: Run) -> tuple[Any, Any]:
             f"--test, or let `likewise study {base}` hold some out"
         )
     return parts["train"], parts["test"]
+
+
+def name_own_data(run: Run, root: str | None) -> None:
+    """Say what is read because a run's config.json names it: a run folder may come from elsewhere."""
+    if run.config["data"] is not None:
+        where = "" if root is None else f" in {root}"
+        line = f"reading {run.config['data']}{where}, which {run.path}/config.json names"
+        tell("".join(c if c.isprintable() else "?" for c in line))
 
 
 def open_training_data(run: Run, root: Any, progress: bool) -> Source | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
+import shlex
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,11 +13,17 @@ from typing import Any
 
 import likewise
 from likewise.atomic import disk_trouble, write_text
+from likewise.checks import require
 from likewise.commands import FromPython
 from likewise.console import tell
 from likewise.errors import Interrupted, UserError, nearest
 from likewise.modalities.run import Run
+from likewise.runs.config import RunConfig
+from likewise.runs.evaluation import Evaluation
+from likewise.runs.lock import is_unused, training_lock
 
+MOST_THREADS = 1024  # what a run folder may ask for
+OTHER_DATA = "resume with the same data, or name another folder with --out"
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 
 
@@ -60,7 +68,8 @@ def pretrain(
         encoder: of images resnet8, resnet18, resnet34, resnet50, vit_tiny, vit_small or timm:NAME; of texts bert-tiny,
             gpt-tiny (mini, small, base) or hf:FOLDER; of recordings mel-resnet8, mel-resnet18 or wav2vec2-tiny (mini,
             base); of pairs one for each half, resnet18+bert-tiny; from Python also a module.
-        epochs: passes over the data; the recipe's if not given.
+        epochs: passes over the data; the recipe's if not given. With `resume`, more than a run has or was begun with
+            extend it: it goes on with the schedule of the longer training.
         batch_size: samples a step, over all devices; chosen for the machine if neither given nor in the recipe.
         size: height and width of the images in pixels; their own if not given.
         channels: 1 (grey) or 3; their own if not given.
@@ -73,7 +82,7 @@ def pretrain(
         columns: of a table, the columns that form a pair, such as image text.
         seed: of every random choice.
         out: the run folder; runs/DATA-METHOD if not given.
-        resume: go on with an interrupted training of the same run folder.
+        resume: go on with an interrupted training of the same run folder; with more epochs, also with a finished one.
         root: where the files of a named data set lie.
         devices: how many, or auto (passed to Lightning).
         precision: 32-true, bf16-mixed, 16-mixed, or auto: the faster of the first two, by measuring.
@@ -108,6 +117,7 @@ def pretrain(
         skipped_note,
         slug,
     )
+    from likewise.data.fingerprint import changes, fingerprint
     from likewise.data.loader import Loader
     from likewise.data.open import open_source
     from likewise.data.resolve import is_name
@@ -120,7 +130,7 @@ def pretrain(
     from likewise.modalities.towers import encoder_for
     from likewise.runs.chance import ChanceLevels
     from likewise.runs.skipped import Skipped
-    from likewise.training.callbacks.checkpoints import newest
+    from likewise.training.callbacks.checkpoints import newest, step_of
     from likewise.training.callbacks.diagnostics import matching_chance
     from likewise.training.callbacks.snapshots import PAIRS
     from likewise.training.figures import figures_of
@@ -185,7 +195,7 @@ def pretrain(
 
     first = is_first_process()
     progress = progress and first
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), contextlib.ExitStack() as held:
         # The method, what it is told of its training, and what its figures would be if it learned nothing.
         torch.manual_seed(seed)
         own_encoder, own_views = (encoder if isinstance(encoder, nn.Module) else None), views
@@ -218,6 +228,7 @@ def pretrain(
                 "samples": len(source),
                 "modality": source.modality,
                 "root": None if root is None else str(root),
+                "fingerprint": fingerprint(source),
             },
             "read_options": dataclasses.asdict(read_options),
             "recipe": plan.to_dict(),
@@ -231,16 +242,37 @@ def pretrain(
             "encoder": None if own_encoder is not None else getattr(learner.encoder, "config", None),
             "views": packed,
             "seed": seed,
+            "threads": torch.get_num_threads(),  # it decides how sums are split, and so their last bits
         }
         if source.lengths is not None:
             config["padding"] = round(Loader(source, batch_size=context.batch_size, epochs=1, seed=seed).padding(), 4)
-        run = _begun(folder, config, precision) if begun_in is not None else None
+        if first and (is_unused(folder) or (resume and (folder / RunConfig.FILE).is_file())):
+            held.enter_context(training_lock(folder))  # the helper processes of this training share it
+        run = _begun(folder, config, precision, longer=epochs is not None) if begun_in is not None else None
         begun_here = run is None
+        now = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
+        if run is not None and (known := run.config["source"].get("fingerprint")):
+            changed = changes(known, config["source"]["fingerprint"])
+            require(changed is None, "data", f"those that {folder} was begun with", f"others: {changed}", OTHER_DATA)
+        threads, here = 0 if run is None else run.config.get("threads", 0), torch.get_num_threads()
+        if isinstance(threads, int) and 0 < threads <= MOST_THREADS and threads != here:
+            held.callback(torch.set_num_threads, here)
+            torch.set_num_threads(threads)
+            tell(f"threads: {threads}, as the training was begun with, not the {here} of this process", show=progress)
+        if run is not None and run.config["recipe"]["epochs"] < plan.epochs:
+            step = step_of(last) if (last := newest(run.path / "checkpoints")) else 0
+            if run.finished and not step:
+                raise UserError(f"{folder} has no sound checkpoint to go on from: name another folder with --out")
+            _extend(run, plan.epochs, step=step, now=now, save=first)
+            tell(
+                f"{folder}: extended from {run.config['extensions'][-1]['from_epochs']} to {plan.epochs} epochs: step "
+                f"{step} is followed by the {plan.schedule} schedule of {context.steps} steps",
+                show=progress,
+            )
         if run is None:
             if precision == "auto":
                 machine["precision"] = fastest_precision(learner, context)
                 command += f" --precision {machine['precision']}"
-            now = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
             run = Run.create(folder, config | {"command": command, "created": now} | machine)
             for name, text in files.items():
                 write_text(run.path / name, text)
@@ -264,6 +296,7 @@ def pretrain(
             tell(f"padding: {config['padding']:.1%} of the batches", show=progress)
 
         # The training, and what stays of it.
+        begun_epochs = next((each["from_epochs"] for each in run.config.get("extensions", ())), plan.epochs)
         try:
             fitted = fit(
                 learner,
@@ -275,6 +308,7 @@ def pretrain(
                 devices=run.config["devices"],
                 strategy=run.config["strategy"],
                 resume=resume,
+                begun_epochs=begun_epochs,
                 checkpoint_minutes=checkpoint_minutes,
                 chance=chance,
                 probe=ask,
@@ -290,10 +324,13 @@ def pretrain(
                 run.config.save(run.path)
                 save_gallery(run, learner.encoder, source, views, labelled=False)
                 if figures := figures_of(
-                    learner, source.read(order(len(source), seed=seed, epoch=plan.epochs)[:PAIRS])
+                    learner, source.read(order(len(source), seed=seed, epoch=begun_epochs)[:PAIRS])
                 ):
                     figures.save(run.path)
                 run.save(learner.encoder, views)
+                for extension in run.config.get("extensions", ()):
+                    extension["finished"] = True
+                    run.config.save(run.path)
         except UserError:
             if begun_here and not run.history.rows:
                 shutil.rmtree(run.path)  # nothing was trained: the corrected command finds the place free
@@ -311,9 +348,35 @@ PARAMETERS = tuple(name for name in pretrain.__annotations__ if name not in ("hy
 """The options of `pretrain` besides hyperparameters."""
 
 
-def _begun(folder: Path, config: dict[str, Any], precision: str) -> Run | None:
-    """The run to go on with, if it was begun with the same configuration; None when nothing was begun."""
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+def _extend(run: Run, epochs: int, *, step: int, now: str, save: bool) -> None:
+    """Give a run more epochs: it is not finished until they are done, and keeps what it had in `extensions`."""
+    config = run.config
+    before = config["recipe"]["epochs"]
+    entry = {"from_epochs": before, "epochs": epochs, "step": step, "created": now, "finished": False}
+    for name in ("seconds", "samples_per_second"):
+        if name in config:
+            entry[name] = config.pop(name)
+    config["extensions"] = [*config.get("extensions", ()), entry]
+    config["recipe"] = {**config["recipe"], "epochs": epochs}
+    words = shlex.split(config["command"])
+    if "--epochs" in words:
+        words[words.index("--epochs") + 1] = str(epochs)
+    else:
+        words += ["--epochs", str(epochs)]
+    config["command"] = shlex.join(words)
+    if save:
+        config.save(run.path)
+        evaluation = run.path / Evaluation.FILE
+        if evaluation.exists():  # it is of the encoder before
+            evaluation.replace(evaluation.with_stem(f"{evaluation.stem}-{before}-epochs"))
+
+
+def _begun(folder: Path, config: dict[str, Any], precision: str, *, longer: bool) -> Run | None:
+    """The run to go on with, if it was begun with the same configuration; None when nothing was begun.
+
+    `longer`: it may have fewer epochs.
+    """
+    if is_unused(folder):
         return None
     run = Run.open(folder)
 
@@ -322,7 +385,9 @@ def _begun(folder: Path, config: dict[str, Any], precision: str) -> Run | None:
         read = {
             name: list(value) if isinstance(value, tuple) else value for name, value in config["read_options"].items()
         }
-        whole = {"samples": config["source"]["samples"], "seed": config["seed"]}
+        # The samples are compared by their fingerprint, where the run has one: that names what changed.
+        whole = {"samples": config["source"]["samples"]} if "fingerprint" not in run.config["source"] else {}
+        whole["seed"] = config["seed"]
         return {**read, **whole, **recipe.pop("options"), **recipe}
 
     asked, begun = flat(config), flat(run.config)
@@ -330,6 +395,11 @@ def _begun(folder: Path, config: dict[str, Any], precision: str) -> Run | None:
         asked["data"], begun["data"] = config["data"], run.config["data"]
     if precision != "auto":
         asked["precision"], begun["precision"] = precision, run.config["precision"]
+    if longer and asked["epochs"] != begun["epochs"]:
+        remedy = f"`--resume` extends a training, it shortens none; as it was: `{run.config['command']} --resume`"
+        allowed = asked["epochs"] > begun["epochs"]
+        require(allowed, "epochs", f"at least the {begun['epochs']} of {folder}", asked["epochs"], remedy)
+        begun["epochs"] = asked["epochs"]
     for key in asked:
         if asked[key] != begun.get(key):
             raise UserError(

@@ -78,7 +78,7 @@ def search(
     """
     import torch
 
-    from likewise.commands.options import as_run, check_read_options, read_options_for, read_options_of
+    from likewise.commands.options import as_run, check_read_options, name_own_data, read_options_for, read_options_of
     from likewise.data.open import open_source
     from likewise.data.pairs import open_files
     from likewise.data.request import Request
@@ -107,6 +107,7 @@ def search(
     asked = read_options_of(**reading)
     read_options = run.read_options if collection is None else read_options_for(run, asked, collection)
 
+    reads_own = collection is None
     embedded = StoredEmbeddings.open(Path(collection)) if str(collection).endswith(".parquet") else None
     if collection is None or embedded is not None:
         what = "the run's own data" if collection is None else f"{collection}, which holds embeddings"
@@ -141,6 +142,8 @@ def search(
     if embedded is not None:
         ids, parts = embedded.ids, embedded.parts()
     else:
+        if reads_own:
+            name_own_data(run, None)
         source = open_source(collection, root=root, read_options=read_options, progress=False)
         if source.modality == "pair":
             other = next((i for i, other in enumerate(part_modalities(source)) if other != kind), 0)

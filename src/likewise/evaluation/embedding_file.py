@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from likewise.atomic import disk_trouble, replacing
 from likewise.errors import UserError
 
 if TYPE_CHECKING:
@@ -33,29 +33,34 @@ def write_embeddings(parts: Iterator[Float[Tensor, "n dim"]], source: Source, ou
     `out` appears when it is complete; an error leaves what was there.
 
     Raises:
-        UserError: for another suffix.
+        UserError: for another suffix, or when the file cannot be written.
     """
     check_suffix(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    beside = out.with_name(f".{out.name}.{os.getpid()}.part")
+    write = _write_npy if out.suffix == ".npy" else _write_parquet
     try:
-        dim = (_write_npy if out.suffix == ".npy" else _write_parquet)(beside, parts, source)
-        beside.replace(out)
-    finally:
-        beside.unlink(missing_ok=True)
-    return dim
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(out) as part:
+            return write(part, parts, source)
+    except OSError as error:
+        reason = "it is a folder" if isinstance(error, IsADirectoryError) else disk_trouble(error)
+        if reason is None:
+            raise
+        raise UserError(f"could not write {out}: {reason}; what was there is kept") from error
 
 
 def _write_npy(path: Path, parts: Iterator[Float[Tensor, "n dim"]], source: Source) -> int:
-    array, start = None, 0
-    for part in parts:
-        if array is None:
-            array = np.lib.format.open_memmap(path, "w+", dtype=np.float32, shape=(len(source), part.shape[1]))
-        array[start : start + len(part)] = part.numpy()
-        start += len(part)
-    assert array is not None
-    array.flush()
-    return array.shape[1]
+    """Header and rows, by plain writes: a memory map of a full disk would end the process."""
+    dim = 0
+    with path.open("wb") as file:
+        for part in parts:
+            rows = np.ascontiguousarray(part.numpy(), dtype=np.float32)
+            if file.tell() == 0:
+                dim = rows.shape[1]
+                descr = np.lib.format.dtype_to_descr(rows.dtype)
+                header = {"descr": descr, "fortran_order": False, "shape": (len(source), dim)}
+                np.lib.format.write_array_header_1_0(file, header)
+            file.write(rows.data)
+    return dim
 
 
 def _write_parquet(path: Path, parts: Iterator[Float[Tensor, "n dim"]], source: Source) -> int:

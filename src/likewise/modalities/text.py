@@ -25,6 +25,7 @@ from likewise.evaluation.retrieval import retrieval_table
 from likewise.evaluation.similarity import cosines, similarity_table
 from likewise.evaluation.tfidf import TfIdf
 from likewise.modalities.base import EvaluationInputs, Modality, TrainingSetup, default_batch_size
+from likewise.runs.files import inside
 from likewise.runs.table import Table
 from likewise.views.text import TextViews
 
@@ -58,7 +59,7 @@ class TextModality(Modality):
     ) -> TrainingSetup:
         tokenizer, vocab_size = recipe.tokenizer or "wordpiece", recipe.vocab_size or VOCAB_SIZE
         if run_folder is not None and (run_folder / TOKENIZER).is_file():
-            learned = (run_folder / TOKENIZER).read_text(encoding="utf-8")
+            learned = inside(run_folder, TOKENIZER).read_text(encoding="utf-8")
         elif tokenizer in KINDS:
             learned = train_tokenizer(corpus(source), kind=tokenizer, vocab_size=vocab_size)
         else:
@@ -88,7 +89,7 @@ class TextModality(Modality):
         return config | {"tokenizer": TOKENIZER}, {TOKENIZER: config["tokenizer"]}
 
     def unpack(self, config: dict[str, Any], folder: Path) -> TextViews:
-        tokenizer = (folder / config["tokenizer"]).read_text(encoding="utf-8")
+        tokenizer = inside(folder, config["tokenizer"]).read_text(encoding="utf-8")
         return TextViews.from_config(config | {"tokenizer": tokenizer})
 
     def encoder(self, **config: Any) -> nn.Module:

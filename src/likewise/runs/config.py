@@ -13,8 +13,9 @@ from likewise.runs.part import RunPart
 class RunConfig(dict[str, Any], RunPart):
     """The configuration of a run.
 
-    Keys: likewise (the version), data, source, read_options, recipe, probe, method, encoder, views, seed, command,
-    created, devices, precision, strategy; of a finished run also seconds and samples_per_second.
+    Keys: likewise (the version), data, source, read_options, recipe, probe, method, encoder, views, seed, threads,
+    command, created, devices, precision, strategy; of a finished run also seconds and samples_per_second; of one that
+    was given more epochs also extensions, a list of what it had before, and at which step.
     """
 
     FILE: ClassVar[str] = "config.json"

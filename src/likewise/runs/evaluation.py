@@ -25,6 +25,8 @@ class Evaluation(dict[str, Any], RunPart):
     """
 
     FILE: ClassVar[str] = "evaluation.json"
+    unsaved: bool = False
+    """Whether it could not be written into the run."""
 
     def save(self, folder: Path) -> None:
         write_json(folder / self.FILE, self)

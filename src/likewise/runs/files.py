@@ -8,6 +8,8 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+from likewise.errors import UserError
+
 DAMAGED = (
     OSError,
     EOFError,
@@ -32,6 +34,21 @@ def read_object(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError("not a JSON object")
     return value
+
+
+def inside(folder: Path, name: object) -> Path:
+    """The file of a name that a run's configuration gives; such a name may come from elsewhere.
+
+    Raises:
+        UserError: when it is not a file in the folder: an absolute path, one with `..`, or a link that leads outside.
+    """
+    whole = folder.resolve()
+    if isinstance(name, str) and "\0" not in name:
+        path = folder / name
+        lexical = not Path(name).is_absolute() and ".." not in Path(name).parts
+        if lexical and path.resolve().is_relative_to(whole) and path.is_file():
+            return path
+    raise UserError(f"config.json must name a file inside {folder}, got {name!r}: copy the run folder whole")
 
 
 def check_keys(found: dict[str, Any], needed: set[str]) -> None:

@@ -11,6 +11,7 @@ from likewise.runs.config import RunConfig
 from likewise.runs.evaluation import Evaluation
 from likewise.runs.files import DAMAGED
 from likewise.runs.history import History
+from likewise.runs.lock import is_unused
 from likewise.runs.part import Part
 from likewise.runs.skipped import Skipped
 from likewise.runs.verdict import Verdict
@@ -38,7 +39,7 @@ class RunFolder:
         Raises:
             UserError: when the folder holds something.
         """
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        if not is_unused(path):
             hint = "add --resume to go on with it, or " if (path / RunConfig.FILE).is_file() else ""
             raise UserError(f"{path} exists: {hint}name another folder with --out")
         path.mkdir(parents=True, exist_ok=True)
@@ -66,8 +67,9 @@ class RunFolder:
 
     @property
     def finished(self) -> bool:
-        """Whether its training has ended and left an encoder."""
-        return (self.path / "encoder.safetensors").is_file()
+        """Whether its training has ended, with its extensions, and left an encoder."""
+        extensions = self.config.get("extensions") or [{"finished": True}]
+        return bool(extensions[-1]["finished"]) and (self.path / "encoder.safetensors").is_file()
 
     @property
     def modality(self) -> str:

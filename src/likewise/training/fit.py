@@ -15,6 +15,7 @@ import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
+from likewise.atomic import own_folder
 from likewise.checks import require
 from likewise.data.loader import Loader
 from likewise.data.sampling import Sampling, order
@@ -29,6 +30,7 @@ from likewise.training.callbacks.history import HistoryLogger
 from likewise.training.callbacks.interruption import Interruption
 from likewise.training.callbacks.probe import Probe
 from likewise.training.callbacks.progress import ProgressLine
+from likewise.training.callbacks.schedule import ScheduleOfRecipe
 from likewise.training.callbacks.snapshots import PAIRS, SnapshotRecorder
 from likewise.training.optimizers import optimizers
 from likewise.training.recipe import Recipe
@@ -61,6 +63,7 @@ def fit(
     devices: str = "auto",
     strategy: str = "auto",
     resume: bool = False,
+    begun_epochs: int | None = None,
     checkpoint_minutes: float = 5.0,
     chance: dict[str, float] | None = None,
     probe: Callable[[Method], float] | None = None,
@@ -80,7 +83,8 @@ def fit(
         precision: of Lightning: `32-true`, `bf16-mixed`, ...
         devices: of Lightning: `auto` or a number.
         strategy: of Lightning.
-        resume: whether to continue from the newest checkpoint.
+        resume: whether to continue from the newest checkpoint; the schedule is the recipe's from there on.
+        begun_epochs: how many a resumed training was begun with, if not the recipe's: it keeps its fixed samples.
         checkpoint_minutes: between two checkpoints.
         chance: the figures where nothing is learned.
         probe: an accuracy of the method's encoder, measured each epoch: see `likewise.training.callbacks.probe`.
@@ -99,6 +103,8 @@ def fit(
         source, batch_size=batch, epochs=recipe.epochs, seed=seed, labelled=method.supervised, sampling=sampling
     )
     method.prepare(context, optimizers(recipe, steps=steps, steps_per_epoch=context.steps_per_epoch))
+    if last is not None and step_of(last) > steps:
+        raise UserError(f"epochs must not be below those done, got {recipe.epochs}: {last} is beyond step {steps}")
     if last is not None and step_of(last) == steps:
         checkpoint = torch.load(last, map_location="cpu", weights_only=True)
         method.load_state_dict(checkpoint["state_dict"])
@@ -110,8 +116,9 @@ def fit(
     health = HealthMonitor(history, folder, chance=chance or {}, context=context, show=progress)
     line = ProgressLine(history, health, batch_size=batch, steps=steps, show=progress)
     saving = Checkpoints(checkpoints, minutes=checkpoint_minutes)
-    fixed = source.read(order(len(source), seed=seed, epoch=recipe.epochs)[:PAIRS])
+    fixed = source.read(order(len(source), seed=seed, epoch=begun_epochs or recipe.epochs)[:PAIRS])
     interruption = Interruption(saving, show=progress)
+    own_folder(folder / "tensorboard")
     with _quiet():
         trainer = _trainer(
             max_epochs=1,  # the loader is the whole training, one stream of steps: see Loader
@@ -130,6 +137,7 @@ def fit(
                 SnapshotRecorder(folder, fixed, steps=steps, steps_per_epoch=context.steps_per_epoch),
                 interruption,
                 saving,
+                *([ScheduleOfRecipe()] if last else []),
             ],
             plugins=[AtomicCheckpointIO()],
             enable_checkpointing=False,
