@@ -42,8 +42,10 @@ class SpriteSheet:
             f"{sheet}{{background-image:url({self.uri});aspect-ratio:{self.aspect:.4f};"
             f"background-size:{self.columns * 100}% {self.rows * 100}%;image-rendering:{rendering}}}"
         ]
-        for letter, axis, count in (("c", "x", self.columns), ("r", "y", self.rows)):
-            rules += [f"{sheet}.{letter}{n}{{background-position-{axis}:{_along(n, count)}}}" for n in range(count)]
+        for axis, count in (("x", self.columns), ("y", self.rows)):
+            rules += [
+                f"{sheet}[data-{axis}='{n}']{{background-position-{axis}:{_along(n, count)}}}" for n in range(count)
+            ]
         return "".join(rules)
 
     def position(self, index: int) -> str:
@@ -83,7 +85,9 @@ def picture_image(picture: UInt8[np.ndarray, "c h w"]) -> Image.Image:
 def picture_html(sheet: SpriteSheet, index: int, text: str) -> Markup:
     """One picture of a sheet, described by `text`."""
     row, column = divmod(index, sheet.columns)
-    place = Markup('<span class="sample sheet-{} c{} r{}" role="img" aria-label="{}" title="{}"></span>')
+    place = Markup(
+        '<span class="sample sheet-{}" data-x="{}" data-y="{}" role="img" aria-label="{}" title="{}"></span>'
+    )
     return place.format(sheet.name, column, row, text, text)
 
 
