@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -12,6 +13,7 @@ import cyclopts
 from cyclopts import App, Parameter
 
 from likewise import __version__
+from likewise.console import printable
 from likewise.errors import Interrupted, UserError
 
 COMMANDS = {
@@ -62,10 +64,30 @@ def main(tokens: list[str] | None = None) -> int:
         return DONE
     except KeyboardInterrupt:
         return INTERRUPTED
+    except (OSError, MemoryError) as error:
+        if line := _of_the_machine(error):
+            return _fail(line, error, MISTAKE, flags)
+        return _fault(error, flags)
     except Exception as error:
-        line = f"a fault of likewise, --debug shows where: {type(error).__name__}: {error}"
-        return _fail(line, error, FAULT, flags)
+        return _fault(error, flags)
     return DONE
+
+
+def _of_the_machine(error: OSError | MemoryError) -> str | None:
+    """The line for what the machine refuses, with a remedy; None for another error."""
+    if isinstance(error, MemoryError):
+        return "memory is full: take a smaller --batch-size or fewer samples"
+    where = repr(str(error.filename)) if error.filename else "a file"
+    if isinstance(error, PermissionError) or error.errno == errno.EROFS:
+        return f"{where} can't be read or written ({error.strerror}): change its permissions, or take another folder"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"the disk of {where} is full: free some space, or take a folder on another disk"
+    return None
+
+
+def _fault(error: Exception, flags: set[str]) -> int:
+    line = f"a fault of likewise, --debug shows where: {type(error).__name__}: {error}"
+    return _fail(line, error, FAULT, flags)
 
 
 def build_app(words: list[str]) -> App:
@@ -105,7 +127,7 @@ def _print(result: Any, *, as_json: bool) -> None:
 
         Console().print(result)
     else:
-        print(result)
+        print(printable(str(result)))
 
 
 def _fail(line: str, error: Exception, status: int, flags: set[str]) -> int:
@@ -113,7 +135,7 @@ def _fail(line: str, error: Exception, status: int, flags: set[str]) -> int:
         import traceback
 
         traceback.print_exception(error)
-    print(f"likewise: {' '.join(line.split())}", file=sys.stderr)
+    print(printable(f"likewise: {' '.join(line.split())}"), file=sys.stderr)
     return status
 
 

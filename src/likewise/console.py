@@ -6,6 +6,7 @@ import io
 import sys
 from contextlib import suppress
 from typing import IO, TYPE_CHECKING, cast
+from unicodedata import category
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -44,11 +45,28 @@ class Stderr(io.TextIOBase):
         return self.stream.fileno()
 
 
+DIRECTIONS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+"""Letters that reverse what follows: a line can show another name than it has."""
+
+
+def printable(text: str) -> str:
+    r"""`text` with control characters as escapes (ESC as "\x1b"), except newlines and tabs.
+
+    Names of files and classes may hold what moves the cursor, retitles the terminal or hides a line.
+    """
+    return "".join(
+        letter.encode("unicode_escape").decode()
+        if letter in DIRECTIONS or (category(letter) == "Cc" and letter not in "\n\t")
+        else letter
+        for letter in text
+    )
+
+
 def tell(text: str, *, show: bool = True) -> None:
     """A line for people, on stderr: stdout is for results."""
     if show:
         stream = Stderr()
-        stream.write(text + "\n")
+        stream.write(printable(text) + "\n")
         stream.flush()
 
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import json
 import re
 import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from fake_kinds import audio_run, pair_run, text_run
 from fake_run import fake_run
 
 from likewise.report.page import write_page
+from likewise.runs.figures import Figure, FigureRow, Figures
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = [
@@ -75,7 +80,10 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
 def visit(page: Path, profile: Path, *, width: int = 1200, dark: bool = False) -> tuple[dict[str, str], list[str]]:
     """The data attributes that the page ends with, and what it wrote to the console."""
     probed = page.with_name("probed.html")
-    probed.write_text(page.read_text(encoding="utf-8").replace("</body>", PROBE), encoding="utf-8")
+    script = PROBE.removeprefix("<script>").removesuffix("</script></body>")
+    allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    html = page.read_text(encoding="utf-8").replace("script-src ", f"script-src 'sha256-{allowed}' ", 1)
+    probed.write_text(html.replace("</body>", PROBE), encoding="utf-8")
     frame = page.with_name("frame.html")
     frame.write_text(FRAME.format(width=width), encoding="utf-8")
     scheme = f"--blink-settings=preferredColorScheme={0 if dark else 1}"
@@ -134,3 +142,66 @@ def test_samples_that_are_no_pictures_fit_a_phone(
     assert seen["misfits"] == ""
     assert seen["card"].startswith(card)
     assert seen["heard"] == str(heard)
+
+
+EVIL = "<img src=x onerror=\"document.documentElement.dataset.ran='yes'\">"
+EVIL_SCRIPT = "</script></style><script>document.documentElement.dataset.ran='yes'</script>"
+
+
+def hostile_run(folder: Path) -> Path:
+    """A run whose every text is HTML that would run a script, or plotly's markup that would."""
+    evil = EVIL + EVIL_SCRIPT
+    fake_run(folder, classes=[EVIL, EVIL_SCRIPT, f"{EVIL_SCRIPT} ", *(f"{evil}{n}" for n in range(7))])
+    config = json.loads((folder / "config.json").read_text())
+    config |= {"command": evil, "data": evil, "created": evil, "precision": evil}
+    config["source"] |= {"name": evil, "modality": evil}
+    config["encoder"] |= {"name": evil, evil: evil}
+    config["method"] |= {"name": evil, "options": {evil: [evil]}}
+    config["recipe"][evil] = {evil: {evil: evil}}
+    (folder / "config.json").write_text(json.dumps(config))
+    lines = (folder / "metrics.csv").read_text().splitlines()
+    quoted = [f'"{text.replace(chr(34), 2 * chr(34))}"' for text in (EVIL, EVIL_SCRIPT)]
+    rows = [lines[0] + "," + ",".join(quoted), *(f"{line},1,2" for line in lines[1:])]
+    (folder / "metrics.csv").write_text("\n".join(rows) + "\n")
+    (folder / "chance.json").write_text(json.dumps({"loss": 6.2, EVIL: 0.5}))
+    (folder / "verdict.json").write_text(
+        json.dumps({"kind": evil, "message": evil, "causes": [evil], "remedy": evil, "step": 1, "epoch": 1})
+    )
+    evaluation = json.loads((folder / "evaluation.json").read_text())
+    evaluation |= {"test": evil, "train": evil, "command": evil, "notes": [evil], "settings": {evil: evil}}
+    for details in evaluation["protocol_details"].values():
+        details["label"] = evil
+        details["style"] = {"color": evil, "dash": evil, "marker": evil}
+    table = {
+        "title": evil,
+        "caption": evil,
+        "head": [evil, evil],
+        "units": ["", evil],
+        "rows": [[evil, 1.0], [evil, 2]],
+    }
+    evaluation["tables"] = [table]
+    (folder / "evaluation.json").write_text(json.dumps(evaluation))
+    (folder / "skipped.csv").write_text(f"file,reason\n{quoted[0]},{quoted[1]}\n")
+    texts = [evil, EVIL_SCRIPT]
+    pictures = np.zeros((2, 1, 4, 4), dtype=np.uint8)
+    Figures([Figure(evil, evil, [FigureRow(evil, pictures, texts), FigureRow(evil, None, texts)])]).save(folder)
+    return folder
+
+
+def test_a_hostile_run_runs_nothing(tmp_path: Path) -> None:
+    page = write_page(hostile_run(tmp_path / "run"))
+    seen, console = visit(page, tmp_path / "profile")
+    assert seen["charts"] == f"{expected_charts(page)}/{expected_charts(page)}"
+    assert "ran" not in seen
+    assert console == []
+
+
+def test_the_policy_stops_what_would_get_into_the_page(tmp_path: Path) -> None:
+    page = write_page(fake_run(tmp_path / "run", parts=("config", "metrics")))
+    html = page.read_text(encoding="utf-8")
+    page.write_text(
+        html.replace("<main>", f"<main>{EVIL}<style>main {{ display: none }}</style><p style='margin:9px'>")
+    )
+    seen, console = visit(page, tmp_path / "profile")
+    assert "ran" not in seen
+    assert len([line for line in console if "Content Security Policy" in line]) >= 3

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import csv
 import json
 import re
 import shutil
 from html.parser import HTMLParser
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,8 @@ from fake_run import FINAL, PARTS, fake_run
 from likewise.errors import UserError
 from likewise.report import embedding_map
 from likewise.report.contents import read_contents
-from likewise.report.page import write_page
+from likewise.report.page import page_html, write_page
+from likewise.report.pieces import Section
 
 ALL_SECTIONS = [
     "Training views",
@@ -486,3 +489,42 @@ def test_a_hundred_classes_and_long_names(tmp_path: Path) -> None:
     bars = page.charts["per-class"]["variants"]["frozen|all"]["data"][0]
     assert len(bars["y"]) == len(set(bars["y"])) == 30
     assert "The lowest and the highest of 60 classes." in page.text
+
+
+def test_a_plain_string_is_escaped_where_it_enters_the_page(tmp_path: Path) -> None:
+    contents = read_contents(fake_run(tmp_path, parts=("config",)))
+    html = page_html(contents, [Section("Title", "<img src=x>")])  # type: ignore[arg-type]
+    assert "&lt;img src=x&gt;" in html
+    assert "<img src=x>" not in html
+
+
+def test_only_literals_become_html() -> None:
+    """`Markup` of anything else would let a text of a run folder into the page as it is."""
+
+    def literal(node: ast.expr) -> bool:
+        if isinstance(node, ast.IfExp):
+            return literal(node.body) and literal(node.orelse)
+        return isinstance(node, ast.Constant)
+
+    folder = Path(str(resources.files("likewise.report")))
+    for path in folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Markup":
+                assert all(map(literal, node.args)), f"{path.name}:{node.lineno}"
+
+
+def test_the_name_of_a_column_is_text(tmp_path: Path) -> None:
+    folder = fake_run(tmp_path, parts=("config", "metrics"))
+    lines = (folder / "metrics.csv").read_text().splitlines()
+    rows = [f'{lines[0]},"<img src=x onerror=""a()"">"', *(f"{line},1" for line in lines[1:])]
+    (folder / "metrics.csv").write_text("\n".join(rows) + "\n")
+    page = page_of(folder)
+    assert not [tag for tag, attributes in page.tags if tag == "img" or "onerror" in attributes]
+    assert "<img" in page.text.lower()
+
+
+def test_the_policy_names_hashes_and_no_style_stands_in_an_attribute(page: Page) -> None:
+    policy = next(a["content"] for _, a in page.tags if a.get("http-equiv") == "Content-Security-Policy")
+    assert "unsafe" not in policy
+    assert policy.count("'sha256-") == 4
+    assert not [tag for tag, attributes in page.tags if "style" in attributes]

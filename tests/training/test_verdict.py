@@ -150,3 +150,16 @@ def test_the_scale_of_a_loss_does_not_matter(scale: float, seed: int) -> None:
     rows = history(kinds[seed % 5])
     scaled = [row | {"loss": row["loss"] * scale} for row in rows]
     assert diagnose(scaled, {}, 10).kind == diagnose(rows, {}, 10).kind
+
+
+def test_a_loss_that_is_not_below_chance_is_not_called_learning() -> None:
+    verdict = diagnose(history(LEARNED | {"loss": 5.6}), CHANCE, 10)
+    assert verdict.kind == "too-early"
+    assert "the loss is 5.6, not below chance (5.54)" in verdict.message
+
+
+def test_a_remedy_names_the_method_in_use() -> None:
+    verdict = diagnose(history(LEARNED | {"spread": 0.01, "alignment": 0.0}), CHANCE, 10, method="simclr")
+    assert verdict.kind == "collapsed-to-a-point"
+    assert "`likewise methods simclr`" in verdict.remedy
+    assert "--method simclr" not in str(verdict)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int, Shaped
+from markupsafe import Markup
 
 from likewise.report.headline import protocol_name
 from likewise.runs.evaluation import Evaluation
@@ -47,8 +48,11 @@ class Choice:
 
 @dataclass(frozen=True)
 class Chart:
-    """A plot with heading and caption. `variants` has one plot per combination of the choices' values
-    (joined by "|"; "" without choices); a combination that was not measured may lack."""
+    """A plot with heading and caption.
+
+    `name`, of letters, digits and hyphens, is its id. `variants` has one plot per combination of the choices' values
+    (joined by "|"; "" without choices); a combination that was not measured may lack.
+    """
 
     name: str
     caption: str
@@ -60,16 +64,18 @@ class Chart:
     samples: dict[str, Any] | None = None
     """For a chart of samples: their "sheet", "positions" in it and "captions", by a point's `customdata`."""
 
-    def html(self) -> str:
+    def html(self) -> Markup:
         """The place on the page that page.js fills."""
+        heading = Markup("<h3>{}</h3>").format(self.heading) if self.heading else ""
+        caption = Markup("<figcaption>{}</figcaption>").format(self.caption) if self.caption else ""
+        label = ". ".join(text for text in (self.heading, self.caption) if text)
+        plot = Markup('<div class="plot" id="{}" role="img" aria-label="{}"></div>').format(self.name, label)
+        return Markup("<figure>{}{}{}</figure>").format(heading, plot, caption)
+
+    def css(self) -> str:
+        """The rule that gives this place its shape."""
         shape = "aspect-ratio:1" if self.height is None else f"height:{self.height}px"
-        if self.samples:
-            shape += ";max-height:105vw"
-        heading = f"<h3>{escape(self.heading)}</h3>" if self.heading else ""
-        caption = f"<figcaption>{escape(self.caption)}</figcaption>" if self.caption else ""
-        label = escape(". ".join(text for text in (self.heading, self.caption) if text))
-        plot = f'<div class="plot" style="{shape}" id="{self.name}" role="img" aria-label="{label}"></div>'
-        return f"<figure>{heading}{plot}{caption}</figure>"
+        return f"#{self.name}{{{shape}{';max-height:105vw' if self.samples else ''}}}"
 
 
 def measurement(
@@ -134,6 +140,9 @@ def similarity(matrix: Float[np.ndarray, "views views"]) -> Plot:
         "y": names,
         "zmin": -1,
         "zmax": 1,
+        # Without gaps plotly enlarges a small image by a style attribute, which the page's policy does not allow.
+        "xgap": 1e-6,
+        "ygap": 1e-6,
         "colorscale": [[0, "--low"], [0.5, "--middle"], [1, "--high"]],
         "showscale": False,
         "hovertemplate": "%{y}<br>%{x}<br>cosine %{z:.2f}<extra></extra>",
@@ -214,7 +223,9 @@ def accuracy_by_labels(evaluation: Evaluation) -> Plot:
         marks.append(("most frequent class", majority, "--muted"))
     ticks = [positions[count] for count in evaluation.counts]
     layout = _layout(
-        xaxis=_axis(title="labels per class", type="log", tickvals=ticks, ticktext=[str(n) for n in evaluation.counts]),
+        xaxis=_axis(
+            title="labels per class", type="log", tickvals=ticks, ticktext=[escape(str(n)) for n in evaluation.counts]
+        ),
         yaxis=_axis(tickformat=".0%", range=[0, 1.03]),
         shapes=shapes,
         hovermode="closest",
@@ -330,7 +341,8 @@ def embedding_map(coordinates: Float[np.ndarray, "m 2"], gallery: Gallery) -> Pl
                 {
                     "x": float(x),
                     "y": float(y),
-                    "text": f"<b>{short[label]}</b>",
+                    "text": short[label],
+                    "font": {"weight": 700},
                     "showarrow": False,
                     "bgcolor": "--paper/75",
                     "borderpad": 2,

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import base64
 import json
-from html import escape
+import re
+from collections.abc import Iterable
+from hashlib import sha256
 from importlib import resources
 from pathlib import Path
 from string import Template
 
+from markupsafe import Markup, escape
 from plotly.offline import get_plotlyjs
 
 from likewise.atomic import write_text
 from likewise.report.contents import Contents, read_contents
 from likewise.report.headline import caveat, headline
-from likewise.report.pieces import Section
+from likewise.report.pieces import Section, columns_css, joined
 from likewise.report.sections import SECTIONS
 from likewise.report.sections.run import learned_from, summary_facts
 
@@ -47,16 +51,47 @@ def page_html(contents: Contents, sections: list[Section]) -> str:
     """The whole page as text."""
     files = resources.files("likewise.report")
     sprites = {sheet.name: sheet.css() for section in sections for sheet in section.sprites}
+    charts = [chart.css() for section in sections for chart in section.charts]
+    css = "".join([_text(files, "page.css"), columns_css(), *charts, *sprites.values()])
+    plotly, js = get_plotlyjs().replace("\r\n", "\n"), _text(files, "page.js")
+    links = joined(Markup('<li><a href="#{}">{}</a></li>').format(_anchor(s), s.title) for s in sections)
+    parts = (Markup('<section id="{}"><h2>{}</h2>{}</section>').format(_anchor(s), s.title, s.body) for s in sections)
     name = (contents.config.get("source") or {}).get("name") or contents.folder.name
     return Template(_text(files, "page.html")).substitute(
         title=escape(f"likewise · {name}"),
-        css=_text(files, "page.css") + "".join(sprites.values()),
+        policy=_policy(styles=(css, ""), scripts=(plotly, js)),
+        css=css,
         head=_head_html(contents),
-        contents="".join(f'<li><a href="#{_anchor(s)}">{escape(s.title)}</a></li>' for s in sections),
-        sections="".join(f'<section id="{_anchor(s)}"><h2>{escape(s.title)}</h2>{s.body}</section>' for s in sections),
+        contents=links,
+        sections=joined(parts),
         charts=_charts_json(sections),
-        plotly=get_plotlyjs(),
-        js=_text(files, "page.js"),
+        styled=_styled(plotly),
+        plotly=plotly,
+        js=js,
+    )
+
+
+def _styled(plotly: str) -> Markup:
+    """Empty elements with the ids of the style elements that plotly adds for maps where there are none of that id.
+
+    The page has no maps, and its policy would stop these elements.
+    """
+    found = re.findall(r'getElementById\("([0-9a-f]{64})"\)', plotly)
+    return joined(Markup('<template id="{}"></template>').format(name) for name in dict.fromkeys(found))
+
+
+def _policy(styles: Iterable[str], scripts: Iterable[str]) -> str:
+    """The Content-Security-Policy: the page runs these scripts and no other, and fetches nothing.
+
+    plotly makes an empty style element and fills it by script, hence an empty text among the styles.
+    """
+
+    def sources(texts: Iterable[str]) -> str:
+        return " ".join(f"'sha256-{base64.b64encode(sha256(text.encode()).digest()).decode()}'" for text in texts)
+
+    return (
+        "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data: blob:; media-src data:; "
+        f"style-src {sources(styles)}; script-src {sources(scripts)}"
     )
 
 
@@ -68,16 +103,16 @@ def _anchor(section: Section) -> str:
     return "".join(letter if letter.isalnum() else "-" for letter in section.title.lower()).strip("-")
 
 
-def _head_html(contents: Contents) -> str:
+def _head_html(contents: Contents) -> Markup:
     evaluation = contents.evaluation
     title = headline(evaluation) if evaluation else None
     notes = [caveat(evaluation), *evaluation.get("notes", [])] if evaluation else []
     name = (contents.config.get("source") or {}).get("name") or contents.folder.name
-    lines = [f"<h1>{escape(title or name)}</h1>"]
-    lines += [f'<p class="caveat">{escape(str(note))}</p>' for note in notes if note]
-    lines.append(f"<p>{escape(learned_from(contents))}</p>")
-    facts = "".join(f"<div><dt>{escape(k)}</dt><dd>{escape(v)}</dd></div>" for k, v in summary_facts(contents))
-    return "".join(lines) + (f"<dl>{facts}</dl>" if facts else "")
+    lines = [Markup("<h1>{}</h1>").format(title or name)]
+    lines += [Markup('<p class="caveat">{}</p>').format(note) for note in notes if note]
+    lines.append(Markup("<p>{}</p>").format(learned_from(contents)))
+    facts = [Markup("<div><dt>{}</dt><dd>{}</dd></div>").format(*fact) for fact in summary_facts(contents)]
+    return joined(lines) + (Markup("<dl>{}</dl>").format(joined(facts)) if facts else "")
 
 
 def _charts_json(sections: list[Section]) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from html import escape
 from typing import Any
+
+from markupsafe import Markup
 
 from likewise.report.charts import Chart, Choice, protocol_style
 from likewise.report.contents import Contents
@@ -16,14 +17,18 @@ from likewise.report.sprites import SpriteSheet
 from likewise.runs.evaluation import Evaluation
 
 NOUNS = {"image": "image", "text": "document", "audio": "recording", "pair": "pair"}
+MOST_COLUMNS = 32
 
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page. `body` is HTML, with places for the `charts` and pieces of the `sprites`."""
+    """A part of the page. `body` is HTML, with places for the `charts` and pieces of the `sprites`.
+
+    HTML is `Markup`, and only a literal becomes `Markup`: its `format` and `join` escape every plain string.
+    """
 
     title: str
-    body: str
+    body: Markup
     charts: list[Chart] = field(default_factory=list)
     sprites: list[SpriteSheet] = field(default_factory=list)
 
@@ -39,9 +44,24 @@ def folder(contents: Contents) -> str:
     return shlex.quote(str(contents.folder))
 
 
-def grid(charts: Sequence[Chart], kind: str) -> str:
+def grid(charts: Sequence[Chart], kind: str) -> Markup:
     """Charts side by side, as many as fit; `kind` ("two", "three", "stages") says how wide each must be."""
-    return f'<div class="grid {kind}">{"".join(chart.html() for chart in charts)}</div>'
+    return Markup('<div class="grid {}">{}</div>').format(kind, joined(chart.html() for chart in charts))
+
+
+def joined(parts: Iterable[str]) -> Markup:
+    """Parts of the page one after the other; those that are no `Markup` are escaped."""
+    return Markup("").join(parts)
+
+
+def columns(count: int) -> int:
+    """How many columns there are, as a `data-columns` that page.css has a rule for."""
+    return max(1, min(count, MOST_COLUMNS))
+
+
+def columns_css() -> str:
+    """These rules."""
+    return "".join(f"[data-columns='{count}']{{--columns:{count}}}" for count in range(1, MOST_COLUMNS + 1))
 
 
 def labels_choice(name: str, counts: Sequence[int | str], chosen: int | str) -> Choice:
@@ -50,17 +70,17 @@ def labels_choice(name: str, counts: Sequence[int | str], chosen: int | str) -> 
     return Choice(name, "Labels per class", [(str(count), str(count)) for count in counts], str(chosen))
 
 
-def buttons(choice: Choice) -> str:
+def buttons(choice: Choice) -> Markup:
     """A choice as a row of radio buttons."""
     labels = []
     for value, text in choice.options:
         checked = " checked" if value == choice.chosen else ""
-        radio = f'<input type="radio" name="{choice.name}" value="{escape(value)}"{checked}>'
-        labels.append(f"<label>{radio}<span>{escape(text)}</span></label>")
-    return f'<fieldset class="choice"><legend>{escape(choice.text)}</legend>{"".join(labels)}</fieldset>'
+        radio = Markup('<input type="radio" name="{}" value="{}"{}>').format(choice.name, value, checked)
+        labels.append(Markup("<label>{}<span>{}</span></label>").format(radio, text))
+    return Markup('<fieldset class="choice"><legend>{}</legend>{}</fieldset>').format(choice.text, joined(labels))
 
 
-def swatch(protocol: str, evaluation: Evaluation) -> str:
+def swatch(protocol: str, evaluation: Evaluation) -> Markup:
     """The line and marker of a protocol in the charts."""
     colour, dash, symbol = protocol_style(protocol, evaluation)
     gaps = {"solid": "", "dash": "5 3", "dot": "2 3"}.get(dash, "6 2 2 2")
@@ -69,32 +89,33 @@ def swatch(protocol: str, evaluation: Evaluation) -> str:
         "diamond": "M12 0l5.5 5.5-5.5 5.5-5.5-5.5z",
     }.get(symbol.removesuffix("-open"), "M8 5.5a4 4 0 1 1 8 0a4 4 0 1 1-8 0z")
     fill = "--paper" if symbol.endswith("-open") else colour
-    return (
-        f'<svg class="swatch" viewBox="0 0 24 11" aria-hidden="true" '
-        f'style="stroke:var({colour});fill:var({fill})">'
-        f'<path d="M0 5.5h24" stroke-dasharray="{gaps}"/><path d="{outline}"/></svg>'
-    )
+    return Markup(
+        '<svg class="swatch" viewBox="0 0 24 11" aria-hidden="true"><g stroke="var({})" fill="var({})">'
+        '<path d="M0 5.5h24" stroke-dasharray="{}"/><path d="{}"/></g></svg>'
+    ).format(colour, fill, gaps, outline)
 
 
-def key(protocols: Sequence[str], evaluation: Evaluation, *, narrow: bool = False) -> str:
+def key(protocols: Sequence[str], evaluation: Evaluation, *, narrow: bool = False) -> Markup:
     """The legend of the protocols; with `narrow`, only where the page is too narrow for names in the chart."""
-    names = {protocol: escape(protocol_name(protocol, evaluation)) for protocol in protocols}
-    items = "".join(f"<li>{swatch(protocol, evaluation)} {name}</li>" for protocol, name in names.items())
-    return f'<ul class="key{" narrow" * narrow}">{items}</ul>'
-
-
-def settings(title: str, values: dict[str, Any]) -> str:
-    """A table of names and values; what is nested has dotted names."""
-    rows = "".join(
-        f'<tr><th scope="row">{escape(name)}</th><td>{escape(value)}</td></tr>' for name, value in _flat(values)
+    items = (
+        Markup("<li>{} {}</li>").format(swatch(protocol, evaluation), protocol_name(protocol, evaluation))
+        for protocol in protocols
     )
-    return f'<table class="settings"><caption>{escape(title)}</caption><tbody>{rows}</tbody></table>'
+    return Markup('<ul class="key{}">{}</ul>').format(" narrow" * narrow, joined(items))
 
 
-def code(text: str) -> str:
+def settings(title: str, values: dict[str, Any]) -> Markup:
+    """A table of names and values; what is nested has dotted names."""
+    rows = joined(
+        Markup('<tr><th scope="row">{}</th><td>{}</td></tr>').format(name, value) for name, value in _flat(values)
+    )
+    return Markup('<table class="settings"><caption>{}</caption><tbody>{}</tbody></table>').format(title, rows)
+
+
+def code(text: str) -> Markup:
     """Commands with a button that copies them."""
-    button = '<button type="button" class="copy">Copy</button>'
-    return f'<div class="code">{button}<pre><code>{escape(text)}</code></pre></div>'
+    button = Markup('<button type="button" class="copy">Copy</button>')
+    return Markup('<div class="code">{}<pre><code>{}</code></pre></div>').format(button, text)
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from html import escape
+from markupsafe import Markup
 
 from likewise.report.sounds import wav_uri
 from likewise.report.sprites import SpriteSheet, picture_html, sprite_sheet
@@ -14,7 +14,7 @@ def sprites_of(samples: Samples, name: str, *, side: int) -> SpriteSheet | None:
     return None if samples.pictures is None else sprite_sheet(name, samples.pictures, side=side)
 
 
-def sample_html(samples: Samples, sprites: SpriteSheet | None, index: int, name: str) -> str:
+def sample_html(samples: Samples, sprites: SpriteSheet | None, index: int, name: str) -> Markup:
     """One sample: its picture, its text and a player, as far as it has them; `name` says which one it is."""
     text = samples.texts[index] if samples.texts else ""
     parts = []
@@ -24,10 +24,11 @@ def sample_html(samples: Samples, sprites: SpriteSheet | None, index: int, name:
         parts.append(text_html(text))
     if samples.sounds is not None and samples.sample_rate:
         uri = wav_uri(samples.sounds[index], samples.sample_rate)
-        parts.append(f'<audio controls preload="metadata" src="{uri}" aria-label="{escape(name)}"></audio>')
-    return "".join(parts)
+        player = Markup('<audio controls preload="metadata" src="{}" aria-label="{}"></audio>')
+        parts.append(player.format(uri, name))
+    return Markup("").join(parts)
 
 
-def text_html(text: str) -> str:
+def text_html(text: str) -> Markup:
     """A text, of which the style sheet may hide the end: all of it is in the title."""
-    return f'<span class="sample-text" dir="auto" title="{escape(text)}">{escape(text)}</span>'
+    return Markup('<span class="sample-text" dir="auto" title="{}">{}</span>').format(text, text)

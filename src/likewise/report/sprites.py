@@ -6,10 +6,10 @@ import base64
 import io
 import math
 from dataclasses import dataclass
-from html import escape
 
 import numpy as np
 from jaxtyping import UInt8
+from markupsafe import Markup
 from PIL import Image
 
 TINY = 32
@@ -35,12 +35,18 @@ class SpriteSheet:
         return self.aspect > BROAD
 
     def css(self) -> str:
-        """The rule that paints this sheet behind its samples."""
+        """The rules that paint this sheet behind its samples, and bring a column and a row of it into view."""
         rendering = "pixelated" if self.tiny else "auto"
-        return (
-            f".sheet-{self.name}{{background-image:url({self.uri});aspect-ratio:{self.aspect:.4f};"
+        sheet = f".sheet-{self.name}"
+        rules = [
+            f"{sheet}{{background-image:url({self.uri});aspect-ratio:{self.aspect:.4f};"
             f"background-size:{self.columns * 100}% {self.rows * 100}%;image-rendering:{rendering}}}"
-        )
+        ]
+        for axis, count in (("x", self.columns), ("y", self.rows)):
+            rules += [
+                f"{sheet}[data-{axis}='{n}']{{background-position-{axis}:{_along(n, count)}}}" for n in range(count)
+            ]
+        return "".join(rules)
 
     def position(self, index: int) -> str:
         """CSS background-position that brings picture `index` into view, at any size."""
@@ -76,13 +82,13 @@ def picture_image(picture: UInt8[np.ndarray, "c h w"]) -> Image.Image:
     return Image.fromarray(picture[0] if len(picture) == 1 else np.moveaxis(picture, 0, -1))
 
 
-def picture_html(sheet: SpriteSheet, index: int, text: str) -> str:
+def picture_html(sheet: SpriteSheet, index: int, text: str) -> Markup:
     """One picture of a sheet, described by `text`."""
-    label = escape(text)
-    return (
-        f'<span class="sample sheet-{sheet.name}" style="background-position:{sheet.position(index)}" '
-        f'role="img" aria-label="{label}" title="{label}"></span>'
+    row, column = divmod(index, sheet.columns)
+    place = Markup(
+        '<span class="sample sheet-{}" data-x="{}" data-y="{}" role="img" aria-label="{}" title="{}"></span>'
     )
+    return place.format(sheet.name, column, row, text, text)
 
 
 def _along(index: int, count: int) -> str:

@@ -34,6 +34,7 @@ from likewise.training.callbacks.schedule import ScheduleOfRecipe
 from likewise.training.callbacks.snapshots import PAIRS, SnapshotRecorder
 from likewise.training.optimizers import optimizers
 from likewise.training.recipe import Recipe
+from likewise.training.sample_check import CHECKED, samples_problem
 
 LOGGED_STEPS = 500  # rows of a training's history: enough for any curve, small enough for any page
 
@@ -114,6 +115,8 @@ def fit(
     every = max(1, steps // LOGGED_STEPS)
     history = HistoryLogger(folder, steps_per_epoch=context.steps_per_epoch, step=step_of(last) if last else 0)
     health = HealthMonitor(history, folder, chance=chance or {}, context=context, show=progress)
+    health.method = recipe.method
+    health.samples_problem = samples_problem(source.read(order(len(source), seed=seed, epoch=0)[:CHECKED]))
     line = ProgressLine(history, health, batch_size=batch, steps=steps, show=progress)
     saving = Checkpoints(checkpoints, minutes=checkpoint_minutes)
     fixed = source.read(order(len(source), seed=seed, epoch=begun_epochs or recipe.epochs)[:PAIRS])

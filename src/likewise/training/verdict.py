@@ -60,7 +60,12 @@ HALVES = PairNouns("the two halves of a pair", "halves of two pairs", "half", "h
 
 
 def diagnose(
-    rows: Sequence[Mapping[str, Any]], chance: Mapping[str, float], steps_per_epoch: int, *, of: PairNouns = VIEWS
+    rows: Sequence[Mapping[str, Any]],
+    chance: Mapping[str, float],
+    steps_per_epoch: int,
+    *,
+    of: PairNouns = VIEWS,
+    method: str = "",
 ) -> Verdict:
     """The verdict on a training so far.
 
@@ -70,8 +75,9 @@ def diagnose(
         chance: the figures where nothing is learned, as far as they are known.
         steps_per_epoch: of the training.
         of: what the embeddings are of.
+        method: the name of the method in use, for remedies; "" where it is not known.
     """
-    measured = _Measurements(rows, chance, max(1, steps_per_epoch), of)
+    measured = _Measurements(rows, chance, max(1, steps_per_epoch), of, method)
     checks = (_check_divergence, _check_collapse, _check_stuck)
     problem = next((finding for check in checks if (finding := check(measured))), None)
     kind, message, causes, remedy = problem or _describe_progress(measured)
@@ -96,9 +102,15 @@ class _Measurements:
     """The logged figures, with their first and recent values."""
 
     def __init__(
-        self, rows: Sequence[Mapping[str, Any]], chance: Mapping[str, float], steps_per_epoch: int, of: PairNouns
+        self,
+        rows: Sequence[Mapping[str, Any]],
+        chance: Mapping[str, float],
+        steps_per_epoch: int,
+        of: PairNouns,
+        method: str,
     ) -> None:
         self.rows, self.chance, self.steps_per_epoch, self.of = rows, chance, steps_per_epoch, of
+        self.method = method
         self.steps = int(rows[-1].get("step", len(rows) - 1)) + 1 if rows else 0
         self.epochs = self.steps / steps_per_epoch
 
@@ -162,7 +174,8 @@ def _check_collapse(measured: _Measurements) -> _Finding | None:
                 "balanced codes",
                 "the learning rate is too high",
             ),
-            "a method's own defaults (`likewise methods`), a smaller --lr, or --method simclr, which can't collapse",
+            f"the method's own defaults (`likewise methods{f' {measured.method}' if measured.method else ''}`), a "
+            "smaller --lr, or a larger --batch-size",
         )
     if rank and rank[1] < min(FEW_DIMENSIONS, FEW * rank[0]):
         return (
@@ -230,11 +243,18 @@ def _describe_progress(measured: _Measurements) -> _Finding:
     if distance and top1:
         of = measured.of
         parts.append(f"{of.both} are {distance[1]:.0%} as far apart as {of.strangers} ({distance[0]:.0%} untrained)")
-        level = f" (chance {measured.chance['top1']:.1%})" if "top1" in measured.chance else ""
-        parts.append(f"the other {of.one} is found {top1[1]:.1%} of the time{level}")
+        guessed = f" (chance {measured.chance['top1']:.1%})" if "top1" in measured.chance else ""
+        parts.append(f"the other {of.one} is found {top1[1]:.1%} of the time{guessed}")
     elif loss:
         parts.append(f"the loss went from {loss[0]:.4g} to {loss[1]:.4g}")
     figures = ", ".join(parts)
+    level = measured.chance.get("loss")
+    if loss and level is not None and loss[1] >= level and measured.steps >= COLLAPSE_STEPS:
+        above = f"the loss is {loss[1]:.4g}, not below chance ({level:.4g})"
+        start = (
+            "Too early to say whether it learns" if measured.steps < ENOUGH_STEPS else "Nothing shows that it learns"
+        )
+        return ("too-early", f"{start}: {', '.join([above, *parts])}.", (), "")
     near = distance is not None and distance[1] < NEARER * distance[0]
     if near or (top1 and top1[1] >= FOUND) or (not distance and loss and loss[1] < loss[0] - FLAT * abs(loss[0])):
         return ("learning", f"It is learning: {figures}.", (), "")

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 
 from likewise.report import charts
 from likewise.report.charts import Chart, Choice
 from likewise.report.contents import Contents
 from likewise.report.headline import format_number, protocol_name, sentence, typical_count
-from likewise.report.pieces import Section, buttons, code, folder, grid, key, labels_choice, noun, swatch
+from likewise.report.pieces import Section, buttons, code, folder, grid, joined, key, labels_choice, noun, swatch
 from likewise.runs.evaluation import Evaluation
 from likewise.runs.table import Table, is_number
 
@@ -49,11 +49,12 @@ def learning_curves(contents: Contents) -> Section | None:
     measured = (
         f" Curves are measured on at most {most:,} samples, so their ends may differ from the table." if most else ""
     )
-    body = (
-        "<p>Mean over seeds, by share of the supervised training; the band spans the seeds. Protocols that fit a "
-        f"linear model to fixed features have no epochs: their steps are iterations of the solver.{measured}</p>"
-        f"{buttons(choice)}{key(protocols, evaluation)}{grid(plots, 'two')}"
+    text = (
+        "Mean over seeds, by share of the supervised training; the band spans the seeds. Protocols that fit a "
+        f"linear model to fixed features have no epochs: their steps are iterations of the solver.{measured}"
     )
+    legend = key(protocols, evaluation)
+    body = Markup("<p>{}</p>{}{}{}").format(text, buttons(choice), legend, grid(plots, "two"))
     return Section("Learning curves", body, plots)
 
 
@@ -63,18 +64,16 @@ def results(contents: Contents) -> Section | None:
     if evaluation is None:
         missing = "Not evaluated yet. This command compares the encoder with training from scratch:"
         command = f"likewise evaluate {folder(contents)} --train DATA --test DATA"
-        return Section(TITLE, f"<p>{missing}</p>{code(command)}")
+        return Section(TITLE, Markup("<p>{}</p>{}").format(missing, code(command)))
     if not evaluation.protocols:
         return None
     sizes = evaluation.get("samples", {})
     test = f"{sizes['test']:,} {noun(contents, sizes['test'])} of " if "test" in sizes else ""
-    body = (
-        f"<p>Accuracy in % on {test}{escape(str(evaluation.get('test', 'the test data')))}; "
-        "no setting was chosen on these samples. "
-        "Mean over seeds, with its 95 % interval below; each seed draws its own labels. "
-        "Bold is the best of a column.</p>"
-        f"{_result_table(evaluation)}"
+    text = (
+        f"Accuracy in % on {test}{evaluation.get('test', 'the test data')}; no setting was chosen on these samples. "
+        "Mean over seeds, with its 95 % interval below; each seed draws its own labels. Bold is the best of a column."
     )
+    body = Markup("<p>{}</p>{}").format(text, _result_table(evaluation))
     if len(evaluation.counts) == 1:
         return Section(TITLE, body)
     caption = (
@@ -84,10 +83,10 @@ def results(contents: Contents) -> Section | None:
     if "all" in evaluation.counts and evaluation.samples_per_class:
         caption += f" “all” is about {evaluation.samples_per_class:,.0f} per class."
     chart = Chart("labels", caption, {"": charts.accuracy_by_labels(evaluation)}, height=400)
-    return Section(TITLE, f"{body}{key(evaluation.protocols, evaluation, narrow=True)}{chart.html()}", [chart])
+    return Section(TITLE, body + key(evaluation.protocols, evaluation, narrow=True) + chart.html(), [chart])
 
 
-def _result_table(evaluation: Evaluation) -> str:
+def _result_table(evaluation: Evaluation) -> Markup:
     counts = evaluation.counts
     best = {
         count: max(row["mean"] for protocol in evaluation.protocols if (row := evaluation.summary(protocol, count)))
@@ -95,29 +94,30 @@ def _result_table(evaluation: Evaluation) -> str:
     }
     lines = []
     for protocol in evaluation.protocols:
-        name = f"{swatch(protocol, evaluation)} {escape(_capital(protocol_name(protocol, evaluation)))}"
-        cells = "".join(_result_cell(evaluation.summary(protocol, count), best[count]) for count in counts)
-        lines.append(f'<tr><th scope="row">{name}</th>{cells}</tr>')
+        name = _capital(protocol_name(protocol, evaluation))
+        cells = joined(_result_cell(evaluation.summary(protocol, count), best[count]) for count in counts)
+        line = Markup('<tr><th scope="row">{} {}</th>{}</tr>')
+        lines.append(line.format(swatch(protocol, evaluation), name, cells))
     for fact, name in (("majority", "Always the most frequent class"), ("chance", "Chance")):
         if evaluation.get(fact) is not None:
-            cell = f"<td>{100 * evaluation[fact]:.1f}</td>" * len(counts)
-            lines.append(f'<tr class="floor"><th scope="row">{name}</th>{cell}</tr>')
-    heads = "".join(f'<th scope="col">{escape(str(count))}</th>' for count in counts)
-    return (
+            cell = Markup("<td>{:.1f}</td>").format(100 * evaluation[fact]) * len(counts)
+            lines.append(Markup('<tr class="floor"><th scope="row">{}</th>{}</tr>').format(name, cell))
+    heads = joined(Markup('<th scope="col">{}</th>').format(count) for count in counts)
+    return Markup(
         '<div class="scroll" tabindex="0"><table class="results"><thead>'
         '<tr><th rowspan="2" scope="col">Protocol</th>'
-        f'<th colspan="{len(counts)}" scope="colgroup">labels per class</th></tr><tr>{heads}</tr></thead>'
-        f"<tbody>{''.join(lines)}</tbody></table></div>"
-    )
+        '<th colspan="{}" scope="colgroup">labels per class</th></tr><tr>{}</tr></thead>'
+        "<tbody>{}</tbody></table></div>"
+    ).format(len(counts), heads, joined(lines))
 
 
-def _result_cell(row: dict[str, Any] | None, best: float) -> str:
+def _result_cell(row: dict[str, Any] | None, best: float) -> Markup:
     if row is None:
-        return "<td>–</td>"
-    mean = f"{100 * row['mean']:.1f}"
-    mean = f"<b>{mean}</b>" if row["mean"] == best else mean
-    interval = "" if row["low"] is None else f"<small>{100 * row['low']:.1f}–{100 * row['high']:.1f}</small>"
-    return f"<td>{mean}{interval}</td>"
+        return Markup("<td>–</td>")
+    mean = Markup("<b>{:.1f}</b>" if row["mean"] == best else "{:.1f}").format(100 * row["mean"])
+    interval = Markup("<small>{:.1f}–{:.1f}</small>")
+    shown = "" if row["low"] is None else interval.format(100 * row["low"], 100 * row["high"])
+    return Markup("<td>{}{}</td>").format(mean, shown)
 
 
 def other_measures(contents: Contents) -> Section | None:
@@ -126,35 +126,36 @@ def other_measures(contents: Contents) -> Section | None:
     if evaluation is None or not evaluation.tables:
         return None
     title = "Other measures" if evaluation.protocols else TITLE
-    return Section(title, "".join(_table(table) for table in evaluation.tables))
+    return Section(title, joined(_table(table) for table in evaluation.tables))
 
 
-def _table(table: Table) -> str:
+def _table(table: Table) -> Markup:
     """Numbers are at the right; of shares, the best of rows that are compared is bold."""
     lines = []
     for row in table.rows:
-        names = "".join(f'<th scope="row">{escape(str(name))}</th>' for name in row[: table.name_columns])
-        cells = "".join(_cell(table, row, column) for column in range(table.name_columns, len(row)))
-        lines.append(f"<tr>{names}{cells}</tr>")
+        names = joined(Markup('<th scope="row">{}</th>').format(name) for name in row[: table.name_columns])
+        cells = joined(_cell(table, row, column) for column in range(table.name_columns, len(row)))
+        lines.append(Markup("<tr>{}{}</tr>").format(names, cells))
     heads = [f"{name}, {unit}" if unit else name for name, unit in zip(table.head, table.units, strict=True)]
-    kinds = [' class="name"'] * table.name_columns + [""] * (len(heads) - table.name_columns)
-    head = "".join(f'<th scope="col"{kind}>{escape(name)}</th>' for kind, name in zip(kinds, heads, strict=True))
-    caption = f"<figcaption>{escape(sentence(table.caption))}</figcaption>" if table.caption else ""
-    return (
-        f"<figure><h3>{escape(_capital(table.title))}</h3>"
-        f'<div class="scroll" tabindex="0"><table class="results"><thead><tr>{head}</tr></thead>'
-        f"<tbody>{''.join(lines)}</tbody></table></div>{caption}</figure>"
-    )
+    named, measured = heads[: table.name_columns], heads[table.name_columns :]
+    head = joined(Markup('<th scope="col" class="name">{}</th>').format(name) for name in named)
+    head += joined(Markup('<th scope="col">{}</th>').format(name) for name in measured)
+    caption = Markup("<figcaption>{}</figcaption>").format(sentence(table.caption)) if table.caption else ""
+    return Markup(
+        '<figure><h3>{}</h3><div class="scroll" tabindex="0"><table class="results"><thead><tr>{}</tr></thead>'
+        "<tbody>{}</tbody></table></div>{}</figure>"
+    ).format(_capital(table.title), head, joined(lines), caption)
 
 
-def _cell(table: Table, row: list[Any], column: int) -> str:
+def _cell(table: Table, row: list[Any], column: int) -> Markup:
     value, unit = row[column], table.units[column]
     if not is_number(value):
-        return f"<td>{escape('–' if value is None else str(value))}</td>"
+        return Markup("<td>{}</td>").format("–" if value is None else value)
     text = format_number(value, unit)
     group = [other[column] for other in table.rows if other[: table.name_columns - 1] == row[: table.name_columns - 1]]
     shares = [share for share in group if unit == "%" and is_number(share)]
-    return f"<td><b>{text}</b></td>" if len(shares) > 1 and value == max(shares) else f"<td>{text}</td>"
+    best = len(shares) > 1 and value == max(shares)
+    return Markup("<td><b>{}</b></td>" if best else "<td>{}</td>").format(text)
 
 
 def errors(contents: Contents) -> Section | None:
@@ -212,7 +213,7 @@ def errors(contents: Contents) -> Section | None:
             heading="Accuracy by class",
         ),
     ]
-    body = f"{buttons(by_protocol)}{buttons(by_labels)}{grid(plots, 'two')}"
+    body = buttons(by_protocol) + buttons(by_labels) + grid(plots, "two")
     return Section("Errors", body, plots)
 
 

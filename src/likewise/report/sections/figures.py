@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from html import escape
+from markupsafe import Markup
 
 from likewise.report.contents import Contents
-from likewise.report.pieces import Section
+from likewise.report.pieces import Section, columns, joined
 from likewise.report.sample_html import sample_html, sprites_of
 from likewise.report.sprites import SpriteSheet, picture_html
 from likewise.runs.figures import Figure
@@ -25,8 +25,8 @@ def method_figures(contents: Contents) -> Section | None:
         found = [sprites_of(row, f"figure-{index}-{number}", side=SIDE) for number, row in enumerate(figure.rows)]
         sprites += [sheet for sheet in found if sheet is not None]
         rows = _in_columns(figure, found) if _is_narrow(figure, found) else _by_sample(figure, found)
-        parts.append(f"<h3>{escape(figure.title)}</h3><p>{escape(figure.caption)}</p>{rows}")
-    return Section("Method figures", "".join(parts), sprites=sprites)
+        parts.append(Markup("<h3>{}</h3><p>{}</p>{}").format(figure.title, figure.caption, rows))
+    return Section("Method figures", joined(parts), sprites=sprites)
 
 
 def _is_narrow(figure: Figure, sprites: list[SpriteSheet | None]) -> bool:
@@ -36,7 +36,7 @@ def _is_narrow(figure: Figure, sprites: list[SpriteSheet | None]) -> bool:
     return silent and all(len(text) <= MAX_LETTERS for text in texts) and not any(s and s.broad for s in sprites)
 
 
-def _in_columns(figure: Figure, sprites: list[SpriteSheet | None]) -> str:
+def _in_columns(figure: Figure, sprites: list[SpriteSheet | None]) -> Markup:
     lines = []
     for row, sheet in zip(figure.rows, sprites, strict=True):
         cells = []
@@ -44,25 +44,29 @@ def _in_columns(figure: Figure, sprites: list[SpriteSheet | None]) -> str:
             text = row.texts[index] if row.texts else ""
             label = " ".join(part for part in (row.name, str(index + 1), text) if part)
             picture = picture_html(sheet, index, label) if sheet else ""
-            cells.append(f"<div{_mark(text)}>{picture}{f'<p>{escape(text)}</p>' if text else ''}</div>")
-        lines.append(f'<div class="shown-row"><p class="name">{escape(row.name)}</p>{"".join(cells)}</div>')
-    columns = max(len(row) for row in figure.rows)
-    return f'<div class="shown" style="--columns:{columns}">{"".join(lines)}</div>'
+            words = Markup("<p>{}</p>").format(text) if text else ""
+            cells.append(Markup("<div{}>{}{}</div>").format(_mark(text), picture, words))
+        line = Markup('<div class="shown-row"><p class="name">{}</p>{}</div>')
+        lines.append(line.format(row.name, joined(cells)))
+    count = max((len(row) for row in figure.rows), default=1)
+    return Markup('<div class="shown" data-columns="{}">{}</div>').format(columns(count), joined(lines))
 
 
-def _by_sample(figure: Figure, sprites: list[SpriteSheet | None]) -> str:
+def _by_sample(figure: Figure, sprites: list[SpriteSheet | None]) -> Markup:
     cases = []
-    for index in range(max(len(row) for row in figure.rows)):
+    for index in range(max((len(row) for row in figure.rows), default=0)):
         lines = []
         for row, sheet in zip(figure.rows, sprites, strict=True):
             if index < len(row):
                 cell = sample_html(row, sheet, index, f"{row.name} {index + 1}".strip())
                 text = row.texts[index] if row.texts else ""
-                lines.append(f'<p class="name">{escape(row.name)}</p><div{_mark(text)}>{cell}</div>')
-        cases.append(f'<div class="case">{"".join(lines)}</div>')
+                line = Markup('<p class="name">{}</p><div{}>{}</div>')
+                lines.append(line.format(row.name, _mark(text), cell))
+        cases.append(Markup('<div class="case">{}</div>').format(joined(lines)))
     kind = "cases" if all(row.only_texts for row in figure.rows) else "cases two"
-    return f'<div class="{kind}">{"".join(cases)}</div>'
+    return Markup('<div class="{}">{}</div>').format(kind, joined(cases))
 
 
-def _mark(text: str) -> str:
-    return next((f' class="{MARKS[letter]}"' for letter in text if letter in MARKS), "")
+def _mark(text: str) -> Markup:
+    kind = next((MARKS[letter] for letter in text if letter in MARKS), None)
+    return Markup(' class="{}"').format(kind) if kind else Markup("")

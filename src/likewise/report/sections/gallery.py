@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from html import escape
-
 import numpy as np
 from jaxtyping import Float, Int
+from markupsafe import Markup
 
 from likewise.report import charts
 from likewise.report.charts import Chart
 from likewise.report.contents import Contents
 from likewise.report.embedding_map import FEWEST_FOR_TSNE, map_coordinates, unit_rows
 from likewise.report.headline import percent
-from likewise.report.pieces import Section
+from likewise.report.pieces import Section, columns, joined
 from likewise.report.sample_html import text_html
 from likewise.report.sprites import SpriteSheet, picture_html
 from likewise.runs.gallery import Gallery
@@ -48,22 +47,22 @@ def embedding_map(contents: Contents) -> Section | None:
         },
     )
     text = f"Samples with similar embeddings lie close together.{collapsed}{coloured}"
-    body = f"<p>{text}</p>{_class_key(gallery)}{chart.html()}"
+    body = Markup("<p>{}</p>{}{}").format(text, _class_key(gallery), chart.html())
     return Section("Embedding map", body, [chart], [sprites] if sprites else [])
 
 
-def _class_key(gallery: Gallery) -> str:
+def _class_key(gallery: Gallery) -> Markup:
     """The legend of the classes, where there are too many to name in the map itself."""
     if gallery.labels is None:
-        return ""
+        return Markup("")
     present = np.unique(gallery.labels).tolist()
     if not charts.MOST_NAMED_GROUPS < len(present) <= MOST_CLASSES_IN_KEY:
-        return ""
-    items = "".join(
-        f'<li style="color:var({charts.class_colour(label)})">● {escape(gallery.classes[label])}</li>'
+        return Markup("")
+    items = joined(
+        Markup('<li class="{}">● {}</li>').format(charts.class_colour(label).removeprefix("--"), gallery.classes[label])
         for label in present
     )
-    return f'<ul class="key">{items}</ul>'
+    return Markup('<ul class="key">{}</ul>').format(items)
 
 
 def nearest_neighbours(contents: Contents) -> Section | None:
@@ -78,8 +77,8 @@ def nearest_neighbours(contents: Contents) -> Section | None:
     rows = []
     for query in query_indices(gallery):
         nearest = nearest_to(query, unit, count)
-        cells = "".join(_neighbour(gallery, sprites, int(other), query) for other in nearest)
-        rows.append(f'<div class="row">{_neighbour(gallery, sprites, query, None)}{cells}</div>')
+        cells = joined(_neighbour(gallery, sprites, int(other), query) for other in nearest)
+        rows.append(Markup('<div class="row">{}{}</div>').format(_neighbour(gallery, sprites, query, None), cells))
     where = "First" if read else "Left"
     text = f"{where} a query, then the {count} gallery samples with the most similar embeddings (cosine)."
     if gallery.labels is not None:
@@ -91,7 +90,9 @@ def nearest_neighbours(contents: Contents) -> Section | None:
         )
     broad = gallery.samples.texts is not None or (sprites is not None and sprites.broad)
     kind = "neighbours read" if read else "neighbours broad" if broad else "neighbours"
-    body = f'<p>{text}</p><div class="{kind}" style="--neighbours:{count}">{"".join(rows)}</div>'
+    body = Markup('<p>{}</p><div class="{}" data-columns="{}">{}</div>').format(
+        text, kind, columns(count), joined(rows)
+    )
     return Section("Nearest neighbours", body, sprites=[sprites] if sprites else [])
 
 
@@ -111,17 +112,17 @@ def query_indices(gallery: Gallery) -> list[int]:
     return np.unique(np.linspace(0, len(gallery) - 1, QUERIES).astype(np.int64)).tolist()
 
 
-def _neighbour(gallery: Gallery, sprites: SpriteSheet | None, index: int, query: int | None) -> str:
+def _neighbour(gallery: Gallery, sprites: SpriteSheet | None, index: int, query: int | None) -> Markup:
     """A sample beside the mark and the name of its class; `query` is the sample that it is a neighbour of."""
-    text = text_html(gallery.samples.texts[index]) if gallery.samples.texts else ""
+    text = text_html(gallery.samples.texts[index]) if gallery.samples.texts else Markup("")
     if sprites:
         look = picture_html(sprites, index, gallery.caption(index)) + text
     else:
         look = text or text_html(gallery.caption(index))
     if gallery.labels is None:
-        return f"<div>{look}</div>"
-    name = f"<span>{escape(gallery.classes[gallery.labels[index]])}</span>"
+        return Markup("<div>{}</div>").format(look)
+    name = Markup("<span>{}</span>").format(gallery.classes[gallery.labels[index]])
     if query is None:
-        return f"<div>{look}<p>{name}</p></div>"
+        return Markup("<div>{}<p>{}</p></div>").format(look, name)
     kind, mark = ("right", "✓") if gallery.labels[index] == gallery.labels[query] else ("wrong", "✗")
-    return f'<div class="{kind}">{look}<p>{mark} {name}</p></div>'
+    return Markup('<div class="{}">{}<p>{} {}</p></div>').format(kind, look, mark, name)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from html import escape
-
 import numpy as np
+from markupsafe import Markup
 
 from likewise.report.contents import Contents
-from likewise.report.pieces import Section, code, folder, noun, settings
+from likewise.report.pieces import Section, code, folder, joined, noun, settings
 from likewise.runs.evaluation import Evaluation
 
 FIRST_SKIPPED = 10
@@ -55,19 +54,20 @@ def reproduce(contents: Contents) -> Section | None:
         tables.append(("Evaluation", evaluation["settings"]))
     if rest := {key: config[key] for key in OWN_SETTINGS if key in config}:
         tables.append(("Run", rest))
-    parts.append(f'<div class="tables">{"".join(settings(title, values) for title, values in tables)}</div>')
+    parts.append(Markup('<div class="tables">{}</div>').format(joined(settings(*table) for table in tables)))
     if contents.skipped:
-        items = "".join(
-            f"<li><code>{escape(file)}</code> {escape(reason)}</li>"
+        items = joined(
+            Markup("<li><code>{}</code> {}</li>").format(file, reason)
             for file, reason in contents.skipped[:FIRST_SKIPPED]
         )
         more = len(contents.skipped) - FIRST_SKIPPED
-        tail = f"<li>and {more:,} more, in <code>skipped.csv</code></li>" if more > 0 else ""
-        parts.append(f"<h3>Skipped files: {len(contents.skipped):,}</h3><ul>{items}{tail}</ul>")
+        tail = Markup("<li>and {:,} more, in <code>skipped.csv</code></li>").format(more) if more > 0 else ""
+        found = Markup("<h3>Skipped files: {:,}</h3><ul>{}{}</ul>")
+        parts.append(found.format(len(contents.skipped), items, tail))
     if contents.unreadable:
-        items = "".join(f"<li><code>{escape(line)}</code></li>" for line in contents.unreadable)
-        parts.append(f"<h3>Damaged files</h3><ul>{items}</ul>")
-    return Section("Configuration and commands", "".join(parts))
+        items = joined(Markup("<li><code>{}</code></li>").format(line) for line in contents.unreadable)
+        parts.append(Markup("<h3>Damaged files</h3><ul>{}</ul>").format(items))
+    return Section("Configuration and commands", joined(parts))
 
 
 def _supervised(contents: Contents) -> bool:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from html import escape
-
 import numpy as np
 from jaxtyping import Float, Int
+from markupsafe import Markup
 
 from likewise.report import charts
 from likewise.report.charts import Chart
 from likewise.report.contents import Contents
-from likewise.report.pieces import Section, grid, noun
+from likewise.report.pieces import Section, columns, grid, joined, noun
 from likewise.report.sample_html import sample_html, sprites_of
 
 MOST_STAGES = 8
@@ -120,19 +119,23 @@ def training_views(contents: Contents) -> Section | None:
         for number, (samples, name) in enumerate(zip((found.first, found.second), names, strict=False))
     ]
     cells = [
-        "".join(f"<div>{sample_html(part, sheet, n, f'pair {n + 1}, {name}')}</div>" for part, sheet, name in parts)
+        joined(
+            Markup("<div>{}</div>").format(sample_html(part, sheet, n, f"pair {n + 1}, {name}"))
+            for part, sheet, name in parts
+        )
         for n in range(min(MOST_PAIRS, len(found.first)))
     ]
-    columns = "".join(f'<div class="pair">{cell}</div>' for cell in cells)
+    pairs = joined(Markup('<div class="pair">{}</div>').format(cell) for cell in cells)
     kind = "pairs" if pictured else "pairs wide"
-    body = f'<p>{text}</p><div class="{kind}" style="--pairs:{len(cells)}">{columns}</div>'
+    body = Markup('<p>{}</p><div class="{}" data-columns="{}">{}</div>').format(text, kind, columns(len(cells)), pairs)
     return Section("Training views", body, sprites=[sheet for _, sheet, _ in parts if sheet is not None])
 
 
 def metrics(contents: Contents) -> Section | None:
     """The verdict, and every measurement of metrics.csv by step, beside its chance level."""
     if "step" not in contents.metrics or not len(contents.metrics["step"]):
-        return Section("Training metrics", "<p>No step has been logged yet.</p>") if contents.config else None
+        nothing = Markup("<p>No step has been logged yet.</p>")
+        return Section("Training metrics", nothing) if contents.config else None
     step, chance = contents.metrics["step"], contents.chance
     measured = {
         name: values
@@ -158,10 +161,12 @@ def metrics(contents: Contents) -> Section | None:
         main.append(_measured("probe", step, measured.pop("probe"), chance, share=True))
     known = [name for name in MEASURED if name in measured]
     names = [*known, *(name for name in measured if name not in MEASURED)]
-    others = [_measured(name, step, measured[name], chance, height=200) for name in names]
-    body = f"{_verdict(contents)}<p>{escape(_progress(contents))}</p>{grid(main, 'two')}"
+    others = [
+        _measured(name, step, measured[name], chance, height=200, number=number) for number, name in enumerate(names)
+    ]
+    body = Markup("{}<p>{}</p>{}").format(_verdict(contents), _progress(contents), grid(main, "two"))
     if others:
-        body += f"<h3>Other metrics</h3>{grid(others, 'three')}"
+        body += Markup("<h3>Other metrics</h3>{}").format(grid(others, "three"))
     return Section("Training metrics", body, [*main, *others])
 
 
@@ -173,24 +178,26 @@ def _measured(
     *,
     share: bool = False,
     height: int = 320,
+    number: int = 0,
 ) -> Chart:
+    """The chart of a column. Its id is a known name or `number`: any text may be a column's name in the file."""
     heading, caption = MEASURED.get(name, (name.replace("_", " ").capitalize(), ""))
+    place = name.replace("_", "-") if name in MEASURED else f"column-{number}"
     plot = charts.measurement(step, {name: values}, chance, share=share)
-    return Chart(f"measured-{name.replace('_', '-')}", caption, {"": plot}, heading=heading, height=height)
+    return Chart(f"measured-{place}", caption, {"": plot}, heading=heading, height=height)
 
 
-def _verdict(contents: Contents) -> str:
+def _verdict(contents: Contents) -> Markup:
     """The verdict on the training, with likely causes and a remedy."""
     verdict = contents.verdict
     if verdict is None:
-        return ""
-    message = f"<strong>{escape(verdict.message)}</strong>"
+        return Markup("")
+    message = Markup("<strong>{}</strong>").format(verdict.message)
     if not verdict.causes:
-        return f'<p class="verdict">{message}</p>'
-    causes = "".join(f"<li>{escape(cause)}</li>" for cause in verdict.causes)
-    return (
-        f'<div class="caveat"><p>{message}</p><p>Likely causes:</p><ul>{causes}</ul>'
-        f"<p>Try {escape(verdict.remedy)}.</p></div>"
+        return Markup('<p class="verdict">{}</p>').format(message)
+    causes = joined(Markup("<li>{}</li>").format(cause) for cause in verdict.causes)
+    return Markup('<div class="caveat"><p>{}</p><p>Likely causes:</p><ul>{}</ul><p>Try {}.</p></div>').format(
+        message, causes, verdict.remedy
     )
 
 
@@ -226,15 +233,15 @@ def similarity_snapshots(contents: Contents) -> Section | None:
     ]
     half = found.similarity.shape[1] // 2
     before, after = (partners_and_others(found.similarity[index]) for index in (kept[0], kept[-1]))
-    body = (
-        f"<p>Cosine similarity of every two of {2 * half} views: {half} first views, then the {half} second views of "
+    text = (
+        f"Cosine similarity of every two of {2 * half} views: {half} first views, then the {half} second views of "
         "the same samples. An untrained encoder shows noise or one flat colour. A trained one shows two short "
         "diagonals beside the main one: each view is similar to the other view of its sample and to no other. "
         f"The mean went from {_cosine(before[0])} to {_cosine(after[0])} between views of one sample, "
-        f"from {_cosine(before[1])} to {_cosine(after[1])} between views of different samples.</p>"
-        f"{grid(plots, 'stages')}"
-        '<p class="scale"><span>−1</span><span class="ramp"></span><span>1</span> cosine similarity</p>'
+        f"from {_cosine(before[1])} to {_cosine(after[1])} between views of different samples."
     )
+    scale = Markup('<p class="scale"><span>−1</span><span class="ramp"></span><span>1</span> cosine similarity</p>')
+    body = Markup("<p>{}</p>{}{}").format(text, grid(plots, "stages"), scale)
     return Section("Similarity matrices during training", body, plots)
 
 

@@ -28,6 +28,10 @@ class HealthMonitor(L.Callback):
         chance: the figures where nothing is learned.
         context: of the training.
         show: whether to print.
+
+    Attributes:
+        method: the name of the method, for remedies.
+        samples_problem: what is the matter with the training data, see `likewise.training.sample_check`.
     """
 
     def __init__(
@@ -37,6 +41,8 @@ class HealthMonitor(L.Callback):
         self.steps_per_epoch = context.steps_per_epoch
         self.every = min(context.steps_per_epoch, MOST_STEPS)
         self.verdict: Verdict | None = None
+        self.method = ""
+        self.samples_problem: str | None = None
         self._reported: str | None = None
         self._console = stderr_console()
 
@@ -53,11 +59,14 @@ class HealthMonitor(L.Callback):
             self._report(diverged(trainer.global_step, self.steps_per_epoch), last=True)
 
     def _diagnosed(self, method: L.LightningModule) -> Verdict:
-        """The general verdict or, where it raises no alarm, what the method reports of its own figures."""
+        """What is the matter with the data; else the general verdict or, where it raises no alarm, what the method
+        reports of its own figures."""
         assert isinstance(method, Method)
-        verdict = diagnose(
-            self.history.rows, self.chance, self.steps_per_epoch, of=HALVES if method.cross_modal else VIEWS
-        )
+        of = HALVES if method.cross_modal else VIEWS
+        verdict = diagnose(self.history.rows, self.chance, self.steps_per_epoch, of=of, method=self.method)
+        if self.samples_problem and verdict.kind != "diverging":
+            step, epoch = verdict.step, verdict.epoch
+            return Verdict("trivial", self.samples_problem, step=step, epoch=epoch)
         degenerate_solution = None if verdict.alarm else method.degenerate_solution(self.history.latest)
         return verdict if degenerate_solution is None else replace(verdict, kind="trivial", message=degenerate_solution)
 

@@ -1,0 +1,42 @@
+"""What the machine refuses and what a terminal must not obey: one line, with the path and a remedy."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+
+from likewise import cli
+from likewise.console import printable, tell
+from likewise.errors import UserError
+
+ERRORS = [
+    (PermissionError(errno.EACCES, "Permission denied", "/runs/a"), 2, "'/runs/a' can't be read or written"),
+    (OSError(errno.EROFS, "Read-only file system", "/runs/a"), 2, "'/runs/a' can't be read or written"),
+    (OSError(errno.ENOSPC, "No space left on device", "/runs/a"), 2, "the disk of '/runs/a' is full"),
+    (MemoryError(), 2, "memory is full"),
+    (OSError(errno.EIO, "Input/output error", "/runs/a"), 1, "a fault of likewise"),
+    (KeyError("a"), 1, "a fault of likewise"),
+    (UserError("class '\x1b[2J\r\x07' is unknown"), 2, r"class '\x1b[2J \x07' is unknown"),
+]
+
+
+@pytest.mark.parametrize(("error", "status", "said"), ERRORS)
+def test_an_error_is_one_line(
+    error: Exception, status: int, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(words: list[str]) -> None:
+        raise error
+
+    monkeypatch.setattr(cli, "build_app", fail)
+    assert cli.main(["methods"]) == status
+    line = capsys.readouterr().err
+    assert said in line
+    assert line.count("\n") == 1
+    assert not {"\x1b", "\r", "\x07"} & set(line)
+
+
+def test_control_characters_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    tell("a\x1b]0;title\x07 [bold]b\r\u202ec")
+    assert capsys.readouterr().err == "a\\x1b]0;title\\x07 [bold]b\\r\\u202ec\n"
+    assert printable("ein Käfer\t猫\n👩‍💻") == "ein Käfer\t猫\n👩‍💻"
