@@ -61,7 +61,7 @@ def main(tokens: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception as error:
-        line = f"a fault of likewise, --debug shows where: {type(error).__name__}: {error}"
+        line = f"a bug in likewise, --debug shows its traceback: {type(error).__name__}: {error}"
         return _fail(line, error, FAULT, flags)
     return DONE
 
