@@ -15,8 +15,8 @@ ERRORS = [
     (OSError(errno.EROFS, "Read-only file system", "/runs/a"), 2, "'/runs/a' can't be read or written"),
     (OSError(errno.ENOSPC, "No space left on device", "/runs/a"), 2, "the disk of '/runs/a' is full"),
     (MemoryError(), 2, "memory is full"),
-    (OSError(errno.EIO, "Input/output error", "/runs/a"), 1, "a fault of likewise"),
-    (KeyError("a"), 1, "a fault of likewise"),
+    (OSError(errno.EIO, "Input/output error", "/runs/a"), 1, "a bug in likewise"),
+    (KeyError("a"), 1, "a bug in likewise"),
     (UserError("class '\x1b[2J\r\x07' is unknown"), 2, r"class '\x1b[2J \x07' is unknown"),
 ]
 

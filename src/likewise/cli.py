@@ -86,7 +86,7 @@ def _of_the_machine(error: OSError | MemoryError) -> str | None:
 
 
 def _fault(error: Exception, flags: set[str]) -> int:
-    line = f"a fault of likewise, --debug shows where: {type(error).__name__}: {error}"
+    line = f"a bug in likewise, --debug shows its traceback: {type(error).__name__}: {error}"
     return _fail(line, error, FAULT, flags)
 
 

@@ -50,6 +50,17 @@ def test_a_command_loads_no_other_command() -> None:
     assert "likewise.commands.search" not in modules
 
 
+def test_without_a_command_help_is_shown(capsys: Text) -> None:
+    assert main([]) == 0
+    assert "Usage: likewise COMMAND" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [["pretrian"], ["pretrian", "digits", "--epochs", "1"]])
+def test_an_unknown_command_is_answered_with_the_nearest(words: list[str], refused: Refused) -> None:
+    message = "unknown command 'pretrian', did you mean 'pretrain'?; `likewise --help` lists all commands"
+    assert refused(*words) == message
+
+
 @pytest.mark.parametrize("command", ["pretrain", "study"])
 def test_help_lists_a_methods_own_options(command: str, capsys: Text) -> None:
     assert main([command, "--method", "moco-v2", "--help"]) == 0

@@ -19,6 +19,7 @@ def test_embeddings_in_memory(digits_run: Path) -> None:
     assert found.classes == [str(digit) for digit in range(10)]
     assert set(found.labels) == set(found.classes)
     assert str(found) == "500 embeddings of 256 dimensions"
+    assert repr(found) == "Embeddings(samples=500, dim=256, classes=10)"
     assert json.loads(json.dumps(found.to_json()))["vectors"] == found.vectors.tolist()
     assert not list(Path().glob("*.npy"))
 

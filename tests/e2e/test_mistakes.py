@@ -85,7 +85,7 @@ def pictures(folder: Path, *names: str) -> Path:
         ("pretrain digits --lr -1", "lr must be above 0, got -1"),
         ("pretrain digits --optimizer adamm", "optimizer must be one of sgd, adam, adamw, lars, got 'adamm'"),
         ("pretrain digits --size 2", "size must be at least 4 px, got 2"),
-        ("pretrain digits --precision 12", "precision must be auto,"),
+        ("pretrain digits --precision 12", "precision must be one of auto,"),
         ("pretrain digits --devices many", "devices must be a whole number or auto, got 'many'"),
         ("pretrain digits --checkpoint-minutes 0", "checkpoint_minutes must be above 0, got 0"),
         ("pretrain digits:valid", "digits has no split 'valid'"),
@@ -332,7 +332,7 @@ def test_a_fault_of_ours_says_so(capsys: Text, monkeypatch: pytest.MonkeyPatch, 
 
     monkeypatch.setattr(likewise.report.page, "write_page", broken)
     assert main(["report", str(finished)]) == 1
-    assert capsys.readouterr().err == "likewise: a fault of likewise, --debug shows where: KeyError: 'section'\n"
+    assert capsys.readouterr().err == "likewise: a bug in likewise, --debug shows its traceback: KeyError: 'section'\n"
 
 
 def test_pictures_that_cannot_be_read_are_listed_not_fatal(tmp_path: Path, capsys: Text) -> None:

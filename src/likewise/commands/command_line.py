@@ -19,6 +19,7 @@ from likewise.commands.hyperparameters import (
 )
 from likewise.commands.option_names import UnknownOption
 from likewise.commands.pretrain import pretrain
+from likewise.errors import nearest
 from likewise.training.recipe import Recipe, load_recipe
 
 
@@ -92,7 +93,7 @@ def _named(words: list[str]) -> bool:
 
 def _value_after(option: str, words: list[str]) -> str | None:
     """The value of an option in a command line, `--option VALUE` or `--option=VALUE`."""
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in zip(words, [*words, ""][1:], strict=True):
         if word == option:
             return following
         if word.startswith(f"{option}="):
@@ -101,7 +102,10 @@ def _value_after(option: str, words: list[str]) -> str | None:
 
 
 def message_of(error: Exception) -> str:
-    """The line that a user's mistake is answered with."""
+    """The one-line message of a user's mistake."""
+    if isinstance(error, cyclopts.UnknownCommandError) and error.unused_tokens and error.app is not None:
+        word, known = error.unused_tokens[0], [name for name in error.app if not name.startswith("-")]
+        return f"unknown command {word!r}{nearest(word, known)}; `likewise --help` lists all commands"
     command = " ".join(getattr(error, "command_chain", None) or ())
     if isinstance(error, cyclopts.UnknownOptionError):
         names = {name for argument in error.argument_collection if argument.parse for name in argument.names}

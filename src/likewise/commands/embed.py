@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Embeddings:
     """The embeddings of n samples, in memory."""
 
@@ -30,6 +30,10 @@ class Embeddings:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def __repr__(self) -> str:
+        classes = f", classes={len(self.classes)}" if self.labels is not None else ""
+        return f"Embeddings(samples={len(self)}, dim={self.vectors.shape[1]}{classes})"
 
     def __str__(self) -> str:
         return "{:,} embeddings of {} dimensions".format(*self.vectors.shape)

@@ -139,7 +139,9 @@ def pretrain(
 
     machine = {"devices": str(devices), "precision": precision, "strategy": strategy}
     if precision not in PRECISIONS:
-        raise UserError(f"precision must be {', '.join(PRECISIONS)}, got {precision!r}{nearest(precision, PRECISIONS)}")
+        raise UserError(
+            f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}{nearest(precision, PRECISIONS)}"
+        )
     if not (machine["devices"] == "auto" or (machine["devices"].isdigit() and int(devices) > 0)):
         raise UserError(f"devices must be a whole number or auto, got {devices!r}")
     if not checkpoint_minutes > 0:

@@ -105,7 +105,7 @@ class StoredEmbeddings:
         import pyarrow.parquet as pq
 
         if not path.is_file():
-            raise UserError(f"no collection {path}: `likewise embed RUN DATA --out {path}` would make it")
+            raise UserError(f"no collection {path}: `likewise embed RUN DATA --out {path}` makes one")
         file = pq.ParquetFile(path)
         return cls(file) if {"id", "vector"} <= set(file.schema_arrow.names) else None
 

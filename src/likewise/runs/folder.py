@@ -56,7 +56,7 @@ class RunFolder:
         """
         path = Path(path)
         if not path.is_dir():
-            raise UserError(f"no run folder {path}: `likewise pretrain DATA --out {path}` would make it")
+            raise UserError(f"no run folder {path}: `likewise pretrain DATA --out {path}` makes one")
         try:
             config = RunConfig.load(path)
         except DAMAGED as error:
