@@ -49,7 +49,7 @@ class ArraySource(ImageSource):
         self.name = name
         self.classes = list(classes)
         self._labels = labels
-        self.notes = [] if labels is None else label_note(torch.from_numpy(labels), "images")
+        self.notes = [] if labels is None else label_note(torch.from_numpy(labels.astype(np.int64)), "images")
         for i in np.linspace(0, len(pixels) - 1, min(CHECKED, len(pixels))).astype(int):
             levels(pixels[i : i + 1], name)
 
