@@ -256,7 +256,8 @@ def pretrain(
         if run is not None and (known := run.config["source"].get("fingerprint")):
             changed = changes(known, config["source"]["fingerprint"])
             require(changed is None, "data", f"those that {folder} was begun with", f"others: {changed}", OTHER_DATA)
-        threads, here = 0 if run is None else run.config.get("threads", 0), torch.get_num_threads()
+        # Helper processes keep the number that their launcher shares out among them.
+        threads, here = run.config.get("threads", 0) if run and resume and first else 0, torch.get_num_threads()
         if isinstance(threads, int) and 0 < threads <= MOST_THREADS and threads != here:
             held.callback(torch.set_num_threads, here)
             torch.set_num_threads(threads)
