@@ -96,7 +96,9 @@ def test_the_page_shows_every_row_and_marks_what_was_right_and_wrong(folder: Pat
     assert used == ["sheet-figure-0-0"] * 3 + ["sheet-figure-0-1"] * 3 + ["sheet-figure-1-0"] * 2
     for name in set(used):
         assert f".{name}{{background-image:url(data:image/" in html
-    assert re.findall(r"--columns:(\d)", section) == ["3", "2"]
+    assert re.findall(r'data-columns="(\d)"', section) == ["3", "2"]
+    for count in "32":
+        assert f"[data-columns='{count}']{{--columns:{count}}}" in html
 
 
 def test_a_run_without_pictures_has_no_such_section(tmp_path: Path) -> None:
