@@ -1,4 +1,4 @@
-"""likewise learns from data that nobody has labelled.
+"""likewise learns from unlabelled data.
 
 import likewise as lw
 run = lw.pretrain("photos/", method="simclr")

@@ -1,4 +1,4 @@
-"""Errors that the user can mend, and the hints in their messages."""
+"""Errors that the user can fix, and the hints in their messages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class UserError(ValueError):
-    """A user's mistake, told in one line: what is wrong, the value it got, and the remedy.
+    """A user's mistake, in one line: what is wrong, the value it got, and the remedy.
 
     The command line prints the line and exits with status 2; from Python it is a `ValueError`.
     """

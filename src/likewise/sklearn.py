@@ -77,7 +77,7 @@ class Embedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
 
     def _opened(self) -> Run:
         run = self.run if isinstance(self.run, Run) else open_run(self.run)
-        _ = run.encoder  # what is wrong with it is said now
+        _ = run.encoder  # what is wrong with it is reported now
         return run
 
     def __sklearn_clone__(self) -> Embedder:

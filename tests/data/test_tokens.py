@@ -180,7 +180,7 @@ def test_ids_are_made_once_and_mapped(
     monkeypatch.setattr(tokens, "_encode", encode)
     monkeypatch.setattr(tokens, "CHUNK", 7)
     first = made(tmp_path, DOCUMENTS, learned[1], progress=True)
-    assert "corpus: 300 documents are " in capfd.readouterr().err
+    assert "corpus: 300 documents tokenised into " in capfd.readouterr().err
     again = made(tmp_path, list(DOCUMENTS), learned[1], progress=True)
     assert encoded == [300]
     assert capfd.readouterr().err == ""

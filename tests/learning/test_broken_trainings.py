@@ -43,7 +43,7 @@ def against_itself(scale: float) -> Any:
     ("scale", "words"),
     [
         (1.0, "as far apart as two samples"),  # measured: 95 % of the untrained network's distance; SimCLR: 50 %
-        (0.0, "the loss has stayed at 5.545 (guessing gives 5.541)"),  # ln 256, five epochs running
+        (0.0, "the loss has stayed at 5.545 (chance 5.541)"),  # ln 256, five epochs running
     ],
 )
 def test_targets_that_are_the_rows_themselves(

@@ -31,7 +31,7 @@ def unpadded(ids: Tensor) -> list[list[int]]:
     return [[token for token in row if token != SPECIAL.pad] for row in ids.tolist()]
 
 
-def test_every_token_is_named_from_those_before_it() -> None:
+def test_every_token_is_predicted_from_those_before_it() -> None:
     method, ids = built("gpt"), texts(5)
     answer = method.objective(*views_of(method, ids))
     losses = [loss for text in unpadded(ids) for loss in naive(method.encoder, text)]

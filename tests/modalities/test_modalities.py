@@ -104,7 +104,7 @@ def test_a_baseline_gives_features_that_were_not_trained(name: str, called: str)
 def test_labels_of_pairs_have_no_baseline() -> None:
     source, recipe = samples("pair")
     made = setup(source, recipe, accelerated=False)
-    with pytest.raises(UserError, match="labels of pairs are judged by one part: name a folder or a table"):
+    with pytest.raises(UserError, match="labels of pairs are evaluated on one part: name a folder or a table"):
         modality_of("pair").baseline(made.views, ComputeSettings(torch.device("cpu")), made.source)
 
 

@@ -51,7 +51,7 @@ def evaluation(*rows: dict[str, Any], raw: str = "pixels") -> Evaluation:
         (
             [row("scratch", 0.6, None), row("frozen", 0.9, None)],
             "With 10 labels per class the frozen encoder is right 90 % of the time, "
-            "training from scratch 60 %: one trial each, which is too few to tell them apart.",
+            "training from scratch 60 %: one trial each, which is too few to distinguish them.",
         ),
         (
             [row("scratch", 0.968, 0.004, "all"), row("frozen", 0.951, None, "all")],

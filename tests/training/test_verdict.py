@@ -54,7 +54,7 @@ def test_of_pairs_it_is_said_that_they_have_halves() -> None:
     ("kind", "changes", "figure"),
     [
         ("stuck", {"alignment": 1.85, "loss": 3.6}, "96% as far apart as two samples, 93% before any training"),
-        ("stuck", {"alignment": 1.25, "spread": 0.82, "loss": 5.54}, "guessing gives 5.54"),
+        ("stuck", {"alignment": 1.25, "spread": 0.82, "loss": 5.54}, "chance 5.54"),
         ("collapsed-to-a-point", {"spread": 0.01, "alignment": 0.0}, "from 0.82 to"),
         ("collapsed-to-few-dimensions", {"effective_rank": 0.5}, "from 78 to"),
         ("diverging", {"weight_norm": 600.0}, "weights have grown to 10.7 times"),
@@ -76,7 +76,7 @@ def test_a_loss_that_never_moves_is_named_after_two_epochs() -> None:
     assert diagnose(rows, CHANCE, 20).kind == "too-early"
     verdict = diagnose(rows, CHANCE, 10)
     assert verdict.kind == "stuck"
-    assert "for 2 epochs the loss has stayed at 5.5 (guessing gives 5.54)" in verdict.message
+    assert "for 2 epochs the loss has stayed at 5.5 (chance 5.54)" in verdict.message
 
 
 def test_a_rate_that_still_rises_is_waited_for_but_not_for_ever() -> None:

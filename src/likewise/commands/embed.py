@@ -80,11 +80,11 @@ def embed(
         out: a .parquet file (columns id, label, vector) or a .npy file (vectors only), written batch by batch; from
             Python, the embeddings are returned in memory if not given.
         modality: image, text, audio or pair, where the data could be several things.
-        text_column: of a table, the column of texts; a usual name, or the only column of texts, if not given.
+        text_column: of a table, the column of texts; if not given, one with a usual name or the only one of texts.
         label_column: of a table, the column of labels; a usual name (label, class, section …) if not given.
         per_file: a text file is one document, not one document a line.
         columns: of a table, the columns that form a pair, such as image text.
-        root: where the files of a named data set lie.
+        root: the folder with the files of a named data set.
         batch_size: samples at a time.
         encoder: from Python, the module that was trained, if it was your own.
         views: from Python, the views that it was trained with, if they were your own.

@@ -42,7 +42,7 @@ def evaluate(
     Args:
         run: a finished run, or its folder.
         train: labelled data to draw the labels from; the run's own data set if it has labels.
-        test: labelled data to measure the accuracy on; it chooses nothing.
+        test: labelled data to measure the accuracy on; no setting is selected on it.
         labels_per_class: numbers of labels of each class; `all` takes every label there is. Those of 1, 10 and 100 that
             there are, and all, if not given.
         seeds: repetitions, each with other labels; 5 if not given.
@@ -50,11 +50,11 @@ def evaluate(
         steps: optimisation steps from scratch, half as many for fine-tuning; chosen by the number of labels if not
             given.
         modality: image, text, audio or pair, where the data could be several things.
-        text_column: of a table, the column of texts; a usual name, or the only column of texts, if not given.
+        text_column: of a table, the column of texts; if not given, one with a usual name or the only one of texts.
         label_column: of a table, the column of labels; a usual name (label, class, section …) if not given.
         per_file: a text file is one document, not one document a line.
         columns: of a table, the columns that form a pair, such as image text.
-        root: where the files of a named data set lie.
+        root: the folder with the files of a named data set.
         encoder: from Python, the module that was trained, if it was your own.
         make_encoder: from Python, a function that builds that module untrained, if resetting its layers does not.
         views: from Python, the views that it was trained with, if they were your own.

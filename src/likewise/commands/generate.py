@@ -31,7 +31,7 @@ def generate(
         run: a finished run of a causal language model, or its folder.
         prompt: the beginning of the text.
         max_new_tokens: the largest number of tokens to add.
-        temperature: what the scores are divided by before a token is drawn: 0 always takes the most likely token, 1
+        temperature: the logits are divided by it before a token is drawn: 0 always takes the most likely token, 1
             draws tokens by their probability.
         top_k: draw among this many most likely tokens; from Python None draws among all.
         seed: of the draws.

@@ -76,14 +76,14 @@ def pretrain(
         augment: strong, mild or none; from Python or a recipe also a list of operations.
         views: from Python, what makes the views, for samples of your own kind.
         modality: image, text, audio or pair, where the data could be several things.
-        text_column: of a table, the column of texts; a usual name, or the only column of texts, if not given.
+        text_column: of a table, the column of texts; if not given, one with a usual name or the only one of texts.
         label_column: of a table, the column of labels; a usual name (label, class, section …) if not given.
         per_file: a text file is one document, not one document a line.
         columns: of a table, the columns that form a pair, such as image text.
         seed: of every random choice.
         out: the run folder; runs/DATA-METHOD if not given.
-        resume: go on with an interrupted training of the same run folder; with more epochs, also with a finished one.
-        root: where the files of a named data set lie.
+        resume: continue an interrupted training of the same run folder; with more epochs, also a finished one.
+        root: the folder with the files of a named data set.
         devices: how many, or auto (passed to Lightning).
         precision: 32-true, bf16-mixed, 16-mixed, or auto: the faster of the first two, by measuring.
         strategy: ddp, fsdp … (passed to Lightning).
@@ -198,7 +198,7 @@ def pretrain(
     first = is_first_process()
     progress = progress and first
     with torch.random.fork_rng(), contextlib.ExitStack() as held:
-        # The method, what it is told of its training, and what its figures would be if it learned nothing.
+        # The method, the context of its training, and its figures at chance.
         torch.manual_seed(seed)
         own_encoder, own_views = (encoder if isinstance(encoder, nn.Module) else None), views
         begun_in = folder if resume or not first else None  # another process has begun it already
@@ -296,7 +296,7 @@ def pretrain(
         tell(f"{plan.method}, {plan.encoder}, {run.config['precision']} -> {run.path}", show=progress)
         tell(f"views: {views}", show=progress)
         if "padding" in config:
-            tell(f"padding: {config['padding']:.1%} of the batches", show=progress)
+            tell(f"padding: {config['padding']:.1%} of the tokens in batches", show=progress)
 
         # The training, and what stays of it.
         begun_epochs = next((each["from_epochs"] for each in run.config.get("extensions", ())), plan.epochs)

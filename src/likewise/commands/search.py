@@ -65,10 +65,10 @@ def search(
         audio: the query, the path of a recording.
         top: number of samples to return.
         modality: image, text, audio or pair, where the collection could be several things.
-        text_column: of a table, the column of texts; a usual name, or the only column of texts, if not given.
+        text_column: of a table, the column of texts; if not given, one with a usual name or the only one of texts.
         per_file: a text file is one document, not one document a line.
         columns: of a table, the columns that form a pair, such as image text.
-        root: where the files of a named data set lie.
+        root: the folder with the files of a named data set.
 
     Returns:
         The samples, the most similar first: rank, cosine similarity, id, and the text where they are texts.

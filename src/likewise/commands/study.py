@@ -42,8 +42,8 @@ def study(
         labels_per_class: numbers of labels of each class; `all` takes every label there is. Those of 1, 10 and 100 that
             there are, and all, if not given.
         seeds: repetitions of the evaluation, each with other labels; 5 if not given.
-        resume: go on with an interrupted training of the same run folder.
-        root: where the files of a named data set lie.
+        resume: continue an interrupted training of the same run folder.
+        root: the folder with the files of a named data set.
         progress: show progress on stderr.
         training: anything that `likewise pretrain` takes, such as --method simclr --epochs 20 --out runs/mine.
 

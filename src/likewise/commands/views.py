@@ -28,7 +28,7 @@ def show_views(
         size: height and width of the images in pixels; their own if not given.
         channels: 1 (grey) or 3; their own if not given.
         seed: of the choice of samples and of their views.
-        root: where the files of a named data set lie.
+        root: the folder with the files of a named data set.
 
     Returns:
         The path of the picture.

@@ -25,7 +25,7 @@ from likewise.data.request import Request
 from likewise.data.source import Joined, Source
 from likewise.errors import UserError, nearest
 
-# The package `dataset-fashion-mnist` of Debian and its kin puts the files here.
+# The package `dataset-fashion-mnist` of Debian and its derivatives puts the files here.
 SYSTEM_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 FASHION = [
     *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),

@@ -1,4 +1,4 @@
-"""How files become samples: what a person may say about it, kept with the run so that later data is read alike."""
+"""How files become samples: the user's options, kept with the run so that later data is read in the same way."""
 
 from __future__ import annotations
 

@@ -353,7 +353,7 @@ def _explain(path: Path, error: Exception) -> None:
     changed = re.search(r"Column\(/(.+?)\) changed from (\w+) to (\w+)", str(error))
     if changed:
         name, one, other = changed.groups()
-        raise UserError(f"{path}: {name!r} is {one} in one line and {other} in another; make them alike") from error
+        raise UserError(f"{path}: {name!r} is {one} in one line and {other} in another; give one type") from error
     with path.open("rb") as file:
         for _ in _objects(path, file):
             pass

@@ -190,7 +190,7 @@ def _encode(
             ids.write(np.fromiter(chain.from_iterable(rows), dtype=kind).tobytes())
     if name:
         seconds = time.perf_counter() - started
-        tell(f"{name}: {len(documents):,} documents are {end:,} tokens, made in {seconds:.1f} s")
+        tell(f"{name}: {len(documents):,} documents tokenised into {end:,} tokens in {seconds:.1f} s")
     return {"cut": cut}
 
 

@@ -37,7 +37,7 @@ class RawFeatures(NamedTuple):
 
 
 def encoder_features(encoder: nn.Module, views: EvaluationViews, compute: ComputeSettings) -> Featurizer:
-    """Embeddings of clean views. The encoder is used as it is: put it into evaluation mode."""
+    """Embeddings of clean views. The encoder is used unchanged: put it into evaluation mode."""
 
     def featurize(source: Source, indices: Int[Tensor, " n"]) -> Float[Tensor, "n dim"]:
         return compute.forward(encoder, views.clean(source.read(indices).to(compute.device)))

@@ -193,7 +193,7 @@ class FewLabelEvaluation:
 
     @cached_property
     def raw_features(self) -> FeatureTable:
-        """Raw features, all dimensions scaled alike."""
+        """Raw features, all dimensions scaled by the same factor."""
         return self.feature_table(self.raw.featurize, self.draws.values(), one_scale=True)
 
     def feature_table(

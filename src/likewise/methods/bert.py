@@ -57,12 +57,12 @@ class BERT(Method):
 
     def make_views(self, batch: Batch, generator: torch.Generator) -> tuple[Any, ...]:
         ids = self.views(batch.samples, generator)
-        chosen = self.choose(ids, generator)
+        chosen = self.select(ids, generator)
         special, vocab_size = self.views.special, self.views.vocab_size  # type: ignore[attr-defined]
         masked = mask_tokens(ids, chosen, generator, mask=special.mask, special=special, vocab_size=vocab_size)
         return masked, ids, chosen
 
-    def choose(self, ids: Int[Tensor, "n t"], generator: torch.Generator) -> Bool[Tensor, "n t"]:
+    def select(self, ids: Int[Tensor, "n t"], generator: torch.Generator) -> Bool[Tensor, "n t"]:
         views: Any = self.views
         continues = views.continues if self.whole_words else None
         return choose_tokens(ids, self.mask_ratio, generator, special=views.special, continues=continues)
@@ -94,7 +94,7 @@ class BERT(Method):
     def figures(self, samples: Any, generator: torch.Generator) -> list[Figure]:
         views: Any = self.views
         ids = views.clean(samples)
-        chosen = self.choose(ids, generator)
+        chosen = self.select(ids, generator)
         masked = torch.where(chosen, views.special.mask, ids)
         scores = self.transform(self.states(masked, chosen)) @ language_encoder(self.encoder).embedding.weight.T
         filled = masked.masked_scatter(chosen, (scores + self.bias).argmax(1))

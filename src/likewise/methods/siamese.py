@@ -38,7 +38,7 @@ class Siamese(Method):
 
     family = "contrastive"
     paper = "1503.03832"
-    when_to_use = "distances for verification or search; can use labels of what is alike, and works without them"
+    when_to_use = "distances for verification or search; can use class labels, and works without them"
     min_batch_size = 2
 
     def __init__(

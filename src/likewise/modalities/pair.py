@@ -110,10 +110,10 @@ class PairModality(Modality):
         }
 
     def baseline(self, views: PairViews, compute: ComputeSettings, train: Source) -> RawFeatures:
-        raise UserError("labels of pairs are judged by one part: name a folder or a table of one modality")
+        raise UserError("labels of pairs are evaluated on one part: name a folder or a table of one modality")
 
     def measure(self, inputs: EvaluationInputs) -> list[Table]:
-        """Retrieval both ways of pairs; of labelled samples, classification by the names of the classes."""
+        """Retrieval of pairs in both directions; of labelled samples, classification by the names of the classes."""
         encoder = inputs.encoder
         if not isinstance(encoder, PairEncoder):  # one encoder for all parts
             views = inputs.views.parts[0]
@@ -136,7 +136,7 @@ def _setup_part(
 
 
 def pair_retrieval_table(inputs: EvaluationInputs, modalities: list[str]) -> Table:
-    """How often one part of a pair finds the other, both ways; the first matches are kept for the page."""
+    """How often one part of a pair finds the other, in both directions; the first matches are kept for the page."""
     parts = inputs.test.parts[:2]
 
     def embed(encoder: Any, place: int) -> Tensor:

@@ -12,7 +12,7 @@ ROWS = 256  # rows of the similarity matrix that are computed at once
 
 @torch.no_grad()
 def matching_accuracy(first: Float[Tensor, "n d"], second: Float[Tensor, "n d"]) -> Float[Tensor, ""]:
-    """The share of halves whose own partner is the most similar half of the other kind, in [0, 1]; mean of both ways.
+    """The share of halves whose own partner is the most similar half of the other kind, in [0, 1]; both directions.
 
     Similarities are cosines; row i of `first` belongs to row i of `second`.
     """

@@ -158,7 +158,7 @@ def similarity(matrix: Float[np.ndarray, "views views"]) -> Plot:
 def learning_curves(evaluation: Evaluation, protocols: Sequence[str], count: int | str, metric: str) -> Plot:
     """`metric` ("loss" or "accuracy") by share of the training: test solid with the range over seeds, training dotted.
 
-    A share, because the ways count differently: those that train an encoder epochs, the linear ones iterations.
+    A share, because the protocols count differently: those that train an encoder epochs, the linear ones iterations.
     """
     data: list[dict[str, Any]] = []
     for protocol in protocols:

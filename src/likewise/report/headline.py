@@ -82,7 +82,7 @@ def headline(evaluation: Evaluation) -> str | None:
     right, other = percent(ours["mean"], decimals), percent(scratch["mean"], decimals)
     both = f"{name} is right {right} of the time, training from scratch {other}"
     if ours["seeds"] == scratch["seeds"] == 1:
-        return f"{start} {both}: one trial each, which is too few to tell them apart."
+        return f"{start} {both}: one trial each, which is too few to distinguish them."
     if clearly_above(ours, scratch):
         return f"{start} {both}."
     if clearly_above(scratch, ours):

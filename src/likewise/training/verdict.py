@@ -197,7 +197,7 @@ def _check_stuck(measured: _Measurements) -> _Finding | None:
     moved = max(losses) - min(losses) if losses else math.inf
     at_chance = ""
     if (level := measured.chance.get("loss")) is not None and losses:
-        at_chance = f" (guessing gives {level:.4g})"
+        at_chance = f" (chance {level:.4g})"
     if losses and measured.steps >= FLAT_STEPS and measured.epochs >= 2 and moved <= FLAT * max(abs(losses[0]), 0.01):
         return (
             "stuck",
@@ -205,7 +205,7 @@ def _check_stuck(measured: _Measurements) -> _Finding | None:
             f"{losses[-1]:.4g}{at_chance}.",
             (
                 "the loss does not depend on the embeddings, or its gradient does not reach the encoder: similarities "
-                "all equal, targets that say nothing, a detached tensor",
+                "all equal, uninformative targets, a detached tensor",
                 "the learning rate is far too small",
             ),
             "a --lr ten times as high; in an objective of your own, look at its targets and at gradient_norm",

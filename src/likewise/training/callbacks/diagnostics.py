@@ -118,11 +118,11 @@ class Diagnostics(L.Callback):
 
 
 class Diverged(UserError):
-    """The loss or a weight is no number any more."""
+    """The loss or a weight has become NaN or infinite."""
 
 
 class StopAtNaN(L.Callback):
-    """Stop a training whose loss is no longer a number, and never let a checkpoint hold its weights.
+    """Stop a training whose loss becomes NaN or infinite, and never let a checkpoint hold its weights.
 
     The first bad step is kept on the device and looked at only now and then: asking at every step would make a
     GPU wait for the processor.

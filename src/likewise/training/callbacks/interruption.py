@@ -21,7 +21,7 @@ AT_ONCE = 3
 
 
 class Interruption(L.Callback):
-    """Ends a training when a signal asks for it.
+    """Ends a training when a signal requests it.
 
     Attributes:
         asked: whether one did; the training has then ended early.
@@ -31,22 +31,24 @@ class Interruption(L.Callback):
         self.checkpoints, self.show = checkpoints, show
         self.asked = False
         self._interrupts = 0
-        self._before: dict[int, Any] = {}
 
     @contextmanager
     def handlers(self) -> Iterator[None]:
-        """Around the training: gives the signals back to whoever had them."""
+        """Around the training: afterwards every signal has the handler that it had before."""
+        # Noted before the training: the handlers at its start are Lightning's, and SIGTERM would then do nothing more.
+        before = {number: signal.getsignal(number) for number in SIGNALS} if _in_main_thread() else {}
         try:
             yield
         finally:
-            for number, handler in self._before.items():
-                signal.signal(number, handler)
-            self._before.clear()
+            for number, handler in before.items():
+                if handler is not None:  # None: it was not installed from Python, and cannot be
+                    signal.signal(number, handler)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         # Here, and not before the training: Lightning installs its own, which end a step in its middle.
-        if threading.current_thread() is threading.main_thread():  # no other may handle signals: its owner decides
-            self._before = {number: signal.signal(number, self._handle) for number in SIGNALS}
+        if _in_main_thread():
+            for number in SIGNALS:
+                signal.signal(number, self._handle)
 
     def _handle(self, number: int, frame: Any) -> None:
         self._interrupts += number == signal.SIGINT
@@ -59,3 +61,8 @@ class Interruption(L.Callback):
     def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
         if any_process(self.asked, trainer.strategy.root_device):
             self.asked = self.checkpoints.due = trainer.should_stop = True
+
+
+def _in_main_thread() -> bool:
+    """Whether signals are handled here: Python allows it in the main thread only."""
+    return threading.current_thread() is threading.main_thread()

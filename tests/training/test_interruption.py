@@ -1,0 +1,31 @@
+"""Signals around a training."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+
+import likewise as lw
+from likewise.training.callbacks.interruption import SIGNALS
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_after_a_training_a_signal_does_what_it_did_before(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = {n: signal.getsignal(n) for n in SIGNALS}
+    received: list[int] = []
+    signal.signal(number, lambda n, _: received.append(n))
+    mine = signal.getsignal(number)
+    try:
+        lw.pretrain("digits", method="rotnet", epochs=1, batch_size=512, precision="32-true", out="run", progress=False)
+        assert signal.getsignal(number) is mine
+        assert all(signal.getsignal(n) is handler for n, handler in before.items() if n != number)
+        signal.raise_signal(number)
+        assert received == [number]
+    finally:
+        for n, handler in before.items():
+            signal.signal(n, handler)
