@@ -110,7 +110,7 @@ def test_a_protocol_of_one_class_and_one_line_is_measured_and_shown_everywhere(m
 
     (tmp_path / "evaluation.json").write_text(json.dumps(result))
     page = write_page(tmp_path).read_text(encoding="utf-8")
-    assert re.search(rf'<th scope="row"><svg [^>]*stroke:var\(--purple\).*</svg> {label}</th>', page)
+    assert re.search(rf'<th scope="row"><svg [^>]*><g stroke="var\(--purple\)".*</svg> {label}</th>', page)
     assert f"<span>{label[0].lower()}{label[1:]}</span>" in page  # a button of the confusion matrices
     data = json.loads(re.search(r'"application/json"[^>]*>(.*?)</script>', page)[1])
     charts = {chart["name"]: chart for chart in data}
