@@ -1,6 +1,11 @@
-"""Shape and type annotations of the whole package are checked at run time, in the tests only."""
+"""What all tests share: annotations are checked at run time, and no test depends on how busy the machine is."""
 
+from hypothesis import HealthCheck, settings
 from jaxtyping import install_import_hook
 
-# Never uninstalled: `likewise` imports its modules lazily, long after this line.
+# Shape and type annotations of the whole package are checked, in the tests only. Never uninstalled: `likewise` imports
+# its modules lazily, long after this line.
 install_import_hook("likewise", "beartype.beartype")
+
+settings.register_profile("any-load", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any-load")

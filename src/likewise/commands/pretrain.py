@@ -382,14 +382,16 @@ def _begun(folder: Path, config: dict[str, Any], precision: str, *, longer: bool
     if is_unused(folder):
         return None
     run = Run.open(folder)
+    asked_data = config["data"]
 
     def flat(config: dict[str, Any]) -> dict[str, Any]:
         recipe = dict(config["recipe"])
         read = {
             name: list(value) if isinstance(value, tuple) else value for name, value in config["read_options"].items()
         }
-        # The samples are compared by their fingerprint, where the run has one: that names what changed.
-        whole = {"samples": config["source"]["samples"]} if "fingerprint" not in run.config["source"] else {}
+        # The same data is compared by its fingerprint, where the run has one: that names what changed.
+        known = "fingerprint" in run.config["source"] and asked_data == run.config["data"]
+        whole = {} if known else {"samples": config["source"]["samples"]}
         whole["seed"] = config["seed"]
         return {**read, **whole, **recipe.pop("options"), **recipe}
 
