@@ -120,7 +120,7 @@ def test_missing_files_of_a_named_set_are_named(capsys: Text, monkeypatch: pytes
 
 
 def test_words_that_are_no_command(capsys: Text) -> None:
-    assert 'Did you mean "pretrain"' in refused(capsys, "pretrian", "digits")
+    assert "unknown command 'pretrian', did you mean 'pretrain'?" in refused(capsys, "pretrian", "digits")
     assert "five" in refused(capsys, "pretrain", "digits", "--epochs", "five")
 
 
