@@ -128,14 +128,14 @@ class AudioSource(Source):
         sample_rate: int,
         skipped: Sequence[tuple[str, str]],
         notes: Iterable[str] = (),
-        again: Callable[..., AudioSource],
+        resample: Callable[..., AudioSource],
     ) -> None:
-        """`again(sample_rate=...)`: the same recordings, made from their originals."""
+        """`resample(sample_rate=...)`: the same recordings, made from their originals."""
         self.name = name
         self.sample_rate = sample_rate
         self.skipped = list(skipped)
         self.classes, self._labels = labels
-        self._again = again
+        self._resample = resample
         self._samples = sounds.samples
         recording = np.repeat(np.arange(len(sounds.lengths)), sounds.pieces)
         piece = np.arange(len(recording)) - (sounds.pieces.cumsum() - sounds.pieces)[recording]
@@ -174,10 +174,10 @@ class AudioSource(Source):
         """The same samples at the rate of `read_options`, made from the originals; itself where it has that rate."""
         if read_options.sample_rate in (None, self.sample_rate):
             return self
-        again = self._again(sample_rate=read_options.sample_rate)
-        if again.ids != self.ids:
+        resampled = self._resample(sample_rate=read_options.sample_rate)
+        if resampled.ids != self.ids:
             raise UserError(f"{self.name}: its recordings have changed since it was opened; open it again")
-        return again
+        return resampled
 
 
 def source_sample_rate(source: Any) -> int:
@@ -225,10 +225,12 @@ def from_files(
         np.array(metadata["clipped"], dtype=bool),
     )
     ids = [printable(files[i].id) for i in kept]
-    again = partial(from_files, folder, files, unreadable, labelling, name=name, progress=progress, notes=notes)
+    resample = partial(from_files, folder, files, unreadable, labelling, name=name, progress=progress, notes=notes)
     labels = labelling(kept)
     notes = [*notes, *label_note(labels[1], "recordings")]
-    return AudioSource(sounds, ids, labels, name=name, sample_rate=rate, skipped=skipped, notes=notes, again=again)
+    return AudioSource(
+        sounds, ids, labels, name=name, sample_rate=rate, skipped=skipped, notes=notes, resample=resample
+    )
 
 
 def usual_rate(folder: Path, files: list[File]) -> int:
@@ -408,10 +410,10 @@ def from_arrays(
         np.concatenate(samples), np.array([*map(len, samples)]), np.array(pieces), np.array(silent), np.array(clipped)
     )
     at = np.array([i for i, each in enumerate(converted) if isinstance(each, Sound)])
-    again = partial(from_arrays, waves, labelling, given=given)
+    resample = partial(from_arrays, waves, labelling, given=given)
     ids = [str(i) for i in at]
     return AudioSource(
-        sounds, ids, labelling(at), name="recordings", sample_rate=sample_rate, skipped=skipped, again=again
+        sounds, ids, labelling(at), name="recordings", sample_rate=sample_rate, skipped=skipped, resample=resample
     )
 
 
