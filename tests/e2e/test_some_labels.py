@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from likewise.cli import main
-from tests.e2e.typed import answered
+from typed import answered
 
 pytestmark = pytest.mark.usefixtures("working_folder")
 QUICK = "--epochs 1 --batch-size 16 --precision 32-true --encoder resnet8 --out run --no-progress".split()
