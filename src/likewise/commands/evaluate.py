@@ -89,6 +89,7 @@ def evaluate(
     from likewise.modalities.build import adopt_for
     from likewise.modalities.lookup import modality_of
     from likewise.modalities.towers import encoder_for
+    from likewise.modalities.weights import initial_encoder
     from likewise.registry import MODALITIES
     from likewise.training.callbacks.progress import progress_bar
     from likewise.training.machine import device_name
@@ -123,6 +124,7 @@ def evaluate(
         run.load_encoder(adopt_for(encoder, views, test_source))
     network = run.encoder
     build = make_encoder or (run.build_encoder if run.config["encoder"] else None)
+    given = initial_encoder(run)
     tower, its_views = encoder_for(test_source.modality, network, views)
     autocast = run.config["precision"] == "bf16-mixed"
     compute = ComputeSettings(torch.device(device_name()), autocast=autocast, channels_last=True)
@@ -133,12 +135,12 @@ def evaluate(
     known = test_source.modality in MODALITIES and run.modality in MODALITIES
     result: dict[str, Any] = {"test": test_source.name, "samples": {"test": len(test_source)}}
     needing = {"labels_per_class": labels_per_class, "seeds": seeds, "protocols": protocols, "steps": steps}
-    given = [name for name, value in needing.items() if value is not None]
-    if given and not labelled:
+    chosen = [name for name, value in needing.items() if value is not None]
+    if chosen and not labelled:
         if train_source is not None and single:
             shared_labels(train_source, test_source)  # says what is missing
         what = f"{test_source.name} is pairs" if not single else f"{test_source.name} is evaluated without labels"
-        raise no_labels or UserError(f"{flag(given[0])} applies to samples with labels, but {what}: leave it out")
+        raise no_labels or UserError(f"{flag(chosen[0])} applies to samples with labels, but {what}: leave it out")
     tables = []
     with progress_bar(show=progress) as report:
         if labelled:
@@ -154,6 +156,7 @@ def evaluate(
                 seeds=seeds,
                 protocols=protocols or DEFAULT_PROTOCOLS,
                 steps=steps,
+                given=given and encoder_for(test_source.modality, given, views)[0],
                 raw=modality_of(test_source.modality).baseline(its_views, compute, train_source) if known else None,
                 device=device_name(),
                 autocast=autocast,

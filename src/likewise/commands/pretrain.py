@@ -33,6 +33,7 @@ def pretrain(
     method: str | None = None,
     recipe: str | None = None,
     encoder: Any = None,
+    weights: str | Path | None = None,
     epochs: int | None = None,
     batch_size: int | None = None,
     size: int | None = None,
@@ -68,6 +69,9 @@ def pretrain(
         encoder: of images resnet8, resnet18, resnet34, resnet50, vit_tiny, vit_small or timm:NAME; of texts bert-tiny,
             gpt-tiny (mini, small, base) or hf:FOLDER; of recordings mel-resnet8, mel-resnet18 or wav2vec2-tiny (mini,
             base); of pairs one for each half, resnet18+bert-tiny; from Python also a module.
+        weights: known weights to go on from: a run folder, timm:NAME, hf:FOLDER (texts), or a file (.safetensors, .pth,
+            .pt, .ckpt) for the `encoder`; of pairs one for each half, timm:NAME+none. They choose the encoder if it is
+            not given, and the heads learn before the encoder does (see freeze_epochs, encoder_lr and layer_decay).
         epochs: passes over the data; the recipe's if not given. With `resume`, more than a run has or was begun with
             extend it: it goes on with the schedule of the longer training.
         batch_size: samples a step, over all devices; chosen for the machine if neither given nor in the recipe.
@@ -130,6 +134,7 @@ def pretrain(
     from likewise.modalities.towers import encoder_for
     from likewise.runs.chance import ChanceLevels
     from likewise.runs.skipped import Skipped
+    from likewise.runs.weights import save_initial_weights
     from likewise.training.callbacks.checkpoints import newest, step_of
     from likewise.training.callbacks.diagnostics import matching_chance
     from likewise.training.callbacks.snapshots import PAIRS
@@ -164,10 +169,15 @@ def pretrain(
         "channels": channels,
         "augment": augment,
         "encoder": encoder if isinstance(encoder, str) else None,
+        "weights": None if weights is None else str(weights),
         **hyperparameters,
     }
     given = {name: value for name, value in asked.items() if value is not None}
     plan = recipe_of(recipe, given, also=PARAMETERS)
+    # Known weights decide what only a recipe says; a recipe that names weights has chosen the rest for them.
+    chosen = (
+        set(given) if weights is not None else {name for name, value in plan.to_dict().items() if value is not None}
+    )
     reading: dict[str, Any] = {
         "text_column": text_column,
         "label_column": label_column,
@@ -202,7 +212,9 @@ def pretrain(
         torch.manual_seed(seed)
         own_encoder, own_views = (encoder if isinstance(encoder, nn.Module) else None), views
         begun_in = folder if resume or not first else None  # another process has begun it already
-        plan, source, learner = build_training(source, plan, encoder=own_encoder, views=own_views, kept=begun_in)
+        plan, source, learner, loaded = build_training(
+            source, plan, encoder=own_encoder, views=own_views, given=chosen, kept=begun_in
+        )
         views = learner.views
         packed, files = (None, {}) if own_views is not None else modality_of(source.modality).pack(views)
         context = training_context_of(learner, source, plan, seed=seed)
@@ -279,6 +291,8 @@ def pretrain(
             run = Run.create(folder, config | {"command": command, "created": now} | machine)
             for name, text in files.items():
                 write_text(run.path / name, text)
+            if plan.weights is not None:
+                save_initial_weights(run.path, learner.encoder)
         elif run.finished and first:
             run.load_encoder(learner.encoder)
             run.keep(learner.encoder, views)
@@ -295,6 +309,10 @@ def pretrain(
             )
         tell(f"{plan.method}, {plan.encoder}, {run.config['precision']} -> {run.path}", show=progress)
         tell(f"views: {views}", show=progress)
+        for line in loaded:
+            tell(line, show=progress)
+        if context.freeze_steps:
+            tell(f"the heads learn alone for {context.freeze_steps} of {context.steps} steps", show=progress)
         if "padding" in config:
             tell(f"padding: {config['padding']:.1%} of the tokens in batches", show=progress)
 

@@ -224,7 +224,7 @@ def _timm(name: str, channels: int, size: int) -> tuple[nn.Module, int]:
             body = timm.create_model(name, img_size=size, **plain)
         except TypeError:  # convolutional: takes any size, and no argument for it
             body = timm.create_model(name, **plain)
-    except (TypeError, ValueError, AssertionError) as error:
+    except (TypeError, ValueError, AssertionError, RuntimeError) as error:
         raise UserError(f"encoder 'timm:{name}' can't be built for {size} px, {channels} channels: {error}") from error
     return body, getattr(body, "head_hidden_size", body.num_features)
 

@@ -34,6 +34,7 @@ def evaluate_encoder(
     protocols: Sequence[str] = DEFAULT_PROTOCOLS,
     steps: int | None = None,
     make_encoder: Callable[[], nn.Module] | None = None,
+    given: nn.Module | None = None,
     raw: RawFeatures | None = None,
     batch_size: int = 128,
     device: torch.device | str = "cpu",
@@ -54,9 +55,10 @@ def evaluate_encoder(
         labels_per_class: how many labels of each class a protocol may use, in the order of the result.
         seeds: number of draws of labels (and of initialisations), at least 1.
         protocols: names in `likewise.evaluation.PROTOCOLS`, whose classes say what each does; in the order of the
-            result.
+            result. Of the default ones, those that need `given` are left out without it.
         steps: optimisation steps of `scratch`, half as many for `fine-tuned`, at least 1; None: `budget(labels)`.
         make_encoder: builds the untrained architecture; None: a copy of `encoder` with new weights (`reinitialize`).
+        given: the encoder as it was before the training, where that went on from known weights.
         raw: raw features (n, d), d up to some thousands; None: the clean view, pooled if large.
         batch_size: samples at a time, at most; at least 1.
         device, autocast, channels_last: where networks run, whether in bfloat16, and in which memory layout.
@@ -73,7 +75,7 @@ def evaluate_encoder(
         UserError: for an argument or data that cannot be evaluated.
     """
     _check_numbers(seeds, batch_size, steps)
-    chosen = _protocols(protocols)
+    chosen = _protocols(protocols, given)
     counts = list(dict.fromkeys(labels_per_class))
     classes, train_labels, test_labels = shared_labels(train, test)
     check_label_counts(counts, train_labels, classes, train.name)
@@ -86,6 +88,7 @@ def evaluate_encoder(
     raw = raw or RawFeatures("raw views", raw_features(views, compute))
     evaluation = FewLabelEvaluation(
         pretrained=pretrained,
+        given=None if given is None else compute.place(copy.deepcopy(given)).eval(),
         make_encoder=make_encoder or partial(reinitialize, pretrained),
         views=views,
         raw=raw,
@@ -138,7 +141,7 @@ def _check_numbers(seeds: int, batch_size: int, steps: int | None) -> None:
         check_int(steps=steps)
 
 
-def _protocols(names: Sequence[str]) -> dict[str, EvaluationProtocol]:
+def _protocols(names: Sequence[str], given: nn.Module | None) -> dict[str, EvaluationProtocol]:
     """An instance of each protocol, by name, for one evaluation.
 
     Raises:
@@ -150,7 +153,12 @@ def _protocols(names: Sequence[str]) -> dict[str, EvaluationProtocol]:
     for name in names:
         if name not in PROTOCOLS:
             raise UserError(f"protocols must be some of {known}, got '{name}'{nearest(name, PROTOCOLS)}")
-    return {name: PROTOCOLS[name]() for name in dict.fromkeys(names)}
+    lacking = [name for name in names if PROTOCOLS[name].needs_given and given is None]
+    if lacking and names is not DEFAULT_PROTOCOLS:
+        raise UserError(
+            f"{lacking[0]} needs a run that went on from known weights: `likewise pretrain DATA --weights …`"
+        )
+    return {name: PROTOCOLS[name]() for name in dict.fromkeys(names) if name not in lacking}
 
 
 def _settings(evaluation: FewLabelEvaluation, protocols: Iterable[EvaluationProtocol]) -> dict[str, Any]:

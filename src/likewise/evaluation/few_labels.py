@@ -39,6 +39,8 @@ class FewLabelEvaluation:
 
     pretrained: nn.Module
     """The encoder, on `compute.device`, in evaluation mode. Protocols copy it to train it."""
+    given: nn.Module | None
+    """The encoder with the known weights that its training went on from, likewise; None where it went on from none."""
     make_encoder: Callable[[], nn.Module]
     """Builds the same architecture with new weights, from torch's global generators."""
     views: EvaluationViews

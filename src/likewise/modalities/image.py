@@ -19,6 +19,7 @@ from likewise.encoders import default_image_encoder, image_encoder
 from likewise.evaluation import ComputeSettings
 from likewise.evaluation.features import RawFeatures, raw_features
 from likewise.modalities.base import Modality, TrainingSetup, default_batch_size
+from likewise.modalities.weights import normalization_of
 from likewise.views import ImageViews, drawn, preset
 
 if TYPE_CHECKING:
@@ -64,7 +65,8 @@ class ImageModality(Modality):
         if isinstance(recipe.augment, str):
             some = source.read(torch.linspace(0, len(source) - 1, min(64, len(source))).long())
             ops = preset(recipe.augment, size=size, channels=channels, symbols=channels == 1 or drawn(some))
-        views = ImageViews(ops, size=size, channels=channels)
+        normalization = normalization_of(recipe, name, channels, kept=run_folder)
+        views = ImageViews(ops, size=size, channels=channels, **normalization)
         resolved = dataclasses.replace(
             recipe,
             size=size,
