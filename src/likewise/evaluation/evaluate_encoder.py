@@ -18,9 +18,12 @@ from likewise.evaluation.features import REFERENCE_SAMPLES, RawFeatures, raw_fea
 from likewise.evaluation.few_labels import FewLabelEvaluation
 from likewise.evaluation.inputs import ComputeSettings, EvaluationViews, LabelCount, Progress
 from likewise.evaluation.labels import check_label_counts, draw_labels, label_notes, shared_labels
-from likewise.evaluation.measures import CONFIDENCE, summarize
+from likewise.evaluation.measures import CONFIDENCE, paired_differences, summarize
 from likewise.evaluation.protocols import DEFAULT_PROTOCOLS, PROTOCOLS, EvaluationProtocol
 from likewise.evaluation.reinitialize import reinitialize
+
+UNEVEN_FROM = 1.5
+"""Times as many test samples of the largest class as of the smallest, above which classes are uneven."""
 
 
 def evaluate_encoder(
@@ -69,7 +72,9 @@ def evaluate_encoder(
         result for every seed (all labels, nothing else random) has one trial. A trial's "confusion" holds the non-zero
         entries of its matrix, each [true, predicted, count]; the "epoch" of its "curve" is an iteration of the solver
         for logistic regression. "protocol_details" says of each protocol what tables and charts need: its label, line
-        style, and whether it uses the pretrained encoder. Reproducible to the bit on a CPU, but for the seconds.
+        style, and whether it uses the pretrained encoder. "differences" compares protocols that do with those that do
+        not, seed by seed (see `paired_differences`); "uneven": whether classes are, so that "balanced_accuracy" and
+        "macro_f1" tell more. Reproducible to the bit on a CPU, but for the seconds.
 
     Raises:
         UserError: for an argument or data that cannot be evaluated.
@@ -129,8 +134,15 @@ def evaluate_encoder(
         "majority": int(frequencies.max()) / len(test),
         "trials": trials,
         "summary": summarize(trials),
+        "differences": paired_differences(trials, [(a, b) for a in names for b in names if _compared(chosen, a, b)]),
+        "uneven": bool(frequencies.max() > UNEVEN_FROM * frequencies[frequencies > 0].min()),
         "settings": _settings(evaluation, chosen.values()),
     } | ({"notes": notes} if notes else {})
+
+
+def _compared(protocols: dict[str, EvaluationProtocol], one: str, other: str) -> bool:
+    """Whether one protocol uses what the training has learned, and the other does not."""
+    return protocols[one].pretrained and not protocols[other].pretrained
 
 
 def _check_numbers(seeds: int, batch_size: int, steps: int | None) -> None:

@@ -20,8 +20,8 @@ class Evaluation(dict[str, Any], RunPart):
     """The result of an evaluation, which prints itself as a table.
 
     Keys: test, samples; where labels were drawn train, classes, seeds, labels_per_class, protocols, protocol_details,
-    chance, majority, raw, trials, summary, settings; where there is something else to measure tables; command, skipped,
-    notes.
+    chance, majority, raw, trials, summary, differences, uneven, settings; where there is something else to measure
+    tables; command, skipped, notes.
     """
 
     FILE: ClassVar[str] = "evaluation.json"
@@ -72,6 +72,12 @@ class Evaluation(dict[str, Any], RunPart):
         """Mean and interval of a protocol at one number of labels per class, None where it was not measured."""
         rows = self.get("summary", [])
         return next((r for r in rows if r["protocol"] == protocol and r["labels_per_class"] == count), None)
+
+    def difference(self, protocol: str, versus: str, count: int | str) -> dict[str, Any] | None:
+        """By how much one protocol is more accurate than another, seed by seed; None where that is not known."""
+        wanted = (protocol, versus, count)
+        rows = self.get("differences", [])
+        return next((r for r in rows if (r["protocol"], r["versus"], r["labels_per_class"]) == wanted), None)
 
     def trials(self, protocol: str, count: int | str) -> list[dict[str, Any]]:
         """The single trials behind a summary, one per seed."""

@@ -13,6 +13,8 @@ from rich.table import Table
 def render_table(result: dict[str, Any]) -> RenderableType:
     """The tables and notes of `result`, the contents of `evaluation.json`."""
     tables: list[RenderableType] = [accuracies(result)] if result.get("summary") else []
+    tables += [uneven_accuracies(result)] if result.get("uneven") else []
+    tables += [differences(result)] if result.get("differences") else []
     tables += [figures(table) for table in result.get("tables", [])]
     shown = [*tables, *map(escape, result.get("notes", []))]
     return shown[0] if len(shown) == 1 else Group(*shown)
@@ -39,10 +41,56 @@ def accuracies(result: dict[str, Any]) -> Table:
     }
     for protocol in result["protocols"]:
         rows = [cells[protocol, count] for count in result["labels_per_class"]]
-        label = result.get("protocol_details", {}).get(protocol, {}).get("label", protocol)
         results = (_cell(row, bold=row["mean"] == best[row["labels_per_class"]]) for row in rows)
-        table.add_row(escape(str(label)), *results)
+        table.add_row(escape(_label(result, protocol)), *results)
     return table
+
+
+def _label(result: dict[str, Any], protocol: str) -> str:
+    return str(result.get("protocol_details", {}).get(protocol, {}).get("label", protocol))
+
+
+def uneven_accuracies(result: dict[str, Any]) -> Table:
+    """Measures in which each class counts the same: balanced accuracy / macro-F1, means over seeds in percent."""
+    table = Table(title="classes are uneven: balanced accuracy / macro-F1, %")
+    table.add_column("labels per class")
+    for count in result["labels_per_class"]:
+        table.add_column(str(count), justify="right")
+    cells = {(row["protocol"], row["labels_per_class"]): row for row in result["summary"]}
+    for protocol in result["protocols"]:
+        rows = [cells[protocol, count] for count in result["labels_per_class"]]
+        shown = (f"{100 * row['balanced_accuracy']:.1f} / {100 * row['macro_f1']:.1f}" for row in rows)
+        table.add_row(escape(_label(result, protocol)), *shown)
+    return table
+
+
+def differences(result: dict[str, Any]) -> Table:
+    """A row for each pair of protocols that is compared: the paired difference ± half its 95 % interval, in points."""
+    table = Table(
+        title="paired differences of accuracy, percentage points",
+        caption="seed by seed, on the same labels; mean ± 95 % interval; bold where the interval is on one side of 0",
+    )
+    table.add_column("labels per class")
+    for count in result["labels_per_class"]:
+        table.add_column(str(count), justify="right")
+    cells = {(row["protocol"], row["versus"], row["labels_per_class"]): row for row in result["differences"]}
+    for protocol, versus in dict.fromkeys((one, other) for one, other, _ in cells):
+        rows = [cells.get((protocol, versus, count)) for count in result["labels_per_class"]]
+        name = f"{protocol} - {versus}"
+        table.add_row(escape(name), *("–" if row is None else _difference(row) for row in rows))
+    return table
+
+
+def _difference(row: dict[str, Any]) -> str:
+    text = points(row)
+    clear = row["low"] is not None and (row["low"] > 0 or row["high"] < 0)
+    return f"[bold]{text}[/bold]" if clear else text
+
+
+def points(row: dict[str, Any]) -> str:
+    """A difference of accuracies as "+6.1 ± 2.0" percentage points; without an interval of a single seed."""
+    text = f"{100 * row['mean']:+.1f}".replace("-", "\N{MINUS SIGN}")
+    return text if row["high"] is None else f"{text} ± {100 * (row['high'] - row['mean']):.1f}"
 
 
 def figures(table: dict[str, Any]) -> Table:
