@@ -231,7 +231,7 @@ def test_uneven_classes_have_measures_of_their_own(tmp_path: Path) -> None:
     run = fake_run(tmp_path / "run")
     evaluation = json.loads((run / "evaluation.json").read_text())
     (run / "evaluation.json").write_text(json.dumps(evaluation | {"uneven": True}))
-    page = Page(write_page(run).read_text())
+    page = Page(write_page(run))
     assert "The classes are uneven" in page.text
     for row in evaluation["summary"]:
         assert f"{100 * row['balanced_accuracy']:.1f} / {100 * row['macro_f1']:.1f}" in page.text
