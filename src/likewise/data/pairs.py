@@ -19,7 +19,9 @@ from torch import Tensor
 from likewise.data import tables, text
 from likewise.data.batches import Parts
 from likewise.data.captions import beside, unpacked
-from likewise.data.files import File, by_name, by_subfolder, folder_notes, folder_of, no_file, printable, scan
+from likewise.data.files import File, by_name, folder_of, no_file, printable, scan
+from likewise.data.folder_labels import folder_labelling, metadata_of
+from likewise.data.labelling import Labels
 from likewise.data.pictures import reason
 from likewise.data.read_options import ReadOptions
 from likewise.data.request import Request
@@ -42,8 +44,6 @@ SAMPLED = 1000
 
 Kept = Int[np.ndarray, " kept"]
 """The rows that are pairs."""
-Labels = tuple[list[str], Int[Tensor, " kept"] | str]
-"""The classes, and the class of each sample; or no classes, and why."""
 
 
 class PairSource(Source):
@@ -140,26 +140,30 @@ def adapt_read_options(read_options: ReadOptions, data: Any) -> ReadOptions:
     found, split = resolve(data)
     if isinstance(found, Path) and found.is_dir():
         part = found if split is None else split_folder(found, split)
-        are_pairs = _has_captions(part or found)
+        are_pairs = _has_captions(part or found, read_options)
     else:
         are_pairs = not tables.is_table(found) or _has_two_columns(found, read_options)
     return read_options if are_pairs else dataclasses.replace(read_options, modality=None)
 
 
-def _has_captions(folder: Path) -> bool:
-    """Whether a folder has files with captions of the same name, or WebDataset shards."""
+def _has_captions(folder: Path, read_options: ReadOptions) -> bool:
+    """Whether a folder has files with captions of the same name, or in a table, or WebDataset shards."""
     suffixes = tuple(suffix for modality in file_modalities().values() for suffix in modality.suffixes)
     captions, media = (scan(folder, endings)[0] for endings in ((".txt",), suffixes))
     described = {Path(file.id).with_suffix("") for file in captions}
-    return any(folder.glob("*.tar")) or any(Path(file.id).with_suffix("") in described for file in media)
+    if any(folder.glob("*.tar")) or _described(folder, read_options):
+        return True
+    return any(Path(file.id).with_suffix("") in described for file in media)
 
 
 def _has_two_columns(table: Path, read_options: ReadOptions) -> bool:
-    """Whether a table has the columns that were named as pairs, or, beside labels, more than one."""
-    columns = set(tables.columns_of(table))
-    if read_options.columns is not None and set(read_options.columns) <= columns:
+    """Whether a table has the columns that were named as pairs, or, beside labels, more than one of paths or texts."""
+    columns = tables.columns_of(table)
+    if read_options.columns is not None and set(read_options.columns) <= set(columns):
         return True
-    return len(columns - {read_options.label_column, *tables.usual_columns(columns, tables.LABELS)}) > 1
+    rows = tables.read_table(table)
+    others = {read_options.label_column, *tables.usual_columns(columns, tables.LABELS), *tables.addresses(rows)}
+    return len(set(tables.text_columns(rows)) - others) > 1
 
 
 def open_source(request: Request) -> PairSource | None:
@@ -323,7 +327,14 @@ def column_of(name: str, values: Sequence[str], *, where: object) -> Column:
     return Column(name, "text", values)
 
 
-def _table(request: Request) -> PairSource | None:
+def _described(folder: Path, read_options: ReadOptions) -> Path | None:
+    """The table in a folder that says in texts what the files beside it are, as in Hugging Face's `imagefolder`."""
+    return next(
+        (path for path in metadata_of(folder) if path.parent == folder and _has_two_columns(path, read_options)), None
+    )
+
+
+def _table(request: Request, name: str | None = None) -> PairSource | None:
     path, read_options = request.data, request.read_options
     table = tables.read_table(path)
     there = table.column_names
@@ -331,14 +342,16 @@ def _table(request: Request) -> PairSource | None:
         return None  # columns of other data: this is of another kind
     score = next(iter(tables.usual_columns(there, SCORES)), None)
     label, notes = tables.label_column(there, read_options, where=path, taken=read_options.columns or ())
-    names = _paired_columns([name for name in there if name not in (score, label)], there, read_options, path)
+    addresses = [] if read_options.columns is not None else tables.addresses(table)
+    candidates = [name for name in there if name not in (score, label, *addresses)]
+    names = _paired_columns(candidates, there, addresses, read_options, path)
     score, label = (None if name in names else name for name in (score, label))
     columns = [column_of(name, tables.Texts(tables.text_of(table, name, where=path)), where=path) for name in names]
     parts = " and ".join(f"{column.name!r} ({column.modality})" for column in columns)
     if len(there) > len(columns):
         notes.append(f"pairs are columns {parts}, " + (f"labels are column {label!r}" if label else "without labels"))
     rows = Rows(
-        printable(path.stem),
+        name or printable(path.stem),
         columns,
         path.parent,
         labels=partial(_labels_by_column, tables.text_of(table, label, where=path), label) if label else None,
@@ -348,8 +361,15 @@ def _table(request: Request) -> PairSource | None:
     return paired(rows, request)
 
 
-def _paired_columns(candidates: list[str], there: list[str], read_options: ReadOptions, path: Path) -> list[str]:
+def _paired_columns(
+    candidates: list[str], there: list[str], addresses: list[str], read_options: ReadOptions, path: Path
+) -> list[str]:
     """The columns that belong together.
+
+    Args:
+        candidates: the columns that may, if none are asked for.
+        there: all columns.
+        addresses: those that hold addresses on the web, which are no texts.
 
     Raises:
         UserError: where those that were asked for are not there, or it is not clear which they are.
@@ -367,7 +387,7 @@ def _paired_columns(candidates: list[str], there: list[str], read_options: ReadO
         return sorted(usual, key=there.index)
     if len(candidates) == 2:
         return candidates
-    listed = ", ".join(there)
+    listed = ", ".join(f"{name} (addresses)" if name in addresses else name for name in there)
     raise UserError(f"columns: say which two of {path} belong together, or take modality text; it has {listed}")
 
 
@@ -397,6 +417,8 @@ def _folder(request: Request) -> PairSource | None:
     folder, name = asked
     if shards := sorted(folder.glob("*.tar")):
         return _shards(request, shards, name)
+    if described := _described(folder, request.read_options):
+        return _table(request._replace(data=described, split=None), name)
     for modality in file_modalities().values():
         media, unreadable = scan(folder, modality.suffixes)
         if media:
@@ -412,14 +434,10 @@ def _folder(request: Request) -> PairSource | None:
         )
     unpaired += [(printable(file), why) for file, why in unreadable]
     ids = [printable(file) for file in captions]
+    known = {file.id: file for file in media}
     columns = [Column(modality.name, modality.name, list(captions)), Column("caption", "text", list(captions.values()))]
-    labels = partial(_labels_by_subfolder, folder, ids, many)
-    notes = folder_notes(request)
+    labels, notes = folder_labelling(request, folder, [known[file] for file in captions], many)
     return paired(Rows(name, columns, folder, ids=ids, unpaired=unpaired, labels=labels, notes=notes), request)
-
-
-def _labels_by_subfolder(folder: Path, ids: list[str], things: str, kept: Kept) -> Labels:
-    return by_subfolder(folder, [ids[row] for row in kept.tolist()], things)
 
 
 def _shards(request: Request, shards: Sequence[Path], name: str) -> PairSource:
