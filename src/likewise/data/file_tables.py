@@ -211,13 +211,13 @@ def _labels_in(
 ) -> tuple[dict[str, str] | None, list[str]]:
     """The label of each file that a table names; None where it has no labels, which one in the folder need not have."""
     asked = read_options.labels is not None
-    if asked and not tables.is_table(path):
+    if path.suffix.lower() not in tables.SUFFIXES:
         raise UserError(f"labels must be a table of files and labels ({' '.join(tables.SUFFIXES)}), got {path}")
     table = tables.read_table(path)
     there = table.column_names
     if named := [name for name in there if "." in name and known.find(name, path.parent)]:
         raise UserError(f"{path} must name its columns in its first line, such as file,label, got {named[0]!r}")
-    column = _column_that_names(table, known, path, least=0)
+    column = _column_that_names(table, known, path, least=0.0)
     if column is None:
         if not asked:
             return None, [f"{path.name} is not used: none of its columns names {things} of {root}"]

@@ -433,18 +433,18 @@ def _folder(request: Request) -> PairSource | None:
             f"would be {Path(media[0].id).with_suffix('.txt').as_posix()}; a table with two columns serves as well"
         )
     unpaired += [(printable(file), why) for file, why in unreadable]
-    ids = [printable(file) for file in captions]
     known = {file.id: file for file in media}
-    columns = [Column(modality.name, modality.name, list(captions)), Column("caption", "text", list(captions.values()))]
-    labels, notes = folder_labelling(request, folder, [known[file] for file in captions], many)
+    each = _each_caption([(printable(file), file, found) for file, found in captions.items()])
+    ids, files, texts = map(list, zip(*each, strict=True))
+    columns = [Column(modality.name, modality.name, files), Column("caption", "text", texts)]
+    labels, notes = folder_labelling(request, folder, [known[file] for file in files], many)
+    notes += _captions_note(captions.values())
     return paired(Rows(name, columns, folder, ids=ids, unpaired=unpaired, labels=labels, notes=notes), request)
 
 
 def _shards(request: Request, shards: Sequence[Path], name: str) -> PairSource:
     """The samples of WebDataset's .tar files: members of one name, an image or a recording and a caption."""
-    paths: list[str] = []
-    captions: list[str] = []
-    ids: list[str] = []
+    samples: list[tuple[str, str, list[str]]] = []
     unpaired: list[tuple[str, str]] = []
     modalities = file_modalities()
     suffixes = tuple(suffix for modality in modalities.values() for suffix in modality.suffixes)
@@ -452,17 +452,35 @@ def _shards(request: Request, shards: Sequence[Path], name: str) -> PairSource:
         folder, metadata = unpacked(shard, suffixes)
         within = f"{printable(shard.name)}/" if len(shards) > 1 else ""
         unpaired += [(within + member, why) for member, why in metadata["unpaired"]]
-        for member, file, caption in metadata["samples"]:
-            paths.append(str(folder / file))
-            captions.append(caption)
-            ids.append(within + member)
+        samples += [(within + member, str(folder / file), found) for member, file, found in metadata["samples"]]
+    ids, paths, captions = map(list, zip(*_each_caption(samples), strict=True)) if samples else ([], [], [])
     if not paths:
         first = f" ({unpaired[0][0]}: {unpaired[0][1]})" if unpaired else ""
         raise UserError(f"{name} holds no image or recording with a .txt or .json caption{first}")
     name_of_most = max(modalities, key=lambda name: sum(path.endswith(modalities[name].suffixes) for path in paths))
     columns = [Column(name_of_most, name_of_most, paths), Column("caption", "text", captions)]
-    called = dict(zip(paths, ids, strict=True))
-    return paired(Rows(name, columns, shards[0].parent, ids=ids, called=called, unpaired=unpaired), request)
+    called = {path: member for member, path, _ in samples}
+    notes = _captions_note(found for *_, found in samples)
+    rows = Rows(name, columns, shards[0].parent, ids=ids, called=called, unpaired=unpaired, notes=notes)
+    return paired(rows, request)
+
+
+def _each_caption(samples: Iterable[tuple[str, str, list[str]]]) -> list[tuple[str, str, str]]:
+    """A row for each caption of each sample: (id, file, caption); the ids of several end in their number, `a.png#2`."""
+    return [
+        (f"{id}#{number}" if len(captions) > 1 else id, file, caption)
+        for id, file, captions in samples
+        for number, caption in enumerate(captions, start=1)
+    ]
+
+
+def _captions_note(captions: Iterable[list[str]]) -> list[str]:
+    counts = [len(found) for found in captions]
+    several = sum(count > 1 for count in counts)
+    if not several:
+        return []
+    samples = f"{several:,} of {len(counts):,} samples have several captions, one a line"
+    return [f"{samples}: each is a pair of its own, {sum(counts):,} pairs"]
 
 
 def _lists(request: Request) -> PairSource | None:
