@@ -87,7 +87,7 @@ PARTS: list[RunPart] = [
     ),
     RetrievalMatches(
         ("image", "text"),
-        50,
+        (50, 40),
         np.array([0, 2]),
         np.array([[[0, 1], [2, 1]]] * 2),
         np.array([[[True, False]] * 2] * 2),

@@ -64,6 +64,7 @@ def embed(
     modality: str | None = None,
     text_column: str | None = None,
     label_column: str | None = None,
+    labels: str | Path | None = None,
     per_file: bool = False,
     columns: Sequence[str] | None = None,
     root: str | Path | None = None,
@@ -82,6 +83,8 @@ def embed(
         modality: image, text, audio or pair, where the data could be several things.
         text_column: of a table, the column of texts; if not given, one with a usual name or the only one of texts.
         label_column: of a table, the column of labels; a usual name (label, class, section …) if not given.
+        labels: of a folder, the table (.csv …) that says which file has which label; if not given, metadata.csv in the
+            folder, or else the subfolders.
         per_file: a text file is one document, not one document a line.
         columns: of a table, the columns that form a pair, such as image text.
         root: the folder with the files of a named data set.
@@ -117,6 +120,7 @@ def embed(
     reading: dict[str, Any] = {
         "text_column": text_column,
         "label_column": label_column,
+        "labels": labels,
         "per_file": per_file or None,
         "columns": columns,
     }
@@ -140,5 +144,5 @@ def embed(
             return EmbeddingsFile(str(out), len(source), write_embeddings(parts, source, Path(out)))
         vectors = np.concatenate([part.numpy() for part in parts])
     classes = list(source.classes)
-    labels = [classes[label] if label >= 0 else None for label in source.labels().tolist()] if classes else None
-    return Embeddings(list(source.ids), labels, classes, vectors)
+    named = [classes[label] if label >= 0 else None for label in source.labels().tolist()] if classes else None
+    return Embeddings(list(source.ids), named, classes, vectors)

@@ -43,6 +43,7 @@ def pretrain(
     modality: str | None = None,
     text_column: str | None = None,
     label_column: str | None = None,
+    labels: str | Path | None = None,
     per_file: bool = False,
     columns: Sequence[str] | None = None,
     seed: int = 0,
@@ -82,6 +83,8 @@ def pretrain(
         modality: image, text, audio or pair, where the data could be several things.
         text_column: of a table, the column of texts; if not given, one with a usual name or the only one of texts.
         label_column: of a table, the column of labels; a usual name (label, class, section …) if not given.
+        labels: of a folder, the table (.csv …) that says which file has which label; if not given, metadata.csv in the
+            folder, or else the subfolders.
         per_file: a text file is one document, not one document a line.
         columns: of a table, the columns that form a pair, such as image text.
         seed: of every random choice.
@@ -121,6 +124,7 @@ def pretrain(
         skipped_note,
         slug,
     )
+    from likewise.commands.understood import tell_understood
     from likewise.data.fingerprint import changes, fingerprint
     from likewise.data.loader import Loader
     from likewise.data.open import open_source
@@ -181,6 +185,7 @@ def pretrain(
     reading: dict[str, Any] = {
         "text_column": text_column,
         "label_column": label_column,
+        "labels": labels,
         "per_file": per_file or None,
         "columns": columns,
     }
@@ -302,6 +307,7 @@ def pretrain(
             write_text(run.path / "recipe.yaml", plan.to_yaml())
             Skipped(source.skipped).save(run.path)
         tell(f"{source.name}: {len(source):,} samples{skipped_note(source.skipped)}", show=progress)
+        tell_understood(source, show=progress)
         left_out = context.samples - context.steps_per_epoch * context.batch_size
         if left_out > 0:
             tell(

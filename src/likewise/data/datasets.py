@@ -19,7 +19,7 @@ from torch.utils.data import Subset as TorchSubset
 from likewise.data import arrays, pictures
 from likewise.data.request import Request
 from likewise.data.source import ImageSource
-from likewise.errors import UserError
+from likewise.errors import UserError, nearest
 
 IMAGE_KEYS = ("image", "img", "images", "pixel_values", "x")
 LABEL_KEYS = ("label", "labels", "fine_label", "target", "y")
@@ -33,11 +33,12 @@ def open_source(request: Request) -> DatasetSource | HuggingFaceSource | None:
         raise UserError("cannot read samples by index from an IterableDataset; give a map-style dataset")
     if isinstance(data, dict) and all(_is_hugging_face(part) for part in data.values()):
         raise UserError(f"a DatasetDict has several splits, give one of them: {', '.join(data)}")
+    options = request.read_options
     if _is_hugging_face(data):
-        return HuggingFaceSource(data, size=request.read_options.size, channels=request.read_options.channels)
+        return HuggingFaceSource(data, label_column=options.label_column, size=options.size, channels=options.channels)
     if isinstance(data, str | bytes | Mapping) or not (hasattr(data, "__getitem__") and hasattr(data, "__len__")):
         return None
-    return DatasetSource(data, size=request.read_options.size, channels=request.read_options.channels)
+    return DatasetSource(data, size=options.size, channels=options.channels)
 
 
 class DatasetSource(ImageSource):
@@ -64,6 +65,7 @@ class DatasetSource(ImageSource):
             channels = channels or max(c for c, _, _ in shapes)
         self.size = size
         self.channels = channels
+        self.slow_labels = _listed(dataset) is None
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -139,9 +141,16 @@ class DatasetSource(ImageSource):
 
 
 class HuggingFaceSource(DatasetSource):
-    """A Hugging Face dataset: its `Image` column, and its first `ClassLabel` column for labels."""
+    """A Hugging Face dataset: its `Image` column, and `label_column`, or its first `ClassLabel` column, for labels."""
 
-    def __init__(self, dataset: Any, *, size: int | None = None, channels: int | None = None) -> None:
+    def __init__(
+        self,
+        dataset: Any,
+        *,
+        label_column: str | None = None,
+        size: int | None = None,
+        channels: int | None = None,
+    ) -> None:
         self.columns = {name: type(feature).__name__ for name, feature in dataset.features.items()}
         images = [name for name, kind in self.columns.items() if kind == "Image"]
         if len(images) != 1:
@@ -150,7 +159,13 @@ class HuggingFaceSource(DatasetSource):
         self.image_column = images[0]
         self.label_column = next((name for name, kind in self.columns.items() if kind == "ClassLabel"), None)
         name = str(dataset.info.dataset_name or "dataset")
+        if label_column is not None:
+            if label_column not in self.columns:
+                hint = f"{nearest(label_column, self.columns)}; it has {', '.join(self.columns)}"
+                raise UserError(f"label_column: {name} has no column {label_column!r}{hint}")
+            self.label_column = label_column
         super().__init__(dataset.with_format(None), name=name, size=size, channels=channels)
+        self.slow_labels = False
 
     def _images(self, indices: list[int]) -> list[Image.Image | UInt8[Tensor, "1 c h w"]]:
         column = self.dataset.select_columns(self.image_column)
@@ -176,7 +191,7 @@ class HuggingFaceSource(DatasetSource):
         return self.dataset.select_columns(self.label_column)[:][self.label_column]
 
     def _names(self) -> list[str]:
-        return list(self.dataset.features[self.label_column].names)
+        return list(getattr(self.dataset.features[self.label_column], "names", []))
 
 
 def _is_hugging_face(data: Any) -> bool:

@@ -18,6 +18,7 @@ class ReadOptions:
         modality: what to take the files for where they could be several things, a name of `likewise.registry`.
         size, channels: of images, in pixels, and 1 or 3.
         text_column, label_column: of tables.
+        labels: the path of a table that says which labels the files in a folder have.
         per_file: whether a text file is one document, not one a line.
         tokenizer: a tokenizer of the `tokenizers` library, as a path or as its JSON text.
         max_tokens: length at which documents are cut off, in tokens.
@@ -30,6 +31,7 @@ class ReadOptions:
     channels: int | None = None
     text_column: str | None = None
     label_column: str | None = None
+    labels: str | None = None
     per_file: bool = False
     tokenizer: str | None = None
     max_tokens: int | None = None

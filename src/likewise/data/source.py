@@ -33,6 +33,8 @@ class Source(ABC):
     """What people call it: `"digits:train"`, `"photos"`."""
     has_own_targets: bool = False
     """Whether samples can be tested on without labels, as pairs can: each part is the target of the other."""
+    slow_labels: bool = False
+    """Whether samples have to be read for their labels, so that these are not counted unless they are needed."""
 
     @abstractmethod
     def __len__(self) -> int: ...

@@ -35,7 +35,7 @@ class AudioModality(Modality):
     name = "audio"
     nouns = ("recording", "recordings")
     accepts = (
-        "a folder of recordings, a table with a column of their paths, a list of 1-D arrays with sample_rate, "
+        "a folder of recordings, a table or list of their paths, a list of 1-D arrays with sample_rate, "
         "or a pair (list, labels)"
     )
     suffixes = audio.SUFFIXES

@@ -32,8 +32,8 @@ class ImageModality(Modality):
     name = "image"
     nouns = ("image", "images")
     accepts = (
-        f"{', '.join(builtin.SETS)}; a folder of images; a .npy or .npz file, an array or tensor in memory, or a pair "
-        "(images, labels) of them; a torch or Hugging Face dataset"
+        f"{', '.join(builtin.SETS)}; a folder of images, or a table or list of their paths; a .npy or .npz file, "
+        "an array or tensor in memory, or a pair (images, labels) of them; a torch or Hugging Face dataset"
     )
     suffixes = images.SUFFIXES
     column_names = ("image", "img", "photo", "picture")
@@ -44,6 +44,10 @@ class ImageModality(Modality):
             source = kind.open_source(request)
             if source is not None:
                 return source
+        if isinstance(request.data, Path) and request.data.is_file():
+            from likewise.data import image_tables  # loads Arrow, which no other images need
+
+            return image_tables.open_source(request)
         return None
 
     def open_dataset(self, request: Request) -> Source | None:

@@ -14,11 +14,12 @@ from likewise.data import pairs
 from likewise.data.batches import Ragged
 from likewise.data.read_options import ReadOptions
 from likewise.data.request import Request
-from likewise.data.source import Joined, Source, connected_groups, labelled_part
+from likewise.data.source import Joined, Source, Subset, labelled_part
 from likewise.data.text import TextSource, corpus
 from likewise.encoders.pair import PairEncoder
 from likewise.errors import UserError
 from likewise.evaluation import ComputeSettings, encode
+from likewise.evaluation.distinct_pairs import distinct_pairs
 from likewise.evaluation.features import RawFeatures
 from likewise.evaluation.matches import retrieval_matches
 from likewise.evaluation.retrieval import retrieval_table
@@ -138,17 +139,18 @@ def _setup_part(
 def pair_retrieval_table(inputs: EvaluationInputs, modalities: list[str]) -> Table:
     """How often one part of a pair finds the other, in both directions; the first matches are kept for the page."""
     parts = inputs.test.parts[:2]
+    pairs = distinct_pairs(*(identities(part) for part in parts))
+    different = [Subset(part, chosen) for part, chosen in zip(parts, (pairs.first, pairs.second), strict=True)]
 
     def embed(encoder: Any, place: int) -> Tensor:
-        return encode(encoder.towers[place], inputs.views.parts[place], parts[place], compute=inputs.compute)
+        return encode(encoder.towers[place], inputs.views.parts[place], different[place], compute=inputs.compute)
 
     embedded = {name: (embed(encoder, 0), embed(encoder, 1)) for name, encoder in inputs.encoders().items()}
     one, other = modalities[:2]
     names = (one, other) if one != other else (f"first {one}", f"second {other}")
-    groups = connected_groups(*(identities(part) for part in parts))
-    matches = retrieval_matches(inputs.test, inputs.views, *embedded["encoder"], names=names, groups=groups)
+    matches = retrieval_matches(inputs.test, inputs.views, *embedded["encoder"], names=names, pairs=pairs)
     matches.save(inputs.folder)
-    return retrieval_table(embedded, names, groups)
+    return retrieval_table(embedded, names, pairs, len(inputs.test))
 
 
 def identities(part: Source) -> list[Any]:

@@ -13,12 +13,13 @@ from torch import Tensor, nn
 from likewise.data import text
 from likewise.data.read_options import ReadOptions
 from likewise.data.request import Request
-from likewise.data.source import ChosenIds, Source, connected_groups
+from likewise.data.source import ChosenIds, Source, Subset
 from likewise.data.text import corpus
 from likewise.data.tokens import KINDS, read_tokenizer, train_tokenizer
 from likewise.encoders.text import text_encoder
 from likewise.errors import UserError
 from likewise.evaluation import ComputeSettings, encode
+from likewise.evaluation.distinct_pairs import distinct_pairs
 from likewise.evaluation.features import RawFeatures
 from likewise.evaluation.language import Bigram, Unigram, causal_model, count, language_table
 from likewise.evaluation.retrieval import retrieval_table
@@ -138,14 +139,16 @@ def text_pair_table(inputs: EvaluationInputs) -> Table:
     """Correlation with the scores of pairs of texts, where they have some; retrieval of one by the other if not."""
     views, compute = inputs.views, inputs.compute
     one, other = inputs.test.parts[:2]
+    scores, texts, other_texts = inputs.test.scores, corpus(one), corpus(other)
+    tfidf = TfIdf([*texts, *other_texts])
+    pairs = distinct_pairs(texts, other_texts)
+    if scores is None:  # queries and gallery are the different texts
+        one, other = Subset(one, pairs.first), Subset(other, pairs.second)
     embedded = {
         name: (encode(encoder, views, one, compute=compute), encode(encoder, views, other, compute=compute))
         for name, encoder in inputs.encoders().items()
     }
-    texts, other_texts = corpus(one), corpus(other)
-    tfidf = TfIdf([*texts, *other_texts])
-    embedded["TF-IDF"] = tfidf(texts), tfidf(other_texts)
-    scores = inputs.test.scores
+    embedded["TF-IDF"] = tfidf(corpus(one)), tfidf(corpus(other))
     if scores is not None:
         return similarity_table({name: cosines(*pair) for name, pair in embedded.items()}, scores)
-    return retrieval_table(embedded, ("first", "second"), connected_groups(texts, other_texts))
+    return retrieval_table(embedded, ("first", "second"), pairs, len(inputs.test))
