@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from likewise.commands.option_names import UnknownOption, flag
 from likewise.console import tell
+from likewise.data.levels import source_range
 from likewise.data.open import open_source
 from likewise.data.read_options import ReadOptions
 from likewise.data.resolve import is_name
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 READ = ("modality", "text_column", "label_column", "per_file", "columns")
 """Options of how files become samples that are no fields of the recipe."""
+READ_ONCE = ("range",)
+"""Those that only a training has: later data is read as its own was."""
 SHAPE = ("size", "channels", "sample_rate")
 """Fields of the recipe that also decide how files become samples."""
 APPLIES_TO = dict.fromkeys(("text_column", "label_column", "columns"), f"tables ({' '.join(SUFFIXES)})") | {
@@ -97,6 +100,13 @@ def check_options(given: Iterable[str], source: Source) -> None:
             )
 
 
+def check_range(range: Any, source: Source) -> None:
+    """Raise `UserError` for a range that was given to images of bytes, which have one."""
+    images = [part for part in source.parts or [source] if part.modality == "image"]
+    if range is not None and images and not any(source_range(part) for part in images):
+        raise UserError(f"--range applies to images of more than 8 bits, those of {source.name} have 8: leave it out")
+
+
 # --- How data is read
 
 
@@ -111,6 +121,7 @@ def read_options_of(
     label_column: str | None = None,
     per_file: bool | None = False,
     columns: Sequence[str] | None = None,
+    range: Sequence[int | float] | None = None,
     *,
     method: str | None = None,
 ) -> ReadOptions:
@@ -122,6 +133,7 @@ def read_options_of(
         label_column=label_column,
         per_file=per_file,
         columns=columns and tuple(columns),
+        range=range and tuple(range),
     )
 
 

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Int, UInt8
-from PIL import Image
 from torch import Tensor
 
 from likewise.console import tell
@@ -28,6 +28,7 @@ from likewise.data.files import (
     progress_bar,
     scan,
 )
+from likewise.data.levels import Extent, Levels, Range, clipped_note, find_extent, range_note
 from likewise.data.request import Request
 from likewise.data.source import ImageSource, label_note
 from likewise.errors import UserError
@@ -36,7 +37,7 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 SAMPLED = 256
 AHEAD = 512  # decoded files that may wait for an earlier one
 # Part of every cache key: raise it when the same file would become other pixels.
-DECODER = 1
+DECODER = 2
 
 
 def open_source(request: Request) -> ImageFolder | None:
@@ -55,6 +56,7 @@ def open_source(request: Request) -> ImageFolder | None:
         name=name,
         size=request.read_options.size,
         channels=request.read_options.channels,
+        range=request.read_options.range,
         progress=request.progress,
         notes=folder_notes(request),
     )
@@ -64,7 +66,9 @@ class ImageFolder(ImageSource):
     """The images below a folder as uint8 `(n, channels, size, size)`, read from a memory-mapped cache.
 
     `size` None: `pictures.usual_size` of up to 256 files spread evenly over the folder.
-    `channels` None: 1 where all of those files are stored as grey (a grey palette is not), 3 otherwise.
+    `channels` None: 1 where all of those files are stored as grey (a grey palette is not), 3 otherwise; where all are
+    TIFF files of another number of channels, that.
+    `range` None: of pixels of more than 8 bits `levels.find_extent` of those files; pixels of 8 bits stay as they are.
     Labels are the first subfolder of each file: see `by_subfolder`.
     """
 
@@ -77,20 +81,29 @@ class ImageFolder(ImageSource):
         name: str,
         size: int | None = None,
         channels: int | None = None,
+        range: Range | None = None,
         progress: bool = True,
         notes: Sequence[str] = (),
     ) -> None:
         self.folder = folder
         self.name = name
         self._notes = notes
-        if size is None or channels is None:
-            usual_size, usual_channels = usual(folder, files)
-            size, channels = size or usual_size, channels or usual_channels
+        kind = usual(folder, files)
+        size, channels = size or kind.size, channels or kind.channels
+        extent = found_extent(folder, kind.deep) if kind.deep and range is None else None
+        range = range if extent is None else extent.range
         # Equal names, sizes and times do not make equal pictures: each folder has a cache of its own.
-        key = digest([DECODER, folder.resolve(), size, channels, *files])
+        key = digest([DECODER, folder.resolve(), size, channels, range, *files])
         path, metadata = cached(
-            "images", key, lambda building: build(building, folder, files, size, channels, name, progress)
+            "images", key, lambda building: build(building, folder, files, size, channels, range, name, progress)
         )
+        if kind.deep and range is not None:
+            self.range = range
+            self._notes = [
+                *notes,
+                range_note(range) if extent is None else extent.note(),
+                *clipped_note(metadata.get("clipped", 0), len(files), range),
+            ]
         self.skipped = sorted((printable(file), why) for file, why in [*unreadable, *metadata["skipped"]])
         left_out = {file for file, _ in metadata["skipped"]}
         self.ids = [printable(file.id) for file in files if file.id not in left_out]
@@ -126,33 +139,71 @@ class ImageFolder(ImageSource):
         return by_subfolder(self.folder, self.ids, "images")
 
 
-def usual(folder: Path, files: list[File]) -> tuple[int, int]:
-    """The default (size, channels) for these files, from the headers of some of them."""
-    sides, grey = [], True
+class Kind(NamedTuple):
+    """What the headers of some of the files say."""
+
+    size: int
+    channels: int
+    deep: list[File]
+    """Those with pixels of more than 8 bits."""
+
+
+def usual(folder: Path, files: list[File]) -> Kind:
+    """The default size and channels for these files, from the headers of some of them."""
+    headers: list[tuple[File, pictures.Header]] = []
     with _no_warnings():
         for i in np.linspace(0, len(files) - 1, min(SAMPLED, len(files))).astype(int):
-            path = folder / files[i].id
             # What cannot be opened is listed when it is decoded.
-            with suppress(Exception), Image.open(path, formats=pictures.FORMATS) as picture:
-                sides.append(min(picture.size))
-                grey = grey and pictures.is_grey(picture)
-    return pictures.usual_size(sides), 1 if grey and sides else 3
+            with suppress(Exception):
+                headers.append((files[i], pictures.header(folder / files[i].id)))
+    size = pictures.usual_size([header.side for _, header in headers])
+    channels = {header.channels for _, header in headers}
+    return Kind(size, channels.pop() if len(channels) == 1 else 3, [file for file, header in headers if header.deep])
+
+
+def found_extent(folder: Path, files: list[File]) -> Extent | None:
+    """The range of the numbers in these files, found once; None where there are none."""
+
+    def numbers(file: File) -> Any:
+        with suppress(Exception):
+            return pictures.numbers(folder / file.id)
+        return np.empty(0)
+
+    def find(_: Path) -> dict[str, Any]:
+        # One file at a time waits in memory: scans are large.
+        with _no_warnings(), closing(in_threads(numbers, files, ahead=1)) as found:
+            return {"extent": find_extent(found)}
+
+    _, metadata = cached("ranges", digest([DECODER, folder.resolve(), *files]), find)
+    if metadata["extent"] is None:
+        return None
+    low, high, range, outlying = metadata["extent"]
+    return Extent(low, high, (range[0], range[1]), outlying)
 
 
 def build(
-    building: Path, folder: Path, files: list[File], size: int, channels: int, name: str, progress: bool
-) -> dict[str, list[tuple[str, str]]]:
+    building: Path,
+    folder: Path,
+    files: list[File],
+    size: int,
+    channels: int,
+    range: Range | None,
+    name: str,
+    progress: bool,
+) -> dict[str, Any]:
     """Decode `files` in parallel into `building/pixels.u8`, one after the other; say which were skipped."""
 
-    def pixels(file: File) -> np.ndarray | str:
+    def pixels(file: File) -> tuple[np.ndarray | str, bool]:
+        levels = None if range is None else Levels(range)
         try:
             if file.size == 0:
-                return "empty file"
-            return pictures.decode(folder / file.id, size, channels)
+                return "empty file", False
+            return pictures.decode(folder / file.id, size, channels, levels), levels is not None and levels.clips
         except Exception as error:
-            return pictures.reason(error)
+            return pictures.reason(error), False
 
     skipped: list[tuple[str, str]] = []
+    clipped = 0
     started = time.perf_counter()
     with (
         (building / "pixels.u8").open("wb") as out,
@@ -161,11 +212,12 @@ def build(
         # Pillow releases the GIL while it decodes and resizes, so threads do as well as processes.
         closing(in_threads(pixels, files, ahead=AHEAD)) as decodings,
     ):
-        for file, decoded in zip(files, decodings, strict=True):
+        for file, (decoded, clips) in zip(files, decodings, strict=True):
             if isinstance(decoded, str):
                 skipped.append((file.id, decoded))
             else:
                 out.write(decoded.tobytes())
+                clipped += clips
             done()
     if progress:
         kept = len(files) - len(skipped)
@@ -173,7 +225,7 @@ def build(
             f"{name}: decoded {kept:,} images to {size} x {size} in {time.perf_counter() - started:.1f} s"
             + (f", skipped {len(skipped):,} that cannot be read" if skipped else "")
         )
-    return {"skipped": skipped}
+    return {"skipped": skipped} | ({"clipped": clipped} if clipped else {})
 
 
 @contextmanager
