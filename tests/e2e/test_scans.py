@@ -60,7 +60,7 @@ def test_a_range_is_given_by_its_two_ends_and_can_be_negative(capsys: pytest.Cap
     assert main(["pretrain", "--range", "-1000", "5000.5", "scans", "--out", "run", *QUICK]) == 0
     run = lw.open_run("run")
     assert run.read_options.range == (-1000, 5000.5)
-    assert "--range -1000 5000.5" in run.config["command"]
+    assert "--range -1000.0 5000.5" in run.config["command"]
     assert main([*run.config["command"].split()[1:], "--resume"]) == 0
     assert main(["pretrain", "scans", "--range", "9", "1"]) == 2
     assert "range must be two numbers, the lower one first, got 9 1" in capsys.readouterr().err
