@@ -21,7 +21,9 @@ from likewise.errors import UserError
 from likewise.methods import method_class, method_options
 from likewise.modalities.lookup import adapt_read_options, modality_of, part_modalities
 from likewise.modalities.run import Run
+from likewise.own_files import OWN
 from likewise.registry import MODALITIES
+from likewise.runs.skipped import Skipped
 from likewise.training.recipe import Recipe, load_recipe, recipe_names
 
 if TYPE_CHECKING:
@@ -288,7 +290,15 @@ def slug(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-").lower() or "data"
 
 
-def skipped_note(skipped: Iterable[object]) -> str:
-    """How many files could not be read, for the end of a line; empty when all could."""
-    count = len(list(skipped))
-    return f", {count:,} file{'s' if count > 1 else ''} could not be read (see skipped.csv)" if count else ""
+def skipped_note(skipped: Iterable[tuple[str, str]], where: str = Skipped.FILE) -> str:
+    """How many files could not be read, for the end of a line; empty when all could. Outputs of ours do not count."""
+    count = sum(why != OWN for _, why in skipped)
+    return f", {count:,} file{'s' if count > 1 else ''} could not be read (see {where})" if count else ""
+
+
+def list_skipped(source: Source, out: Path) -> Path:
+    """List what is no sample in a .csv beside a file that is written; without any, there is none from before."""
+    listing = out.with_suffix(".skipped.csv")
+    if source.skipped or listing.is_file():
+        Skipped(source.skipped).write(listing)
+    return listing

@@ -7,6 +7,7 @@ from typing import Any
 
 from likewise.commands.written_file import WrittenFile
 from likewise.errors import UserError
+from likewise.own_files import png_info
 
 
 def show_views(
@@ -61,5 +62,5 @@ def show_views(
     generator = generator_for(seed)
     shown = [views(batch, generator), views(batch, generator), views.clean(batch)]
     Path(out).parent.mkdir(parents=True, exist_ok=True)
-    picture_grid([views.picture(view) for view in shown]).save(out)
+    picture_grid([views.picture(view) for view in shown]).save(out, pnginfo=png_info())
     return WrittenFile(out)

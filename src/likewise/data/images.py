@@ -16,7 +16,7 @@ from jaxtyping import Int, UInt8
 from torch import Tensor
 
 from likewise.console import tell
-from likewise.data import pictures
+from likewise.data import endings, pictures
 from likewise.data.cache import cached, digest
 from likewise.data.files import (
     File,
@@ -24,6 +24,7 @@ from likewise.data.files import (
     folder_notes,
     folder_of,
     in_threads,
+    own_note,
     printable,
     progress_bar,
     scan,
@@ -33,7 +34,7 @@ from likewise.data.request import Request
 from likewise.data.source import ImageSource, label_note
 from likewise.errors import UserError
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
+SUFFIXES = endings.IMAGES
 SAMPLED = 256
 AHEAD = 512  # decoded files that may wait for an earlier one
 # Part of every cache key: raise it when the same file would become other pixels.
@@ -46,7 +47,7 @@ def open_source(request: Request) -> ImageFolder | None:
     if asked is None:
         return None
     folder, name = asked
-    found, unreadable = scan(folder, SUFFIXES)
+    found, unreadable = scan(folder, SUFFIXES, pictures.recognises, "an image")
     if not found:
         return None
     return ImageFolder(
@@ -108,8 +109,8 @@ class ImageFolder(ImageSource):
         left_out = {file for file, _ in metadata["skipped"]}
         self.ids = [printable(file.id) for file in files if file.id not in left_out]
         if not self.ids:
-            file, why = self.skipped[0]
-            raise UserError(f"{folder}: none of its {len(files)} image files can be read ({file}: {why})")
+            file, why = metadata["skipped"][0]
+            raise UserError(f"{folder}: none of its {len(files)} image files can be read ({printable(file)}: {why})")
         shape = (len(self.ids), channels, size, size)
         self.pixels = np.memmap(path / "pixels.u8", dtype=np.uint8, mode="r", shape=shape)
 
@@ -132,7 +133,7 @@ class ImageFolder(ImageSource):
 
     @cached_property
     def notes(self) -> list[str]:
-        return [*self._notes, *label_note(self._by_subfolder[1], "images")]
+        return [*self._notes, *own_note(self.skipped), *label_note(self._by_subfolder[1], "images")]
 
     @cached_property
     def _by_subfolder(self) -> tuple[list[str], Int[Tensor, " len"] | str]:

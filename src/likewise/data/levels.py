@@ -119,7 +119,8 @@ def checked_range(range: Any) -> Range:
     numbers = list(range) if isinstance(range, list | tuple) else [range]
     plain = all(isinstance(number, int | float) and math.isfinite(number) for number in numbers)
     ok = plain and len(numbers) == 2 and numbers[0] < numbers[1]
-    require(ok, "range", "two numbers, the lower one first", " ".join(map(str, numbers)))
+    got = " ".join(f"{number:g}" if plain else str(number) for number in numbers)
+    require(ok, "range", "two numbers, the lower one first", got)
     return float(numbers[0]), float(numbers[1])
 
 

@@ -6,6 +6,7 @@ import math
 import statistics
 import sys
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -18,15 +19,27 @@ from jaxtyping import Shaped, UInt8
 from PIL import ExifTags, Image
 from torch import Tensor
 
+from likewise.data.endings import CAMERA_RAW
 from likewise.data.levels import Levels
 from likewise.errors import UserError, needs
+from likewise.own_files import OWN, is_own_picture
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
+# What Pillow reads by itself, and knows by its first bytes: no format that starts another program.
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF", "JPEG2000", "PPM", "QOI", "ICO", "SGI")
+BY_NAME = {".tga": "TGA", ".dib": "DIB"}  # these have no first bytes of their own
+UNREAD = {  # where a file of the kind has which bytes
+    "HEIC": (4, (b"ftypheic", b"ftypheix", b"ftyphevc", b"ftypheim", b"ftypheis", b"ftypmif1", b"ftypmsf1")),
+    "JPEG XL": (0, (b"\xff\n", b"\0\0\0\x0cJXL ")),
+    "DICOM": (128, (b"DICM",)),
+    "Photoshop": (0, (b"8BPS",)),
+    "FITS": (0, (b"SIMPLE  =",)),
+}
 WHOLE_NUMBERS = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 DEEP = (*WHOLE_NUMBERS, "F")
 GREY = ("1", "L", "LA", "La", *DEEP)
 DEEP_COLOURS = ("RGB;16", "RGBA;16", "CMYK;16")
 SIXTEEN_BITS = (0.0, 65535.0)
+START = 256  # bytes of a file that tell what it is
 TIFF_AXES = {"YX": (0, 1), "YXS": (2, 0, 1), "SYX": (0, 1, 2)}  # to channels, height, width
 TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 UPRIGHT = {
@@ -44,6 +57,10 @@ GAP = 2
 STRIPE_PIXELS = 2**22
 LARGE_PIXELS = 2**24
 _one_large = threading.Lock()
+
+
+class UnreadPictureError(ValueError):
+    """A file holds a picture, but one that is not read; the message says why."""
 
 
 class Header(NamedTuple):
@@ -67,6 +84,51 @@ def usual_size(sides: Sequence[int]) -> int:
     return min(largest, int(statistics.median(sides))) if sides else largest
 
 
+def opened(path: Path) -> Image.Image | None:
+    """The picture in a file, before it is decoded; None for a TIFF file that Pillow does not read.
+
+    Raises what says what is wrong with it.
+    """
+    if path.name.lower().endswith(CAMERA_RAW):
+        raise UnreadPictureError("raw data of a camera, which is not read: export it as TIFF or JPEG")
+    named = BY_NAME.get(path.suffix.lower())
+    try:
+        picture = Image.open(path, formats=[named] if named else FORMATS)
+    except Image.UnidentifiedImageError:
+        with path.open("rb") as file:
+            start = file.read(START)
+        if start.startswith(TIFF_STARTS):
+            return None
+        for kind, (place, signs) in UNREAD.items():
+            if start.startswith(signs, place):
+                raise UnreadPictureError(f"{kind}, which is not read: convert it to PNG or TIFF") from None
+        raise
+    if is_own_picture(picture):
+        picture.close()
+        raise UnreadPictureError(OWN)
+    return picture
+
+
+def recognises(path: Path) -> bool:
+    """Whether a file holds a picture, by its first bytes, also of a kind that is not read."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if (picture := opened(path)) is not None:
+                picture.close()
+    except (UnreadPictureError, Image.DecompressionBombError):
+        return True
+    except Image.UnidentifiedImageError:
+        return False
+    except OSError as error:
+        if error.errno is None:  # Pillow's own, of what begins as a picture and goes on as something else
+            return False
+        raise
+    except Exception:
+        return False
+    return True
+
+
 def decode(
     path: Path, size: int, channels: int, levels: Levels | None = None
 ) -> UInt8[np.ndarray, "{channels} {size} {size}"]:
@@ -77,11 +139,8 @@ def decode(
     repeated; any other number of channels must be that of the file. Raises what Pillow or tifffile raises for a file
     that is broken, too large or no picture.
     """
-    try:
-        picture = Image.open(path, formats=FORMATS)
-    except Image.UnidentifiedImageError:
-        if not _is_tiff(path):
-            raise
+    picture = opened(path)
+    if picture is None:
         return _uniform_planes(_tiff_planes(path), size, channels, levels)
     with (
         picture,
@@ -106,11 +165,8 @@ def uniform(
 
 def header(path: Path) -> Header:
     """What a file says of its picture; raises what `decode` raises."""
-    try:
-        picture = Image.open(path, formats=FORMATS)
-    except Image.UnidentifiedImageError:
-        if not _is_tiff(path):
-            raise
+    picture = opened(path)
+    if picture is None:
         with _tiff_page(path) as page:
             return Header(min(page.imagewidth, page.imagelength), page.samplesperpixel, page.dtype != np.uint8)
     with picture:
@@ -119,11 +175,8 @@ def header(path: Path) -> Header:
 
 def numbers(path: Path) -> Shaped[np.ndarray, "c h w"]:
     """The numbers in a file as they are stored; raises what `decode` raises."""
-    try:
-        picture = Image.open(path, formats=FORMATS)
-    except Image.UnidentifiedImageError:
-        if not _is_tiff(path):
-            raise
+    picture = opened(path)
+    if picture is None:
         return _tiff_planes(path)
     with picture:
         return _planes(picture)
@@ -234,7 +287,7 @@ def _planes(picture: Any) -> Shaped[np.ndarray, "c h w"]:
     high, low = ("B", "L") if mode.endswith("B") or (mode.endswith("N") and sys.byteorder == "big") else ("L", "B")
     halves = []
     for order in (high, low):
-        with Image.open(picture.filename or picture.fp) as half:
+        with Image.open(picture.filename or picture.fp, formats=FORMATS) as half:
             half.tile = [_with_raw_mode(tile, mode[:-1] + order) for tile in tiles]
             halves.append(np.asarray(half).transpose(2, 0, 1).astype(np.uint16))
     return halves[0] * 256 + halves[1]
@@ -255,11 +308,6 @@ def _raw_mode(picture: Image.Image) -> str:
 def _with_raw_mode(tile: Any, mode: str) -> Any:
     arguments = (mode, *tile.args[1:]) if isinstance(tile.args, tuple) else mode
     return tile._replace(args=arguments)
-
-
-def _is_tiff(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(4) in TIFF_STARTS
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from likewise.data import arrays, builtin, datasets, images
+from likewise.data import arrays, builtin, datasets, images, pictures
 from likewise.data.files import File
 from likewise.data.levels import source_range
 from likewise.data.read_options import ReadOptions
@@ -42,6 +42,9 @@ class ImageModality(Modality):
     column_names = ("image", "img", "photo", "picture")
     recipe_fields = ("size", "channels")
     read_fields = ("range",)
+
+    def recognises(self, path: Path) -> bool:
+        return pictures.recognises(path)
 
     def open_source(self, request: Request) -> Source | None:
         for kind in (builtin, images, arrays):
