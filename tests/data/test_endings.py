@@ -156,3 +156,17 @@ def test_a_folder_of_recordings_that_are_not_read_says_so(tmp_path: Path) -> Non
     (tmp_path / "a.m4a").write_bytes(b"\0\0\0\x18ftypM4A " + b"\0" * 40)
     with pytest.raises(UserError, match=r"none of its 1 recordings can be read \(a.m4a: MPEG-4 \(AAC\), which is not"):
         open_source(tmp_path)
+
+
+def test_covers_beside_songs_are_no_data(tmp_path: Path) -> None:
+    soundfile = pytest.importorskip("soundfile")
+    for album in ("one", "two"):
+        for i in range(2):
+            (tmp_path / album).mkdir(exist_ok=True)
+            soundfile.write(tmp_path / album / f"{i}.wav", 0.4 * np.sin(np.arange(4000) / 9), 8000)
+    save(tmp_path / "one" / "cover.png", "PNG")
+    source = open_source(tmp_path)
+    assert (source.modality, len(source)) == ("audio", 4)
+    assert source.skipped == [("one/cover.png", "not a recording, by its name")]
+    assert set(splits(tmp_path)) == {"pretrain", "train", "test"}
+    assert open_source(tmp_path, modality="image").ids == ["one/cover.png"]

@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
+from likewise.data import arrays
 from likewise.data.levels import Levels, find_extent
 from likewise.data.open import open_source
 from likewise.data.pictures import decode
@@ -217,6 +218,22 @@ def test_all_grey_levels_of_an_array_survive(array: np.ndarray, range: Any, kind
     assert source.range == pytest.approx(range)
     assert len(source.read(ONE).unique()) == 256
     assert len(source.notes) == 1
+
+
+def test_numbers_of_an_array_that_a_range_clips_are_told() -> None:
+    assert open_source(RAMP[None] // 16, range=(0, 5000)).notes == ["grey levels 0 to 255 are 0 to 5000"]
+    assert open_source(RAMP[None] // 16, range=(100, 5000)).notes == [
+        "grey levels 0 to 255 are 100 to 5000",
+        "its values are from 0 to 4095: those outside are clipped",
+    ]
+
+
+def test_the_range_of_a_file_is_found_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    np.save(tmp_path / "a.npy", RAMP[None] // 16)
+    first = open_source(tmp_path / "a.npy")
+    monkeypatch.setattr(arrays, "find_extent", None)
+    again = open_source(tmp_path / "a.npy")
+    assert (again.range, again.notes) == (first.range, first.notes) == ((0, 4095), first.notes)
 
 
 def test_usual_arrays_have_no_range_and_dark_ones_are_told() -> None:

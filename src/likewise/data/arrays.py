@@ -22,7 +22,7 @@ from torch import Tensor
 
 from likewise.data.cache import cached, digest
 from likewise.data.label_values import is_missing, mean_no_label
-from likewise.data.levels import Levels, Range, find_extent, range_note
+from likewise.data.levels import Extent, Levels, Range, find_extent, range_note, spell
 from likewise.data.request import Request
 from likewise.data.source import ImageSource, label_note
 from likewise.errors import UserError
@@ -51,7 +51,9 @@ class ArraySource(ImageSource):
         name: str,
         classes: Sequence[str] = (),
         range: Range | None = None,
+        file: Path | None = None,
     ) -> None:
+        """`file`: where the array is from, whose range is found once."""
         self.pixels = pixels
         self.name = name
         self.classes = list(classes)
@@ -60,8 +62,16 @@ class ArraySource(ImageSource):
         if pixels.dtype.kind != "b" and pixels.dtype != np.uint8:
             for i in np.linspace(0, len(pixels) - 1, min(CHECKED, len(pixels))).astype(int):
                 _check(pixels[i : i + 1], name, None)
-            self.range, note = (range, [range_note(range)]) if range else _found_range(pixels, name)
-            notes += note
+            extent = _extent(pixels) if file is None else _kept_extent(pixels, file, name)
+            if range is not None:
+                self.range = range
+                notes += [range_note(range), *_beyond(extent, range)]
+            elif extent is not None:
+                usual = _usual(pixels)
+                if extent.low == extent.high:
+                    _check(pixels[:1], name, usual)  # one value says nothing of its range
+                self.range = None if extent.range == usual else extent.range
+                notes += extent.few_levels() if extent.range == usual else [extent.note()]
         self.notes = notes
 
     def __len__(self) -> int:
@@ -97,7 +107,8 @@ def open_source(request: Request) -> ArraySource | None:
     numbers, classes = (None, []) if labels is None else numbered(labels, len(pixels), name)
     if not classes:
         numbers = None
-    return ArraySource(pixels, numbers, name=name, classes=classes, range=request.read_options.range)
+    file = data if isinstance(data, Path) else None
+    return ArraySource(pixels, numbers, name=name, classes=classes, range=request.read_options.range, file=file)
 
 
 def splits(path: Path) -> list[str]:
@@ -152,16 +163,28 @@ def _channel_axes(shape: tuple[int, ...], channels: int | None) -> list[int]:
     return [axis for axis in (1, 3) if CLEARLY * shape[axis] <= sides[axis]]
 
 
-def _found_range(pixels: Shaped[np.ndarray, "n c h w"], name: str) -> tuple[Range | None, list[str]]:
-    """The range of all rows, and what to say of it; None where it is the usual one."""
+def _extent(pixels: Shaped[np.ndarray, "n c h w"]) -> Extent | None:
+    """Of the numbers in all rows."""
     at_once = max(1, BLOCK // max(1, pixels[0].size))
-    extent = find_extent(pixels[i : i + at_once] for i in np.arange(0, len(pixels), at_once))
-    if extent is None:
-        return None, []
-    usual = USUAL["f" if pixels.dtype.kind == "f" else "i"]
-    if extent.low == extent.high:
-        _check(pixels[:1], name, usual)  # one value says nothing of its range
-    return (None, extent.few_levels()) if extent.range == usual else (extent.range, [extent.note()])
+    return find_extent(pixels[i : i + at_once] for i in np.arange(0, len(pixels), at_once))
+
+
+def _kept_extent(pixels: Shaped[np.ndarray, "n c h w"], file: Path, name: str) -> Extent | None:
+    """The same, of an array in a file that is read as a whole only once."""
+    about = file.stat()
+    key = digest([file.resolve(), about.st_size, about.st_mtime_ns, about.st_ino, name, pixels.shape])
+    return Extent.of(cached("ranges", key, lambda _: {"extent": _extent(pixels)})[1]["extent"])
+
+
+def _beyond(extent: Extent | None, range: Range) -> list[str]:
+    """That some numbers of an array are out of the range that was given."""
+    if extent is None or (range[0] <= extent.low and extent.high <= range[1]):
+        return []
+    return [f"its values are from {spell(extent.low)} to {spell(extent.high)}: those outside are clipped"]
+
+
+def _usual(pixels: Shaped[np.ndarray, "..."]) -> Range:
+    return USUAL["f" if pixels.dtype.kind == "f" else "i"]
 
 
 def levels(rows: Shaped[np.ndarray, "n c h w"], name: str, range: Range | None = None) -> UInt8[np.ndarray, "n c h w"]:
@@ -173,9 +196,8 @@ def levels(rows: Shaped[np.ndarray, "n c h w"], name: str, range: Range | None =
         return rows
     if rows.dtype.kind == "b":
         return rows.astype(np.uint8) * 255
-    usual = USUAL["f" if rows.dtype.kind == "f" else "i"]
-    _check(rows, name, None if range else usual)
-    return Levels(range or usual)(rows)
+    _check(rows, name, None if range else _usual(rows))
+    return Levels(range or _usual(rows))(rows)
 
 
 def _check(rows: Shaped[np.ndarray, "n c h w"], name: str, usual: Range | None) -> None:

@@ -158,6 +158,13 @@ def walk(
                     unreadable.append((below, reason(error)))
 
 
+def mostly_recordings(folder: Path) -> bool:
+    """Whether there are more recordings than images below `folder`, by their names: covers beside songs are no data."""
+    names = [entry.name.lower() for _, entry in walk(folder, (*endings.IMAGES, *endings.RECORDINGS), [])]
+    recordings = sum(name.endswith(endings.RECORDINGS) for name in names)
+    return recordings > len(names) - recordings
+
+
 def count_subfolders(
     folder: Path, suffixes: tuple[str, ...], recognises: Recognises | None = None
 ) -> tuple[int, bool] | None:

@@ -24,6 +24,7 @@ from likewise.data.files import (
     folder_notes,
     folder_of,
     in_threads,
+    mostly_recordings,
     own_note,
     printable,
     progress_bar,
@@ -47,6 +48,8 @@ def open_source(request: Request) -> ImageFolder | None:
     if asked is None:
         return None
     folder, name = asked
+    if request.read_options.modality is None and mostly_recordings(folder):
+        return None
     found, unreadable = scan(folder, SUFFIXES, pictures.recognises, "an image")
     if not found:
         return None
@@ -176,10 +179,7 @@ def found_extent(folder: Path, files: list[File]) -> Extent | None:
             return {"extent": find_extent(found)}
 
     _, metadata = cached("ranges", digest([DECODER, folder.resolve(), *files]), find)
-    if metadata["extent"] is None:
-        return None
-    low, high, range, outlying = metadata["extent"]
-    return Extent(low, high, (range[0], range[1]), outlying)
+    return Extent.of(metadata["extent"])
 
 
 def build(

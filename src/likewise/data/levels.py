@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -32,6 +32,11 @@ class Extent(NamedTuple):
     range: Range
     outlying: bool = False
     """Whether a few numbers lie far outside the range."""
+
+    @classmethod
+    def of(cls, kept: Sequence[Any] | None) -> Extent | None:
+        """One that was kept as JSON."""
+        return None if kept is None else cls(kept[0], kept[1], (kept[2][0], kept[2][1]), kept[3])
 
     def note(self) -> str:
         """What people should know of it."""

@@ -96,6 +96,10 @@ class Modality(ABC):
         """Whether a file that has another ending than `suffixes`, or none, is such a sample by its content."""
         return False
 
+    def may_hold(self, folder: Path) -> bool:
+        """Whether a folder that has such files may be one of such samples, where nobody has said what it holds."""
+        return True
+
     def open_dataset(self, request: Request) -> Source | None:
         """The source of a dataset object of another library that no modality has taken as its own, or None."""
         return None

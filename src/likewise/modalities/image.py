@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from likewise.data import arrays, builtin, datasets, images, pictures
-from likewise.data.files import File
+from likewise.data.files import File, mostly_recordings
 from likewise.data.levels import source_range
 from likewise.data.read_options import ReadOptions
 from likewise.data.request import Request
@@ -45,6 +45,9 @@ class ImageModality(Modality):
 
     def recognises(self, path: Path) -> bool:
         return pictures.recognises(path)
+
+    def may_hold(self, folder: Path) -> bool:
+        return not mostly_recordings(folder)
 
     def open_source(self, request: Request) -> Source | None:
         for kind in (builtin, images, arrays):
