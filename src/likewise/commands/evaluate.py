@@ -124,6 +124,8 @@ def evaluate(
     root = root or run.config["source"]["root"]
     read_options = [read_options_for(run, asked, data) for data in (train, test)]
     train_source, test_source = open_train_and_test(train, test, read_options, root, progress)
+    for note in dict.fromkeys([*(train_source.notes if train_source else []), *test_source.notes]):
+        tell(note, show=progress)
     if encoder is not None:
         run.load_encoder(adopt_for(encoder, views, test_source))
     network = run.encoder

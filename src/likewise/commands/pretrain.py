@@ -38,6 +38,7 @@ def pretrain(
     batch_size: int | None = None,
     size: int | None = None,
     channels: int | None = None,
+    range: tuple[float, float] | None = None,
     augment: Any = None,
     views: FromPython = None,
     modality: str | None = None,
@@ -77,8 +78,11 @@ def pretrain(
             extend it: it goes on with the schedule of the longer training.
         batch_size: samples a step, over all devices; chosen for the machine if neither given nor in the recipe.
         size: height and width of the images in pixels; their own if not given.
-        channels: 1 (grey) or 3; their own if not given.
-        augment: strong, mild or none; from Python or a recipe also a list of operations.
+        channels: 1 (grey), 3 (RGB), or how many the images have; their own if not given.
+        range: of images of more than 8 bits, the two numbers that become grey levels 0 and 255, such as 0 4095; found
+            over the data if not given. The run keeps it for later data.
+        augment: strong, mild or none; of images also photo, photo-mild, symbol or symbol-mild, to say what they are;
+            from Python or a recipe also a list of operations.
         views: from Python, what makes the views, for samples of your own kind.
         modality: image, text, audio or pair, where the data could be several things.
         text_column: of a table, the column of texts; if not given, one with a usual name or the only one of texts.
@@ -115,6 +119,7 @@ def pretrain(
     from likewise.commands.options import (
         check_modality,
         check_options,
+        check_range,
         check_read_options,
         command_line,
         read_options_of,
@@ -188,6 +193,7 @@ def pretrain(
         "labels": labels,
         "per_file": per_file or None,
         "columns": columns,
+        "range": range,
     }
     read_options = read_options_of(modality, **reading, method=plan.method)
     check_read_options({**reading, "root": root}, data, probe)
@@ -195,7 +201,8 @@ def pretrain(
     part = splits(data).get("pretrain", data) if is_name(data) else data
     source = open_source(part, root=root, read_options=read_options.with_(**shape_of(plan)), progress=progress)
     check_modality(plan.method, source)
-    check_options([*given, *(["per_file"] if per_file else [])], source)
+    check_options([*given, *(["per_file"] if per_file else []), *(["range"] if range else [])], source)
+    check_range(range, source)
     for note in source.notes:
         tell(note, show=progress)
     if len(source) < PAIRS:

@@ -175,7 +175,9 @@ def _count_classes(data: Any, split: str | None, read_options: ReadOptions) -> t
         folder: Path = data if split is None else split_folder(data, split) or data
         if label_tables(Request(data, split, read_options=read_options), folder):
             return _count_labels(data, split, folder, read_options)
-        counted = (count_subfolders(folder, modality.suffixes) for modality in folder_modalities(read_options))
+        chosen = read_options.modality is not None
+        kinds = (kind for kind in folder_modalities(read_options) if chosen or kind.may_hold(folder))
+        counted = (count_subfolders(folder, kind.suffixes, kind.recognises) for kind in kinds)
         return next((found for found in counted if found is not None), (0, False))
     whole = f"{data}:{split}" if split is not None else data
     source = open_whole(whole, read_options, progress=False)

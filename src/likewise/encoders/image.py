@@ -234,7 +234,7 @@ def image_encoder(name: str, *, channels: int, size: int) -> ImageEncoder:
 
     Args:
         name: one of `ARCHITECTURES`, or `timm:` and any name that timm knows.
-        channels: 1 or 3; one channel in stays one channel, nothing is repeated.
+        channels: of the views; one channel in stays one channel, nothing is repeated.
         size: height and width of the views, in pixels.
 
     Raises:

@@ -42,6 +42,9 @@ class AudioModality(Modality):
     column_names = ("audio", "sound", "recording")
     recipe_fields = ("sample_rate", "seconds")
 
+    def recognises(self, path: Path) -> bool:
+        return audio.recognises(path)
+
     def open_source(self, request: Request) -> Source | None:
         return audio.open_source(request)
 

@@ -17,9 +17,13 @@ class Skipped(list[tuple[str, str]], RunPart):
     FILE: ClassVar[str] = "skipped.csv"
 
     def save(self, folder: Path) -> None:
+        self.write(folder / self.FILE)
+
+    def write(self, path: Path) -> None:
+        """Replace a file outside a run folder, atomically."""
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows([("file", "reason"), *self])
-        write_text(folder / self.FILE, text.getvalue())
+        write_text(path, text.getvalue())
 
     @classmethod
     def load(cls, folder: Path) -> Skipped:

@@ -32,7 +32,7 @@ class Recipe:
         method: a name of `likewise methods`.
         encoder: a name that `likewise.encoders` knows, or `auto`; of pairs, one for each half: `resnet18+bert-tiny`.
         size: height and width of the views in pixels; None takes the images' own.
-        channels: 1 or 3; None takes the images' own.
+        channels: 1 (grey), 3 (RGB), or how many the images have; None takes the images' own.
         tokenizer: of texts: `wordpiece`, `wordpiece-unaccented` or `bpe`, learned from them; or the path of a
             tokenizer.json.
         vocab_size: how many different tokens a tokenizer may learn; None: 8,192.
@@ -40,7 +40,8 @@ class Recipe:
         pooling: what of a text's tokens makes its embedding: `mean`, `cls` or `last`; None: the encoder's usual.
         sample_rate: of recordings, in Hz; None: that of most files, at most 16,000.
         seconds: how much of a recording a view is; None: 1.
-        augment: `strong`, `mild`, `none`, or a list of operations (see `likewise.views`).
+        augment: `strong`, `mild`, `none`; of images also `photo`, `photo-mild`, `symbol`, `symbol-mild`, where it is
+            known which they are; or a list of operations (see `likewise.views`).
         epochs: passes over the data.
         batch_size: samples a step, over all devices; None: 256, or 128 on a CPU; never more than there are.
         micro_batch_size: views that are encoded at once, for the gradients of a large batch in the memory of a small
@@ -101,7 +102,7 @@ class Recipe:
         check_choice(OPTIMIZERS, optimizer=self.optimizer)
         check_choice(SCHEDULES, schedule=self.schedule)
         check_choice(POOLINGS, pooling=self.pooling)
-        check_choice((1, 3), channels=self.channels)
+        check_int(channels=self.channels)
         require(self.size is None or self.size >= 4, "size", "at least 4 px", self.size)
 
     @classmethod
