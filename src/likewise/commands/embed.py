@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 from cyclopts import Parameter
 
 from likewise.commands import FromPython
+from likewise.console import tell
 from likewise.errors import UserError
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ def embed(
     import torch
 
     from likewise.commands.options import as_run, check_read_options, read_options_for, read_options_of
+    from likewise.data.blocks import cut_notes
     from likewise.data.open import open_source
     from likewise.evaluation import ComputeSettings
     from likewise.evaluation.embedding_file import check_suffix, write_embeddings
@@ -125,6 +127,8 @@ def embed(
     source = open_source(data, root=root, read_options=read_options_for(run, asked, data), progress=progress)
     if encoder is not None:
         run.load_encoder(adopt_for(encoder, views, source))
+    for note in cut_notes(source):
+        tell(note, show=progress)
     compute = ComputeSettings(torch.device(device_name()), batch_size, channels_last=True)
     with progress_bar(show=progress) as report:
 
