@@ -84,6 +84,7 @@ def evaluate(
         read_options_of,
     )
     from likewise.data.blocks import cut_notes
+    from likewise.data.copies import copies_between, copies_note, copies_summary
     from likewise.evaluation import DEFAULT_PROTOCOLS, ComputeSettings, evaluate_encoder
     from likewise.evaluation.labels import label_counts, shared_labels
     from likewise.modalities.base import EvaluationInputs
@@ -179,6 +180,10 @@ def evaluate(
     notes: list[str] = result.get("notes", [])
     if labelled or not single:  # a language model is measured on whole documents
         notes = [*notes, *cut_notes(*([train_source] if train_source else []), test_source)]
+    copies = [] if train_source is None else copies_between(train_source, test_source)
+    if copies and train_source is not None:
+        result["copies"] = copies_summary(copies)
+        notes = [*notes, *copies_note(copies, train_source, test_source)]
     if has_seen(run, test):
         notes = [*notes, f"The encoder has learned from samples of {test_source.name}, without their labels."]
     if notes:

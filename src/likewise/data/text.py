@@ -116,6 +116,9 @@ class TextSource(Source):
             raise UserError(f"{self.name} has no tokenizer yet: read it with tokenizer=, a tokenizer.json")
         return self.tokens.read(indices)
 
+    def contents(self, indices: Int[Tensor, " n"]) -> list[str]:
+        return [self.documents[i] for i in indices.tolist()]
+
     @cached_property
     def classes(self) -> list[str]:
         try:

@@ -115,7 +115,7 @@ def load(text: str, called: str = "") -> tuple[Any, dict[str, int]]:
 
 
 class Tokenised(NamedTuple):
-    """The token ids of whole documents, one after the other, mapped from the cache; `read` gives `max_tokens` of each."""
+    """The token ids of whole documents, one after the other, mapped from the cache; `read` takes up to `max_tokens`."""
 
     ids: UInt[np.ndarray, " all"]
     offsets: Int[np.ndarray, " n+1"]

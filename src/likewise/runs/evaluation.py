@@ -20,8 +20,8 @@ class Evaluation(dict[str, Any], RunPart):
     """The result of an evaluation, which prints itself as a table.
 
     Keys: test, samples; where labels were drawn train, classes, seeds, labels_per_class, protocols, protocol_details,
-    chance, majority, raw, trials, summary, settings; where there is something else to measure tables; command, skipped,
-    notes.
+    chance, majority, raw, trials, summary, settings; where there is something else to measure tables; where test
+    samples are copies of training samples copies; command, skipped, notes.
     """
 
     FILE: ClassVar[str] = "evaluation.json"
