@@ -120,6 +120,7 @@ def embed(
         read_options_of,
         skipped_note,
     )
+    from likewise.data.blocks import cut_notes
     from likewise.data.open import open_source
     from likewise.evaluation import ComputeSettings
     from likewise.evaluation.embedding_file import check_suffix, write_embeddings
@@ -148,6 +149,8 @@ def embed(
         tell(note, show=progress)
     if encoder is not None:
         run.load_encoder(adopt_for(encoder, views, source))
+    for note in cut_notes(source):
+        tell(note, show=progress)
     compute = ComputeSettings(torch.device(device_name()), batch_size, channels_last=True)
     with progress_bar(show=progress) as report:
 

@@ -86,6 +86,8 @@ def evaluate(
         read_options_for,
         read_options_of,
     )
+    from likewise.data.blocks import cut_notes
+    from likewise.data.copies import copies_between, copies_note, copies_summary
     from likewise.evaluation import DEFAULT_PROTOCOLS, ComputeSettings, evaluate_encoder
     from likewise.evaluation.labels import label_counts, shared_labels
     from likewise.modalities.base import EvaluationInputs
@@ -184,9 +186,17 @@ def evaluate(
                 f"{test_source.name} has no labels, and there is nothing else to measure the encoder by: name labelled "
                 "data with --train and --test"
             )
+    notes: list[str] = result.get("notes", [])
+    if labelled or not single:  # a language model is measured on whole documents
+        notes = [*notes, *cut_notes(*([train_source] if train_source else []), test_source)]
+    copies = [] if train_source is None else copies_between(train_source, test_source)
+    if copies and train_source is not None:
+        result["copies"] = copies_summary(copies)
+        notes = [*notes, *copies_note(copies, train_source, test_source)]
     if has_seen(run, test):
-        seen = f"The encoder has learned from samples of {test_source.name}, without their labels."
-        result["notes"] = [*result.get("notes", []), seen]
+        notes = [*notes, f"The encoder has learned from samples of {test_source.name}, without their labels."]
+    if notes:
+        result["notes"] = notes
     options: dict[str, Any] = {"train": train, "test": test, "labels_per_class": result.get("labels_per_class")}
     options |= {"seeds": result.get("seeds"), "protocols": protocols, "steps": steps, "modality": modality}
     options |= applicable({**reading, "root": root}, train, test)

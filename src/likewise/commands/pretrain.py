@@ -130,6 +130,7 @@ def pretrain(
         slug,
     )
     from likewise.commands.understood import tell_understood
+    from likewise.data.blocks import token_count
     from likewise.data.fingerprint import changes, fingerprint
     from likewise.data.loader import Loader
     from likewise.data.open import open_source
@@ -138,7 +139,8 @@ def pretrain(
     from likewise.data.splits import splits
     from likewise.distributed import is_first_process
     from likewise.evaluation.probe import NeighbourProbe
-    from likewise.modalities.build import build_training
+    from likewise.methods import method_class
+    from likewise.modalities.build import build_training, check_count
     from likewise.modalities.lookup import adapt_read_options, modality_of
     from likewise.modalities.towers import encoder_for
     from likewise.runs.chance import ChanceLevels
@@ -205,8 +207,8 @@ def pretrain(
     check_range(range, source)
     for note in source.notes:
         tell(note, show=progress)
-    if len(source) < PAIRS:
-        raise UserError(f"{source.name} has {len(source)} samples: training needs at least {PAIRS}, better hundreds")
+    if not method_class(plan.method).whole_documents:
+        check_count(source)
 
     # The command that repeats the run.
     folder = Path(out) if out is not None else Path("runs") / f"{slug(source.name)}-{plan.method}"
@@ -227,6 +229,9 @@ def pretrain(
         plan, source, learner, loaded = build_training(
             source, plan, encoder=own_encoder, views=own_views, given=chosen, kept=begun_in
         )
+        if batch_size is None and (asked_batch := plan.batch_size or 0) > len(source):
+            plan = dataclasses.replace(plan, batch_size=len(source))
+            tell(f"batch size: {len(source)}, all samples, not the {asked_batch} of the recipe", show=progress)
         views = learner.views
         packed, files = (None, {}) if own_views is not None else modality_of(source.modality).pack(views)
         context = training_context_of(learner, source, plan, seed=seed)
@@ -270,6 +275,8 @@ def pretrain(
             "seed": seed,
             "threads": torch.get_num_threads(),  # it decides how sums are split, and so their last bits
         }
+        if (documents := token_count(source)) is not None:
+            config["documents"] = documents._asdict()
         if source.lengths is not None:
             config["padding"] = round(Loader(source, batch_size=context.batch_size, epochs=1, seed=seed).padding(), 4)
         if first and (is_unused(folder) or (resume and (folder / RunConfig.FILE).is_file())):
@@ -315,6 +322,11 @@ def pretrain(
             Skipped(source.skipped).save(run.path)
         tell(f"{source.name}: {len(source):,} samples{skipped_note(source.skipped)}", show=progress)
         tell_understood(source, show=progress)
+        if documents is not None and documents.cut:
+            remedy = "--max-tokens N uses more of each, the methods bert and gpt use all"
+            tell(f"{documents}; {remedy}", show=progress)
+        elif documents is not None and documents.blocks is not None:
+            tell(str(documents), show=progress)
         left_out = context.samples - context.steps_per_epoch * context.batch_size
         if left_out > 0:
             tell(

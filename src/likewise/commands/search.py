@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from likewise.commands.option_names import flag
+from likewise.console import tell
 from likewise.errors import UserError
 
 
@@ -79,6 +80,7 @@ def search(
     import torch
 
     from likewise.commands.options import as_run, check_read_options, name_own_data, read_options_for, read_options_of
+    from likewise.data.blocks import cut_notes
     from likewise.data.open import open_source
     from likewise.data.pairs import open_files
     from likewise.data.request import Request
@@ -148,6 +150,8 @@ def search(
         if source.modality == "pair":
             other = next((i for i, other in enumerate(part_modalities(source)) if other != kind), 0)
             source = source.parts[other]
+        for note in cut_notes(source):
+            tell(note)
         if source.modality == "text":
             documents = corpus(source)
         ids, parts = source.ids, stream_embeddings(run.encoder, run.views, source, compute=compute)

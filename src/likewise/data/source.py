@@ -47,6 +47,10 @@ class Source(ABC):
         Images are uint8 `(n, c, h, w)`. A batch has a length, can be indexed, and moved by `to(device)`.
         """
 
+    def contents(self, indices: Int[Tensor, " n"]) -> Any:
+        """What says whether samples are equal: the batch, or a list of texts."""
+        return self.read(indices)
+
     @cached_property
     def ids(self) -> Sequence[str]:
         """One a sample: its path relative to the folder, or its index as text."""
@@ -183,6 +187,9 @@ class Subset(Source):
 
     def read(self, indices: Int[Tensor, " n"]) -> Any:
         return self.source.read(self.indices[indices])
+
+    def contents(self, indices: Int[Tensor, " n"]) -> Any:
+        return self.source.contents(self.indices[indices])
 
     @cached_property
     def ids(self) -> Sequence[str]:

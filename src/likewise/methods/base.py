@@ -79,6 +79,8 @@ class Method(L.LightningModule):
     """Whether the tracked embeddings are of two kinds, which are only compared with each other."""
     accepts_groups: ClassVar[bool] = False
     """Whether it also takes samples of several parts of its modality."""
+    whole_documents: ClassVar[bool] = False
+    """Whether it learns from all tokens of long texts, in blocks, not from their beginnings only."""
     supervised: bool = False
     """Whether batches need labels."""
 

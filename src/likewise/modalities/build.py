@@ -12,11 +12,13 @@ from torch import nn
 
 from likewise.data.source import Source
 from likewise.encoders import adopt
+from likewise.errors import UserError
 from likewise.methods import build_method, method_options
 from likewise.methods.base import Method, Views
 from likewise.modalities.lookup import part_modalities, setup
 from likewise.modalities.weights import continued, load_known_weights
 from likewise.runs.weights import INITIAL, load_weights
+from likewise.training.callbacks.snapshots import PAIRS
 from likewise.training.machine import channels_last, device_name
 from likewise.training.recipe import Recipe
 
@@ -59,6 +61,7 @@ def build_training(
         recipe = continued(recipe, kinds, given=given, kept=kept)
     if encoder is None or views is None:
         recipe, source, usual_views, build = setup(source, recipe, accelerated=device_name() != "cpu", run_folder=kept)
+        check_count(source)  # of documents, these are blocks
         views = usual_views if views is None else views
         encoder = build() if encoder is None else encoder
     if own_encoder:
@@ -73,6 +76,12 @@ def build_training(
     method = build_method(recipe.method, channels_last(adopt_for(encoder, views, source)), recipe.options)
     method.views = views
     return Training(recipe, source, method, loaded)
+
+
+def check_count(source: Source) -> None:
+    """Raise `UserError` for fewer samples than a training can use."""
+    if len(source) < PAIRS:
+        raise UserError(f"{source.name} has {len(source)} samples: training needs at least {PAIRS}, better hundreds")
 
 
 def adopt_for(module: nn.Module, views: Views, source: Source) -> nn.Module:

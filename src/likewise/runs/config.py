@@ -14,8 +14,9 @@ class RunConfig(dict[str, Any], RunPart):
     """The configuration of a run.
 
     Keys: likewise (the version), data, source, read_options, recipe, probe, method, encoder, views, seed, threads,
-    command, created, devices, precision, strategy; of a finished run also seconds and samples_per_second; of one that
-    was given more epochs also extensions, a list of what it had before, and at which step.
+    command, created, devices, precision, strategy; of texts also padding and documents, how many tokens these have and
+    how many are read; of a finished run also seconds and samples_per_second; of one that was given more epochs also
+    extensions, a list of what it had before, and at which step.
     """
 
     FILE: ClassVar[str] = "config.json"

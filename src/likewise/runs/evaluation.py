@@ -21,7 +21,7 @@ class Evaluation(dict[str, Any], RunPart):
 
     Keys: test, samples; where labels were drawn train, classes, seeds, labels_per_class, protocols, protocol_details,
     chance, majority, raw, trials, summary, differences, uneven, settings; where there is something else to measure
-    tables; command, skipped, notes.
+    tables; where test samples are copies of training samples copies; command, skipped, notes.
     """
 
     FILE: ClassVar[str] = "evaluation.json"

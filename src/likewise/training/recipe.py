@@ -36,7 +36,7 @@ class Recipe:
         tokenizer: of texts: `wordpiece`, `wordpiece-unaccented` or `bpe`, learned from them; or the path of a
             tokenizer.json.
         vocab_size: how many different tokens a tokenizer may learn; None: 8,192.
-        max_tokens: length at which texts are cut off, in tokens; None: 128.
+        max_tokens: length at which texts are cut off, or of the blocks that `bert` and `gpt` read; None: 128.
         pooling: what of a text's tokens makes its embedding: `mean`, `cls` or `last`; None: the encoder's usual.
         sample_rate: of recordings, in Hz; None: that of most files, at most 16,000.
         seconds: how much of a recording a view is; None: 1.
