@@ -50,7 +50,7 @@ def main(tokens: list[str] | None = None) -> int:
         result = build_app(words)(words, exit_on_error=False, print_error=False)
         if result is not None and _load(IS_FIRST_PROCESS)():
             _print(result, as_json="--json" in flags)
-            if getattr(result, "unsaved", False):
+            if getattr(result, "incomplete", False):
                 return MISTAKE  # stderr says why
     except (UserError, cyclopts.CycloptsError) as error:
         return _fail(_load(MESSAGE_OF)(error), error, MISTAKE, flags)

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from likewise.console import tell
 from likewise.data.cache import cached, digest
-from likewise.errors import UserError, nearest, needs
+from likewise.errors import UserError, nearest, needs, no_panic
 
 KINDS = {"wordpiece": 32, "wordpiece-unaccented": 32, "bpe": 300}
 """Each kind of tokenizer, and the smallest vocabulary that it can have."""
@@ -95,7 +95,10 @@ def load(text: str, called: str = "") -> tuple[Any, dict[str, int]]:
     tokenizers = needs("tokenizers", "text")
     where = f"tokenizer {called}".strip()
     try:
-        tokenizer = tokenizers.Tokenizer.from_str(text)
+        with no_panic(where):
+            tokenizer = tokenizers.Tokenizer.from_str(text)
+    except UserError:
+        raise
     except Exception as error:
         raise UserError(f"{where} is no JSON of the tokenizers library: {' '.join(str(error).split())}") from error
     special = {}
@@ -108,7 +111,9 @@ def load(text: str, called: str = "") -> tuple[Any, dict[str, int]]:
     tokenizer.no_truncation()
     # What a document says is no instruction: "[PAD]" in it is text.
     tokenizer.encode_special_tokens = True
-    if tokenizer.encode("").ids != [special["cls"], special["sep"]]:
+    with no_panic(where):
+        framed = tokenizer.encode("").ids == [special["cls"], special["sep"]]
+    if not framed:
         _frame(tokenizer, special)
     return tokenizer, special
 
@@ -181,7 +186,8 @@ def _encode(
     with (building / "ids.bin").open("wb") as ids, (building / "offsets.bin").open("wb") as offsets:
         offsets.write(np.zeros(1, dtype=np.int64).tobytes())
         for chunk in chunks(documents):
-            encodings = encoder.encode_batch_fast(chunk)
+            with no_panic("the tokenizer"):
+                encodings = encoder.encode_batch_fast(chunk)
             rows = [encoding.ids for encoding in encodings]
             cut += sum(len(e.overflowing) > 0 for e, row in zip(encodings, rows, strict=True) if len(row) == max_tokens)
             ends = end + np.cumsum([len(row) for row in rows], dtype=np.int64)

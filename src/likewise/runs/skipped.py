@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from likewise.atomic import write_text
+from likewise.runs.files import check_file
 from likewise.runs.part import RunPart
 
 
@@ -23,5 +24,6 @@ class Skipped(list[tuple[str, str]], RunPart):
 
     @classmethod
     def load(cls, folder: Path) -> Skipped:
+        check_file(folder / cls.FILE)
         with (folder / cls.FILE).open(newline="", encoding="utf-8") as file:
-            return cls((row["file"], row["reason"]) for row in csv.DictReader(file))
+            return cls((row["file"] or "", row["reason"] or "") for row in csv.DictReader(file))

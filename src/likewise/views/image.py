@@ -19,6 +19,7 @@ from likewise.views.spatial import RandomResizedCrop, Spatial, identity
 from likewise.views.specification import operations, spell
 
 # Of ImageNet's training set, as torchvision and timm use them; one channel: the middle of the range.
+LARGEST = 8192  # px
 MEANS = {3: (0.485, 0.456, 0.406), 1: (0.5,)}
 DEVIATIONS = {3: (0.229, 0.224, 0.225), 1: (0.25,)}
 
@@ -52,7 +53,7 @@ class ImageViews:
         mean: Sequence[Number] | None = None,
         std: Sequence[Number] | None = None,
     ) -> None:
-        check_int(4, size=size)
+        check_int(4, LARGEST, size=size)
         check_choice((1, 3), channels=channels)
         self.size = size
         self.channels = channels
