@@ -57,7 +57,7 @@ def main(tokens: list[str] | None = None) -> int:
     except Interrupted as stopped:
         if not _load(IS_FIRST_PROCESS)():
             return DONE  # a helper that fails would have the first process killed, which still has to say how to resume
-        print(stopped, file=sys.stderr)
+        print(printable(str(stopped)), file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # `likewise methods | head` is no error
@@ -134,7 +134,7 @@ def _fail(line: str, error: Exception, status: int, flags: set[str]) -> int:
     if "--debug" in flags:
         import traceback
 
-        traceback.print_exception(error)
+        print(printable("".join(traceback.format_exception(error))), file=sys.stderr)
     print(printable(f"likewise: {' '.join(line.split())}"), file=sys.stderr)
     return status
 

@@ -240,3 +240,15 @@ def test_what_is_no_evaluation_is_refused(content: dict[str, Any], message: str,
     (tmp_path / "evaluation.json").write_text(json.dumps(content))
     with pytest.raises(ValueError, match=message):
         Evaluation.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name", ["=1+1", "+x", "-1", "@x", "\tx", "\rx", "'=x", "''-y", "'plain", "a\nb", 'a"b', "ü,\udce9"]
+)
+def test_skipped_names_are_no_formulas_and_come_back(name: str, tmp_path: Path) -> None:
+    Skipped([(name, name)]).save(tmp_path)
+    with (tmp_path / "skipped.csv").open(newline="", encoding="utf-8") as file:
+        _, cells = csv.reader(file)
+    assert cells[0][0] not in "=+-@\t\r"
+    kept = name.replace("\udce9", r"\udce9")
+    assert Skipped.load(tmp_path) == [(kept, kept)]
