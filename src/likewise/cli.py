@@ -38,6 +38,7 @@ GLOBAL_FLAGS = {
     "--json": "print one JSON object on stdout",
     "--debug": "show the traceback of an error",
 }
+MOST_LETTERS = 1500  # of an error's line
 DONE, FAULT, MISTAKE, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -135,7 +136,10 @@ def _fail(line: str, error: Exception, status: int, flags: set[str]) -> int:
         import traceback
 
         print(printable("".join(traceback.format_exception(error))), file=sys.stderr)
-    print(printable(f"likewise: {' '.join(line.split())}"), file=sys.stderr)
+    line = " ".join(line.split())
+    # A value or a name from elsewhere may be a megabyte.
+    line = line if len(line) <= MOST_LETTERS else f"{line[: MOST_LETTERS // 2]} … {line[-MOST_LETTERS // 2 :]}"
+    print(printable(f"likewise: {line}"), file=sys.stderr)
     return status
 
 

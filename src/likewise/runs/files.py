@@ -92,7 +92,7 @@ def naming(path: Path) -> Iterator[None]:
 
 def reason_of(error: Exception) -> str:
     """Why a file can't be read, in one line: what a check of ours says, or another error's kind and message."""
-    message = " ".join(str(error).split())
+    message = " ".join(str(error).split())[:300]
     return message if isinstance(error, UserError) else f"{type(error).__name__}: {message}"
 
 

@@ -6,12 +6,11 @@ import csv
 import io
 import re
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from likewise.atomic import write_text
 from likewise.runs.files import check_file
 from likewise.runs.part import RunPart
-
 
 FORMULA = re.compile(r"'*[=+\-@\t\r]")
 """What a spreadsheet calculates, and what has got quotes before it already."""
@@ -26,7 +25,7 @@ class Skipped(list[tuple[str, str]], RunPart):
         text = io.StringIO()
         rows = [(_no_formula(file), _no_formula(reason)) for file, reason in self]
         # A carriage return ends a line for readers; only Python 3.13 and later quote it for itself.
-        quoting = csv.QUOTE_ALL if any("\r" in cell for row in rows for cell in row) else csv.QUOTE_MINIMAL
+        quoting: Any = csv.QUOTE_ALL if any("\r" in cell for row in rows for cell in row) else csv.QUOTE_MINIMAL
         csv.writer(text, lineterminator="\n", quoting=quoting).writerows([("file", "reason"), *rows])
         write_text(folder / self.FILE, text.getvalue())
 
