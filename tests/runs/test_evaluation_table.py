@@ -26,7 +26,7 @@ def text_of(shown):
 def test_figures_without_labels_are_a_table_of_their_own():
     table = render_table({"test": "stamps", "samples": {"test": 9}, "tables": [FIGURES]})
     assert [str(column.header) for column in table.columns][2:] == ["recall@1, %", "median rank", "perplexity"]
-    assert [list(column.cells) for column in table.columns][1:] == [
+    assert [list(map(str, column.cells)) for column in table.columns][1:] == [
         ["encoder", "chance", "encoder"],
         ["43.3", "0.1", "100.0"],
         ["2", "617", "12"],
@@ -71,7 +71,7 @@ def test_table_shows_means_with_half_widths_and_chance():
         ],
     }
     table = render_table(result)
-    assert [list(column.cells) for column in table.columns] == [
+    assert [list(map(str, column.cells)) for column in table.columns] == [
         ["Trained from scratch", "Frozen encoder"],
         ["50.0 ± 5.0", "[bold]80.0 ± 1.0[/bold]"],
         ["[bold]99.0 ± 1.0[/bold]", "98.5"],

@@ -212,5 +212,5 @@ def evaluate(
         if (reason := disk_trouble(error)) is None:
             raise
         tell(f"likewise: could not write into {run.path}: {reason}; the result is not kept")
-        evaluation.unsaved = True
+        evaluation.incomplete = True
     return evaluation

@@ -19,6 +19,7 @@ from likewise.console import tell
 from likewise.errors import Interrupted, UserError, nearest
 from likewise.modalities.run import Run
 from likewise.runs.config import RunConfig
+from likewise.runs.declared import shown
 from likewise.runs.evaluation import Evaluation
 from likewise.runs.lock import is_unused, training_lock
 
@@ -451,7 +452,7 @@ def _begun(folder: Path, config: dict[str, Any], precision: str, *, longer: bool
     for key in asked:
         if asked[key] != begun.get(key):
             raise UserError(
-                f"{folder} was begun with {key} {begun.get(key)!r}, not {asked[key]!r}: "
+                f"{folder} was begun with {key} {shown(begun.get(key))}, not {asked[key]!r}: "
                 f"resume it as it was (`{run.config['command']} --resume`), or name another folder with --out"
             )
     return run

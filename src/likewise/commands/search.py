@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from likewise.commands.option_names import flag
-from likewise.console import tell
+from likewise.console import plain, tell
 from likewise.errors import UserError
 
 
@@ -29,14 +29,13 @@ class Matches(list[Match]):
         return {"matches": [match._asdict() for match in self]}
 
     def __rich__(self) -> Any:
-        from rich.markup import escape
         from rich.table import Table
 
         texts = any(match.text for match in self)
         table = Table("rank", "similarity", "id", *(["text"] if texts else []), box=None, header_style="bold")
         for match in self:
             shown = [match.id, *([match.text or ""] if texts else [])]
-            table.add_row(str(match.rank), f"{match.similarity:.3f}", *map(escape, shown))
+            table.add_row(str(match.rank), f"{match.similarity:.3f}", *map(plain, shown))
         return table
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from likewise.console import tell
 from likewise.data.cache import cached, digest
-from likewise.errors import UserError, nearest, needs
+from likewise.errors import UserError, nearest, needs, no_panic
 
 KINDS = {"wordpiece": 32, "wordpiece-unaccented": 32, "bpe": 300}
 """Each kind of tokenizer, and the smallest vocabulary that it can have."""
@@ -96,7 +96,10 @@ def load(text: str, called: str = "") -> tuple[Any, dict[str, int]]:
     tokenizers = needs("tokenizers", "text")
     where = f"tokenizer {called}".strip()
     try:
-        tokenizer = tokenizers.Tokenizer.from_str(text)
+        with no_panic(where):
+            tokenizer = tokenizers.Tokenizer.from_str(text)
+    except UserError:
+        raise
     except Exception as error:
         raise UserError(f"{where} is no JSON of the tokenizers library: {' '.join(str(error).split())}") from error
     special = {}
@@ -109,7 +112,9 @@ def load(text: str, called: str = "") -> tuple[Any, dict[str, int]]:
     tokenizer.no_truncation()
     # What a document says is no instruction: "[PAD]" in it is text.
     tokenizer.encode_special_tokens = True
-    if tokenizer.encode("").ids != [special["cls"], special["sep"]]:
+    with no_panic(where):
+        framed = tokenizer.encode("").ids == [special["cls"], special["sep"]]
+    if not framed:
         _frame(tokenizer, special)
     return tokenizer, special
 
@@ -198,7 +203,8 @@ def _encode(building: Path, documents: Sequence[str], encoder: Any, kind: np.dty
     with (building / "ids.bin").open("wb") as ids, (building / "offsets.bin").open("wb") as offsets:
         offsets.write(np.zeros(1, dtype=np.int64).tobytes())
         for chunk in chunks(documents):
-            rows = [encoding.ids for encoding in encoder.encode_batch_fast(chunk)]
+            with no_panic("the tokenizer"):
+                rows = [encoding.ids for encoding in encoder.encode_batch_fast(chunk)]
             ends = end + np.cumsum([len(row) for row in rows], dtype=np.int64)
             end = int(ends[-1])
             offsets.write(ends.tobytes())

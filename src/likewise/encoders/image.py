@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from likewise.checks import check_int
 from likewise.encoders.base import Encoder
 from likewise.errors import UserError, nearest
 
@@ -240,6 +241,7 @@ def image_encoder(name: str, *, channels: int, size: int) -> ImageEncoder:
     Raises:
         UserError: for an unknown name, or a size that the architecture can't take.
     """
+    check_int(channels=channels, size=size)
     if name.startswith("timm:"):
         body, dim = _timm(name.removeprefix("timm:"), channels, size)
     elif name in ARCHITECTURES:

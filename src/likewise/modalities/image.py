@@ -21,6 +21,7 @@ from likewise.evaluation import ComputeSettings
 from likewise.evaluation.features import RawFeatures, raw_features
 from likewise.modalities.base import Modality, TrainingSetup, default_batch_size
 from likewise.modalities.weights import normalization_of
+from likewise.runs.declared import check_arguments
 from likewise.views import ImageViews, drawn, preset
 
 if TYPE_CHECKING:
@@ -97,9 +98,11 @@ class ImageModality(Modality):
         return TrainingSetup(resolved, source, views, lambda: image_encoder(name, channels=channels, size=size))
 
     def unpack(self, config: dict[str, Any], folder: Path) -> ImageViews:
+        check_arguments(ImageViews, config, "views")
         return ImageViews.from_config(config)
 
     def encoder(self, **config: Any) -> nn.Module:
+        check_arguments(image_encoder, config, "encoder")
         return image_encoder(**config)
 
     def read_options(self, views: ImageViews) -> dict[str, Any]:

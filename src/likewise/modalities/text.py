@@ -28,7 +28,8 @@ from likewise.evaluation.similarity import cosines, similarity_table
 from likewise.evaluation.tfidf import TfIdf
 from likewise.methods import method_class
 from likewise.modalities.base import EvaluationInputs, Modality, TrainingSetup, default_batch_size
-from likewise.runs.files import inside
+from likewise.runs.declared import check_arguments
+from likewise.runs.files import inside, read_text
 from likewise.runs.table import Table
 from likewise.views.text import TextViews
 
@@ -62,7 +63,7 @@ class TextModality(Modality):
     ) -> TrainingSetup:
         tokenizer, vocab_size = recipe.tokenizer or "wordpiece", recipe.vocab_size or VOCAB_SIZE
         if run_folder is not None and (run_folder / TOKENIZER).is_file():
-            learned = inside(run_folder, TOKENIZER).read_text(encoding="utf-8")
+            learned = read_text(inside(run_folder, TOKENIZER))
         elif tokenizer in KINDS:
             learned = train_tokenizer(corpus(source), kind=tokenizer, vocab_size=vocab_size)
         else:
@@ -94,10 +95,12 @@ class TextModality(Modality):
         return config | {"tokenizer": TOKENIZER}, {TOKENIZER: config["tokenizer"]}
 
     def unpack(self, config: dict[str, Any], folder: Path) -> TextViews:
-        tokenizer = inside(folder, config["tokenizer"]).read_text(encoding="utf-8")
+        check_arguments(TextViews, config | {"tokenizer": ""}, "views")
+        tokenizer = read_text(inside(folder, config.get("tokenizer")))
         return TextViews.from_config(config | {"tokenizer": tokenizer})
 
     def encoder(self, **config: Any) -> nn.Module:
+        check_arguments(text_encoder, config, "encoder")
         return text_encoder(**config)
 
     def read_options(self, views: TextViews) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from likewise.report.contents import Contents
 from likewise.report.headline import format_number, protocol_name, sentence, typical_count
 from likewise.report.pieces import Section, buttons, code, folder, grid, joined, key, labels_choice, noun, swatch
 from likewise.runs.evaluation import Evaluation
-from likewise.runs.evaluation_table import points
+from likewise.runs.evaluation_table import balanced, points
 from likewise.runs.table import Table, is_number
 
 TITLE = "Evaluation"
@@ -129,7 +129,7 @@ def _uneven(evaluation: Evaluation) -> Markup:
         return Markup("")
 
     def cell(row: dict[str, Any] | None) -> str:
-        return "–" if row is None else f"{100 * row['balanced_accuracy']:.1f} / {100 * row['macro_f1']:.1f}"
+        return "–" if row is None else balanced(row)
 
     rows = [
         (
