@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import shutil
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -27,6 +29,19 @@ from likewise.errors import UserError
 IMAGE_KEYS = ("x", "images", "data", "arr_0")
 LABEL_KEYS = ("y", "labels", "targets", "label")
 CHECKED = 64
+DAMAGED = (
+    ValueError,
+    OSError,
+    EOFError,
+    RuntimeError,  # an encrypted archive, a header nested too deeply, a way of packing that is not known
+    SyntaxError,  # a header is an expression of Python
+    TokenError,
+    OverflowError,
+    MemoryError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What reading a damaged array raises."""
 
 
 class ArraySource(ImageSource):
@@ -197,7 +212,7 @@ def _load(path: Path, split: str | None) -> tuple[np.ndarray, np.ndarray | None]
             )
         labels = _find(keys, LABEL_KEYS, split)
         return _member(path, images), None if labels is None else np.array(_member(path, labels))
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except DAMAGED as error:
         if isinstance(error, UserError):
             raise
         raise UserError(f"{path} cannot be read as an array: {' '.join(str(error).split())}") from error
