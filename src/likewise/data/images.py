@@ -30,7 +30,7 @@ from likewise.data.files import (
     progress_bar,
     scan,
 )
-from likewise.data.levels import Extent, Levels, Range, clipped_note, find_extent, range_note
+from likewise.data.levels import Extent, Levels, Range, find_extent, level_notes, range_note
 from likewise.data.request import Request
 from likewise.data.source import ImageSource, label_note
 from likewise.errors import UserError
@@ -106,7 +106,7 @@ class ImageFolder(ImageSource):
             self._notes = [
                 *notes,
                 range_note(range) if extent is None else extent.note(),
-                *clipped_note(metadata.get("clipped", 0), len(files), range),
+                *level_notes(metadata["clipped"], metadata["few"], len(files), range),
             ]
         self.skipped = sorted((printable(file), why) for file, why in [*unreadable, *metadata["skipped"]])
         left_out = {file for file, _ in metadata["skipped"]}
@@ -194,17 +194,17 @@ def build(
 ) -> dict[str, Any]:
     """Decode `files` in parallel into `building/pixels.u8`, one after the other; say which were skipped."""
 
-    def pixels(file: File) -> tuple[np.ndarray | str, bool]:
+    def pixels(file: File) -> tuple[np.ndarray | str, Levels | None]:
         levels = None if range is None else Levels(range)
         try:
             if file.size == 0:
-                return "empty file", False
-            return pictures.decode(folder / file.id, size, channels, levels), levels is not None and levels.clips
+                return "empty file", None
+            return pictures.decode(folder / file.id, size, channels, levels), levels
         except Exception as error:
-            return pictures.reason(error), False
+            return pictures.reason(error), None
 
     skipped: list[tuple[str, str]] = []
-    clipped = 0
+    clipped = few = 0
     started = time.perf_counter()
     with (
         (building / "pixels.u8").open("wb") as out,
@@ -213,12 +213,13 @@ def build(
         # Pillow releases the GIL while it decodes and resizes, so threads do as well as processes.
         closing(in_threads(pixels, files, ahead=AHEAD)) as decodings,
     ):
-        for file, (decoded, clips) in zip(files, decodings, strict=True):
+        for file, (decoded, levels) in zip(files, decodings, strict=True):
             if isinstance(decoded, str):
                 skipped.append((file.id, decoded))
             else:
                 out.write(decoded.tobytes())
-                clipped += clips
+                if levels is not None:
+                    clipped, few = clipped + levels.clips, few + levels.are_few
             done()
     if progress:
         kept = len(files) - len(skipped)
@@ -226,7 +227,7 @@ def build(
             f"{name}: decoded {kept:,} images to {size} x {size} in {time.perf_counter() - started:.1f} s"
             + (f", skipped {len(skipped):,} that cannot be read" if skipped else "")
         )
-    return {"skipped": skipped} | ({"clipped": clipped} if clipped else {})
+    return {"skipped": skipped} | ({} if range is None else {"clipped": clipped, "few": few})
 
 
 @contextmanager
