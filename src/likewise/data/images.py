@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-import warnings
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Iterable, Sequence
+from contextlib import closing, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -155,7 +154,7 @@ class Kind(NamedTuple):
 def usual(folder: Path, files: list[File]) -> Kind:
     """The default size and channels for these files, from the headers of some of them."""
     headers: list[tuple[File, pictures.Header]] = []
-    with _no_warnings():
+    with pictures.quietly():
         for i in np.linspace(0, len(files) - 1, min(SAMPLED, len(files))).astype(int):
             # What cannot be opened is listed when it is decoded.
             with suppress(Exception):
@@ -175,7 +174,7 @@ def found_extent(folder: Path, files: list[File]) -> Extent | None:
 
     def find(_: Path) -> dict[str, Any]:
         # One file at a time waits in memory: scans are large.
-        with _no_warnings(), closing(in_threads(numbers, files, ahead=1)) as found:
+        with pictures.quietly(), closing(in_threads(numbers, files, ahead=1)) as found:
             return {"extent": find_extent(found)}
 
     _, metadata = cached("ranges", digest([DECODER, folder.resolve(), *files]), find)
@@ -208,7 +207,7 @@ def build(
     started = time.perf_counter()
     with (
         (building / "pixels.u8").open("wb") as out,
-        _no_warnings(),
+        pictures.quietly(),
         progress_bar(name, "images", len(files), progress) as done,
         # Pillow releases the GIL while it decodes and resizes, so threads do as well as processes.
         closing(in_threads(pixels, files, ahead=AHEAD)) as decodings,
@@ -228,11 +227,3 @@ def build(
             + (f", skipped {len(skipped):,} that cannot be read" if skipped else "")
         )
     return {"skipped": skipped} | ({} if range is None else {"clipped": clipped, "few": few})
-
-
-@contextmanager
-def _no_warnings() -> Iterator[None]:
-    """Pillow's remarks about single files (odd EXIF, large sizes) are no news: what fails is listed."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield

@@ -42,6 +42,7 @@ DEEP_COLOURS = ("RGB;16", "RGBA;16", "CMYK;16")
 SIXTEEN_BITS = (0.0, 65535.0)
 START = 256  # bytes of a file that tell what it is
 MOST_BYTES = 8  # for each pixel that Pillow would decode at most: of all channels together
+MOST_COMPRESSED = 1100  # bytes that one of a deflated file can become
 TIFF_AXES = {"YX": (0, 1), "YXS": (2, 0, 1), "SYX": (0, 1, 2)}  # to channels, height, width
 TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 UPRIGHT = {
@@ -111,11 +112,26 @@ def opened(path: Path) -> Image.Image | None:
     return picture
 
 
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Remarks about single files (odd EXIF, large sizes) are no news: what fails is listed."""
+    loggers = [logging.getLogger(name) for name in ("PIL", "tifffile")]
+    before = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
+
+
 def recognises(path: Path) -> bool:
     """Whether a file holds a picture, by its first bytes, also of a kind that is not read."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with quietly():
             if (picture := opened(path)) is not None:
                 picture.close()
     except (UnreadPictureError, Image.DecompressionBombError):
@@ -261,12 +277,18 @@ def _uniform_planes(
     of: Image.Image | None = None,
 ) -> UInt8[np.ndarray, "d {size} {size}"]:
     """Numbers of any type and channels as `decode` makes them; `of`: the picture that they are from."""
+    are_colours = channels in (1, 3) and len(planes) in (3, 4) and of is not None
+    if not are_colours:
+        check_channels(len(planes), channels)
+    height, width = planes.shape[1:]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    planes = planes[:, top : top + side, left : left + side]
     if planes.dtype != np.uint8:
         planes = _levels_of(planes.dtype.kind, levels)(planes)
-    if channels in (1, 3) and len(planes) in (3, 4) and of is not None:
+    if are_colours and of is not None:
         colours = Image.fromarray(np.ascontiguousarray(planes.transpose(1, 2, 0)), of.mode)
         return _upright(_resized(colours, size, None), of, channels)
-    check_channels(len(planes), channels)
     made = [_upright(_resized(Image.fromarray(plane), size, None), of, 1)[0] for plane in planes]
     return fit(torch.from_numpy(np.stack(made))[None], None, channels)[0].numpy()
 
@@ -316,14 +338,15 @@ def _turn(pixels: int) -> AbstractContextManager[Any]:
 @contextmanager
 def _tiff_page(path: Path) -> Iterator[Any]:
     """The first image of a TIFF file that Pillow does not read, before it is decoded."""
-    tifffile = needs("tifffile", "tiff")
-    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what is wrong with a file is listed
-    with tifffile.TiffFile(path) as file:
+    with needs("tifffile", "tiff").TiffFile(path) as file:
         page = file.pages[0]
         if page.axes not in TIFF_AXES or page.dtype is None or page.dtype.kind not in "uif":
             raise ValueError(f"holds {page.dtype or 'unknown'} values with axes {page.axes}, not an image of numbers")
         if page.size * page.dtype.itemsize > MOST_BYTES * (Image.MAX_IMAGE_PIXELS or math.inf):
             raise Image.DecompressionBombError(f"Image size ({page.size} values) exceeds limit, could be a bomb")
+        stored = path.stat().st_size * (1 if page.compression == 1 else MOST_COMPRESSED)
+        if math.prod(page.chunked) != len(page.dataoffsets) or page.size * page.dtype.itemsize > stored:
+            raise ValueError(f"damaged: it holds less than an image of shape {page.shape}")
         yield page
 
 
