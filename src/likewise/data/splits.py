@@ -141,10 +141,14 @@ def _count_classes(data: Any, read_options: ReadOptions) -> tuple[int, bool]:
     Samples with targets of their own count as having all that is needed.
     """
     if _is_folder(data) and any(folder_modalities(read_options)):
-        chosen = read_options.modality is not None
-        kinds = (kind for kind in folder_modalities(read_options) if chosen or kind.may_hold(data))
-        counted = (count_subfolders(data, kind.suffixes, kind.recognises) for kind in kinds)
-        return next((found for found in counted if found is not None), (0, False))
+        for kind in folder_modalities(read_options):
+            found = count_subfolders(data, kind.suffixes, kind.recognises)
+            if found is None:
+                continue
+            # Only where that decides nothing, the whole folder is looked through for what it mostly holds.
+            if found == (2, True) or read_options.modality is not None or kind.may_hold(data):
+                return found
+        return 0, False
     source = open_whole(data, read_options, progress=False)
     if source.has_own_targets:
         return 2, len(source) > 1
