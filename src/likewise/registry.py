@@ -15,7 +15,7 @@ MODALITIES = {
 """name -> "module:class" of a `likewise.modalities.base.Modality`, imported when it is first used.
 
 Data is offered to the modalities in this order, so that a folder of images imports nothing of what reads tables. Text
-comes after audio and pair: any column of a table can be read as text, also one that holds the paths of recordings.
+comes last: any column of a table can be read as text, also one that holds the paths of images or recordings.
 """
 
 

@@ -283,11 +283,16 @@ def test_a_folder_of_captioned_pictures(folder: Path) -> None:
         (folder / "zoo" / f"{place}.txt").write_text(f"\n  {place} – é\nfr.utf8=…\n", encoding="utf-8-sig")
     source = opened(folder / "zoo")
     assert (source.name, source.names) == ("zoo", ["image", "caption"])
-    assert list(source.ids) == ["birds/hawk.png", "birds/owl.png", "fish/cod.png"]
-    assert (levels(source), texts(source)) == ([2, 1, 3], ["birds/hawk – é", "birds/owl – é", "fish/cod – é"])
-    assert (source.classes, source.labels().tolist()) == (["birds", "fish"], [0, 0, 1])
-    assert list(opened(folder / "zoo", "birds").ids) == ["hawk.png", "owl.png"]
-    with pytest.raises(UserError, match=r"gives no labels: 2 of its 2 images lie in no class subfolder"):
+    assert list(source.ids) == [f"{file}.png#{i}" for file in ("birds/hawk", "birds/owl", "fish/cod") for i in (1, 2)]
+    lines = ["birds/hawk – é", "fr.utf8=…", "birds/owl – é", "fr.utf8=…", "fish/cod – é", "fr.utf8=…"]
+    assert (levels(source), texts(source)) == ([2, 2, 1, 1, 3, 3], lines)
+    assert (source.classes, source.labels().tolist()) == (["birds", "fish"], [0, 0, 0, 0, 1, 1])
+    assert source.notes == [
+        "3 of 3 samples have several captions, one a line: each is a pair of its own, 6 pairs",
+    ]
+    (folder / "zoo" / "birds" / "owl.txt").write_text("an owl\n")
+    assert list(opened(folder / "zoo", "birds").ids) == ["hawk.png#1", "hawk.png#2", "owl.png"]
+    with pytest.raises(UserError, match=r"gives no labels: 3 of its 3 images lie in no class subfolder"):
         opened(folder / "zoo", "birds").labels()
 
 
@@ -386,7 +391,11 @@ MEMBERS = {
 
 def test_a_shard(tmp_path: Path, cache: Path) -> None:
     source = opened(shard(tmp_path / "train.tar", MEMBERS))
-    assert (source.name, source.names, source.skipped) == ("train", ["image", "caption"], [])
+    assert (source.name, source.names) == ("train", ["image", "caption"])
+    assert source.skipped == [
+        ("x/1.seg.png", "another file of the sample of x/1.png"),
+        ("link.png", "not a regular file"),
+    ]
     assert list(source.ids) == ["x/0.png", "x/1.png", "y/1.png", "../2.png"]
     assert (levels(source), texts(source)) == ([1, 2, 3, 4], ["zero", "one", "another one", "two"])
     assert sorted(tmp_path.iterdir()) == [tmp_path / "train.tar"]  # nothing was written outside the cache
@@ -434,7 +443,24 @@ def test_members_that_are_no_pairs_are_listed(tmp_path: Path) -> None:
     assert reasons["latin.txt"] == "not UTF-8: byte 4"
     assert reasons["broken.json"].startswith("not JSON: ")
     assert reasons["silent.json"] == "no text under caption, text, sentence, description"
-    assert "notes.md" not in reasons
+    assert reasons["notes.md"] == "no image, recording or caption by its ending"
+
+
+def test_names_with_dots_and_endings_of_two_parts(tmp_path: Path) -> None:
+    names = ["1", "Track 2.0 (Clean)", "Track 2.0 (Live)", "v1.2.jpg"]
+    members: dict[str, bytes | str] = {"a.input.png": picture(9), "a.output.png": picture(8), "a.text.txt": "both"}
+    for level, name in enumerate(names):
+        members |= {f"{name}.PNG": picture(level), f"{name}.txt": f"of {name}\nand {name}\n"}
+    members |= {"b.input.png": picture(7), "b.json": json.dumps({"caption": ["one", " ", "two"]})}
+    source = opened(shard(tmp_path / "a.tar", members))
+    assert levels(source) == [9, *(level for level in range(4) for _ in range(2)), 7, 7]
+    assert texts(source) == ["both", *(f"{what} {name}" for name in names for what in ("of", "and")), "one", "two"]
+    assert list(source.ids)[:3] == ["a.input.png", "1.PNG#1", "1.PNG#2"]
+    assert source.skipped == [
+        ("a.output.png", "another file of the sample of a.input.png"),
+        ("link.png", "not a regular file"),
+    ]
+    assert source.notes == ["5 of 6 samples have several captions, one a line: each is a pair of its own, 11 pairs"]
 
 
 def test_shards_without_a_pair(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from likewise.data.batches import Parts
 from likewise.data.source import Source
+from likewise.evaluation.distinct_pairs import DistinctPairs, distinct_pairs
 from likewise.evaluation.matches import retrieval_matches
 
 
@@ -64,8 +65,10 @@ def saved(tmp_path: Path, count: int, groups: Tensor | None = None) -> tuple[dic
     first, second = torch.randn(2, count, 4, generator=generator)
     second = first + second
     source = Numbers(count)
-    groups = torch.arange(count) if groups is None else groups
-    retrieval_matches(source, Both(), first, second, names=("image", "text"), groups=groups).save(tmp_path)
+    every = torch.arange(count)
+    groups = every if groups is None else groups
+    pairs = DistinctPairs(every, every, every[:, None].repeat(1, 2), (groups[:, None] == groups).nonzero())
+    retrieval_matches(source, Both(), first, second, names=("image", "text"), pairs=pairs).save(tmp_path)
     with np.load(tmp_path / "matches.npz", allow_pickle=False) as arrays:
         return {name: arrays[name] for name in arrays}, first, second, source
 
@@ -88,7 +91,7 @@ def test_answers_marks_and_ranks_are_those_of_a_search_sample_by_sample(tmp_path
 def test_what_is_shown_is_what_was_found(tmp_path: Path) -> None:
     arrays, _, _, source = saved(tmp_path, 50)
     assert arrays["names"].tolist() == ["image", "text"]
-    assert int(arrays["candidates"]) == 50
+    assert arrays["candidates"].tolist() == [50, 50]
     numbers = arrays["first"].ravel().tolist()
     assert numbers == sorted(set(source.asked))
     assert arrays["second_texts"].tolist() == [f"number {number}" for number in numbers]
@@ -106,7 +109,31 @@ def test_fewer_pairs_than_queries(tmp_path: Path) -> None:
 def test_an_encoder_to_which_all_is_alike_finds_nothing(tmp_path: Path) -> None:
     source = Numbers(40)
     same = torch.ones(40, 4)
-    names, groups = ("image", "text"), torch.arange(40)
-    retrieval_matches(source, Both(), same, same, names=names, groups=groups).save(tmp_path)
+    pairs = distinct_pairs(range(40), range(40))
+    retrieval_matches(source, Both(), same, same, names=("image", "text"), pairs=pairs).save(tmp_path)
     with np.load(tmp_path / "matches.npz", allow_pickle=False) as arrays:
         assert (arrays["ranks"] == 40).all()
+
+
+def test_an_image_with_several_captions_is_one_query_and_one_answer(tmp_path: Path) -> None:
+    """Image i is pair 2i and pair 2i + 1; the last caption says what the first one does."""
+    images, texts = [i // 2 for i in range(20)], [i % 19 for i in range(20)]
+    generator = torch.Generator().manual_seed(0)
+    first, second = torch.randn(10, 4, generator=generator), torch.randn(19, 4, generator=generator)
+    pairs = distinct_pairs(images, texts)
+    retrieval_matches(Numbers(20), Both(), first, second, names=("image", "text"), pairs=pairs).save(tmp_path)
+    with np.load(tmp_path / "matches.npz", allow_pickle=False) as arrays:
+        assert arrays["candidates"].tolist() == [19, 10]
+        shown = arrays["first"].ravel()
+        queries = shown[arrays["queries"]].tolist()
+        assert queries == list(range(0, 20, 2))
+        for direction, (asked, gallery) in enumerate(((first, second), (second, first))):
+            number, target = (images, texts) if direction == 0 else (texts, images)
+            for place, query in enumerate(queries):
+                cosines = torch.cosine_similarity(asked[number[query]][None], gallery)
+                best = cosines.argsort(descending=True).tolist()
+                answers = shown[arrays["answers"][direction, place]].tolist()
+                assert [target[answer] for answer in answers] == best[:5]
+                right = {target[i] for i in range(20) if number[i] == number[query]}
+                assert arrays["right"][direction, place].tolist() == [each in right for each in best[:5]]
+                assert arrays["ranks"][direction, place] == 1 + next(k for k, n in enumerate(best) if n in right)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 from fractions import Fraction
 
 import pytest
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from likewise.data.source import connected_groups
 from likewise.evaluation import retrieval
+from likewise.evaluation.distinct_pairs import distinct_pairs
 from likewise.evaluation.retrieval import (
     CUTOFFS,
     chance_figures,
@@ -151,7 +153,7 @@ def test_the_table_asks_both_ways() -> None:
     second = first[[0, 1, 3, 2]] + 0.01 * torch.randn(4, 4, generator=generator)
     lopsided = torch.eye(5)[[0, 1, 2, 0]], torch.eye(5)[:4]
     table = retrieval_table(
-        {"trained": (first, second), "lopsided": lopsided}, ("image", "text"), torch.tensor([0, 1, 2, 3])
+        {"trained": (first, second), "lopsided": lopsided}, ("image", "text"), distinct_pairs(range(4), range(4)), 4
     )
     assert [len(row) for row in table.rows] == [len(table.head)] * 6
     assert len(table.units) == len(table.head)
@@ -165,14 +167,65 @@ def test_the_table_asks_both_ways() -> None:
     assert rows[forward, "lopsided"][0] == 0.75
     assert rows[backward, "lopsided"][0] == 0.5
     assert rows[forward, "chance"] == rows[backward, "chance"] == [0.25, 1.0, 1.0, pytest.approx(25 / 48), 2.0]
-    assert "share" not in table.caption
+    assert table.caption == "4 pairs; the gallery is the other part of all of them"
     assert json.loads(json.dumps(table.as_dict()))["rows"] == table.rows
 
 
 def test_the_table_takes_either_of_equal_answers_and_says_so() -> None:
-    groups = connected_groups(["p", "q", "r"], ["star", "star", "moon"])
-    swapped = torch.eye(3)[[1, 0, 2]]
-    table = retrieval_table({"trained": (torch.eye(3), swapped)}, ("image", "text"), groups)
-    assert table.rows[0][2] == table.rows[2][2] == 1.0
-    assert table.rows[1][2] == pytest.approx((2 / 3 + 2 / 3 + 1 / 3) / 3)
-    assert table.caption.endswith("2 of them share a part with another, and either counts as correct")
+    pairs = distinct_pairs(["p", "q", "r"], ["star", "star", "moon"])
+    stars, moon = torch.eye(3)[:2]
+    table = retrieval_table(
+        {"trained": (torch.eye(3)[[0, 0, 1]], torch.stack([stars, moon]))}, ("image", "text"), pairs, 3
+    )
+    assert [row[2] for row in table.rows] == [1.0, 1 / 2, 1.0, pytest.approx((2 / 3 + 1 / 3) / 2)]
+    assert table.caption == (
+        "3 pairs; different parts: 3 for image and 2 for text; all that stands in a pair with a query is correct for it"
+    )
+
+
+def naive_figures(images: list[int], texts: list[int], image_of: Tensor, text_of: Tensor) -> list[list[float]]:
+    """Recall at 1, 5, 10 over different targets, both ways, by sorting; and what a random order gives, by counting."""
+    found = []
+    for queries, targets, by, gallery in ((images, texts, image_of, text_of), (texts, images, text_of, image_of)):
+        ranks, chance = [], []
+        for query in sorted(set(queries)):
+            right = {target for other, target in zip(queries, targets, strict=True) if other == query}
+            cosines = torch.cosine_similarity(by[query][None].double(), gallery.double())
+            order = cosines.argsort(descending=True).tolist()
+            ranks.append(min(order.index(target) for target in right))
+            items, wrong = len(gallery), len(gallery) - len(right)
+            chance.append([1 - math.comb(wrong, k) / math.comb(items, k) for k in (1, 5, 10)])
+        found.append([sum(rank < k for rank in ranks) / len(ranks) for k in (1, 5, 10)])
+        found.append([sum(column) / len(column) for column in zip(*chance, strict=True)])
+    return found
+
+
+@pytest.mark.parametrize("captions", [1, 5])
+@pytest.mark.parametrize("noise", [0.6, 100.0])
+def test_several_captions_an_image(captions: int, noise: float) -> None:
+    """A good model is above chance in every column, and a random one at chance."""
+    generator = torch.Generator().manual_seed(0)
+    images = [i for i in range(60) for _ in range(captions)]
+    texts = list(range(60 * captions))
+    texts[-1] = 0  # the last caption says what the first one does
+    image_of = torch.randn(60, 16, generator=generator)
+    text_of = image_of[images] + noise * torch.randn(len(images), 16, generator=generator)
+    text_of = text_of[:-1]
+    table = retrieval_table(
+        {"trained": (image_of, text_of)}, ("image", "text"), distinct_pairs(images, texts), len(images)
+    )
+    assert [row[2:5] for row in table.rows] == [
+        pytest.approx(each) for each in naive_figures(images, texts, image_of, text_of)
+    ]
+    for trained, chance in zip(table.rows[::2], table.rows[1::2], strict=True):
+        for value, expected in zip(trained[2:5], chance[2:5], strict=True):
+            assert value > expected + 0.05 if noise < 1 else value == pytest.approx(expected, abs=0.12)
+
+
+def test_a_caption_of_two_images_makes_their_other_captions_no_answers_for_both() -> None:
+    pairs = distinct_pairs(["a", "a", "b", "b"], ["x", "y", "x", "z"])
+    assert pairs.links.tolist() == [[0, 0], [0, 1], [1, 0], [1, 2]]
+    assert pairs.are_pairs(0, 2).tolist() == [[True, True, False], [True, False, True]]
+    assert pairs.reversed.are_pairs(1, 3).tolist() == [[True, False], [False, True]]
+    assert (pairs.correct.tolist(), pairs.reversed.correct.tolist()) == ([2, 2], [2, 1, 1])
+    assert (pairs.first.tolist(), pairs.second.tolist()) == ([0, 2], [0, 1, 3])

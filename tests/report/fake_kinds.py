@@ -14,6 +14,7 @@ from torch import Tensor
 
 from likewise.data.batches import Parts
 from likewise.data.source import Source
+from likewise.evaluation.distinct_pairs import DistinctPairs
 from likewise.evaluation.matches import retrieval_matches
 from likewise.runs.figures import Figure, FigureRow, Figures
 from likewise.runs.gallery import Gallery
@@ -189,7 +190,9 @@ def pair_run(folder: Path) -> Path:
     named = batch.parts[1][:, 2] - 1
     first, second = (centres[named] + 1.2 * torch.randn(60, 16, generator=generator) for _ in range(2))
     names = ("image", "text")
-    retrieval_matches(Samples(batch), views, first, second, names=names, groups=named).save(folder)
+    every = torch.arange(60)
+    pairs = DistinctPairs(every, every, every[:, None].repeat(1, 2), (named[:, None] == named).nonzero())
+    retrieval_matches(Samples(batch), views, first, second, names=names, pairs=pairs).save(folder)
     return folder
 
 

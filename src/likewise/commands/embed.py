@@ -73,6 +73,7 @@ def embed(
     modality: str | None = None,
     text_column: str | None = None,
     label_column: str | None = None,
+    labels: str | Path | None = None,
     per_file: bool = False,
     columns: Sequence[str] | None = None,
     root: str | Path | None = None,
@@ -92,6 +93,8 @@ def embed(
         modality: image, text, audio or pair, where the data could be several things.
         text_column: of a table, the column of texts; if not given, one with a usual name or the only one of texts.
         label_column: of a table, the column of labels; a usual name (label, class, section …) if not given.
+        labels: of a folder, the table (.csv …) that says which file has which label; if not given, metadata.csv in the
+            folder, or else the subfolders.
         per_file: a text file is one document, not one document a line.
         columns: of a table, the columns that form a pair, such as image text.
         root: the folder with the files of a named data set.
@@ -117,6 +120,7 @@ def embed(
         read_options_of,
         skipped_note,
     )
+    from likewise.data.blocks import cut_notes
     from likewise.data.open import open_source
     from likewise.evaluation import ComputeSettings
     from likewise.evaluation.embedding_file import check_suffix, write_embeddings
@@ -134,6 +138,7 @@ def embed(
     reading: dict[str, Any] = {
         "text_column": text_column,
         "label_column": label_column,
+        "labels": labels,
         "per_file": per_file or None,
         "columns": columns,
     }
@@ -144,6 +149,8 @@ def embed(
         tell(note, show=progress)
     if encoder is not None:
         run.load_encoder(adopt_for(encoder, views, source))
+    for note in cut_notes(source):
+        tell(note, show=progress)
     compute = ComputeSettings(torch.device(device_name()), batch_size, channels_last=True)
     with progress_bar(show=progress) as report:
 
@@ -163,7 +170,7 @@ def embed(
             return written
         vectors = np.concatenate([part.numpy() for part in parts])
     classes = list(source.classes)
-    labels = [classes[label] if label >= 0 else None for label in source.labels().tolist()] if classes else None
+    named = [classes[label] if label >= 0 else None for label in source.labels().tolist()] if classes else None
     if left_out := skipped_note(source.skipped, "skipped of the result"):
         tell(f"{source.name}: {len(source):,} samples{left_out}", show=progress)
-    return Embeddings(list(source.ids), labels, classes, vectors, list(source.skipped))
+    return Embeddings(list(source.ids), named, classes, vectors, list(source.skipped))

@@ -26,6 +26,7 @@ def evaluate(
     modality: str | None = None,
     text_column: str | None = None,
     label_column: str | None = None,
+    labels: str | Path | None = None,
     per_file: bool = False,
     columns: Sequence[str] | None = None,
     root: str | Path | None = None,
@@ -52,6 +53,8 @@ def evaluate(
         modality: image, text, audio or pair, where the data could be several things.
         text_column: of a table, the column of texts; if not given, one with a usual name or the only one of texts.
         label_column: of a table, the column of labels; a usual name (label, class, section …) if not given.
+        labels: of a folder, the table (.csv …) that says which file has which label; if not given, metadata.csv in the
+            folder, or else the subfolders.
         per_file: a text file is one document, not one document a line.
         columns: of a table, the columns that form a pair, such as image text.
         root: the folder with the files of a named data set.
@@ -83,12 +86,15 @@ def evaluate(
         read_options_for,
         read_options_of,
     )
+    from likewise.data.blocks import cut_notes
+    from likewise.data.copies import copies_between, copies_note, copies_summary
     from likewise.evaluation import DEFAULT_PROTOCOLS, ComputeSettings, evaluate_encoder
     from likewise.evaluation.labels import label_counts, shared_labels
     from likewise.modalities.base import EvaluationInputs
     from likewise.modalities.build import adopt_for
     from likewise.modalities.lookup import modality_of
     from likewise.modalities.towers import encoder_for
+    from likewise.modalities.weights import initial_encoder
     from likewise.registry import MODALITIES
     from likewise.training.callbacks.progress import progress_bar
     from likewise.training.machine import device_name
@@ -98,6 +104,7 @@ def evaluate(
     reading: dict[str, Any] = {
         "text_column": text_column,
         "label_column": label_column,
+        "labels": labels,
         "per_file": per_file or None,
         "columns": columns,
     }
@@ -125,6 +132,7 @@ def evaluate(
         run.load_encoder(adopt_for(encoder, views, test_source))
     network = run.encoder
     build = make_encoder or (run.build_encoder if run.config["encoder"] else None)
+    given = initial_encoder(run)
     tower, its_views = encoder_for(test_source.modality, network, views)
     autocast = run.config["precision"] == "bf16-mixed"
     compute = ComputeSettings(torch.device(device_name()), autocast=autocast, channels_last=True)
@@ -135,12 +143,12 @@ def evaluate(
     known = test_source.modality in MODALITIES and run.modality in MODALITIES
     result: dict[str, Any] = {"test": test_source.name, "samples": {"test": len(test_source)}}
     needing = {"labels_per_class": labels_per_class, "seeds": seeds, "protocols": protocols, "steps": steps}
-    given = [name for name, value in needing.items() if value is not None]
-    if given and not labelled:
+    chosen = [name for name, value in needing.items() if value is not None]
+    if chosen and not labelled:
         if train_source is not None and single:
             shared_labels(train_source, test_source)  # says what is missing
         what = f"{test_source.name} is pairs" if not single else f"{test_source.name} is evaluated without labels"
-        raise no_labels or UserError(f"{flag(given[0])} applies to samples with labels, but {what}: leave it out")
+        raise no_labels or UserError(f"{flag(chosen[0])} applies to samples with labels, but {what}: leave it out")
     tables = []
     with progress_bar(show=progress) as report:
         if labelled:
@@ -156,6 +164,7 @@ def evaluate(
                 seeds=seeds,
                 protocols=protocols or DEFAULT_PROTOCOLS,
                 steps=steps,
+                given=given and encoder_for(test_source.modality, given, views)[0],
                 raw=modality_of(test_source.modality).baseline(its_views, compute, train_source) if known else None,
                 device=device_name(),
                 autocast=autocast,
@@ -177,9 +186,17 @@ def evaluate(
                 f"{test_source.name} has no labels, and there is nothing else to measure the encoder by: name labelled "
                 "data with --train and --test"
             )
+    notes: list[str] = result.get("notes", [])
+    if labelled or not single:  # a language model is measured on whole documents
+        notes = [*notes, *cut_notes(*([train_source] if train_source else []), test_source)]
+    copies = [] if train_source is None else copies_between(train_source, test_source)
+    if copies and train_source is not None:
+        result["copies"] = copies_summary(copies)
+        notes = [*notes, *copies_note(copies, train_source, test_source)]
     if has_seen(run, test):
-        seen = f"The encoder has learned from samples of {test_source.name}, without their labels."
-        result["notes"] = [*result.get("notes", []), seen]
+        notes = [*notes, f"The encoder has learned from samples of {test_source.name}, without their labels."]
+    if notes:
+        result["notes"] = notes
     options: dict[str, Any] = {"train": train, "test": test, "labels_per_class": result.get("labels_per_class")}
     options |= {"seeds": result.get("seeds"), "protocols": protocols, "steps": steps, "modality": modality}
     options |= applicable({**reading, "root": root}, train, test)
@@ -195,5 +212,5 @@ def evaluate(
         if (reason := disk_trouble(error)) is None:
             raise
         tell(f"likewise: could not write into {run.path}: {reason}; the result is not kept")
-        evaluation.unsaved = True
+        evaluation.incomplete = True
     return evaluation

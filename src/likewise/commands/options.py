@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from likewise.commands.option_names import UnknownOption, flag
 from likewise.console import tell
+from likewise.data.folder_labels import metadata_of
 from likewise.data.levels import source_range
 from likewise.data.open import open_source
 from likewise.data.read_options import ReadOptions
@@ -29,13 +30,14 @@ from likewise.training.recipe import Recipe, load_recipe, recipe_names
 if TYPE_CHECKING:
     from likewise.data.source import Source
 
-READ = ("modality", "text_column", "label_column", "per_file", "columns")
+READ = ("modality", "text_column", "label_column", "labels", "per_file", "columns")
 """Options of how files become samples that are no fields of the recipe."""
 READ_ONCE = ("range",)
 """Those that only a training has: later data is read as its own was."""
 SHAPE = ("size", "channels", "sample_rate")
 """Fields of the recipe that also decide how files become samples."""
 APPLIES_TO = dict.fromkeys(("text_column", "label_column", "columns"), f"tables ({' '.join(SUFFIXES)})") | {
+    "labels": "folders",
     "per_file": "text files",
     "root": "named data sets",
 }
@@ -121,6 +123,7 @@ def read_options_of(
     modality: str | None = None,
     text_column: str | None = None,
     label_column: str | None = None,
+    labels: str | Path | None = None,
     per_file: bool | None = False,
     columns: Sequence[str] | None = None,
     range: Sequence[int | float] | None = None,
@@ -133,6 +136,7 @@ def read_options_of(
         modality=modality or (None if implied == "any" else implied),
         text_column=text_column,
         label_column=label_column,
+        labels=None if labels is None else str(Path(labels).expanduser().resolve()),
         per_file=per_file,
         columns=columns and tuple(columns),
         range=range and tuple(range),
@@ -140,9 +144,20 @@ def read_options_of(
 
 
 def read_options_for(run: Run, asked: ReadOptions, data: Any) -> ReadOptions:
-    """How to read data for a run's encoder: as the run's own data was read, but for what is asked for."""
+    """How to read data for a run's encoder: as the run's own data was read, but for what is asked for.
+
+    A table of labels is of the data that it was given for.
+    """
     own = dataclasses.replace(run.read_options, modality=run.modality if run.modality in MODALITIES else None)
+    if not is_own_data(run, data):
+        own = dataclasses.replace(own, labels=None)
     return adapt_read_options(own, data).with_(**{name: getattr(asked, name) for name in READ})
+
+
+def is_own_data(run: Run, data: Any) -> bool:
+    """Whether this is the data that a run was trained on, or another split of it."""
+    own, asked = run.config["data"], reopenable(data)
+    return own is not None and asked is not None and split_of(own)[0] == split_of(asked)[0]
 
 
 def check_read_options(given: dict[str, Any], *data: Any) -> None:
@@ -161,11 +176,20 @@ def check_read_options(given: dict[str, Any], *data: Any) -> None:
 def applicable(given: dict[str, Any], *data: Any) -> dict[str, Any]:
     """Those of some options of how data is read that apply to any of `data`; other options all stay."""
     given_data = [each for each in data if each is not None]
-    paths = [split_of(str(each))[0] for each in given_data if isinstance(each, (str, Path)) and not is_name(each)]
-    in_memory = any(not isinstance(each, (str, Path)) for each in given_data)
-    is_table = [Path(path).suffix.lower() in SUFFIXES for path in paths]
-    applies = dict.fromkeys(("text_column", "label_column", "columns"), in_memory or any(is_table))
-    applies |= {"per_file": not all(is_table), "root": any(is_name(each) for each in given_data)}
+    paths = [Path(split_of(str(each))[0]) for each in given_data if isinstance(each, (str, Path)) and not is_name(each)]
+    in_memory = [each for each in given_data if not isinstance(each, (str, Path))]
+    parts = [part for each in in_memory for part in (each.values() if isinstance(each, dict) else [each])]
+    has_columns = any(hasattr(part, "features") for part in parts)
+    is_table = [path.suffix.lower() in SUFFIXES for path in paths]
+    folders = [path for path in paths if path.is_dir()]
+    applies = dict.fromkeys(("text_column", "label_column", "columns"), has_columns or any(is_table))
+    applies["label_column"] |= any(given.get("labels") is not None or metadata_of(folder) for folder in folders)
+    applies["columns"] |= any(map(metadata_of, folders))
+    applies |= {
+        "labels": bool(folders),
+        "per_file": not all(is_table),
+        "root": any(is_name(each) for each in given_data),
+    }
     return {name: value for name, value in given.items() if value is None or value is False or applies.get(name, True)}
 
 
@@ -233,6 +257,8 @@ def name_own_data(run: Run, root: str | None) -> None:
     """Say what is read because a run's config.json names it: a run folder may come from elsewhere."""
     if run.config["data"] is not None:
         where = "" if root is None else f" in {root}"
+        labels = run.config["read_options"].get("labels")
+        where += "" if labels is None else f", with the labels in {labels}"
         line = f"reading {run.config['data']}{where}, which {run.path}/config.json names"
         tell("".join(c if c.isprintable() else "?" for c in line))
 

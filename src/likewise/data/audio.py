@@ -18,23 +18,15 @@ from jaxtyping import Bool, Float, Float32, Int, Int16, Shaped
 from torch import Tensor
 
 from likewise.console import tell
-from likewise.data import endings, tables
+from likewise.data import endings
 from likewise.data.arrays import numbered
 from likewise.data.batches import Ragged
 from likewise.data.cache import cached, digest
-from likewise.data.files import (
-    File,
-    by_name,
-    by_subfolder,
-    folder_notes,
-    folder_of,
-    in_threads,
-    no_file,
-    own_note,
-    printable,
-    progress_bar,
-    scan,
-)
+from likewise.data.file_tables import file_rows
+from likewise.data.files import File, folder_of, in_threads, own_note, printable, progress_bar, scan
+from likewise.data.folder_labels import folder_labelling
+from likewise.data.labelling import Labelling
+from likewise.data.path_lists import listed_files
 from likewise.data.pictures import reason
 from likewise.data.read_options import ReadOptions
 from likewise.data.request import Request
@@ -66,9 +58,6 @@ BLOCK = 2**20  # frames decoded at a time
 # Part of every cache key: raise it when the same file would become other samples.
 DECODER = 1
 
-Labelling = Callable[[Int[np.ndarray, " kept"]], tuple[list[str], Int[Tensor, " kept"] | str]]
-"""Of the recordings at these places: the classes, and the class of each; or no classes, and why."""
-
 
 class Sound(NamedTuple):
     """A decoded recording."""
@@ -91,11 +80,11 @@ class Sounds(NamedTuple):
 
 
 def open_source(request: Request) -> AudioSource | None:
-    """The source of a folder or table of recordings, or of arrays in memory; None for anything else."""
+    """The source of a folder or table of recordings, or of paths or arrays in memory; None for anything else."""
     if request.read_options.modality not in (None, "audio"):
         return None
     if not isinstance(request.data, Path):
-        return _open_arrays(request)
+        return _listed(request) or _open_arrays(request)
     asked = folder_of(request)
     if asked is None:
         return _open_table(request)
@@ -103,7 +92,7 @@ def open_source(request: Request) -> AudioSource | None:
     files, unreadable = scan(folder, SUFFIXES, recognises, "a recording")
     if not files:
         return None
-    labelling = partial(_labels_by_subfolder, folder, files)
+    labelling, notes = folder_labelling(request, folder, files, "recordings")
     return from_files(
         folder,
         files,
@@ -112,7 +101,7 @@ def open_source(request: Request) -> AudioSource | None:
         name=name,
         progress=request.progress,
         sample_rate=request.read_options.sample_rate,
-        notes=folder_notes(request),
+        notes=notes,
     )
 
 
@@ -449,77 +438,36 @@ def from_arrays(
 
 
 def _open_table(request: Request) -> AudioSource | None:
-    """The source of a table whose first column of paths of recordings this is; paths start where the table lies."""
-    path, read_options = request.data, request.read_options
-    if not tables.is_table(path) or read_options.columns is not None or read_options.text_column is not None:
+    """The source of a table of recordings: see `file_rows`."""
+    rows = file_rows(request, SUFFIXES, "recordings")
+    if rows is None:
         return None
-    table = tables.read_table(path)
-    there = table.column_names
-    column = next((name for name in tables.text_columns(table) if _mostly(table[name], SUFFIXES)), None)
-    if column is None and read_options.modality is None:
-        return None
-    if column is None:
-        raise UserError(
-            f"{path} has no column of recordings, whose values end in {' '.join(SUFFIXES)}; it has {', '.join(there)}"
-        )
-    if request.split is not None:
-        raise UserError(f"{path} is one file and has no split {request.split!r}")
-    label, notes = tables.label_column(there, read_options, where=path)
-    if len(there) > 1:
-        labels = f"labels are column {label!r}" if label else "without labels"
-        notes.append(f"recordings are column {column!r}, {labels}")
-    files, rows, missing = [], [], []
-    paths = list(tables.Texts(table[column]))
-    for row, file in enumerate(paths):
-        if not file:
-            missing.append((f"row {row + 1:,}", "no path"))
-            continue
-        try:
-            stat = (path.parent / file).stat()
-        except (OSError, ValueError) as error:
-            missing.append((file, reason(error)))
-            continue
-        if why := no_file(stat):
-            missing.append((file, why))
-            continue
-        files.append(File.of(file, stat))
-        rows.append(row)
-    if not files:
-        file, why = missing[0]
-        raise UserError(f"{path}: none of its {len(paths):,} recordings can be read ({file}: {why})")
-    words = None if label is None else tables.Texts(tables.text_of(table, label, where=path), np.array(rows))
     return from_files(
-        path.parent,
-        files,
-        missing,
-        partial(_labels_by_column, path, label, None if words is None else list(words)),
-        name=printable(path.stem),
+        rows.folder,
+        rows.files,
+        rows.missing,
+        rows.labelling,
+        name=printable(request.data.stem),
         progress=request.progress,
-        sample_rate=read_options.sample_rate,
-        notes=notes,
+        sample_rate=request.read_options.sample_rate,
+        notes=rows.notes,
     )
 
 
-def _mostly(column: Any, suffixes: tuple[str, ...]) -> bool:
-    """Whether more than half of the first values, of those that are not empty, end like this."""
-    values = [value for value in column[:SAMPLED].to_pylist() if value]
-    return sum(value.lower().endswith(suffixes) for value in values) > len(values) / 2
-
-
-def _labels_by_subfolder(
-    folder: Path, files: list[File], kept: Int[np.ndarray, " kept"]
-) -> tuple[list[str], Int[Tensor, " kept"] | str]:
-    return by_subfolder(folder, [printable(files[i].id) for i in kept], "recordings")
-
-
-def _labels_by_column(
-    path: Path, column: str | None, words: list[str] | None, kept: Int[np.ndarray, " kept"]
-) -> tuple[list[str], Int[Tensor, " kept"] | str]:
-    if words is None:
-        return [], f"{path} gives no labels: name their column with label_column"
-    chosen = [words[i] for i in kept]
-    classes, labels = by_name(chosen)
-    return classes, labels if classes else f"{path} gives no labels: its column {column!r} has none"
+def _listed(request: Request) -> AudioSource | None:
+    """The source of a list of paths of recordings."""
+    found = listed_files(request, SUFFIXES, "audio", "recordings")
+    if found is None:
+        return None
+    return from_files(
+        Path(),
+        found.files,
+        found.missing,
+        found.labelling,
+        name="recordings",
+        progress=request.progress,
+        sample_rate=request.read_options.sample_rate,
+    )
 
 
 def _open_arrays(request: Request) -> AudioSource | None:

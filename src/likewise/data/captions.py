@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Container, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,19 +16,19 @@ from likewise.errors import UserError
 
 KEYS = ("caption", "text", "sentence", "description")  # of a sample's JSON, the first that is there
 # Part of every cache key: raise it when the same shard would become other files.
-READER = 1
+READER = 2
 
 
-def caption_in(content: bytes) -> str:
-    """What a caption's file says: its first line that is not empty. Others are often translations, or other captions.
+def captions_in(content: bytes) -> list[str]:
+    """What a caption's file says: each line that is not empty is a caption, as in the field's data sets.
 
     Raises:
         UnicodeDecodeError: for what is not UTF-8.
     """
-    return next((line.strip() for line in content.decode("utf-8-sig").splitlines() if line.strip()), "")
+    return [line.strip() for line in content.decode("utf-8-sig").splitlines() if line.strip()]
 
 
-def beside(folder: Path, media: Sequence[File], thing: str) -> tuple[dict[str, str], list[tuple[str, str]]]:
+def beside(folder: Path, media: Sequence[File], thing: str) -> tuple[dict[str, list[str]], list[tuple[str, str]]]:
     """The captions in .txt files that lie beside the files they are named after.
 
     Args:
@@ -36,18 +36,18 @@ def beside(folder: Path, media: Sequence[File], thing: str) -> tuple[dict[str, s
         thing: what these are, in one word.
 
     Returns:
-        The caption of each file that has one, as `media` has them; and (file, reason) of what is left over.
+        The captions of each file that has some, as `media` has them; and (file, reason) of what is left over.
     """
     files, unreadable = scan(folder, (".txt",))
     unpaired = [(printable(file), why) for file, why in unreadable]
     described = {_stem(file.id) for file in media}
-    captions: dict[str, str] = {}
+    captions: dict[str, list[str]] = {}
     for file in files:
         if _stem(file.id) not in described:
             unpaired.append((printable(file.id), f"a caption without its {thing}"))
             continue
         try:
-            captions[_stem(file.id)] = caption_in((folder / file.id).read_bytes())
+            captions[_stem(file.id)] = captions_in((folder / file.id).read_bytes())
         except (OSError, UnicodeDecodeError) as error:
             unpaired.append((printable(file.id), why_not(error)))
         else:
@@ -55,7 +55,7 @@ def beside(folder: Path, media: Sequence[File], thing: str) -> tuple[dict[str, s
                 unpaired.append((printable(file.id), "empty file"))
     without = [file.id for file in media if not captions.get(_stem(file.id))]
     unpaired += [(printable(file), f"{thing} without its caption") for file in without]
-    return {file.id: caption for file in media if (caption := captions.get(_stem(file.id)))}, unpaired
+    return {file.id: found for file in media if (found := captions.get(_stem(file.id)))}, unpaired
 
 
 def unpacked(shard: Path, suffixes: tuple[str, ...]) -> tuple[Path, dict[str, list[Any]]]:
@@ -68,47 +68,81 @@ def unpacked(shard: Path, suffixes: tuple[str, ...]) -> tuple[Path, dict[str, li
 def unpack(shard: Path, suffixes: tuple[str, ...], building: Path) -> dict[str, list[Any]]:
     """Put the files of a shard that end like this into `building`, and find their captions.
 
-    Members of one sample have one name before the first dot of their file name. A caption is a .txt or, without one,
-    what a .json says.
+    A caption is a .txt or, without one, what a .json says. It belongs to the file of the same name but for the ending:
+    `a 2.0.jpg` and `a 2.0.txt`. Of files and captions that are left, those with one name before the first dot are a
+    sample, as WebDataset has it: `a.input.jpg` and `a.output.txt`.
 
     Returns:
-        "samples": (member, its file in `building`, caption); "unpaired": (member, reason) of what is left over.
+        "samples": (member, its file in `building`, captions); "unpaired": (member, reason) of what is left over.
 
     Raises:
         UserError: for what is no sound tar file.
     """
     files: dict[str, tuple[str, str]] = {}
-    captions: dict[str, tuple[str, str]] = {}
+    captions: dict[str, tuple[str, list[str]]] = {}
     unpaired: list[tuple[str, str]] = []
+    others: list[tuple[str, str]] = []
     try:
         with tarfile.open(shard) as archive:
-            for member in archive:
-                folder, _, base = member.name.rpartition("/")
-                stem, _, suffix = base.partition(".")
-                sample, suffix = f"{folder}/{stem}", f".{suffix.lower()}"
-                if not member.isfile() or not stem or suffix not in (*suffixes, ".txt", ".json"):
+            for number, member in enumerate(archive):
+                base = member.name.rpartition("/")[2]
+                if member.isdir() or base.startswith("."):
+                    continue
+                stem, dot, ending = member.name.rpartition(".")
+                suffix = dot + ending.lower()
+                if not member.isfile() or suffix not in (*suffixes, ".txt", ".json"):
+                    why = "no image, recording or caption by its ending" if member.isfile() else "not a regular file"
+                    others.append((member.name, why))
                     continue
                 stream = archive.extractfile(member)
                 assert stream is not None
                 content = stream.read()
                 if suffix in suffixes:
-                    if sample not in files:
-                        files[sample] = member.name, f"{len(files):08d}{suffix}"
-                        (building / files[sample][1]).write_bytes(content)
+                    if stem in files:
+                        unpaired.append((member.name, f"another file of the sample of {files[stem][0]}"))
+                    else:
+                        files[stem] = member.name, f"{number:08d}{suffix}"
+                        (building / files[stem][1]).write_bytes(content)
                     continue
                 try:
-                    found = caption_in(content) if suffix == ".txt" else _caption_of(json.loads(content))
+                    found = captions_in(content) if suffix == ".txt" else _captions_of(json.loads(content))
                 except ValueError as error:
                     unpaired.append((member.name, why_not(error)))
                 else:
-                    if found and (suffix == ".txt" or sample not in captions):
-                        captions[sample] = member.name, found
+                    if not found:
+                        unpaired.append((member.name, "empty file"))
+                    elif suffix == ".txt" or stem not in captions:
+                        captions[stem] = member.name, found
     except (tarfile.TarError, EOFError) as error:
         raise UserError(f"{shard} cannot be read as a tar file: {' '.join(str(error).split())}") from error
-    samples = [(*files[sample], captions[sample][1]) for sample in files if sample in captions]
-    unpaired += [(files[sample][0], "without its caption") for sample in files if sample not in captions]
-    unpaired += [(captions[sample][0], "a caption without its file") for sample in captions if sample not in files]
-    return {"samples": samples, "unpaired": unpaired}
+    pairs = {stem: stem for stem in files if stem in captions}
+    first_file, first_caption = _by_key(files, pairs), _by_key(captions, pairs)
+    pairs |= {stem: first_caption[key] for key, stem in first_file.items() if key in first_caption}
+    keys = {_key(stem): stem for stem in reversed(pairs)}
+    samples = [(*files[stem], captions[pairs[stem]][1]) for stem in files if stem in pairs]
+    for stem in files:
+        if stem not in pairs:
+            other = keys.get(_key(stem))
+            why = "without its caption" if other is None else f"another file of the sample of {files[other][0]}"
+            unpaired.append((files[stem][0], why))
+    taken = set(pairs.values())
+    unpaired += [(captions[stem][0], "a caption without its file") for stem in captions if stem not in taken]
+    return {"samples": samples, "unpaired": unpaired + others}
+
+
+def _key(stem: str) -> str:
+    """What WebDataset knows a sample by: the path up to the first dot of the file's name."""
+    folder, slash, base = stem.rpartition("/")
+    return folder + slash + base.partition(".")[0]
+
+
+def _by_key(stems: Iterable[str], taken: Container[str]) -> dict[str, str]:
+    """The first of the stems that are not taken, by the key of each."""
+    found: dict[str, str] = {}
+    for stem in stems:
+        if stem not in taken:
+            found.setdefault(_key(stem), stem)
+    return found
 
 
 def why_not(error: Exception) -> str:
@@ -120,12 +154,14 @@ def why_not(error: Exception) -> str:
     return reason(error)
 
 
-def _caption_of(described: Any) -> str:
-    """The caption in a sample's JSON. Raises `ValueError` where there is none."""
+def _captions_of(described: Any) -> list[str]:
+    """The caption in a sample's JSON, or the list of them. Raises `ValueError` where there is none."""
     if isinstance(described, dict):
         for key in KEYS:
-            if isinstance(described.get(key), str) and described[key].strip():
-                return described[key].strip()
+            value = described.get(key)
+            texts = value if isinstance(value, list) else [value]
+            if found := [text.strip() for text in texts if isinstance(text, str) and text.strip()]:
+                return found
     raise ValueError(f"no text under {', '.join(KEYS)}")
 
 

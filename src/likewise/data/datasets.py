@@ -20,7 +20,7 @@ from likewise.data import arrays, pictures
 from likewise.data.levels import Extent, Levels, Range, find_extent, range_note
 from likewise.data.request import Request
 from likewise.data.source import ImageSource
-from likewise.errors import UserError
+from likewise.errors import UserError, nearest
 
 IMAGE_KEYS = ("image", "img", "images", "pixel_values", "x")
 LABEL_KEYS = ("label", "labels", "fine_label", "target", "y")
@@ -36,7 +36,7 @@ def open_source(request: Request) -> DatasetSource | HuggingFaceSource | None:
     if isinstance(data, dict) and all(_is_hugging_face(part) for part in data.values()):
         raise UserError(f"a DatasetDict has several splits, give one of them: {', '.join(data)}")
     if _is_hugging_face(data):
-        return HuggingFaceSource(data, **how)
+        return HuggingFaceSource(data, label_column=asked.label_column, **how)
     if isinstance(data, str | bytes | Mapping) or not (hasattr(data, "__getitem__") and hasattr(data, "__len__")):
         return None
     return DatasetSource(data, **how)
@@ -74,6 +74,7 @@ class DatasetSource(ImageSource):
             channels = channels or max(c for c, _, _ in shapes)
         self.size = size
         self.channels = channels
+        self.slow_labels = _listed(dataset) is None
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -178,10 +179,16 @@ class DatasetSource(ImageSource):
 
 
 class HuggingFaceSource(DatasetSource):
-    """A Hugging Face dataset: its `Image` column, and its first `ClassLabel` column for labels."""
+    """A Hugging Face dataset: its `Image` column, and `label_column`, or its first `ClassLabel` column, for labels."""
 
     def __init__(
-        self, dataset: Any, *, size: int | None = None, channels: int | None = None, range: Range | None = None
+        self,
+        dataset: Any,
+        *,
+        label_column: str | None = None,
+        size: int | None = None,
+        channels: int | None = None,
+        range: Range | None = None,
     ) -> None:
         self.columns = {name: type(feature).__name__ for name, feature in dataset.features.items()}
         images = [name for name, kind in self.columns.items() if kind == "Image"]
@@ -191,7 +198,13 @@ class HuggingFaceSource(DatasetSource):
         self.image_column = images[0]
         self.label_column = next((name for name, kind in self.columns.items() if kind == "ClassLabel"), None)
         name = str(dataset.info.dataset_name or "dataset")
+        if label_column is not None:
+            if label_column not in self.columns:
+                hint = f"{nearest(label_column, self.columns)}; it has {', '.join(self.columns)}"
+                raise UserError(f"label_column: {name} has no column {label_column!r}{hint}")
+            self.label_column = label_column
         super().__init__(dataset.with_format(None), name=name, size=size, channels=channels, range=range)
+        self.slow_labels = False
 
     def _images(self, indices: list[int]) -> list[Image.Image | UInt8[Tensor, "1 c h w"]]:
         column = self.dataset.select_columns(self.image_column)
@@ -217,7 +230,7 @@ class HuggingFaceSource(DatasetSource):
         return self.dataset.select_columns(self.label_column)[:][self.label_column]
 
     def _names(self) -> list[str]:
-        return list(self.dataset.features[self.label_column].names)
+        return list(getattr(self.dataset.features[self.label_column], "names", []))
 
 
 def _is_hugging_face(data: Any) -> bool:

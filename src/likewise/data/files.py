@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from likewise.console import printable as escaped
 from likewise.console import stderr_console, tell
 from likewise.data import endings
 from likewise.data.label_values import mean_no_label
@@ -275,7 +276,12 @@ def progress_bar(name: str, things: str, total: int, show: bool) -> Iterator[Cal
     else:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+        )
         with Progress(*columns, console=stderr_console(), transient=True) as bar:
-            task = bar.add_task(f"{name}: decoding", total=total)
+            task = bar.add_task(escaped(f"{name}: decoding"), total=total)
             yield lambda: bar.advance(task)

@@ -20,7 +20,6 @@ from likewise.data.cache import cached, digest
 from likewise.data.files import (
     File,
     by_subfolder,
-    folder_notes,
     folder_of,
     in_threads,
     mostly_recordings,
@@ -29,7 +28,10 @@ from likewise.data.files import (
     progress_bar,
     scan,
 )
+from likewise.data.folder_labels import folder_labelling
+from likewise.data.labelling import Labelling, Labels
 from likewise.data.levels import Extent, Levels, Range, find_extent, level_notes, range_note
+from likewise.data.path_lists import listed_files
 from likewise.data.request import Request
 from likewise.data.source import ImageSource, label_note
 from likewise.errors import UserError
@@ -38,20 +40,21 @@ SUFFIXES = endings.IMAGES
 SAMPLED = 256
 AHEAD = 512  # decoded files that may wait for an earlier one
 # Part of every cache key: raise it when the same file would become other pixels.
-DECODER = 2
+DECODER = 3
 
 
 def open_source(request: Request) -> ImageFolder | None:
-    """The source of a folder with images in it, None for anything else."""
+    """The source of a folder with images in it, or of a list of paths of images; None for anything else."""
     asked = folder_of(request)
     if asked is None:
-        return None
+        return _listed(request)
     folder, name = asked
     if request.read_options.modality is None and mostly_recordings(folder):
         return None
     found, unreadable = scan(folder, SUFFIXES, pictures.recognises, "an image")
     if not found:
         return None
+    labelling, notes = folder_labelling(request, folder, found, "images")
     return ImageFolder(
         folder,
         found,
@@ -61,18 +64,36 @@ def open_source(request: Request) -> ImageFolder | None:
         channels=request.read_options.channels,
         range=request.read_options.range,
         progress=request.progress,
-        notes=folder_notes(request),
+        notes=notes,
+        labelling=labelling,
+    )
+
+
+def _listed(request: Request) -> ImageFolder | None:
+    found = listed_files(request, SUFFIXES, "image", "images")
+    if found is None:
+        return None
+    return ImageFolder(
+        Path(),
+        found.files,
+        found.missing,
+        name="images",
+        size=request.read_options.size,
+        channels=request.read_options.channels,
+        range=request.read_options.range,
+        progress=request.progress,
+        labelling=found.labelling,
     )
 
 
 class ImageFolder(ImageSource):
-    """The images below a folder as uint8 `(n, channels, size, size)`, read from a memory-mapped cache.
+    """The image files below a folder as uint8 `(n, channels, size, size)`, read from a memory-mapped cache.
 
     `size` None: `pictures.usual_size` of up to 256 files spread evenly over the folder.
     `channels` None: 1 where all of those files are stored as grey (a grey palette is not), 3 otherwise; where all are
     TIFF files of another number of channels, that.
     `range` None: of pixels of more than 8 bits `levels.find_extent` of those files; pixels of 8 bits stay as they are.
-    Labels are the first subfolder of each file: see `by_subfolder`.
+    Labels are what `labelling` says, or else the first subfolder of each file: see `by_subfolder`.
     """
 
     def __init__(
@@ -87,10 +108,12 @@ class ImageFolder(ImageSource):
         range: Range | None = None,
         progress: bool = True,
         notes: Sequence[str] = (),
+        labelling: Labelling | None = None,
     ) -> None:
         self.folder = folder
         self.name = name
         self._notes = notes
+        self._labelling = labelling
         kind = usual(folder, files)
         size, channels = size or kind.size, channels or kind.channels
         extent = found_extent(folder, kind.deep) if kind.deep and range is None else None
@@ -109,7 +132,8 @@ class ImageFolder(ImageSource):
             ]
         self.skipped = sorted((printable(file), why) for file, why in [*unreadable, *metadata["skipped"]])
         left_out = {file for file, _ in metadata["skipped"]}
-        self.ids = [printable(file.id) for file in files if file.id not in left_out]
+        self._kept = np.array([i for i, file in enumerate(files) if file.id not in left_out], dtype=np.int64)
+        self.ids = [printable(files[i].id) for i in self._kept]
         if not self.ids:
             file, why = metadata["skipped"][0]
             raise UserError(f"{folder}: none of its {len(files)} image files can be read ({printable(file)}: {why})")
@@ -124,22 +148,24 @@ class ImageFolder(ImageSource):
 
     @cached_property
     def classes(self) -> list[str]:
-        """The subfolders in natural order; see `by_subfolder`."""
-        return self._by_subfolder[0]
+        """In natural order; see `by_subfolder`."""
+        return self._labelled[0]
 
     def labels(self) -> Int[Tensor, " len"]:
-        numbers = self._by_subfolder[1]
+        numbers = self._labelled[1]
         if isinstance(numbers, str):
             raise UserError(numbers)
         return numbers
 
     @cached_property
     def notes(self) -> list[str]:
-        return [*self._notes, *own_note(self.skipped), *label_note(self._by_subfolder[1], "images")]
+        return [*self._notes, *own_note(self.skipped), *label_note(self._labelled[1], "images")]
 
     @cached_property
-    def _by_subfolder(self) -> tuple[list[str], Int[Tensor, " len"] | str]:
-        return by_subfolder(self.folder, self.ids, "images")
+    def _labelled(self) -> Labels:
+        if self._labelling is None:
+            return by_subfolder(self.folder, self.ids, "images")
+        return self._labelling(self._kept)
 
 
 class Kind(NamedTuple):

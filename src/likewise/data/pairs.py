@@ -19,7 +19,9 @@ from torch import Tensor
 from likewise.data import tables, text
 from likewise.data.batches import Parts
 from likewise.data.captions import beside, unpacked
-from likewise.data.files import File, by_name, by_subfolder, folder_notes, folder_of, no_file, printable, scan
+from likewise.data.files import File, by_name, folder_of, no_file, printable, scan
+from likewise.data.folder_labels import folder_labelling, metadata_of
+from likewise.data.labelling import Labels
 from likewise.data.pictures import reason
 from likewise.data.read_options import ReadOptions
 from likewise.data.request import Request
@@ -42,8 +44,6 @@ SAMPLED = 1000
 
 Kept = Int[np.ndarray, " kept"]
 """The rows that are pairs."""
-Labels = tuple[list[str], Int[Tensor, " kept"] | str]
-"""The classes, and the class of each sample; or no classes, and why."""
 
 
 class PairSource(Source):
@@ -140,26 +140,30 @@ def adapt_read_options(read_options: ReadOptions, data: Any) -> ReadOptions:
     found, split = resolve(data)
     if isinstance(found, Path) and found.is_dir():
         part = found if split is None else split_folder(found, split)
-        are_pairs = _has_captions(part or found)
+        are_pairs = _has_captions(part or found, read_options)
     else:
         are_pairs = not tables.is_table(found) or _has_two_columns(found, read_options)
     return read_options if are_pairs else dataclasses.replace(read_options, modality=None)
 
 
-def _has_captions(folder: Path) -> bool:
-    """Whether a folder has files with captions of the same name, or WebDataset shards."""
+def _has_captions(folder: Path, read_options: ReadOptions) -> bool:
+    """Whether a folder has files with captions of the same name, or in a table, or WebDataset shards."""
     suffixes = tuple(suffix for modality in file_modalities().values() for suffix in modality.suffixes)
     captions, media = (scan(folder, endings)[0] for endings in ((".txt",), suffixes))
     described = {Path(file.id).with_suffix("") for file in captions}
-    return any(folder.glob("*.tar")) or any(Path(file.id).with_suffix("") in described for file in media)
+    if any(folder.glob("*.tar")) or _described(folder, read_options):
+        return True
+    return any(Path(file.id).with_suffix("") in described for file in media)
 
 
 def _has_two_columns(table: Path, read_options: ReadOptions) -> bool:
-    """Whether a table has the columns that were named as pairs, or, beside labels, more than one."""
-    columns = set(tables.columns_of(table))
-    if read_options.columns is not None and set(read_options.columns) <= columns:
+    """Whether a table has the columns that were named as pairs, or, beside labels, more than one of paths or texts."""
+    columns = tables.columns_of(table)
+    if read_options.columns is not None and set(read_options.columns) <= set(columns):
         return True
-    return len(columns - {read_options.label_column, *tables.usual_columns(columns, tables.LABELS)}) > 1
+    rows = tables.read_table(table)
+    others = {read_options.label_column, *tables.usual_columns(columns, tables.LABELS), *tables.addresses(rows)}
+    return len(set(tables.text_columns(rows)) - others) > 1
 
 
 def open_source(request: Request) -> PairSource | None:
@@ -323,7 +327,14 @@ def column_of(name: str, values: Sequence[str], *, where: object) -> Column:
     return Column(name, "text", values)
 
 
-def _table(request: Request) -> PairSource | None:
+def _described(folder: Path, read_options: ReadOptions) -> Path | None:
+    """The table in a folder that says in texts what the files beside it are, as in Hugging Face's `imagefolder`."""
+    return next(
+        (path for path in metadata_of(folder) if path.parent == folder and _has_two_columns(path, read_options)), None
+    )
+
+
+def _table(request: Request, name: str | None = None) -> PairSource | None:
     path, read_options = request.data, request.read_options
     table = tables.read_table(path)
     there = table.column_names
@@ -331,14 +342,16 @@ def _table(request: Request) -> PairSource | None:
         return None  # columns of other data: this is of another kind
     score = next(iter(tables.usual_columns(there, SCORES)), None)
     label, notes = tables.label_column(there, read_options, where=path, taken=read_options.columns or ())
-    names = _paired_columns([name for name in there if name not in (score, label)], there, read_options, path)
+    addresses = [] if read_options.columns is not None else tables.addresses(table)
+    candidates = [name for name in there if name not in (score, label, *addresses)]
+    names = _paired_columns(candidates, there, addresses, read_options, path)
     score, label = (None if name in names else name for name in (score, label))
     columns = [column_of(name, tables.Texts(tables.text_of(table, name, where=path)), where=path) for name in names]
     parts = " and ".join(f"{column.name!r} ({column.modality})" for column in columns)
     if len(there) > len(columns):
         notes.append(f"pairs are columns {parts}, " + (f"labels are column {label!r}" if label else "without labels"))
     rows = Rows(
-        printable(path.stem),
+        name or printable(path.stem),
         columns,
         path.parent,
         labels=partial(_labels_by_column, tables.text_of(table, label, where=path), label) if label else None,
@@ -348,8 +361,15 @@ def _table(request: Request) -> PairSource | None:
     return paired(rows, request)
 
 
-def _paired_columns(candidates: list[str], there: list[str], read_options: ReadOptions, path: Path) -> list[str]:
+def _paired_columns(
+    candidates: list[str], there: list[str], addresses: list[str], read_options: ReadOptions, path: Path
+) -> list[str]:
     """The columns that belong together.
+
+    Args:
+        candidates: the columns that may, if none are asked for.
+        there: all columns.
+        addresses: those that hold addresses on the web, which are no texts.
 
     Raises:
         UserError: where those that were asked for are not there, or it is not clear which they are.
@@ -367,7 +387,7 @@ def _paired_columns(candidates: list[str], there: list[str], read_options: ReadO
         return sorted(usual, key=there.index)
     if len(candidates) == 2:
         return candidates
-    listed = ", ".join(there)
+    listed = ", ".join(f"{name} (addresses)" if name in addresses else name for name in there)
     raise UserError(f"columns: say which two of {path} belong together, or take modality text; it has {listed}")
 
 
@@ -397,6 +417,8 @@ def _folder(request: Request) -> PairSource | None:
     folder, name = asked
     if shards := sorted(folder.glob("*.tar")):
         return _shards(request, shards, name)
+    if described := _described(folder, request.read_options):
+        return _table(request._replace(data=described, split=None), name)
     for modality in file_modalities().values():
         media, unreadable = scan(folder, modality.suffixes)
         if media:
@@ -411,22 +433,18 @@ def _folder(request: Request) -> PairSource | None:
             f"would be {Path(media[0].id).with_suffix('.txt').as_posix()}; a table with two columns serves as well"
         )
     unpaired += [(printable(file), why) for file, why in unreadable]
-    ids = [printable(file) for file in captions]
-    columns = [Column(modality.name, modality.name, list(captions)), Column("caption", "text", list(captions.values()))]
-    labels = partial(_labels_by_subfolder, folder, ids, many)
-    notes = folder_notes(request)
+    known = {file.id: file for file in media}
+    each = _each_caption([(printable(file), file, found) for file, found in captions.items()])
+    ids, files, texts = map(list, zip(*each, strict=True))
+    columns = [Column(modality.name, modality.name, files), Column("caption", "text", texts)]
+    labels, notes = folder_labelling(request, folder, [known[file] for file in files], many)
+    notes += _captions_note(captions.values())
     return paired(Rows(name, columns, folder, ids=ids, unpaired=unpaired, labels=labels, notes=notes), request)
-
-
-def _labels_by_subfolder(folder: Path, ids: list[str], things: str, kept: Kept) -> Labels:
-    return by_subfolder(folder, [ids[row] for row in kept.tolist()], things)
 
 
 def _shards(request: Request, shards: Sequence[Path], name: str) -> PairSource:
     """The samples of WebDataset's .tar files: members of one name, an image or a recording and a caption."""
-    paths: list[str] = []
-    captions: list[str] = []
-    ids: list[str] = []
+    samples: list[tuple[str, str, list[str]]] = []
     unpaired: list[tuple[str, str]] = []
     modalities = file_modalities()
     suffixes = tuple(suffix for modality in modalities.values() for suffix in modality.suffixes)
@@ -434,17 +452,35 @@ def _shards(request: Request, shards: Sequence[Path], name: str) -> PairSource:
         folder, metadata = unpacked(shard, suffixes)
         within = f"{printable(shard.name)}/" if len(shards) > 1 else ""
         unpaired += [(within + member, why) for member, why in metadata["unpaired"]]
-        for member, file, caption in metadata["samples"]:
-            paths.append(str(folder / file))
-            captions.append(caption)
-            ids.append(within + member)
+        samples += [(within + member, str(folder / file), found) for member, file, found in metadata["samples"]]
+    ids, paths, captions = map(list, zip(*_each_caption(samples), strict=True)) if samples else ([], [], [])
     if not paths:
         first = f" ({unpaired[0][0]}: {unpaired[0][1]})" if unpaired else ""
         raise UserError(f"{name} holds no image or recording with a .txt or .json caption{first}")
     name_of_most = max(modalities, key=lambda name: sum(path.endswith(modalities[name].suffixes) for path in paths))
     columns = [Column(name_of_most, name_of_most, paths), Column("caption", "text", captions)]
-    called = dict(zip(paths, ids, strict=True))
-    return paired(Rows(name, columns, shards[0].parent, ids=ids, called=called, unpaired=unpaired), request)
+    called = {path: member for member, path, _ in samples}
+    notes = _captions_note(found for *_, found in samples)
+    rows = Rows(name, columns, shards[0].parent, ids=ids, called=called, unpaired=unpaired, notes=notes)
+    return paired(rows, request)
+
+
+def _each_caption(samples: Iterable[tuple[str, str, list[str]]]) -> list[tuple[str, str, str]]:
+    """A row for each caption of each sample: (id, file, caption); the ids of several end in their number, `a.png#2`."""
+    return [
+        (f"{id}#{number}" if len(captions) > 1 else id, file, caption)
+        for id, file, captions in samples
+        for number, caption in enumerate(captions, start=1)
+    ]
+
+
+def _captions_note(captions: Iterable[list[str]]) -> list[str]:
+    counts = [len(found) for found in captions]
+    several = sum(count > 1 for count in counts)
+    if not several:
+        return []
+    samples = f"{several:,} of {len(counts):,} samples have several captions, one a line"
+    return [f"{samples}: each is a pair of its own, {sum(counts):,} pairs"]
 
 
 def _lists(request: Request) -> PairSource | None:

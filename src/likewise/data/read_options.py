@@ -20,6 +20,7 @@ class ReadOptions:
         size, channels: of images, in pixels, and 1 (grey), 3 (RGB) or how many the files have.
         range: the numbers that become grey levels 0 and 255, of images of more than 8 bits.
         text_column, label_column: of tables.
+        labels: the path of a table that says which labels the files in a folder have.
         per_file: whether a text file is one document, not one a line.
         tokenizer: a tokenizer of the `tokenizers` library, as a path or as its JSON text.
         max_tokens: length at which documents are cut off, in tokens.
@@ -33,6 +34,7 @@ class ReadOptions:
     range: Any = None
     text_column: str | None = None
     label_column: str | None = None
+    labels: str | None = None
     per_file: bool = False
     tokenizer: str | None = None
     max_tokens: int | None = None

@@ -34,6 +34,8 @@ class Source(ABC):
     """What people call it: `"digits:train"`, `"photos"`."""
     has_own_targets: bool = False
     """Whether samples can be tested on without labels, as pairs can: each part is the target of the other."""
+    slow_labels: bool = False
+    """Whether samples have to be read for their labels, so that these are not counted unless they are needed."""
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -44,6 +46,10 @@ class Source(ABC):
 
         Images are uint8 `(n, c, h, w)`. A batch has a length, can be indexed, and moved by `to(device)`.
         """
+
+    def contents(self, indices: Int[Tensor, " n"]) -> Any:
+        """What says whether samples are equal: the batch, or a list of texts."""
+        return self.read(indices)
 
     @cached_property
     def ids(self) -> Sequence[str]:
@@ -181,6 +187,9 @@ class Subset(Source):
 
     def read(self, indices: Int[Tensor, " n"]) -> Any:
         return self.source.read(self.indices[indices])
+
+    def contents(self, indices: Int[Tensor, " n"]) -> Any:
+        return self.source.contents(self.indices[indices])
 
     @cached_property
     def ids(self) -> Sequence[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
@@ -30,8 +30,9 @@ LABELS = ("label", "labels", "class", "category", "section", "topic", "target", 
 LARGE = 64 << 20
 # A row must fit into a block of so many bytes.
 BLOCK = 64 << 20
-# Lines of a .jsonl whose keys tell its columns, and values that tell whether a column of text holds numbers.
+# Lines of a .jsonl whose keys tell its columns, and values that tell whether a column of text holds numbers or paths.
 LOOKED_AT = 1000
+ADDRESS = re.compile(r"(.*[_ -])?(url|uri|link|href)s?", re.IGNORECASE)
 # Part of every cache key: raise it when the same file would become another table.
 READER = 2
 DELIMITERS = (",", "\t", ";", "|")
@@ -95,6 +96,22 @@ def columns_of(path: Path) -> list[str]:
 def text_columns(table: pa.Table) -> list[str]:
     """The columns that hold text, but not those where all of the first values that are not empty are numbers."""
     return [name for name in table.column_names if is_text(table.schema.field(name).type) and not _numeric(table[name])]
+
+
+def addresses(table: pa.Table) -> list[str]:
+    """The columns that hold addresses on the web: by their name, or because most of the first values are such."""
+    return [
+        name
+        for name in table.column_names
+        if is_text(table.schema.field(name).type)
+        and (ADDRESS.fullmatch(name) or mostly(table[name], lambda value: value.startswith(("http://", "https://"))))
+    ]
+
+
+def mostly(column: pa.ChunkedArray, is_so: Callable[[str], bool]) -> bool:
+    """Whether more than half of the first texts of a column are so, of those that are not empty, in lower case."""
+    values = [value.strip().lower() for value in column[:LOOKED_AT].to_pylist() if value]
+    return sum(map(is_so, values)) > len(values) / 2
 
 
 def is_text(kind: pa.DataType) -> bool:

@@ -21,7 +21,9 @@ from torch import Tensor
 
 from likewise.data import tables
 from likewise.data.cache import cached, digest
-from likewise.data.files import File, by_subfolder, folder_notes, folder_of, printable, progress_bar, scan
+from likewise.data.dispatch import folder_modalities
+from likewise.data.files import File, folder_of, printable, progress_bar, scan
+from likewise.data.folder_labels import folder_labelling
 from likewise.data.label_values import mean_no_label
 from likewise.data.pictures import reason
 from likewise.data.read_options import ReadOptions
@@ -46,6 +48,8 @@ class TextSource(Source):
 
     A batch is int64 `(n, longest in it)`: `[CLS] tokens [SEP]`, then padding. `lengths` says how many tokens each
     document has; None where there is no tokenizer yet.
+
+    `tokens` are those of all documents, whole.
 
     Args:
         documents: none of them empty; they are looked at when they are needed.
@@ -78,7 +82,7 @@ class TextSource(Source):
         self.tokenizer: str | None = None
         self.max_tokens: int | None = None
         self._give_labels = labels
-        self._tokenised: Tokenised | None = None
+        self.tokens: Tokenised | None = None
 
     def __len__(self) -> int:
         return len(self.documents)
@@ -98,21 +102,24 @@ class TextSource(Source):
         content = self._content
         other = copy(self)
         other.tokenizer, other.max_tokens = tokenizer, max_tokens
-        other._tokenised = tokenised(
+        other.tokens = tokenised(
             self.documents, tokenizer, max_tokens, content=content, name=self.name, progress=self.progress
         )
-        other.lengths = other._tokenised.lengths
+        other.lengths = other.tokens.lengths
         return other
 
     @property
     def cut(self) -> int:
         """How many documents were longer than `max_tokens`."""
-        return 0 if self._tokenised is None else self._tokenised.cut
+        return 0 if self.tokens is None else self.tokens.cut
 
     def read(self, indices: Int[Tensor, " n"]) -> Int[Tensor, "n longest"]:
-        if self._tokenised is None:
+        if self.tokens is None:
             raise UserError(f"{self.name} has no tokenizer yet: read it with tokenizer=, a tokenizer.json")
-        return self._tokenised.read(indices)
+        return self.tokens.read(indices)
+
+    def contents(self, indices: Int[Tensor, " n"]) -> list[str]:
+        return [self.documents[i] for i in indices.tolist()]
 
     @cached_property
     def classes(self) -> list[str]:
@@ -169,7 +176,14 @@ def open_source(request: Request) -> TextSource | None:
         raise UserError(f"{data} is one file and has no split {request.split!r}: splits are made of labelled data only")
     if tables.is_table(data):
         table = tables.read_table(data)
-        return _table(table, tables.text_columns(table), None, request, where=data, name=printable(data.stem))
+        return _table(
+            table,
+            _text_columns(table, request.read_options, data),
+            None,
+            request,
+            where=data,
+            name=printable(data.stem),
+        )
     return _file(request, data)
 
 
@@ -252,12 +266,13 @@ def _folder(request: Request) -> TextSource | None:
         lambda building: _gather(building, folder, files, name, request.progress),
     )
     left_out = {file for file, _ in metadata["skipped"]} | set(metadata["empty"])
-    ids = [printable(file.id) for file in files if file.id not in left_out]
-    if not ids:
+    kept = np.array([i for i, file in enumerate(files) if file.id not in left_out], dtype=np.int64)
+    if not len(kept):
         raise UserError(f"{folder}: none of its {len(files):,} .txt files holds text that can be read")
+    labelling, notes = folder_labelling(request, folder, files, "documents")
 
     def labels() -> Labels:
-        classes, labels = by_subfolder(folder, ids, "documents")
+        classes, labels = labelling(kept)
         if isinstance(labels, str):
             raise UserError(labels)
         return labels, classes
@@ -265,10 +280,10 @@ def _folder(request: Request) -> TextSource | None:
     return TextSource(
         Texts(pa.ipc.open_file(pa.memory_map(str(path / "texts.arrow"))).read_all()["text"]),
         name=name,
-        ids=ids,
+        ids=[printable(files[i].id) for i in kept],
         labels=labels,
         skipped=sorted((printable(file), why) for file, why in [*unreadable, *metadata["skipped"]]),
-        notes=[*folder_notes(request), *_empty(len(metadata["empty"]), len(files), "files")],
+        notes=[*notes, *_empty(len(metadata["empty"]), len(files), "files")],
         progress=request.progress,
     )
 
@@ -353,6 +368,27 @@ def _table(
     return TextSource(
         Texts(column, kept), name=name, ids=ids, labels=give, notes=[*notes, *told], progress=request.progress
     )
+
+
+def _text_columns(table: pa.Table, read_options: ReadOptions, where: object) -> list[str]:
+    """The columns of a file that hold texts: no numbers, no paths of images or recordings, and no addresses.
+
+    Raises:
+        UserError: where all text is paths or addresses, and none of it was asked for.
+    """
+    texts, addresses = tables.text_columns(table), tables.addresses(table)
+    media = tuple(end for each in folder_modalities(ReadOptions()) if each.column_names for end in each.suffixes)
+    found = [
+        name
+        for name in texts
+        if name not in addresses and not tables.mostly(table[name], lambda value: value.endswith(media))
+    ]
+    if texts and not found and read_options.text_column is None:
+        raise UserError(
+            f"{where} has no column of text: {' and '.join(map(repr, texts))} has paths or addresses; text_column "
+            f"takes one as it is; it has {', '.join(table.column_names)}"
+        )
+    return found
 
 
 def _text_column(columns: list[str], texts: list[str], read_options: ReadOptions, where: object) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from likewise.evaluation.distinct_pairs import DistinctPairs
 from likewise.evaluation.knn import cosine_similarities
 from likewise.runs.table import Table
 
@@ -41,9 +42,22 @@ def ranks(
     unanswered = (~torch.isin(groups, gallery_groups)).nonzero()
     if len(unanswered):
         raise ValueError(f"gallery_groups must have the group of every query, got none for query {int(unanswered[0])}")
+    return _ranks(queries, gallery, lambda start, stop: groups[start:stop, None] == gallery_groups)
+
+
+def ranks_among_pairs(
+    queries: Float[Tensor, "a d"], gallery: Float[Tensor, "b d"], pairs: DistinctPairs
+) -> Int[Tensor, " a"]:
+    """As `ranks`: every item that stands in a pair with the query is correct for it."""
+    return _ranks(queries, gallery, pairs.are_pairs)
+
+
+def _ranks(
+    queries: Float[Tensor, "n d"], gallery: Float[Tensor, "m d"], are_correct: Callable[[int, int], Bool[Tensor, "_ m"]]
+) -> Int[Tensor, " n"]:
     found = []
     for start, similarity in cosine_similarities(queries, gallery, max(1, MAX_SIMILARITIES // len(gallery))):
-        correct = groups[start : start + len(similarity), None] == gallery_groups
+        correct = are_correct(start, start + len(similarity))
         best = similarity.masked_fill(~correct, -torch.inf).amax(1, keepdim=True)
         # What is not clearly below ranks before, NaN too.
         found.append(1 + (similarity < best - TIE).logical_or_(correct).logical_not_().sum(1))
@@ -65,16 +79,19 @@ def median_rank(ranks: Int[Tensor, " n"]) -> float:
     return float(ranks.median())
 
 
-def chance_unanswered(groups: Int[Tensor, " n"], gallery_groups: Int[Tensor, " m"]) -> Float[np.ndarray, " places"]:
-    """The expected share of the queries without a correct item among the first 0, 1, … m of a gallery in random order.
+def chance_unanswered(correct: Int[Tensor, " n"], items: int) -> Float[np.ndarray, " places"]:
+    """The expected share of the queries without a correct item among the first 0, 1, … of a gallery in random order.
 
     Of m items of which r are correct, the first p are all wrong with probability C(m-r, p) / C(m, p).
+
+    Args:
+        correct: how many items are correct for each query.
+        items: how many there are.
     """
-    of_group, sizes = gallery_groups.unique(return_counts=True)
-    correct, queries = sizes[torch.searchsorted(of_group, groups)].unique(return_counts=True)
-    left = np.arange(len(gallery_groups), 0, -1)  # items from each rank on
+    counts, queries = correct.unique(return_counts=True)
+    left = np.arange(items, 0, -1)  # items from each rank on
     unanswered = np.zeros(len(left) + 1)
-    for r, share in zip(correct.tolist(), (queries.double() / len(groups)).tolist(), strict=True):
+    for r, share in zip(counts.tolist(), (queries.double() / len(correct)).tolist(), strict=True):
         wrong = (left - r).clip(0) / left
         unanswered += share * np.concatenate([[1.0], wrong.cumprod()])
     return unanswered
@@ -93,8 +110,14 @@ def figures(ranks: Int[Tensor, " n"]) -> list[float]:
 
 
 def chance_figures(groups: Int[Tensor, " n"], gallery_groups: Int[Tensor, " m"]) -> list[float]:
-    """`FIGURES` that are expected of a gallery in random order."""
-    unanswered = chance_unanswered(groups, gallery_groups)
+    """`FIGURES` that are expected of a gallery in random order, of which the items of a query's group are correct."""
+    of_group, sizes = gallery_groups.unique(return_counts=True)
+    return chance_of(sizes[torch.searchsorted(of_group, groups)], len(gallery_groups))
+
+
+def chance_of(correct: Int[Tensor, " n"], items: int) -> list[float]:
+    """`FIGURES` that are expected of a gallery in random order: see `chance_unanswered`."""
+    unanswered = chance_unanswered(correct, items)
     places = np.arange(1, len(unanswered))
     return [
         *(float(1 - unanswered[min(k, len(places))]) for k in CUTOFFS),
@@ -104,27 +127,38 @@ def chance_figures(groups: Int[Tensor, " n"], gallery_groups: Int[Tensor, " m"])
 
 
 def retrieval_table(
-    embedded: Mapping[str, tuple[Float[Tensor, "n _"], Float[Tensor, "n _"]]],
+    embedded: Mapping[str, tuple[Float[Tensor, "a _"], Float[Tensor, "b _"]]],
     names: tuple[str, str],
-    groups: Int[Tensor, " n"],
+    pairs: DistinctPairs,
+    samples: int,
 ) -> Table:
-    """Retrieval of each part of a pair by the other, among all pairs, beside chance.
+    """Retrieval of each part of pairs by the other, beside chance.
+
+    Queries and gallery are the different parts, so that an image with five captions is one query and one target. All
+    that stands in a pair with a query is correct for it, and the first of these counts.
 
     Args:
-        embedded: the embeddings of both parts, pair by pair, by the encoder that made them.
+        embedded: the embeddings of `pairs.first` and of `pairs.second`, by the encoder that made them.
         names: what the parts are: "image" and "text", say.
-        groups: pairs of the same group are correct for each other (see `connected_groups`).
+        pairs: the different parts.
+        samples: how many pairs there are, equal ones too.
     """
     rows: list[list[str | float | None]] = []
     for backward in (False, True):
         query, target = reversed(names) if backward else names
+        asked = pairs.reversed if backward else pairs
         for encoder, parts in embedded.items():
             queries, gallery = reversed(parts) if backward else parts
-            rows.append([f"{query} → {target}", encoder, *figures(ranks(queries, gallery, groups, groups))])
-        rows.append([f"{query} → {target}", "chance", *chance_figures(groups, groups)])
+            rows.append([f"{query} → {target}", encoder, *figures(ranks_among_pairs(queries, gallery, asked))])
+        rows.append([f"{query} → {target}", "chance", *chance_of(asked.correct, len(asked.second))])
+    counts = len(pairs.first), len(pairs.second)
+    gallery_is = "the gallery is the other part of all of them"
+    if counts != (samples, samples):
+        each = " and ".join(f"{count:,} for {name}" for count, name in zip(counts, names, strict=True))
+        gallery_is = f"different parts: {each}; all that stands in a pair with a query is correct for it"
     return Table(
         title=f"retrieval between {names[0]} and {names[1]}",
-        caption=f"{len(groups):,} pairs; the gallery is the other part of all of them{duplicates(groups)}",
+        caption=f"{samples:,} pairs; {gallery_is}",
         head=["query → target", "encoder", *FIGURES],
         units=["", "", *FIGURE_UNITS],
         rows=rows,

@@ -20,6 +20,7 @@ from likewise.evaluation.features import RawFeatures
 from likewise.evaluation.mel import mel_features
 from likewise.evaluation.segments import segment_table
 from likewise.modalities.base import EvaluationInputs, Modality, TrainingSetup, default_batch_size
+from likewise.runs.declared import check_arguments
 from likewise.runs.table import Table
 from likewise.views.audio import AudioViews, audio_preset
 
@@ -35,7 +36,7 @@ class AudioModality(Modality):
     name = "audio"
     nouns = ("recording", "recordings")
     accepts = (
-        "a folder of recordings, a table with a column of their paths, a list of 1-D arrays with sample_rate, "
+        "a folder of recordings, a table or list of their paths, a list of 1-D arrays with sample_rate, "
         "or a pair (list, labels)"
     )
     suffixes = audio.SUFFIXES
@@ -77,9 +78,11 @@ class AudioModality(Modality):
         return TrainingSetup(resolved, source, views, lambda: audio_encoder(name, sample_rate=rate, seconds=seconds))
 
     def unpack(self, config: dict[str, Any], folder: Path) -> AudioViews:
+        check_arguments(AudioViews, config, "views")
         return AudioViews.from_config(config)
 
     def encoder(self, **config: Any) -> nn.Module:
+        check_arguments(audio_encoder, config, "encoder")
         return audio_encoder(**config)
 
     def read_options(self, views: AudioViews) -> dict[str, Any]:

@@ -20,6 +20,8 @@ from likewise.encoders import default_image_encoder, image_encoder
 from likewise.evaluation import ComputeSettings
 from likewise.evaluation.features import RawFeatures, raw_features
 from likewise.modalities.base import Modality, TrainingSetup, default_batch_size
+from likewise.modalities.weights import normalization_of
+from likewise.runs.declared import check_arguments
 from likewise.views import ImageViews, drawn, preset
 
 if TYPE_CHECKING:
@@ -35,8 +37,8 @@ class ImageModality(Modality):
     name = "image"
     nouns = ("image", "images")
     accepts = (
-        f"{', '.join(builtin.SETS)}; a folder of images; a .npy or .npz file, an array or tensor in memory, or a pair "
-        "(images, labels) of them; a torch or Hugging Face dataset"
+        f"{', '.join(builtin.SETS)}; a folder of images, or a table or list of their paths; a .npy or .npz file, "
+        "an array or tensor in memory, or a pair (images, labels) of them; a torch or Hugging Face dataset"
     )
     suffixes = images.SUFFIXES
     column_names = ("image", "img", "photo", "picture")
@@ -54,6 +56,10 @@ class ImageModality(Modality):
             source = kind.open_source(request)
             if source is not None:
                 return source
+        if isinstance(request.data, Path) and request.data.is_file():
+            from likewise.data import image_tables  # loads Arrow, which no other images need
+
+            return image_tables.open_source(request)
         return None
 
     def open_dataset(self, request: Request) -> Source | None:
@@ -79,7 +85,8 @@ class ImageModality(Modality):
         found = source_range(source)
         usual = channels in (1, 3) and found is None
         mean, std = (None, None) if usual else statistics(source)
-        views = ImageViews(ops, size=size, channels=channels, mean=mean, std=std, range=found)
+        normalization = {"mean": mean, "std": std} | normalization_of(recipe, name, channels, kept=run_folder)
+        views = ImageViews(ops, size=size, channels=channels, range=found, **normalization)
         resolved = dataclasses.replace(
             recipe,
             size=size,
@@ -91,9 +98,11 @@ class ImageModality(Modality):
         return TrainingSetup(resolved, source, views, lambda: image_encoder(name, channels=channels, size=size))
 
     def unpack(self, config: dict[str, Any], folder: Path) -> ImageViews:
+        check_arguments(ImageViews, config, "views")
         return ImageViews.from_config(config)
 
     def encoder(self, **config: Any) -> nn.Module:
+        check_arguments(image_encoder, config, "encoder")
         return image_encoder(**config)
 
     def read_options(self, views: ImageViews) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 import torch
 from torch import Tensor
@@ -14,11 +14,12 @@ from likewise.data import pairs
 from likewise.data.batches import Ragged
 from likewise.data.read_options import ReadOptions
 from likewise.data.request import Request
-from likewise.data.source import Joined, Source, connected_groups, labelled_part
+from likewise.data.source import Joined, Source, Subset, labelled_part
 from likewise.data.text import TextSource, corpus
 from likewise.encoders.pair import PairEncoder
 from likewise.errors import UserError
 from likewise.evaluation import ComputeSettings, encode
+from likewise.evaluation.distinct_pairs import distinct_pairs
 from likewise.evaluation.features import RawFeatures
 from likewise.evaluation.matches import retrieval_matches
 from likewise.evaluation.retrieval import retrieval_table
@@ -27,6 +28,8 @@ from likewise.methods import method_class
 from likewise.modalities.base import EvaluationInputs, Modality, TrainingSetup, default_batch_size
 from likewise.modalities.lookup import modality_of
 from likewise.modalities.towers import encoder_for
+from likewise.runs.config import PartConfig
+from likewise.runs.declared import Range, check_declared
 from likewise.runs.table import Table
 from likewise.views.pair import PairViews
 
@@ -35,6 +38,20 @@ if TYPE_CHECKING:
 
 JOINT_DIM = 128
 AT_ONCE = 256  # samples
+
+
+class PairViewsConfig(TypedDict):
+    """What config.json says of the views of pairs."""
+
+    parts: list[PartConfig]
+
+
+class PairEncoderConfig(TypedDict):
+    """What config.json says of an encoder of pairs."""
+
+    encoders: list[dict[str, Any]]
+    joint_dim: Annotated[int, Range(1, 2**16)]
+    modalities: list[str]
 
 
 class PairModality(Modality):
@@ -96,10 +113,12 @@ class PairModality(Modality):
         return {"parts": configs}, files
 
     def unpack(self, config: dict[str, Any], folder: Path) -> PairViews:
+        check_declared(config, PairViewsConfig, "views")
         return PairViews([modality_of(part["modality"]).unpack(part["config"], folder) for part in config["parts"]])
 
     def encoder(self, **config: Any) -> PairEncoder:
         """See `Modality.encoder` and `PairEncoder.config`; a single encoder serves all parts."""
+        check_declared(config, PairEncoderConfig, "encoder")
         each = zip(config["modalities"], config["encoders"], strict=False)
         encoders = [modality_of(modality).encoder(**its_config) for modality, its_config in each]
         return PairEncoder(encoders, config["joint_dim"], config["modalities"])
@@ -138,17 +157,18 @@ def _setup_part(
 def pair_retrieval_table(inputs: EvaluationInputs, modalities: list[str]) -> Table:
     """How often one part of a pair finds the other, in both directions; the first matches are kept for the page."""
     parts = inputs.test.parts[:2]
+    pairs = distinct_pairs(*(identities(part) for part in parts))
+    different = [Subset(part, chosen) for part, chosen in zip(parts, (pairs.first, pairs.second), strict=True)]
 
     def embed(encoder: Any, place: int) -> Tensor:
-        return encode(encoder.towers[place], inputs.views.parts[place], parts[place], compute=inputs.compute)
+        return encode(encoder.towers[place], inputs.views.parts[place], different[place], compute=inputs.compute)
 
     embedded = {name: (embed(encoder, 0), embed(encoder, 1)) for name, encoder in inputs.encoders().items()}
     one, other = modalities[:2]
     names = (one, other) if one != other else (f"first {one}", f"second {other}")
-    groups = connected_groups(*(identities(part) for part in parts))
-    matches = retrieval_matches(inputs.test, inputs.views, *embedded["encoder"], names=names, groups=groups)
+    matches = retrieval_matches(inputs.test, inputs.views, *embedded["encoder"], names=names, pairs=pairs)
     matches.save(inputs.folder)
-    return retrieval_table(embedded, names, groups)
+    return retrieval_table(embedded, names, pairs, len(inputs.test))
 
 
 def identities(part: Source) -> list[Any]:

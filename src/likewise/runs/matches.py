@@ -25,8 +25,8 @@ class RetrievalMatches(RunPart):
 
     names: tuple[str, str]
     """What the halves are called."""
-    candidates: int
-    """Among how many samples the answers were found."""
+    candidates: tuple[int, int]
+    """Among how many different samples the answers were found, in each direction."""
     queries: Int[np.ndarray, " q"]
     answers: Int[np.ndarray, "2 q k"]
     right: Bool[np.ndarray, "2 q k"]
@@ -62,4 +62,6 @@ class RetrievalMatches(RunPart):
         check_array("ranks", ranks, "iu", 2)
         if not (answers.shape == right.shape and answers.shape[:2] == ranks.shape == (2, len(queries))):
             raise ValueError(f"answers of shape {answers.shape} do not fit {len(queries)} queries")
-        return cls((one, other), int(arrays["candidates"]), queries, answers, right, ranks, (first, second))
+        # Earlier runs have one number, for both directions.
+        forward, backward = np.broadcast_to(arrays["candidates"], (2,)).tolist()
+        return cls((one, other), (forward, backward), queries, answers, right, ranks, (first, second))

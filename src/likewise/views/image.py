@@ -18,6 +18,7 @@ from likewise.views.resample import crop_resize, resize, warp
 from likewise.views.spatial import RandomResizedCrop, Spatial, identity
 from likewise.views.specification import operations, spell
 
+LARGEST = 8192  # px
 # Of ImageNet's training set, as torchvision and timm use them; other channels: the middle of the range.
 MEANS = {3: (0.485, 0.456, 0.406)}
 DEVIATIONS = {3: (0.229, 0.224, 0.225)}
@@ -56,7 +57,7 @@ class ImageViews:
         std: Sequence[Number] | None = None,
         range: Sequence[Number] | None = None,
     ) -> None:
-        check_int(4, size=size)
+        check_int(4, LARGEST, size=size)
         check_int(1, channels=channels)
         self.size = size
         self.channels = channels

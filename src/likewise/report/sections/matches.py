@@ -23,9 +23,9 @@ def retrieval_examples(contents: Contents) -> Section | None:
     answers = found.answers.shape[2]
     parts = [
         Markup(
-            "<p>A query, then the {} most similar of {:,} candidates by cosine similarity (✓ correct, ✗ incorrect), "
+            "<p>A query, then the {} most similar of {} candidates by cosine similarity (✓ correct, ✗ incorrect), "
             "then the correct answer with the rank of the first correct candidate.</p>"
-        ).format(answers, found.candidates)
+        ).format(answers, " or ".join(f"{count:,}" for count in dict.fromkeys(found.candidates)))
     ]
     for direction in (0, 1):
         rows = joined(_row(found, sprites, direction, number) for number in range(len(found.queries)))

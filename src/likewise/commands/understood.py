@@ -1,0 +1,61 @@
+"""What was understood of some data: its classes and its first samples, in a few lines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.cells import cell_len, chop_cells
+
+from likewise.console import stderr_console, tell
+from likewise.data.text import corpus
+from likewise.errors import UserError
+
+if TYPE_CHECKING:
+    from likewise.data.source import Source
+
+FIRST = 3  # samples
+CLASSES = 10  # that are named
+LABEL = 30  # columns of the terminal
+
+
+def tell_understood(source: Source, *, show: bool = True) -> None:
+    """The classes of a source and its first samples, a line each, no longer than the terminal is wide."""
+    if not show:
+        return
+    width = stderr_console().width
+    labels = None
+    if not source.slow_labels and source.classes:
+        labels = source.labels()
+        counts = labels[labels >= 0].bincount(minlength=len(source.classes)).tolist()
+        most = [f"{name} {count:,}" for name, count in zip(source.classes, counts, strict=True)]
+        more = f" and {len(most) - CLASSES:,} more" if len(most) > CLASSES else ""
+        tell(one_line(f"  {len(most)} classes: {', '.join(most[:CLASSES])}{more}", width))
+    for i in range(min(FIRST, len(source))):
+        label = ""
+        if labels is not None:
+            label = source.classes[int(labels[i])] if labels[i] >= 0 else "no label"
+            label = f"[{one_line(label, LABEL)}] "
+        begin = f"  sample {i + 1}: {label}"
+        parts = source.parts or [source]
+        room = max((width - cell_len(begin)) // len(parts) - 3, 8)
+        tell(one_line(begin + " | ".join(one_line(content(part, i), room) for part in parts), width))
+
+
+def content(source: Source, index: int) -> str:
+    """What a sample says, if it is a text; what it is called, if it is none."""
+    if source.modality == "text":
+        try:
+            return str(corpus(source)[index])
+        except UserError:  # texts of the user's own source
+            pass
+    return str(source.ids[index])
+
+
+def one_line(text: str, width: int) -> str:
+    r"""The beginning of a text, with what is not printable as escapes ("\n"), in `width` columns of the terminal."""
+    shown = "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text[:width]
+    )
+    if cell_len(shown) <= width and len(text) <= width:
+        return shown
+    return chop_cells(shown, width - 1)[0] + "…"
