@@ -190,10 +190,14 @@ def _count_classes(data: Any, split: str | None, read_options: ReadOptions) -> t
         folder: Path = data if split is None else split_folder(data, split) or data
         if label_tables(Request(data, split, read_options=read_options), folder):
             return _count_labels(data, split, folder, read_options)
-        chosen = read_options.modality is not None
-        kinds = (kind for kind in folder_modalities(read_options) if chosen or kind.may_hold(folder))
-        counted = (count_subfolders(folder, kind.suffixes, kind.recognises) for kind in kinds)
-        return next((found for found in counted if found is not None), (0, False))
+        for kind in folder_modalities(read_options):
+            found = count_subfolders(folder, kind.suffixes, kind.recognises)
+            if found is None:
+                continue
+            # Only where that decides nothing, the whole folder is looked through for what it mostly holds.
+            if found == (2, True) or read_options.modality is not None or kind.may_hold(folder):
+                return found
+        return 0, False
     whole = f"{data}:{split}" if split is not None else data
     source = open_whole(whole, read_options, progress=False)
     if source.has_own_targets:
