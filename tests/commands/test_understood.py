@@ -37,7 +37,8 @@ def test_texts_and_their_labels(terminal: int, capsys: pytest.CaptureFixture[str
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "  2 classes: a\\nb 1, b 2"
     assert lines[1] == "  sample 1: [b] one\\nline"
-    assert lines[2].startswith("  sample 2: [no label] a long text a long") and lines[2].endswith("…")
+    assert lines[2].startswith("  sample 2: [no label] a long text a long")
+    assert lines[2].endswith("…")
     assert lines[3] == "  sample 3: [a\\nb] \\x1b[2Jclear"
     assert len(lines) == 4
     assert max(map(cell_len, lines)) <= terminal
