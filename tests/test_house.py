@@ -15,7 +15,7 @@ import likewise
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "likewise"
-FLOOR = {"atomic", "checks", "console", "distributed", "errors", "registry", "seeding"}
+FLOOR = {"atomic", "checks", "console", "distributed", "errors", "own_files", "registry", "seeding"}
 ROOMS = ("losses", "views", "runs", "encoders", "data", "modules", "methods", "training", "evaluation", "modalities")
 MAY_IMPORT = {
     **{name: set() for name in FLOOR},

@@ -77,8 +77,8 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace a text file atomically, in UTF-8."""
-    write_atomically(path, lambda file: file.write(text.encode()))
+    """Replace a text file atomically, in UTF-8; of names that are no text, the bytes that are none become escapes."""
+    write_atomically(path, lambda file: file.write(text.encode("utf-8", "backslashreplace")))
 
 
 def write_json(path: Path, value: Any) -> None:

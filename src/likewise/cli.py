@@ -38,6 +38,7 @@ GLOBAL_FLAGS = {
     "--json": "print one JSON object on stdout",
     "--debug": "show the traceback of an error",
 }
+MOST_LETTERS = 1500  # of an error's line
 DONE, FAULT, MISTAKE, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -50,14 +51,14 @@ def main(tokens: list[str] | None = None) -> int:
         result = build_app(words)(words, exit_on_error=False, print_error=False)
         if result is not None and _load(IS_FIRST_PROCESS)():
             _print(result, as_json="--json" in flags)
-            if getattr(result, "unsaved", False):
+            if getattr(result, "incomplete", False):
                 return MISTAKE  # stderr says why
     except (UserError, cyclopts.CycloptsError) as error:
         return _fail(_load(MESSAGE_OF)(error), error, MISTAKE, flags)
     except Interrupted as stopped:
         if not _load(IS_FIRST_PROCESS)():
             return DONE  # a helper that fails would have the first process killed, which still has to say how to resume
-        print(stopped, file=sys.stderr)
+        print(printable(str(stopped)), file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # `likewise methods | head` is no error
@@ -134,8 +135,11 @@ def _fail(line: str, error: Exception, status: int, flags: set[str]) -> int:
     if "--debug" in flags:
         import traceback
 
-        traceback.print_exception(error)
-    print(printable(f"likewise: {' '.join(line.split())}"), file=sys.stderr)
+        print(printable("".join(traceback.format_exception(error))), file=sys.stderr)
+    line = " ".join(line.split())
+    # A value or a name from elsewhere may be a megabyte.
+    line = line if len(line) <= MOST_LETTERS else f"{line[: MOST_LETTERS // 2]} … {line[-MOST_LETTERS // 2 :]}"
+    print(printable(f"likewise: {line}"), file=sys.stderr)
     return status
 
 

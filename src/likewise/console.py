@@ -10,6 +10,7 @@ from unicodedata import category
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
 
 class Stderr(io.TextIOBase):
@@ -52,14 +53,22 @@ DIRECTIONS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 def printable(text: str) -> str:
     r"""`text` with control characters as escapes (ESC as "\x1b"), except newlines and tabs.
 
-    Names of files and classes may hold what moves the cursor, retitles the terminal or hides a line.
+    Names of files and classes may hold what moves the cursor, retitles the terminal or hides a line, and bytes that are
+    no text, which no stream takes.
     """
     return "".join(
         letter.encode("unicode_escape").decode()
-        if letter in DIRECTIONS or (category(letter) == "Cc" and letter not in "\n\t")
+        if letter in DIRECTIONS or (category(letter) in ("Cc", "Cs") and letter not in "\n\t")
         else letter
         for letter in text
     )
+
+
+def plain(text: object, style: str = "") -> Text:
+    """A text from elsewhere for rich: printable, and neither markup (`[bold]`, `[link=…]`) nor emoji (`:smile:`)."""
+    from rich.text import Text
+
+    return Text(printable(str(text)), style)
 
 
 def tell(text: str, *, show: bool = True) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 
@@ -32,6 +33,18 @@ def needs(module: str, extra: str) -> Any:
     except ImportError as error:
         package = module.partition(".")[0]
         raise UserError(f"this needs {package}, which is not installed: pip install 'likewise[{extra}]'") from error
+
+
+@contextmanager
+def no_panic(what: str) -> Iterator[None]:
+    """A panic of a library written in Rust, which is no `Exception`, becomes a `UserError` about `what`."""
+    try:
+        yield
+    except (Exception, KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except BaseException as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{what} made its library fail: {reason}") from error
 
 
 class Interrupted(KeyboardInterrupt):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import likewise as lw
 
@@ -40,3 +41,33 @@ def test_samples_without_labels(digits_run: Path) -> None:
     assert found.vectors.shape == (7, 256)
     with pytest.raises(lw.UserError, match=r"out must end in .parquet or .npy, got x.csv"):
         lw.embed(digits_run, images, out="x.csv")
+
+
+def test_files_that_could_not_be_read_are_listed_beside_the_vectors(
+    digits_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also when the others come from the cache."""
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    for name in ("b.png", "a\nb.png", "c"):
+        Image.new("L", (8, 8), len(name)).save(folder / name, format="PNG")
+    (folder / "x.heic").write_bytes(b"\0\0\0\x18ftypheic" + b"\0" * 40)
+    for _ in range(2):
+        lw.embed(digits_run, folder, out=folder / "v.npy")
+        assert (folder / "v.ids.txt").read_text() == "a\\nb.png\nb.png\nc\n"
+        rows = (folder / "v.skipped.csv").read_text().splitlines()
+        assert rows[0] == "file,reason"
+        assert rows[-1] == 'x.heic,"HEIC, which is not read: convert it to PNG or TIFF"'
+        assert f"scans: 3 samples, 1 file could not be read (see {folder / 'v.skipped.csv'})" in capsys.readouterr().err
+    found = lw.embed(digits_run, folder)
+    assert found.skipped[-1] == ("x.heic", "HEIC, which is not read: convert it to PNG or TIFF")
+    assert found.to_json()["skipped"] == found.skipped
+    np.testing.assert_array_equal(np.load(folder / "v.npy"), found.vectors)
+    assert "scans: 3 samples, 1 file could not be read (see skipped of the result)" in capsys.readouterr().err
+
+    for left in ("x.heic", "v.ids.txt"):
+        (folder / left).unlink()
+    lw.embed(digits_run, folder, out=folder / "v.npy")
+    assert (folder / "v.skipped.csv").read_text() == 'file,reason\nv.npy,"not an image, by its content"\n'
+    lw.embed(digits_run, "digits:test", out=tmp_path / "w.parquet")
+    assert not (tmp_path / "w.skipped.csv").exists()

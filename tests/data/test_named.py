@@ -352,7 +352,8 @@ def test_unknown_file(tmp_path: Path) -> None:
     ("options", "message"),
     [
         ({"size": 0}, "size must be 1 or more pixels, got 0"),
-        ({"channels": 4}, r"channels must be 1 \(grey\) or 3 \(RGB\), got 4"),
+        ({"channels": 0}, r"channels must be 1 \(grey\), 3 \(RGB\) or another number of 1 or more, got 0"),
+        ({"channels": 4}, "channels must be 1 or 3, as the images have, got 4"),
     ],
 )
 def test_impossible_values(options: dict[str, int], message: str) -> None:

@@ -22,7 +22,7 @@ def test_two_processes_train_one_encoder(likewise, tmp_path: Path) -> None:
     # The loss starts at the chance level of the joined batch, not of one process's half.
     assert abs(metrics[0]["loss"] - run.chance["loss"]) < abs(metrics[0]["loss"] - (run.chance["loss"] - 0.69))
     assert metrics[-1]["loss"] < metrics[0]["loss"] - 0.3
-    assert done.stderr.count("1,297 samples") == 1
+    assert done.stderr.count("digits:train: 1,297 samples") == 1
     assert "fault" not in done.stderr
 
 

@@ -62,7 +62,10 @@ def pictures(folder: Path, *names: str) -> Path:
         ("pretrain digits --encoder resnet19", "unknown encoder 'resnet19', did you mean 'resnet18'?"),
         ("pretrain digits --recipe stl10-simclear", "unknown recipe 'stl10-simclear', did you mean 'stl10-simclr'?"),
         ("pretrain digits --temprature 0.1", "unknown option --temprature, did you mean --temperature?"),
-        ("pretrain digits --augment strnog", "augment must be one of strong, mild, none, got 'strnog', did you mean"),
+        (
+            "pretrain digits --augment strnog",
+            "augment must be one of strong, mild, none, photo, photo-mild, symbol, symbol-mild, got 'strnog', did you ",
+        ),
         (
             "pretrain digits --temperature 0",
             "temperature must be a number above 0, FIRST:LAST, learned or learned:START, got 0",

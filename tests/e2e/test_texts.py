@@ -233,3 +233,111 @@ def test_a_hugging_face_dataset_of_texts() -> None:
     assert 0 <= [row["probe"] for row in run.history.rows if "probe" in row][-1] <= 1
     lw.embed(run, data, out="x.parquet", progress=False)
     assert pq.read_table("x.parquet")["label"].to_pylist() == rows["kind"]
+
+
+# --- Long documents
+
+
+def books(folder: Path, count: int = 6, words: int = 400) -> Path:
+    """Files of many words each."""
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    known = "the a of and river mountain road house light stone green old small runs sees finds over under".split()
+    for i in range(count):
+        (folder / f"book{i}.txt").write_text(" ".join(random.choice(known, words)))
+    return folder
+
+
+@pytest.mark.parametrize("method", ["gpt", "bert"])
+def test_language_models_read_whole_documents(capsys: Text, method: str) -> None:
+    books(Path("books"))
+    words = f"pretrain books --method {method} --epochs 1 --batch-size 16 --max-tokens 24 --vocab-size 200 --out run"
+    assert main(words.split()) == 0
+    err = capsys.readouterr().err
+    assert (
+        "documents are read whole: 2,412 tokens of 6 documents in 108 blocks of up to 24 tokens, each of one document"
+        in err
+    )
+    run = lw.open_run("run")
+    assert run.config["documents"] == {
+        "documents": 6, "tokens": 2412, "used": 2412, "cut": 0, "blocks": 108, "max_tokens": 24,
+    }  # fmt: skip
+    assert run.config["source"]["samples"] == 108
+    page = Path(lw.write_report(run)).read_text(encoding="utf-8")
+    assert "<dt>blocks of up to 24 tokens</dt><dd>108</dd>" in page
+    assert "<dt>tokens used</dt><dd>2,412 of 2,412 (100.0%)</dd>" in page
+    assert "<dt>unlabelled documents</dt><dd>6</dd>" in page
+
+
+def test_perplexity_is_of_whole_documents(capsys: Text) -> None:
+    books(Path("books"))
+    assert main(["pretrain", "books", "--method", "gpt", "--epochs", "1", "--out", "run", *QUICK]) == 0
+    lines(Path("held.txt"), [Path("books/book0.txt").read_text(), "the river runs over the old road"])
+    result = answered(capsys, *"evaluate run --train books --test held.txt --no-progress".split())
+    [perplexity] = result["tables"]
+    assert perplexity["caption"].startswith("perplexity on 409 held-out tokens")  # 400 + 7 words, and two ends
+    assert "notes" not in result
+
+
+def test_one_long_document_is_enough_for_a_language_model(capsys: Text) -> None:
+    books(Path("books"), count=1, words=3000)
+    words = "pretrain books/book0.txt --per-file --method gpt --epochs 1 --out run"
+    assert main([*words.split(), *QUICK]) == 0
+    assert lw.open_run("run").config["documents"]["blocks"] == 131
+    Path("short.txt").write_text("the river runs over the old road and under the green mountain, old and small" * 200)
+    assert main(["pretrain", "short.txt", "--per-file", "--method", "simcse"]) == 2
+    assert "short has 1 samples: training needs at least 8" in capsys.readouterr().err
+
+
+def test_other_methods_say_how_much_of_the_documents_they_use(capsys: Text) -> None:
+    books(Path("books"), count=9)
+    (Path("books") / "note.txt").write_text("a small stone")
+    words = "pretrain books --method simcse --epochs 1 --batch-size 5 --max-tokens 24 --vocab-size 200 --out run"
+    assert main(words.split()) == 0
+    said = "9 of 10 documents are cut after 24 tokens: 221 of 3,623 tokens are used (6.1%)"
+    assert f"\n{said}; --max-tokens N uses more of each, the methods bert and gpt use all\n" in capsys.readouterr().err
+    run = lw.open_run("run")
+    assert run.config["documents"]["cut"] == 9
+    page = Path(lw.write_report(run)).read_text(encoding="utf-8")
+    assert "<dt>tokens used</dt><dd>221 of 3,623 (6.1%)</dd>" in page
+
+    for command in ("embed run books --out v.npy", "search run books --text stone"):
+        assert main(command.split()) == 0
+        assert f"books: {said}\n" in capsys.readouterr().err
+    texts = [path.read_text() for path in sorted(Path("books").iterdir())]
+    for name in ("one.csv", "other.csv"):
+        table(Path(name), ["text", "section"], [(text, "ab"[i % 2]) for i, text in enumerate(texts)])
+    words = "evaluate run --train one.csv --test other.csv --labels-per-class 1 --seeds 1 --protocols frozen"
+    result = answered(capsys, *words.split(), "--no-progress")
+    assert f"one: {said}" in result["notes"]
+    assert f"other: {said}" in result["notes"]
+
+
+def test_documents_that_fit_are_said_nothing_about(capsys: Text) -> None:
+    lines(Path("docs.txt"), sentences(40))
+    words = "pretrain docs.txt --method gpt --epochs 1 --batch-size 16 --vocab-size 200 --out run"
+    assert main(words.split()) == 0
+    err = capsys.readouterr().err
+    assert "documents are" not in err
+    assert lw.open_run("run").config["documents"]["blocks"] is None
+
+
+def test_a_training_on_blocks_resumes_to_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    books(Path("books"))
+    how: dict[str, Any] = {"method": "gpt", "epochs": 2, "batch_size": 16, "max_tokens": 24, "vocab_size": 200}
+    how |= {"precision": "32-true", "progress": False}
+    lw.pretrain("books", out="whole", **how)
+    training_step = Method.training_step
+
+    def interrupted_step(self: Method, *arguments: Any) -> Any:
+        if self.global_step == 8:
+            signal.raise_signal(signal.SIGINT)
+        return training_step(self, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Method, "training_step", interrupted_step)
+        with pytest.raises(KeyboardInterrupt, match="stopped at step 9 of 12"):
+            lw.pretrain("books", out="parts", **how)
+    lw.pretrain("books", out="parts", resume=True, **how)
+    weights = [Path(name, "encoder.safetensors").read_bytes() for name in ("whole", "parts")]
+    assert weights[0] == weights[1]

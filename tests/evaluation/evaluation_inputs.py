@@ -126,7 +126,9 @@ def evaluate(
     encoder: nn.Module | None = None, train: Labelled | None = None, test: Labelled | None = None, **options: Any
 ) -> dict[str, Any]:
     """A small evaluation: 1 and 3 labels of four classes, two seeds, 24 steps."""
-    options = {"labels_per_class": (1, 3), "seeds": 2, "steps": 24, "make_encoder": SmallCNN} | options
+    torch.manual_seed(0)
+    given = encoder or SmallCNN()
+    options = {"labels_per_class": (1, 3), "seeds": 2, "steps": 24, "make_encoder": SmallCNN, "given": given} | options
     torch.manual_seed(0)
     return evaluate_encoder(
         encoder or SmallCNN(),

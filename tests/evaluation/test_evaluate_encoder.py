@@ -75,7 +75,7 @@ def test_the_same_call_gives_the_same_bits_and_changes_nothing_else():
     weights = copy.deepcopy(encoder.state_dict())
     torch.manual_seed(5)
     state, legacy = torch.get_rng_state(), np.random.get_state()[1].copy()
-    call = {"protocols": list(PROTOCOLS), "labels_per_class": [2], "seeds": 1, "steps": 6}
+    call = {"protocols": list(PROTOCOLS), "labels_per_class": [2], "seeds": 1, "steps": 6, "given": encoder}
     args = (encoder, PixelViews(), telltale(40, 0, "a"), telltale(20, 1, "b"))
     first = evaluate_encoder(*args, **call)
     assert torch.equal(torch.get_rng_state(), state)

@@ -12,6 +12,7 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 from likewise.evaluation import PROTOCOLS
+from likewise.evaluation.measures import paired_differences
 
 PARTS = ("config", "metrics", "chance", "pairs", "snapshots", "gallery", "evaluation", "skipped")
 ALL_WAYS = ("scratch", "frozen", "fine-tuned", "untrained", "raw-knn", "raw-logistic")
@@ -176,7 +177,9 @@ def _evaluation(
             centre = float(values.mean())
             low, high = (None, None) if half is None else (centre - float(half), centre + float(half))
             row = {"protocol": protocol, "labels_per_class": count, "mean": centre, "low": low, "high": high}
-            summary.append({**row, "seeds": seeds, "seconds": 1.2})
+            summary.append(
+                row | {"seeds": seeds, "seconds": 1.2, "balanced_accuracy": centre - 0.1, "macro_f1": centre / 2}
+            )
     return {
         "train": "digits:train",
         "test": "digits:test",
@@ -190,6 +193,9 @@ def _evaluation(
         "majority": 0.114,
         "trials": trials,
         "summary": summary,
+        "differences": paired_differences(
+            trials, [(a, b) for a in final for b in final if PROTOCOLS[a].pretrained and not PROTOCOLS[b].pretrained]
+        ),
         "command": "likewise evaluate runs/digits --train digits:train --test digits:test",
         "settings": {"epochs": epochs, "curve_samples": 256},
     }

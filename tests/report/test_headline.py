@@ -77,6 +77,47 @@ def test_answer(rows: list[dict[str, Any]], sentence: str | None) -> None:
 
 
 @pytest.mark.parametrize(
+    ("low", "high", "sentence"),
+    [
+        (
+            0.01,
+            0.05,
+            "With 10 labels per class the frozen encoder is right 74 % of the time, training from scratch 71 %, "
+            "a difference of +3.0 ± 2.0 points.",
+        ),
+        (
+            -0.01,
+            0.07,
+            "With 10 labels per class there is no clear difference: the frozen encoder is right 74 % of the time, "
+            "training from scratch 71 %, a difference of +3.0 ± 4.0 points.",
+        ),
+        (
+            -0.05,
+            -0.01,
+            "With 10 labels per class pretraining did not help: the frozen encoder is right 71 % of the time, "
+            "training from scratch 74 %, a difference of \N{MINUS SIGN}3.0 ± 2.0 points.",
+        ),
+    ],
+)
+def test_the_headline_rests_on_paired_differences(low: float, high: float, sentence: str) -> None:
+    """Although the intervals of the means overlap."""
+    mean = (low + high) / 2
+    frozen, scratch = (0.74, 0.71) if mean > 0 else (0.71, 0.74)
+    found = evaluation(row("scratch", scratch, 0.1), row("frozen", frozen, 0.1))
+    paired = {"labels_per_class": 10, "mean": mean, "low": low, "high": high, "seeds": 5}
+    found["differences"] = [{"protocol": "frozen", "versus": "scratch"} | paired]
+    said = headline(found)
+    assert said is not None
+    assert said.replace("\u00a0", " ") == sentence
+    found["protocols"].append("raw-knn")
+    found["summary"].append(row("raw-knn", frozen - 0.01, 0.1))
+    found["differences"].append({"protocol": "frozen", "versus": "raw-knn"} | paired)
+    told = caveat(found)
+    assert (told is None) == (low > 0)
+    assert told is None or ("does better" in told) == (high < 0)
+
+
+@pytest.mark.parametrize(
     ("counts", "typical"), [([1, 5, 10, 50], 10), ([1, 20, "all"], 20), (["all", 2], 2), (["all"], "all")]
 )
 def test_the_headline_does_not_choose_the_most_flattering_column(counts: list[int | str], typical: int | str) -> None:

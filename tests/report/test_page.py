@@ -217,6 +217,26 @@ def test_the_table_shows_the_numbers_of_the_evaluation(run: Path, page: Page) ->
     assert [cell.strip() for cell in rows["Chance"]] == ["10.0"] * 4
 
 
+def test_differences_are_those_of_the_same_draws(run: Path, page: Page) -> None:
+    evaluation = json.loads((run / "evaluation.json").read_text())
+    text = page.text.replace("\N{MINUS SIGN}", "-")
+    for row in evaluation["differences"]:
+        shown = f"{100 * row['mean']:+.1f} ± {100 * (row['high'] - row['mean']):.1f}"
+        assert f"{row['protocol']} - {row['versus']}" in text
+        assert shown in text
+    assert "balanced accuracy" not in text.lower()
+
+
+def test_uneven_classes_have_measures_of_their_own(tmp_path: Path) -> None:
+    run = fake_run(tmp_path / "run")
+    evaluation = json.loads((run / "evaluation.json").read_text())
+    (run / "evaluation.json").write_text(json.dumps(evaluation | {"uneven": True}))
+    page = Page(write_page(run))
+    assert "The classes are uneven" in page.text
+    for row in evaluation["summary"]:
+        assert f"{100 * row['balanced_accuracy']:.1f} / {100 * row['macro_f1']:.1f}" in page.text
+
+
 def test_the_best_of_each_column_is_bold(run: Path, page: Page) -> None:
     facts = json.loads((run / "evaluation.json").read_text())
     best = [

@@ -26,7 +26,7 @@ def text_of(shown):
 def test_figures_without_labels_are_a_table_of_their_own():
     table = render_table({"test": "stamps", "samples": {"test": 9}, "tables": [FIGURES]})
     assert [str(column.header) for column in table.columns][2:] == ["recall@1, %", "median rank", "perplexity"]
-    assert [list(column.cells) for column in table.columns][1:] == [
+    assert [list(map(str, column.cells)) for column in table.columns][1:] == [
         ["encoder", "chance", "encoder"],
         ["43.3", "0.1", "100.0"],
         ["2", "617", "12"],
@@ -71,7 +71,7 @@ def test_table_shows_means_with_half_widths_and_chance():
         ],
     }
     table = render_table(result)
-    assert [list(column.cells) for column in table.columns] == [
+    assert [list(map(str, column.cells)) for column in table.columns] == [
         ["Trained from scratch", "Frozen encoder"],
         ["50.0 ± 5.0", "[bold]80.0 ± 1.0[/bold]"],
         ["[bold]99.0 ± 1.0[/bold]", "98.5"],
@@ -81,3 +81,29 @@ def test_table_shows_means_with_half_widths_and_chance():
     text = " ".join(console.export_text().split())
     assert "accuracy on digits:test, %" in text
     assert "chance 10.0, most frequent class 11.2" in text
+
+
+def test_differences_and_uneven_classes_have_tables_of_their_own():
+    row = {"labels_per_class": 1, "mean": 0.8, "low": 0.79, "high": 0.81, "balanced_accuracy": 0.7, "macro_f1": 0.65}
+    result = {
+        "test": "stamps",
+        "seeds": 5,
+        "chance": 0.1,
+        "majority": 0.4,
+        "labels_per_class": [1],
+        "protocols": ["frozen", "scratch"],
+        "summary": [row | {"protocol": "frozen"}, row | {"protocol": "scratch", "mean": 0.75, "macro_f1": 0.5}],
+        "differences": [
+            {"protocol": "frozen", "versus": "scratch", "labels_per_class": 1, "mean": 0.05, "low": 0.03, "high": 0.07},
+            {"protocol": "frozen", "versus": "[raw]", "labels_per_class": 1, "mean": -0.01, "low": None, "high": None},
+        ],
+        "uneven": True,
+    }
+    text = text_of(render_table(result))
+    assert "70.0 / 65.0" in text
+    assert "70.0 / 50.0" in text
+    assert "frozen - scratch" in text
+    assert "+5.0 ± 2.0" in text
+    assert "frozen - [raw]" in text
+    assert "\N{MINUS SIGN}1.0" in text
+    assert "balanced" not in text_of(render_table(result | {"uneven": False}))

@@ -16,7 +16,21 @@ from likewise.runs.skipped import Skipped
 from likewise.runs.verdict import Verdict
 from likewise.runs.weights import load_weights, save_weights
 
-CONFIG = {"likewise": "0.1.0", "source": {"modality": "image"}}
+CONFIG = {
+    "likewise": "0.1.0",
+    "data": None,
+    "source": {"name": "samples", "samples": 8, "modality": "image", "root": None},
+    "read_options": {},
+    "recipe": {"epochs": 1, "options": {}},
+    "method": None,
+    "encoder": None,
+    "views": None,
+    "seed": 0,
+    "command": "likewise pretrain DATA",
+    "devices": "auto",
+    "precision": "32-true",
+    "strategy": "auto",
+}
 
 
 @pytest.fixture

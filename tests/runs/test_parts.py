@@ -33,6 +33,9 @@ def pictures(n: int, channels: int = 3) -> np.ndarray:
     return np.random.default_rng(n).integers(0, 256, (n, channels, 4, 5), dtype=np.uint8)
 
 
+POINT = {"epoch": 1, "train_loss": 0.5, "train_accuracy": 1.0, "test_loss": 0.7, "test_accuracy": 0.5}
+
+
 def evaluation() -> Evaluation:
     rows = [
         {"protocol": "frozen", "labels_per_class": count, "mean": 0.5, "low": None, "high": None, "seeds": 1}
@@ -43,7 +46,7 @@ def evaluation() -> Evaluation:
             "protocol": "frozen",
             "labels_per_class": 1,
             "confusion": [[0, 0, 3], [0, 1, 1], [1, 1, 4]],
-            "curve": [{"epoch": 1}],
+            "curve": [POINT],
         },
         {"protocol": "frozen", "labels_per_class": 1, "confusion": [[1, 0, 2]], "curve": None},
     ]
@@ -216,7 +219,7 @@ def test_an_evaluation_is_asked_by_protocol_and_labels() -> None:
     assert found.summary("frozen", "all") == found["summary"][1]
     assert found.summary("scratch", 1) is None
     assert len(found.trials("frozen", 1)) == 2
-    assert found.curves("frozen", 1) == [[{"epoch": 1}]]
+    assert found.curves("frozen", 1) == [[POINT]]
     assert found.confusion("frozen", 1) == [[3, 1], [2, 4]]
     assert found.confusion("frozen", "all") is None
     assert found.samples_per_class == 15
@@ -237,3 +240,15 @@ def test_what_is_no_evaluation_is_refused(content: dict[str, Any], message: str,
     (tmp_path / "evaluation.json").write_text(json.dumps(content))
     with pytest.raises(ValueError, match=message):
         Evaluation.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name", ["=1+1", "+x", "-1", "@x", "\tx", "\rx", "'=x", "''-y", "'plain", "a\nb", 'a"b', "ü,\udce9"]
+)
+def test_skipped_names_are_no_formulas_and_come_back(name: str, tmp_path: Path) -> None:
+    Skipped([(name, name)]).save(tmp_path)
+    with (tmp_path / "skipped.csv").open(newline="", encoding="utf-8") as file:
+        _, cells = csv.reader(file)
+    assert cells[0][0] not in "=+-@\t\r"
+    kept = name.replace("\udce9", r"\udce9")
+    assert Skipped.load(tmp_path) == [(kept, kept)]

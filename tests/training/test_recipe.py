@@ -67,7 +67,7 @@ def test_changes_go_to_the_recipe_or_to_the_method() -> None:
         ("grad_clip: 0", "grad_clip must be above 0, got 0"),
         ("grad_clip: high", "grad_clip must be a number or none, got 'high'"),
         ("size: 2", "size must be at least 4 px, got 2"),
-        ("channels: 2", "channels must be 1 or 3, got 2"),
+        ("channels: 0", "channels must be at least 1, got 0"),
     ],
 )
 def test_impossible_recipes(text: str, message: str) -> None:

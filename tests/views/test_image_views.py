@@ -139,6 +139,46 @@ def test_presets(strength: str, size: int) -> None:
     assert torch.equal(changed(raw, generator()), changed.clean(raw)) == (strength == "none")
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_presets_by_the_kind_of_pictures(channels: int) -> None:
+    for kind, symbols in (("photo", False), ("symbol", True)):
+        for name, strength in ((kind, "strong"), (f"{kind}-mild", "mild")):
+            chosen = preset(name, size=64, channels=channels, symbols=not symbols)
+            assert chosen == preset(strength, size=64, channels=channels, symbols=symbols)
+            assert any(isinstance(op, HorizontalFlip) for op in chosen) == (not symbols)
+    with pytest.raises(
+        UserError, match="augment must be one of strong, mild, none, photo, photo-mild, symbol, symbol-"
+    ):
+        preset("photo-none", size=64, channels=channels)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 4, 13])
+def test_what_mixes_colours_is_left_out_where_channels_are_no_colours(channels: int) -> None:
+    ops = preset("photo", size=64, channels=channels)
+    assert [op.name for op in ops] == ["crop", "horizontal-flip", "color-jitter", "blur"]
+    assert (ops[2].saturation, ops[2].hue, ops[2].brightness) == (0, 0, 0.5)
+
+
+@pytest.mark.parametrize("channels", [2, 4, 13])
+def test_views_of_other_channels(channels: int) -> None:
+    """Each channel is changed by itself: what one holds is in no other."""
+    raw = batch(6, channels, 32, 32)
+    views = ImageViews([*EVERYTHING, "grayscale"], size=32, channels=channels)
+    assert views(raw, generator()).shape == (6, channels, 32, 32)
+    assert len(views.mean) == len(views.std) == channels
+    assert torch.equal(views.picture(views.clean(raw)), raw[:, : 1 if channels == 2 else 3])
+    colours = ImageViews(
+        [{"color-jitter": {"contrast": 0, "p": 1}}, {"grayscale": {"p": 1}}], size=32, channels=channels
+    )
+    raw[:, 1] = 0
+    shown = (
+        colours(raw, generator()) * torch.tensor(colours.std)[:, None, None] + torch.tensor(colours.mean)[:, None, None]
+    )
+    assert shown[:, 1].abs().max() < 1e-6
+    with pytest.raises(UserError, match=f"channels must be {channels}, as the views have, got 3"):
+        views.clean(batch(2, 3))
+
+
 def test_operations_from_plain_values() -> None:
     spec = [{"crop": {"scale": [0.2, 1]}}, "horizontal-flip", {"rotation": None}, VerticalFlip(p=0.1)]
     assert operations(spec) == (
@@ -184,11 +224,11 @@ def test_what_is_wrong_with_a_list_of_operations(spec: object, message: str) -> 
 
 def test_impossible_views() -> None:
     with pytest.raises(
-        UserError, match="augment must be one of strong, mild, none, got 'stron', did you mean 'strong'"
+        UserError, match="none, photo, photo-mild, symbol, symbol-mild, got 'stron', did you mean 'strong'"
     ):
         preset("stron", size=32, channels=3)
     for wrong, message in [
-        ({"channels": 2}, "channels must be 1 or 3, got 2"),
+        ({"channels": 0}, "channels must be at least 1, got 0"),
         ({"size": 0}, "size must be at least 4, got 0"),
         ({"mean": [0.5]}, r"mean must be 3 numbers, one per channel, got \[0.5\]"),
         ({"std": [0.5, 0, 0.5]}, "std must be numbers above 0, got"),

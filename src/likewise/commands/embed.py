@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from cyclopts import Parameter
 
 from likewise.commands import FromPython
+from likewise.console import tell
 from likewise.errors import UserError
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ class Embeddings:
     """The names of the classes; empty where there are no labels."""
     vectors: np.ndarray
     """Float32 `(n, dim)`."""
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    """(file, reason) of what is no sample."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -39,7 +42,13 @@ class Embeddings:
         return "{:,} embeddings of {} dimensions".format(*self.vectors.shape)
 
     def to_json(self) -> dict[str, Any]:
-        return {"ids": self.ids, "labels": self.labels, "classes": self.classes, "vectors": self.vectors.tolist()}
+        return {
+            "ids": self.ids,
+            "labels": self.labels,
+            "classes": self.classes,
+            "vectors": self.vectors.tolist(),
+            "skipped": self.skipped,
+        }
 
 
 class EmbeddingsFile(NamedTuple):
@@ -78,7 +87,8 @@ def embed(
     Args:
         run: a finished run, or its folder.
         data: what to embed: see `likewise pretrain`.
-        out: a .parquet file (columns id, label, vector) or a .npy file (vectors only), written batch by batch; from
+        out: a .parquet file (columns id, label, vector) or a .npy file (vectors, with their ids a line each in .ids.txt
+            beside it), written batch by batch; files that could not be read are listed in .skipped.csv beside it. From
             Python, the embeddings are returned in memory if not given.
         modality: image, text, audio or pair, where the data could be several things.
         text_column: of a table, the column of texts; if not given, one with a usual name or the only one of texts.
@@ -102,7 +112,15 @@ def embed(
     import numpy as np
     import torch
 
-    from likewise.commands.options import as_run, check_read_options, read_options_for, read_options_of
+    from likewise.commands.options import (
+        as_run,
+        check_read_options,
+        list_skipped,
+        read_options_for,
+        read_options_of,
+        skipped_note,
+    )
+    from likewise.data.blocks import cut_notes
     from likewise.data.open import open_source
     from likewise.evaluation import ComputeSettings
     from likewise.evaluation.embedding_file import check_suffix, write_embeddings
@@ -127,8 +145,12 @@ def embed(
     check_read_options({**reading, "root": root}, data)
     asked = read_options_of(modality, **reading)
     source = open_source(data, root=root, read_options=read_options_for(run, asked, data), progress=progress)
+    for note in source.notes:
+        tell(note, show=progress)
     if encoder is not None:
         run.load_encoder(adopt_for(encoder, views, source))
+    for note in cut_notes(source):
+        tell(note, show=progress)
     compute = ComputeSettings(torch.device(device_name()), batch_size, channels_last=True)
     with progress_bar(show=progress) as report:
 
@@ -141,8 +163,14 @@ def embed(
 
         parts = counted(stream_embeddings(run.encoder, views, source, compute=compute))
         if out is not None:
-            return EmbeddingsFile(str(out), len(source), write_embeddings(parts, source, Path(out)))
+            written = EmbeddingsFile(str(out), len(source), write_embeddings(parts, source, Path(out)))
+            listing = list_skipped(source, Path(out))
+            if left_out := skipped_note(source.skipped, str(listing)):
+                tell(f"{source.name}: {len(source):,} samples{left_out}", show=progress)
+            return written
         vectors = np.concatenate([part.numpy() for part in parts])
     classes = list(source.classes)
     named = [classes[label] if label >= 0 else None for label in source.labels().tolist()] if classes else None
-    return Embeddings(list(source.ids), named, classes, vectors)
+    if left_out := skipped_note(source.skipped, "skipped of the result"):
+        tell(f"{source.name}: {len(source):,} samples{left_out}", show=progress)
+    return Embeddings(list(source.ids), named, classes, vectors, list(source.skipped))

@@ -88,6 +88,8 @@ def evaluate(
         read_options_of,
         split_of,
     )
+    from likewise.data.blocks import cut_notes
+    from likewise.data.copies import copies_between, copies_note, copies_summary
     from likewise.data.splits import unlabelled_test_note
     from likewise.evaluation import DEFAULT_PROTOCOLS, ComputeSettings, evaluate_encoder
     from likewise.evaluation.labels import label_counts, shared_labels
@@ -95,6 +97,7 @@ def evaluate(
     from likewise.modalities.build import adopt_for
     from likewise.modalities.lookup import modality_of
     from likewise.modalities.towers import encoder_for
+    from likewise.modalities.weights import initial_encoder
     from likewise.registry import MODALITIES
     from likewise.training.callbacks.progress import progress_bar
     from likewise.training.machine import device_name
@@ -128,11 +131,14 @@ def evaluate(
     root = root or run.config["source"]["root"]
     read_options = [read_options_for(run, asked, data) for data in (train, test)]
     train_source, test_source = open_train_and_test(train, test, read_options, root, progress)
+    for note in dict.fromkeys([*(train_source.notes if train_source else []), *test_source.notes]):
+        tell(note, show=progress)
     if encoder is not None:
         run.load_encoder(adopt_for(encoder, views, test_source))
     network = run.encoder
     own_build = make_encoder and (lambda: adopt_for(as_module(make_encoder()), views, test_source))
     build = own_build or (run.build_encoder if run.config["encoder"] else None)
+    given = initial_encoder(run)
     tower, its_views = encoder_for(test_source.modality, network, views)
     autocast = run.config["precision"] == "bf16-mixed"
     compute = ComputeSettings(torch.device(device_name()), autocast=autocast, channels_last=True)
@@ -143,12 +149,12 @@ def evaluate(
     known = test_source.modality in MODALITIES and run.modality in MODALITIES
     result: dict[str, Any] = {"test": test_source.name, "samples": {"test": len(test_source)}}
     needing = {"labels_per_class": labels_per_class, "seeds": seeds, "protocols": protocols, "steps": steps}
-    given = [name for name, value in needing.items() if value is not None]
-    if given and not labelled:
+    chosen = [name for name, value in needing.items() if value is not None]
+    if chosen and not labelled:
         if train_source is not None and single:
             shared_labels(train_source, test_source)  # says what is missing
         what = f"{test_source.name} is pairs" if not single else f"{test_source.name} is evaluated without labels"
-        raise no_labels or UserError(f"{flag(given[0])} applies to samples with labels, but {what}: leave it out")
+        raise no_labels or UserError(f"{flag(chosen[0])} applies to samples with labels, but {what}: leave it out")
     tables = []
     with progress_bar(show=progress) as report:
         if labelled:
@@ -164,6 +170,7 @@ def evaluate(
                 seeds=seeds,
                 protocols=protocols or DEFAULT_PROTOCOLS,
                 steps=steps,
+                given=given and encoder_for(test_source.modality, given, views)[0],
                 raw=modality_of(test_source.modality).baseline(its_views, compute, train_source) if known else None,
                 device=device_name(),
                 autocast=autocast,
@@ -185,9 +192,17 @@ def evaluate(
                 f"{test_source.name} has no labels, and there is nothing else to measure the encoder by: name labelled "
                 "data with --train and --test"
             )
+    notes: list[str] = result.get("notes", [])
+    if labelled or not single:  # a language model is measured on whole documents
+        notes = [*notes, *cut_notes(*([train_source] if train_source else []), test_source)]
+    copies = [] if train_source is None else copies_between(train_source, test_source)
+    if copies and train_source is not None:
+        result["copies"] = copies_summary(copies)
+        notes = [*notes, *copies_note(copies, train_source, test_source)]
     if has_seen(run, test):
-        seen = f"The encoder has learned from samples of {test_source.name}, without their labels."
-        result["notes"] = [*result.get("notes", []), seen]
+        notes = [*notes, f"The encoder has learned from samples of {test_source.name}, without their labels."]
+    if notes:
+        result["notes"] = notes
     options: dict[str, Any] = {"train": train, "test": test, "labels_per_class": result.get("labels_per_class")}
     options |= {"seeds": result.get("seeds"), "protocols": protocols, "steps": steps, "modality": modality}
     options |= applicable({**reading, "root": root}, train, test)
@@ -203,5 +218,5 @@ def evaluate(
         if (reason := disk_trouble(error)) is None:
             raise
         tell(f"likewise: could not write into {run.path}: {reason}; the result is not kept")
-        evaluation.unsaved = True
+        evaluation.incomplete = True
     return evaluation

@@ -6,6 +6,8 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from likewise.console import plain
+
 if TYPE_CHECKING:
     from likewise.commands.hyperparameters import Hyperparameter
     from likewise.training.recipe import Recipe
@@ -39,19 +41,18 @@ class MethodDetails(MethodSummary):
 
     def __rich__(self) -> Any:
         from rich.console import Group
-        from rich.markup import escape
         from rich.table import Table
 
         head = f"[bold]{self.name}[/bold]: {self.family}, for {self.modality} data, {self.paper}"
         values = Table("recipe", "value", box=None, header_style="bold")
         for name, value in self.recipe.to_dict().items():
             if name not in ("method", "options") and value is not None:
-                values.add_row(name, escape(str(value)))
+                values.add_row(name, plain(value))
         options = Table("option", "default", "type", "help", box=None, header_style="bold")
         for option in self.options:
-            options.add_row(option.name, escape(str(option.default)), option.type, escape(option.help))
+            options.add_row(option.name, plain(option.default), plain(option.type), plain(option.help))
         use = f"likewise pretrain DATA --method {self.name}"
-        return Group(head, escape(f"When to use it: {self.when_to_use}"), "", values, "", options, "", use)
+        return Group(head, plain(f"When to use it: {self.when_to_use}"), "", values, "", options, "", use)
 
 
 class Methods(list[MethodSummary]):

@@ -14,6 +14,7 @@ from torch import nn
 from likewise.commands.option_names import UnknownOption, flag
 from likewise.console import tell
 from likewise.data.folder_labels import metadata_of
+from likewise.data.levels import source_range
 from likewise.data.open import open_source
 from likewise.data.read_options import ReadOptions
 from likewise.data.resolve import is_name
@@ -24,7 +25,9 @@ from likewise.errors import UserError
 from likewise.methods import method_class, method_options
 from likewise.modalities.lookup import adapt_read_options, modality_of, part_modalities
 from likewise.modalities.run import Run
+from likewise.own_files import OWN
 from likewise.registry import MODALITIES
+from likewise.runs.skipped import Skipped
 from likewise.training.recipe import Recipe, load_recipe, recipe_names
 
 if TYPE_CHECKING:
@@ -32,6 +35,8 @@ if TYPE_CHECKING:
 
 READ = ("modality", "text_column", "label_column", "labels", "per_file", "columns")
 """Options of how files become samples that are no fields of the recipe."""
+READ_ONCE = ("range",)
+"""Those that only a training has: later data is read as its own was."""
 SHAPE = ("size", "channels", "sample_rate")
 """Fields of the recipe that also decide how files become samples."""
 APPLIES_TO = dict.fromkeys(("text_column", "label_column", "columns"), f"tables ({' '.join(SUFFIXES)})") | {
@@ -113,6 +118,13 @@ def check_options(given: Iterable[str], source: Source) -> None:
             )
 
 
+def check_range(range: Any, source: Source) -> None:
+    """Raise `UserError` for a range that was given to images of bytes, which have one."""
+    images = [part for part in source.parts or [source] if part.modality == "image"]
+    if range is not None and images and not any(source_range(part) for part in images):
+        raise UserError(f"--range applies to images of more than 8 bits, those of {source.name} have 8: leave it out")
+
+
 # --- How data is read
 
 
@@ -128,6 +140,7 @@ def read_options_of(
     labels: str | Path | None = None,
     per_file: bool | None = False,
     columns: Sequence[str] | None = None,
+    range: Sequence[int | float] | None = None,
     *,
     method: str | None = None,
 ) -> ReadOptions:
@@ -140,6 +153,7 @@ def read_options_of(
         labels=None if labels is None else str(Path(labels).expanduser().resolve()),
         per_file=per_file,
         columns=columns and tuple(columns),
+        range=range and tuple(range),
     )
 
 
@@ -349,7 +363,15 @@ def slug(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-").lower() or "data"
 
 
-def skipped_note(skipped: Iterable[object]) -> str:
-    """How many files could not be read, for the end of a line; empty when all could."""
-    count = len(list(skipped))
-    return f", {count:,} file{'s' if count > 1 else ''} could not be read (see skipped.csv)" if count else ""
+def skipped_note(skipped: Iterable[tuple[str, str]], where: str = Skipped.FILE) -> str:
+    """How many files could not be read, for the end of a line; empty when all could. Outputs of ours do not count."""
+    count = sum(why != OWN for _, why in skipped)
+    return f", {count:,} file{'s' if count > 1 else ''} could not be read (see {where})" if count else ""
+
+
+def list_skipped(source: Source, out: Path) -> Path:
+    """List what is no sample in a .csv beside a file that is written; without any, there is none from before."""
+    listing = out.with_suffix(".skipped.csv")
+    if source.skipped or listing.is_file():
+        Skipped(source.skipped).write(listing)
+    return listing

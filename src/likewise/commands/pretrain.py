@@ -19,6 +19,7 @@ from likewise.console import tell
 from likewise.errors import Interrupted, UserError, nearest
 from likewise.modalities.run import Run
 from likewise.runs.config import RunConfig
+from likewise.runs.declared import shown
 from likewise.runs.evaluation import Evaluation
 from likewise.runs.lock import is_unused, training_lock
 
@@ -33,10 +34,12 @@ def pretrain(
     method: str | None = None,
     recipe: str | None = None,
     encoder: Any = None,
+    weights: str | Path | None = None,
     epochs: int | None = None,
     batch_size: int | None = None,
     size: int | None = None,
     channels: int | None = None,
+    range: tuple[float, float] | None = None,
     augment: Any = None,
     views: FromPython = None,
     modality: str | None = None,
@@ -69,12 +72,18 @@ def pretrain(
         encoder: of images resnet8, resnet18, resnet34, resnet50, vit_tiny, vit_small or timm:NAME; of texts bert-tiny,
             gpt-tiny (mini, small, base) or hf:FOLDER; of recordings mel-resnet8, mel-resnet18 or wav2vec2-tiny (mini,
             base); of pairs one for each half, resnet18+bert-tiny; from Python also a module.
+        weights: known weights to go on from: a run folder, timm:NAME, hf:FOLDER (texts), or a file (.safetensors, .pth,
+            .pt, .ckpt) for the `encoder`; of pairs one for each half, timm:NAME+none. They choose the encoder if it is
+            not given, and the heads learn before the encoder does (see freeze_epochs, encoder_lr and layer_decay).
         epochs: passes over the data; the recipe's if not given. With `resume`, more than a run has or was begun with
             extend it: it goes on with the schedule of the longer training.
         batch_size: samples a step, over all devices; chosen for the machine if neither given nor in the recipe.
         size: height and width of the images in pixels; their own if not given.
-        channels: 1 (grey) or 3; their own if not given.
-        augment: strong, mild or none; from Python or a recipe also a list of operations.
+        channels: 1 (grey), 3 (RGB), or how many the images have; their own if not given.
+        range: of images of more than 8 bits, the two numbers that become grey levels 0 and 255, such as 0 4095; found
+            over the data if not given. The run keeps it for later data.
+        augment: strong, mild or none; of images also photo, photo-mild, symbol or symbol-mild, to say what they are;
+            from Python or a recipe also a list of operations.
         views: from Python, what makes the views, for samples of your own kind.
         modality: image, text, audio or pair, where the data could be several things.
         text_column: of a table, the column of texts; if not given, one with a usual name or the only one of texts.
@@ -111,6 +120,7 @@ def pretrain(
     from likewise.commands.options import (
         check_modality,
         check_options,
+        check_range,
         check_read_options,
         command_line,
         read_options_of,
@@ -121,6 +131,7 @@ def pretrain(
         slug,
     )
     from likewise.commands.understood import tell_understood
+    from likewise.data.blocks import token_count
     from likewise.data.fingerprint import changes, fingerprint
     from likewise.data.loader import Loader
     from likewise.data.open import open_source
@@ -129,11 +140,13 @@ def pretrain(
     from likewise.data.splits import splits
     from likewise.distributed import is_first_process
     from likewise.evaluation.probe import NeighbourProbe
-    from likewise.modalities.build import build_training
+    from likewise.methods import method_class
+    from likewise.modalities.build import build_training, check_count
     from likewise.modalities.lookup import adapt_read_options, modality_of
     from likewise.modalities.towers import encoder_for
     from likewise.runs.chance import ChanceLevels
     from likewise.runs.skipped import Skipped
+    from likewise.runs.weights import save_initial_weights
     from likewise.training.callbacks.checkpoints import newest, step_of
     from likewise.training.callbacks.diagnostics import matching_chance
     from likewise.training.callbacks.snapshots import PAIRS
@@ -168,16 +181,22 @@ def pretrain(
         "channels": channels,
         "augment": augment,
         "encoder": encoder if isinstance(encoder, str) else None,
+        "weights": None if weights is None else str(weights),
         **hyperparameters,
     }
     given = {name: value for name, value in asked.items() if value is not None}
     plan = recipe_of(recipe, given, also=PARAMETERS)
+    # Known weights decide what only a recipe says; a recipe that names weights has chosen the rest for them.
+    chosen = (
+        set(given) if weights is not None else {name for name, value in plan.to_dict().items() if value is not None}
+    )
     reading: dict[str, Any] = {
         "text_column": text_column,
         "label_column": label_column,
         "labels": labels,
         "per_file": per_file or None,
         "columns": columns,
+        "range": range,
     }
     read_options = read_options_of(modality, **reading, method=plan.method)
     check_read_options({**reading, "root": root}, data, probe)
@@ -185,11 +204,12 @@ def pretrain(
     part = splits(data).get("pretrain", data) if is_name(data) else data
     source = open_source(part, root=root, read_options=read_options.with_(**shape_of(plan)), progress=progress)
     check_modality(plan.method, source)
-    check_options([*given, *(["per_file"] if per_file else [])], source)
+    check_options([*given, *(["per_file"] if per_file else []), *(["range"] if range else [])], source)
+    check_range(range, source)
     for note in source.notes:
         tell(note, show=progress)
-    if len(source) < PAIRS:
-        raise UserError(f"{source.name} has {len(source)} samples: training needs at least {PAIRS}, better hundreds")
+    if not method_class(plan.method).whole_documents:
+        check_count(source)
 
     # The command that repeats the run.
     folder = Path(out) if out is not None else Path("runs") / f"{slug(source.name)}-{plan.method}"
@@ -207,7 +227,12 @@ def pretrain(
         torch.manual_seed(seed)
         own_encoder, own_views = (encoder if isinstance(encoder, nn.Module) else None), views
         begun_in = folder if resume or not first else None  # another process has begun it already
-        plan, source, learner = build_training(source, plan, encoder=own_encoder, views=own_views, kept=begun_in)
+        plan, source, learner, loaded = build_training(
+            source, plan, encoder=own_encoder, views=own_views, given=chosen, kept=begun_in
+        )
+        if batch_size is None and (asked_batch := plan.batch_size or 0) > len(source):
+            plan = dataclasses.replace(plan, batch_size=len(source))
+            tell(f"batch size: {len(source)}, all samples, not the {asked_batch} of the recipe", show=progress)
         views = learner.views
         packed, files = (None, {}) if own_views is not None else modality_of(source.modality).pack(views)
         context = training_context_of(learner, source, plan, seed=seed)
@@ -251,6 +276,8 @@ def pretrain(
             "seed": seed,
             "threads": torch.get_num_threads(),  # it decides how sums are split, and so their last bits
         }
+        if (documents := token_count(source)) is not None:
+            config["documents"] = documents._asdict()
         if source.lengths is not None:
             config["padding"] = round(Loader(source, batch_size=context.batch_size, epochs=1, seed=seed).padding(), 4)
         if first and (is_unused(folder) or (resume and (folder / RunConfig.FILE).is_file())):
@@ -284,6 +311,8 @@ def pretrain(
             run = Run.create(folder, config | {"command": command, "created": now} | machine)
             for name, text in files.items():
                 write_text(run.path / name, text)
+            if plan.weights is not None:
+                save_initial_weights(run.path, learner.encoder)
         elif run.finished and first:
             run.load_encoder(learner.encoder)
             run.keep(learner.encoder, views)
@@ -294,6 +323,11 @@ def pretrain(
             Skipped(source.skipped).save(run.path)
         tell(f"{source.name}: {len(source):,} samples{skipped_note(source.skipped)}", show=progress)
         tell_understood(source, show=progress)
+        if documents is not None and documents.cut:
+            remedy = "--max-tokens N uses more of each, the methods bert and gpt use all"
+            tell(f"{documents}; {remedy}", show=progress)
+        elif documents is not None and documents.blocks is not None:
+            tell(str(documents), show=progress)
         left_out = context.samples - context.steps_per_epoch * context.batch_size
         if left_out > 0:
             tell(
@@ -301,6 +335,10 @@ def pretrain(
             )
         tell(f"{plan.method}, {plan.encoder}, {run.config['precision']} -> {run.path}", show=progress)
         tell(f"views: {views}", show=progress)
+        for line in loaded:
+            tell(line, show=progress)
+        if context.freeze_steps:
+            tell(f"the heads learn alone for {context.freeze_steps} of {context.steps} steps", show=progress)
         if "padding" in config:
             tell(f"padding: {config['padding']:.1%} of the tokens in batches", show=progress)
 
@@ -414,7 +452,7 @@ def _begun(folder: Path, config: dict[str, Any], precision: str, *, longer: bool
     for key in asked:
         if asked[key] != begun.get(key):
             raise UserError(
-                f"{folder} was begun with {key} {begun.get(key)!r}, not {asked[key]!r}: "
+                f"{folder} was begun with {key} {shown(begun.get(key))}, not {asked[key]!r}: "
                 f"resume it as it was (`{run.config['command']} --resume`), or name another folder with --out"
             )
     return run

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from likewise.commands.option_names import flag
+from likewise.console import plain, tell
 from likewise.errors import UserError
 
 
@@ -28,14 +29,13 @@ class Matches(list[Match]):
         return {"matches": [match._asdict() for match in self]}
 
     def __rich__(self) -> Any:
-        from rich.markup import escape
         from rich.table import Table
 
         texts = any(match.text for match in self)
         table = Table("rank", "similarity", "id", *(["text"] if texts else []), box=None, header_style="bold")
         for match in self:
             shown = [match.id, *([match.text or ""] if texts else [])]
-            table.add_row(str(match.rank), f"{match.similarity:.3f}", *map(escape, shown))
+            table.add_row(str(match.rank), f"{match.similarity:.3f}", *map(plain, shown))
         return table
 
 
@@ -79,6 +79,7 @@ def search(
     import torch
 
     from likewise.commands.options import as_run, check_read_options, name_own_data, read_options_for, read_options_of
+    from likewise.data.blocks import cut_notes
     from likewise.data.open import open_source
     from likewise.data.pairs import open_files
     from likewise.data.request import Request
@@ -148,6 +149,8 @@ def search(
         if source.modality == "pair":
             other = next((i for i, other in enumerate(part_modalities(source)) if other != kind), 0)
             source = source.parts[other]
+        for note in cut_notes(source):
+            tell(note)
         if source.modality == "text":
             documents = corpus(source)
         ids, parts = source.ids, stream_embeddings(run.encoder, run.views, source, compute=compute)

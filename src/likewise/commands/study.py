@@ -56,6 +56,7 @@ def study(
     """
     from likewise.commands.options import (
         READ,
+        READ_ONCE,
         SHAPE,
         applicable,
         check_read_options,
@@ -78,8 +79,9 @@ def study(
     changes.pop("views", None)
     recipe = recipe_of(named.get("recipe"), changes, also=(*PARAMETERS, "train", "test", "labels_per_class", "seeds"))
     asked = {name: named[name] for name in READ if name in named}
+    once = {name: named[name] for name in READ_ONCE if name in named}
     check_read_options({**asked, "root": root}, data, train, test, named.get("probe"))
-    read_options = read_options_of(**asked, method=recipe.method)
+    read_options = read_options_of(**asked, **once, method=recipe.method)
     parts = splits(data, read_options)
     train = parts.get("train") if train is None else train
     if test is None:

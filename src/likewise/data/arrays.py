@@ -1,8 +1,10 @@
 """Images that are one array: `.npy`, `.npz`, or NumPy and torch in memory.
 
-How the axes are told apart: three are (n, h, w), grey. Four are (n, h, w, c) or (n, c, h, w), whichever has
-1 or 3 at c; where both fit, NumPy arrays and files are channels-last and torch tensors channels-first.
-What the numbers mean: integers are 0 to 255, floats are 0 to 1, bools are black and white.
+How the axes are told apart: three are (n, h, w), grey. Four are (n, h, w, c) or (n, c, h, w), whichever has at c as
+many as are asked for, or 1 or 3, or else at most half as many as an image has rows and columns; where both fit, NumPy
+arrays and files are channels-last and torch tensors channels-first.
+What the numbers mean: integers are 0 to 255, floats are 0 to 1, bools are black and white. Where they are others, the
+range that becomes grey levels is found over all of them (`levels.find_extent`), or given.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from torch import Tensor
 
 from likewise.data.cache import cached, digest
 from likewise.data.label_values import is_missing, mean_no_label
+from likewise.data.levels import Extent, Levels, Range, find_extent, range_note, spell
 from likewise.data.request import Request
 from likewise.data.source import ImageSource, label_note
 from likewise.errors import UserError
@@ -27,14 +30,17 @@ from likewise.errors import UserError
 IMAGE_KEYS = ("x", "images", "data", "arr_0")
 LABEL_KEYS = ("y", "labels", "targets", "label")
 CHECKED = 64
+USUAL = {"f": (0.0, 1.0), "i": (0.0, 255.0)}  # of floats and of whole numbers
+CLEARLY = 2  # times as many pixels must a row have as there are channels, to tell which is which
+BLOCK = 2**22  # numbers looked at at a time
 
 
 class ArraySource(ImageSource):
     """The rows of an array as uint8 `(n, c, h, w)`; a memory-mapped array stays on the disk.
 
-    `pixels` has axes n, c, h, w (a transposed or strided view is fine). Raises `UserError` where values are
-    out of range or not finite: for some rows spread over the array when it is made, for the others when they
-    are read.
+    `pixels` has axes n, c, h, w (a transposed or strided view is fine). `range`: the numbers that become grey levels 0
+    and 255; None: found over all rows, where they are no bytes. Raises `UserError` where values are not finite: for
+    some rows spread over the array when it is made, for the others when they are read.
     """
 
     def __init__(
@@ -44,20 +50,35 @@ class ArraySource(ImageSource):
         *,
         name: str,
         classes: Sequence[str] = (),
+        range: Range | None = None,
+        file: Path | None = None,
     ) -> None:
+        """`file`: where the array is from, whose range is found once."""
         self.pixels = pixels
         self.name = name
         self.classes = list(classes)
         self._labels = labels
-        self.notes = [] if labels is None else label_note(torch.from_numpy(labels.astype(np.int64)), "images")
-        for i in np.linspace(0, len(pixels) - 1, min(CHECKED, len(pixels))).astype(int):
-            levels(pixels[i : i + 1], name)
+        notes = [] if labels is None else label_note(torch.from_numpy(labels.astype(np.int64)), "images")
+        if pixels.dtype.kind != "b" and pixels.dtype != np.uint8:
+            for i in np.linspace(0, len(pixels) - 1, min(CHECKED, len(pixels))).astype(int):
+                _check(pixels[i : i + 1], name, None)
+            extent = _extent(pixels) if file is None else _kept_extent(pixels, file, name)
+            if range is not None:
+                self.range = range
+                notes += [range_note(range), *_beyond(extent, range)]
+            elif extent is not None:
+                usual = _usual(pixels)
+                if extent.low == extent.high:
+                    _check(pixels[:1], name, usual)  # one value says nothing of its range
+                self.range = None if extent.range == usual else extent.range
+                notes += extent.few_levels() if extent.range == usual else [extent.note()]
+        self.notes = notes
 
     def __len__(self) -> int:
         return len(self.pixels)
 
     def read(self, indices: Int[Tensor, " n"]) -> UInt8[Tensor, "n c h w"]:
-        rows = levels(self.pixels[indices.cpu().numpy()], self.name)
+        rows = levels(self.pixels[indices.cpu().numpy()], self.name, self.range)
         return torch.from_numpy(np.ascontiguousarray(rows))
 
     def labels(self) -> Int[Tensor, " len"]:
@@ -82,11 +103,12 @@ def open_source(request: Request) -> ArraySource | None:
         images = data
     else:
         return None
-    pixels = planes(images, name)
+    pixels = planes(images, name, request.read_options.channels)
     numbers, classes = (None, []) if labels is None else numbered(labels, len(pixels), name)
     if not classes:
         numbers = None
-    return ArraySource(pixels, numbers, name=name, classes=classes)
+    file = data if isinstance(data, Path) else None
+    return ArraySource(pixels, numbers, name=name, classes=classes, range=request.read_options.range, file=file)
 
 
 def splits(path: Path) -> list[str]:
@@ -105,8 +127,11 @@ def splits(path: Path) -> list[str]:
     return list(found)
 
 
-def planes(images: Any, name: str) -> Shaped[np.ndarray, "n c h w"]:
-    """A view of any supported array with axes n, c, h, w; the module says which axis is which."""
+def planes(images: Any, name: str, channels: int | None = None) -> Shaped[np.ndarray, "n c h w"]:
+    """A view of any supported array with axes n, c, h, w; the module says which axis is which.
+
+    `channels`: how many there are, where that is known.
+    """
     torch_order = isinstance(images, Tensor)
     if torch_order:
         images = images.detach().cpu()
@@ -116,33 +141,75 @@ def planes(images: Any, name: str) -> Shaped[np.ndarray, "n c h w"]:
         raise UserError(f"{name}: images must be numbers, got an array of {images.dtype}")
     if len(shape) == 3 and shape[2] > 4:
         images = images[:, None]
-    elif len(shape) == 4 and (shape[1] in (1, 3) or shape[3] in (1, 3)):
-        first = shape[1] in (1, 3) and (torch_order or shape[3] not in (1, 3))
-        images = images if first else images.transpose(0, 3, 1, 2)
+    elif len(shape) == 4 and (axes := _channel_axes(shape, channels)):
+        images = images if axes == [1] or (torch_order and 1 in axes) else images.transpose(0, 3, 1, 2)
     else:
         raise UserError(
             f"{name}: images must be shaped (n, h, w), (n, h, w, c) or (n, c, h, w) with c = 1 or 3, got {shape}"
+            + ("; --channels says how many others there are" if len(shape) == 4 else "")
         )
     if 0 in shape:
         raise UserError(f"{name} holds no image, its shape is {shape}")
     return images
 
 
-def levels(rows: Shaped[np.ndarray, "n c h w"], name: str) -> UInt8[np.ndarray, "n c h w"]:
-    """Rows of any supported type as uint8; `UserError` where a value is out of range or not finite."""
+def _channel_axes(shape: tuple[int, ...], channels: int | None) -> list[int]:
+    """The axes that may be the channels: those of as many, or of 1 or 3, or of far fewer than the sides have pixels."""
+    if channels not in (None, 1, 3) and channels in (shape[1], shape[3]):
+        return [axis for axis in (1, 3) if shape[axis] == channels]
+    if usual := [axis for axis in (1, 3) if shape[axis] in (1, 3)]:
+        return usual
+    sides = {1: min(shape[2:]), 3: min(shape[1:3])}
+    return [axis for axis in (1, 3) if CLEARLY * shape[axis] <= sides[axis]]
+
+
+def _extent(pixels: Shaped[np.ndarray, "n c h w"]) -> Extent | None:
+    """Of the numbers in all rows."""
+    at_once = max(1, BLOCK // max(1, pixels[0].size))
+    return find_extent(pixels[i : i + at_once] for i in np.arange(0, len(pixels), at_once))
+
+
+def _kept_extent(pixels: Shaped[np.ndarray, "n c h w"], file: Path, name: str) -> Extent | None:
+    """The same, of an array in a file that is read as a whole only once."""
+    about = file.stat()
+    key = digest([file.resolve(), about.st_size, about.st_mtime_ns, about.st_ino, name, pixels.shape])
+    return Extent.of(cached("ranges", key, lambda _: {"extent": _extent(pixels)})[1]["extent"])
+
+
+def _beyond(extent: Extent | None, range: Range) -> list[str]:
+    """That some numbers of an array are out of the range that was given."""
+    if extent is None or (range[0] <= extent.low and extent.high <= range[1]):
+        return []
+    return [f"its values are from {spell(extent.low)} to {spell(extent.high)}: those outside are clipped"]
+
+
+def _usual(pixels: Shaped[np.ndarray, "..."]) -> Range:
+    return USUAL["f" if pixels.dtype.kind == "f" else "i"]
+
+
+def levels(rows: Shaped[np.ndarray, "n c h w"], name: str, range: Range | None = None) -> UInt8[np.ndarray, "n c h w"]:
+    """Rows of any supported type as uint8; `range`: of numbers that are no bytes, if it is not the usual one.
+
+    Raises `UserError` where a value is not finite, or without a range out of the usual one.
+    """
     if rows.dtype == np.uint8:
         return rows
     if rows.dtype.kind == "b":
         return rows.astype(np.uint8) * 255
+    _check(rows, name, None if range else _usual(rows))
+    return Levels(range or _usual(rows))(rows)
+
+
+def _check(rows: Shaped[np.ndarray, "n c h w"], name: str, usual: Range | None) -> None:
+    """Raise `UserError` where a value is not finite, or out of the usual range, if there is one."""
     low, high = rows.min(), rows.max()
-    top = 1 if rows.dtype.kind == "f" else 255
+    least, most = usual or (-np.inf, np.inf)
     # Written so that NaN fails too.
-    if not (low >= 0 and high <= top):
+    if not (low >= least and high <= most and np.isfinite(float(high) - float(low))):
+        rule = f"lie between {least:g} and {most:g}" if usual else "be finite"
         raise UserError(
-            f"{name}: {rows.dtype} images must lie between 0 and {top}, got values from {low} to {high}; "
-            "scale them, or give uint8"
+            f"{name}: {rows.dtype} images must {rule}, got values from {low} to {high}; scale them, or give uint8"
         )
-    return (rows * 255 + 0.5).astype(np.uint8) if top == 1 else rows.astype(np.uint8)
 
 
 def numbered(labels: Any, count: int, name: str, names: Sequence[str] = ()) -> tuple[Int[np.ndarray, " n"], list[str]]:

@@ -18,11 +18,12 @@ from jaxtyping import Bool, Float, Float32, Int, Int16, Shaped
 from torch import Tensor
 
 from likewise.console import tell
+from likewise.data import endings
 from likewise.data.arrays import numbered
 from likewise.data.batches import Ragged
 from likewise.data.cache import cached, digest
 from likewise.data.file_tables import file_rows
-from likewise.data.files import File, folder_of, in_threads, printable, progress_bar, scan
+from likewise.data.files import File, folder_of, in_threads, own_note, printable, progress_bar, scan
 from likewise.data.folder_labels import folder_labelling
 from likewise.data.labelling import Labelling
 from likewise.data.path_lists import listed_files
@@ -32,7 +33,19 @@ from likewise.data.request import Request
 from likewise.data.source import Joined, Source, Subset, label_note
 from likewise.errors import UserError, needs
 
-SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif")
+SUFFIXES = endings.RECORDINGS
+READ = (  # the first bytes of what libsndfile reads
+    *(b"RIFF", b"RF64", b"riff", b"fLaC", b"OggS", b"FORM", b".snd", b"caff", b"NIST_1A", b"Creative Voice File"),
+    *(b"ID3", b"\xff\xfb", b"\xff\xfa", b"\xff\xf3", b"\xff\xf2", b"\xff\xe3", b"\xff\xe2"),
+)
+UNREAD = {  # where a file of the kind has which bytes
+    "MPEG-4 (AAC)": (4, (b"ftypM4A", b"ftypM4B", b"ftypmp4", b"ftypisom", b"ftypqt", b"ftyp3gp")),
+    "AAC": (0, (b"\xff\xf1", b"\xff\xf9", b"ADIF")),
+    "Windows Media": (0, (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11",)),
+    "AMR": (0, (b"#!AMR",)),
+    "Matroska": (0, (b"\x1a\x45\xdf\xa3",)),
+}
+START = 32  # bytes of a file that tell what it is
 HIGHEST = 16_000  # Hz, unless a higher rate is asked for: speech has little above 8 kHz
 LONGEST = 30  # s; longer recordings are cut into pieces
 RATES = (100, 6_000_000)  # Hz, of files: from what animals feel to what bats and radios hear
@@ -76,7 +89,7 @@ def open_source(request: Request) -> AudioSource | None:
     if asked is None:
         return _open_table(request)
     folder, name = asked
-    files, unreadable = scan(folder, SUFFIXES)
+    files, unreadable = scan(folder, SUFFIXES, recognises, "a recording")
     if not files:
         return None
     labelling, notes = folder_labelling(request, folder, files, "recordings")
@@ -204,8 +217,8 @@ def from_files(
     skipped = sorted((printable(file), why) for file, why in [*unreadable, *wrong])
     kept = np.delete(np.arange(len(files)), [i for i, _ in metadata["skipped"]])
     if not len(kept):
-        file, why = skipped[0]
-        raise UserError(f"{folder}: none of its {len(files):,} recordings can be read ({file}: {why})")
+        file, why = wrong[0]
+        raise UserError(f"{folder}: none of its {len(files):,} recordings can be read ({printable(file)}: {why})")
     sounds = Sounds(
         np.asarray(np.memmap(path / "samples.i16", dtype=np.int16, mode="r")),
         np.array(metadata["lengths"], dtype=np.int64),
@@ -216,7 +229,7 @@ def from_files(
     ids = [printable(files[i].id) for i in kept]
     resample = partial(from_files, folder, files, unreadable, labelling, name=name, progress=progress, notes=notes)
     labels = labelling(kept)
-    notes = [*notes, *label_note(labels[1], "recordings")]
+    notes = [*notes, *own_note(skipped), *label_note(labels[1], "recordings")]
     return AudioSource(
         sounds, ids, labels, name=name, sample_rate=rate, skipped=skipped, notes=notes, resample=resample
     )
@@ -273,6 +286,22 @@ def build(
     return {"skipped": skipped} | {field: [sound[i] for sound in kept] for i, field in enumerate(fields)}
 
 
+def recognises(path: Path) -> bool:
+    """Whether a file holds a recording, by its first bytes, also of a kind that is not read."""
+    with path.open("rb") as file:
+        start = file.read(START)
+    if start[:4] in (b"RIFF", b"FORM"):
+        return start[8:12] in (b"WAVE", b"AIFF", b"AIFC")
+    return start.startswith(READ) or _unread(path) is not None
+
+
+def _unread(path: Path) -> str | None:
+    """The kind of a recording that libsndfile does not read; None for another file."""
+    with path.open("rb") as file:
+        start = file.read(START)
+    return next((kind for kind, (place, signs) in UNREAD.items() if start.startswith(signs, place)), None)
+
+
 def decode(path: Path, rate: int) -> Sound:
     """The recording in a file, at `rate` Hz. Raises what says what is wrong with it."""
     import soundfile
@@ -281,6 +310,8 @@ def decode(path: Path, rate: int) -> Sound:
     try:
         file = soundfile.SoundFile(_name(path))
     except soundfile.LibsndfileError as error:
+        if kind := _unread(path):
+            raise ValueError(f"{kind}, which is not read: convert it to WAV or FLAC") from error
         raise ValueError("not a recording of a known type, or its start is damaged") from error
     with file:
         check_length(file.frames, file.samplerate, rate)

@@ -17,6 +17,7 @@ from torch.utils.data import IterableDataset, TensorDataset
 from torch.utils.data import Subset as TorchSubset
 
 from likewise.data import arrays, pictures
+from likewise.data.levels import Extent, Levels, Range, find_extent, range_note
 from likewise.data.request import Request
 from likewise.data.source import ImageSource
 from likewise.errors import UserError, nearest
@@ -28,17 +29,17 @@ SAMPLED = 32
 
 def open_source(request: Request) -> DatasetSource | HuggingFaceSource | None:
     """The source of a dataset that has a length and is read by index; None for anything else."""
-    data = request.data
+    data, asked = request.data, request.read_options
+    how: dict[str, Any] = {"size": asked.size, "channels": asked.channels, "range": asked.range}
     if isinstance(data, IterableDataset) or type(data).__name__ == "IterableDataset":
         raise UserError("cannot read samples by index from an IterableDataset; give a map-style dataset")
     if isinstance(data, dict) and all(_is_hugging_face(part) for part in data.values()):
         raise UserError(f"a DatasetDict has several splits, give one of them: {', '.join(data)}")
-    options = request.read_options
     if _is_hugging_face(data):
-        return HuggingFaceSource(data, label_column=options.label_column, size=options.size, channels=options.channels)
+        return HuggingFaceSource(data, label_column=asked.label_column, **how)
     if isinstance(data, str | bytes | Mapping) or not (hasattr(data, "__getitem__") and hasattr(data, "__len__")):
         return None
-    return DatasetSource(data, size=options.size, channels=options.channels)
+    return DatasetSource(data, **how)
 
 
 class DatasetSource(ImageSource):
@@ -47,17 +48,25 @@ class DatasetSource(ImageSource):
     An image is a PIL picture, or one array or tensor with axes and values as `likewise.data.arrays` has them.
     Items are fetched one by one, when they are read. `size` and `channels` None are found from 32 items
     spread over the dataset: `pictures.usual_size`; 1 channel if all of them are grey.
+    `range` None is found from 32 items where pictures have pixels of more than 8 bits: see `levels.find_extent`.
     Labels are the dataset's `targets` or `labels`; without these, every item is fetched for its own.
     Raises `UserError` for an item that cannot be fetched or decoded.
     """
 
     def __init__(
-        self, dataset: Any, *, name: str | None = None, size: int | None = None, channels: int | None = None
+        self,
+        dataset: Any,
+        *,
+        name: str | None = None,
+        size: int | None = None,
+        channels: int | None = None,
+        range: Range | None = None,
     ) -> None:
         self.dataset = dataset
         self.name = name or type(dataset).__name__
         if len(dataset) == 0:
             raise UserError(f"{self.name} is empty")
+        self._given, self._channels = range, channels
         if size is None or channels is None:
             spread = np.linspace(0, len(dataset) - 1, min(SAMPLED, len(dataset))).astype(int)
             shapes = [_shape(image) for image in self._images(spread.tolist())]
@@ -75,11 +84,30 @@ class DatasetSource(ImageSource):
         asked = indices.tolist()
         for row, i, image in zip(batch, asked, self._images(asked), strict=True):
             if isinstance(image, Image.Image):
+                levels = Levels(self.range) if pictures.is_deep(image) and self.range else None
                 with self._reading(i):
-                    row.copy_(torch.from_numpy(pictures.uniform(image, self.size, self.channels)))
+                    row.copy_(torch.from_numpy(pictures.uniform(image, self.size, self.channels, levels)))
             else:
                 row.copy_(pictures.fit(image, self.size, self.channels)[0])
         return batch
+
+    @cached_property
+    def range(self) -> Range | None:  # type: ignore[override]
+        """See `ImageSource.range`; found when it is first needed."""
+        return self._given or (None if self._extent is None else self._extent.range)
+
+    @cached_property
+    def notes(self) -> list[str]:
+        if self._given:
+            return [range_note(self._given)]
+        return [] if self._extent is None else [self._extent.note()]
+
+    @cached_property
+    def _extent(self) -> Extent | None:
+        """Of the numbers of some pictures of more than 8 bits; None where there are none."""
+        spread = np.linspace(0, len(self) - 1, min(SAMPLED, len(self))).astype(int)
+        found = [image for image in self._images(spread.tolist()) if isinstance(image, Image.Image)]
+        return find_extent(np.asarray(image) for image in found if pictures.is_deep(image))
 
     def resized(self, size: int | None, channels: int | None) -> DatasetSource:
         """The same items, made into samples of another size or with other channels (None: as they are)."""
@@ -104,7 +132,17 @@ class DatasetSource(ImageSource):
         return arrays.numbered(self._values(), len(self), self.name, self._names())
 
     def _images(self, indices: list[int]) -> list[Image.Image | UInt8[Tensor, "1 c h w"]]:
-        return [_image(_part(self._item(i), IMAGE_KEYS, self._named(i)), self._named(i)) for i in indices]
+        return [self._image(_part(self._item(i), IMAGE_KEYS, self._named(i)), i) for i in indices]
+
+    def _image(self, image: Any, index: int) -> Image.Image | UInt8[Tensor, "1 c h w"]:
+        if isinstance(image, Image.Image):
+            return image
+        if not isinstance(image, np.ndarray | Tensor):
+            raise UserError(
+                f"{self._named(index)} must hold a picture, an array or a tensor, got a {type(image).__name__}"
+            )
+        planes = arrays.planes(image[None], self._named(index), self._channels)
+        return torch.from_numpy(np.array(arrays.levels(planes, self._named(index), self._given), order="C"))
 
     def _item(self, index: int) -> Any:
         with self._reading(index):
@@ -150,6 +188,7 @@ class HuggingFaceSource(DatasetSource):
         label_column: str | None = None,
         size: int | None = None,
         channels: int | None = None,
+        range: Range | None = None,
     ) -> None:
         self.columns = {name: type(feature).__name__ for name, feature in dataset.features.items()}
         images = [name for name, kind in self.columns.items() if kind == "Image"]
@@ -164,7 +203,7 @@ class HuggingFaceSource(DatasetSource):
                 hint = f"{nearest(label_column, self.columns)}; it has {', '.join(self.columns)}"
                 raise UserError(f"label_column: {name} has no column {label_column!r}{hint}")
             self.label_column = label_column
-        super().__init__(dataset.with_format(None), name=name, size=size, channels=channels)
+        super().__init__(dataset.with_format(None), name=name, size=size, channels=channels, range=range)
         self.slow_labels = False
 
     def _images(self, indices: list[int]) -> list[Image.Image | UInt8[Tensor, "1 c h w"]]:
@@ -177,7 +216,7 @@ class HuggingFaceSource(DatasetSource):
             for i in indices:
                 with self._reading(i):
                     images.append(column[i][self.image_column])
-        return [_image(image, self._named(i)) for i, image in zip(indices, images, strict=True)]
+        return [self._image(image, i) for i, image in zip(indices, images, strict=True)]
 
     @cached_property
     def _labelled(self) -> bool:
@@ -225,15 +264,6 @@ def _label(item: Any) -> Any:
     elif isinstance(item, tuple | list) and len(item) > 1:
         label = item[1]
     return label.item() if isinstance(label, Tensor | np.generic) and np.ndim(label) == 0 else label
-
-
-def _image(image: Any, name: str) -> Image.Image | UInt8[Tensor, "1 c h w"]:
-    if isinstance(image, Image.Image):
-        return image
-    if not isinstance(image, np.ndarray | Tensor):
-        raise UserError(f"{name} must hold a picture, an array or a tensor, got a {type(image).__name__}")
-    rows = arrays.levels(arrays.planes(image[None], name), name)
-    return torch.from_numpy(np.array(rows, order="C"))
 
 
 def _shape(image: Image.Image | UInt8[Tensor, "1 c h w"]) -> tuple[int, int, int]:

@@ -16,16 +16,22 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from likewise.console import printable as escaped
 from likewise.console import stderr_console, tell
+from likewise.data import endings
 from likewise.data.label_values import mean_no_label
 from likewise.data.pictures import reason
 from likewise.data.request import Request
 from likewise.data.source import natural_sort
 from likewise.data.split_folders import split_folder, split_folders, split_note
 from likewise.errors import UserError, nearest
+from likewise.own_files import IDS_SUFFIX, OWN, is_of_embeddings, is_run_folder
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
+Recognises = Callable[[Path], bool]
+"""Whether the content of a file is a sample of a kind."""
+SHOWN = 5  # files that a note names
 
 
 class File(NamedTuple):
@@ -69,30 +75,51 @@ def no_file(about: os.stat_result) -> str | None:
     return "Is a directory" if stat.S_ISDIR(about.st_mode) else "not a regular file"
 
 
-def scan(folder: Path, suffixes: tuple[str, ...]) -> tuple[list[File], list[tuple[str, str]]]:
-    """Every file below `folder` with one of these suffixes, sorted, and what could not be looked into."""
+def scan(
+    folder: Path, suffixes: tuple[str, ...], recognises: Recognises | None = None, noun: str = "file"
+) -> tuple[list[File], list[tuple[str, str]]]:
+    """Every file below `folder` with one of these suffixes, sorted, and what could not be looked into.
+
+    `recognises`: whether the content of a file of an unknown ending is such a `noun`, too. If there are any, the others
+    are listed with what could not be looked into.
+    """
     files: list[File] = []
     unreadable: list[tuple[str, str]] = []
-    for below, entry in walk(folder, suffixes, unreadable):
+    others: list[tuple[str, str]] = []
+    for below, entry in walk(folder, suffixes, unreadable, others=recognises is not None):
+        named = entry.name.lower().endswith(suffixes)
         try:
             about = entry.stat()
             if why := no_file(about):
-                unreadable.append((below, why))
-            else:
+                (unreadable if named else others).append((below, why))
+            elif named or (recognises is not None and could_be(entry.name) and recognises(folder / below)):
                 files.append(File.of(below, about))
+            elif not is_about_samples(entry.name):
+                others.append((below, f"not {noun}, by its {'content' if could_be(entry.name) else 'name'}"))
         except OSError as error:
             # A link that leads nowhere.
-            unreadable.append((below, reason(error)))
-    return sorted(files), unreadable
+            (unreadable if named else others).append((below, reason(error)))
+    return sorted(files), [*unreadable, *(others if files else [])]
+
+
+def could_be(name: str) -> bool:
+    """Whether the ending of a file's name leaves open what it is."""
+    return not name.lower().endswith((*endings.IMAGES, *endings.RECORDINGS, *endings.ABOUT_SAMPLES))
+
+
+def is_about_samples(name: str) -> bool:
+    """Whether the ending of a file's name says that it is no sample itself, but what lies beside samples."""
+    return name.lower().endswith(endings.ABOUT_SAMPLES)
 
 
 def walk(
-    folder: Path, suffixes: tuple[str, ...], unreadable: list[tuple[str, str]]
+    folder: Path, suffixes: tuple[str, ...], unreadable: list[tuple[str, str]], *, others: bool = False
 ) -> Iterator[tuple[str, os.DirEntry[str]]]:
     """Every file below `folder` with one of these suffixes, by its path from there; those in no subfolder first.
 
     Hidden files and folders are left out. Links are followed, but no folder is entered twice, so that a
-    link to a folder above ends there. What cannot be looked into is put on the list `unreadable`.
+    link to a folder above ends there. What cannot be looked into is put on the list `unreadable`, and so are runs and
+    embeddings that likewise has written. `others`: files of all other suffixes, too.
     """
     entered: set[tuple[int, int]] = set()
     # Real folders at the left, linked ones at the right: a folder goes by its own name where it has one.
@@ -108,17 +135,23 @@ def walk(
         except OSError as error:
             unreadable.append((prefix, reason(error)))
             continue
+        if is_run_folder(folder / prefix, {entry.name for entry in entries}):
+            unreadable.append((prefix or ".", OWN))
+            continue
         for entry in entries:
             if entry.name.startswith("."):
                 continue
             below = prefix + entry.name
             is_wanted = entry.name.lower().endswith(suffixes)
+            if entry.name.endswith((".npy", IDS_SUFFIX)) and is_of_embeddings(folder / below):
+                unreadable.append((below, OWN))
+                continue
             try:
                 if entry.is_dir(follow_symlinks=False):
                     waiting.appendleft(below + "/")
                 elif entry.is_dir():
                     waiting.append(below + "/")
-                elif is_wanted:
+                elif is_wanted or others:
                     yield below, entry
             except OSError as error:
                 # A link that leads to itself.
@@ -126,15 +159,29 @@ def walk(
                     unreadable.append((below, reason(error)))
 
 
-def count_subfolders(folder: Path, suffixes: tuple[str, ...]) -> tuple[int, bool] | None:
-    """How many classes there are, counted up to two, and whether one has two files, by the names alone.
+def mostly_recordings(folder: Path) -> bool:
+    """Whether there are more recordings than images below `folder`, by their names: covers beside songs are no data."""
+    names = [entry.name.lower() for _, entry in walk(folder, (*endings.IMAGES, *endings.RECORDINGS), [])]
+    recordings = sum(name.endswith(endings.RECORDINGS) for name in names)
+    return recordings > len(names) - recordings
 
-    Stops as soon as that is known. None where there is no file with one of these suffixes.
+
+def count_subfolders(
+    folder: Path, suffixes: tuple[str, ...], recognises: Recognises | None = None
+) -> tuple[int, bool] | None:
+    """How many classes there are, counted up to two, and whether one has two files, by the names if these tell.
+
+    Stops as soon as that is known. None where there is no file with one of these suffixes, and none that `recognises`
+    knows by its content.
     """
     class_of = _class_of(folder)
     counts: Counter[str] = Counter()
     found = False
-    for below, _ in walk(folder, suffixes, []):
+    for below, entry in walk(folder, suffixes, [], others=recognises is not None):
+        if not entry.name.lower().endswith(suffixes):
+            assert recognises is not None
+            if not could_be(entry.name) or not entry.is_file() or not recognises(folder / below):
+                continue
         found = True
         if name := class_of(below):
             counts[name] += 1
@@ -167,6 +214,13 @@ def by_name(names: Sequence[str]) -> tuple[list[str], Int[Tensor, " len"]]:
     classes = natural_sort(set(known).difference(none))
     number = {name: i for i, name in enumerate(classes)} | dict.fromkeys(none, -1)
     return classes, torch.tensor([number[name] for name in names])
+
+
+def own_note(skipped: Sequence[tuple[str, str]]) -> list[str]:
+    """That outputs of likewise were found among the data, and which."""
+    own = [printable(file) for file, why in skipped if why == OWN]
+    more = f" and {len(own) - SHOWN} more" if len(own) > SHOWN else ""
+    return [f"left out, as likewise made them: {', '.join(own[:SHOWN])}{more}"] if own else []
 
 
 def folder_notes(request: Request) -> list[str]:
@@ -222,7 +276,12 @@ def progress_bar(name: str, things: str, total: int, show: bool) -> Iterator[Cal
     else:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+        )
         with Progress(*columns, console=stderr_console(), transient=True) as bar:
-            task = bar.add_task(f"{name}: decoding", total=total)
+            task = bar.add_task(escaped(f"{name}: decoding"), total=total)
             yield lambda: bar.advance(task)

@@ -8,37 +8,40 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Int, UInt8
-from PIL import Image
 from torch import Tensor
 
 from likewise.console import tell
-from likewise.data import pictures
+from likewise.data import endings, pictures
 from likewise.data.cache import cached, digest
 from likewise.data.files import (
     File,
     by_subfolder,
     folder_of,
     in_threads,
+    mostly_recordings,
+    own_note,
     printable,
     progress_bar,
     scan,
 )
 from likewise.data.folder_labels import folder_labelling
 from likewise.data.labelling import Labelling, Labels
+from likewise.data.levels import Extent, Levels, Range, clipped_note, find_extent, range_note
 from likewise.data.path_lists import listed_files
 from likewise.data.request import Request
 from likewise.data.source import ImageSource, label_note
 from likewise.errors import UserError
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
+SUFFIXES = endings.IMAGES
 SAMPLED = 256
 AHEAD = 512  # decoded files that may wait for an earlier one
 # Part of every cache key: raise it when the same file would become other pixels.
-DECODER = 1
+DECODER = 2
 
 
 def open_source(request: Request) -> ImageFolder | None:
@@ -47,7 +50,9 @@ def open_source(request: Request) -> ImageFolder | None:
     if asked is None:
         return _listed(request)
     folder, name = asked
-    found, unreadable = scan(folder, SUFFIXES)
+    if request.read_options.modality is None and mostly_recordings(folder):
+        return None
+    found, unreadable = scan(folder, SUFFIXES, pictures.recognises, "an image")
     if not found:
         return None
     labelling, notes = folder_labelling(request, folder, found, "images")
@@ -58,6 +63,7 @@ def open_source(request: Request) -> ImageFolder | None:
         name=name,
         size=request.read_options.size,
         channels=request.read_options.channels,
+        range=request.read_options.range,
         progress=request.progress,
         notes=notes,
         labelling=labelling,
@@ -75,6 +81,7 @@ def _listed(request: Request) -> ImageFolder | None:
         name="images",
         size=request.read_options.size,
         channels=request.read_options.channels,
+        range=request.read_options.range,
         progress=request.progress,
         labelling=found.labelling,
     )
@@ -84,7 +91,9 @@ class ImageFolder(ImageSource):
     """The image files below a folder as uint8 `(n, channels, size, size)`, read from a memory-mapped cache.
 
     `size` None: `pictures.usual_size` of up to 256 files spread evenly over the folder.
-    `channels` None: 1 where all of those files are stored as grey (a grey palette is not), 3 otherwise.
+    `channels` None: 1 where all of those files are stored as grey (a grey palette is not), 3 otherwise; where all are
+    TIFF files of another number of channels, that.
+    `range` None: of pixels of more than 8 bits `levels.find_extent` of those files; pixels of 8 bits stay as they are.
     Labels are what `labelling` says, or else the first subfolder of each file: see `by_subfolder`.
     """
 
@@ -97,6 +106,7 @@ class ImageFolder(ImageSource):
         name: str,
         size: int | None = None,
         channels: int | None = None,
+        range: Range | None = None,
         progress: bool = True,
         notes: Sequence[str] = (),
         labelling: Labelling | None = None,
@@ -105,21 +115,29 @@ class ImageFolder(ImageSource):
         self.name = name
         self._notes = notes
         self._labelling = labelling
-        if size is None or channels is None:
-            usual_size, usual_channels = usual(folder, files)
-            size, channels = size or usual_size, channels or usual_channels
+        kind = usual(folder, files)
+        size, channels = size or kind.size, channels or kind.channels
+        extent = found_extent(folder, kind.deep) if kind.deep and range is None else None
+        range = range if extent is None else extent.range
         # Equal names, sizes and times do not make equal pictures: each folder has a cache of its own.
-        key = digest([DECODER, folder.resolve(), size, channels, *files])
+        key = digest([DECODER, folder.resolve(), size, channels, range, *files])
         path, metadata = cached(
-            "images", key, lambda building: build(building, folder, files, size, channels, name, progress)
+            "images", key, lambda building: build(building, folder, files, size, channels, range, name, progress)
         )
+        if kind.deep and range is not None:
+            self.range = range
+            self._notes = [
+                *notes,
+                range_note(range) if extent is None else extent.note(),
+                *clipped_note(metadata.get("clipped", 0), len(files), range),
+            ]
         self.skipped = sorted((printable(file), why) for file, why in [*unreadable, *metadata["skipped"]])
         left_out = {file for file, _ in metadata["skipped"]}
         self._kept = np.array([i for i, file in enumerate(files) if file.id not in left_out], dtype=np.int64)
         self.ids = [printable(files[i].id) for i in self._kept]
         if not self.ids:
-            file, why = self.skipped[0]
-            raise UserError(f"{folder}: none of its {len(files)} image files can be read ({file}: {why})")
+            file, why = metadata["skipped"][0]
+            raise UserError(f"{folder}: none of its {len(files)} image files can be read ({printable(file)}: {why})")
         shape = (len(self.ids), channels, size, size)
         self.pixels = np.memmap(path / "pixels.u8", dtype=np.uint8, mode="r", shape=shape)
 
@@ -142,7 +160,7 @@ class ImageFolder(ImageSource):
 
     @cached_property
     def notes(self) -> list[str]:
-        return [*self._notes, *label_note(self._labelled[1], "images")]
+        return [*self._notes, *own_note(self.skipped), *label_note(self._labelled[1], "images")]
 
     @cached_property
     def _labelled(self) -> Labels:
@@ -151,33 +169,68 @@ class ImageFolder(ImageSource):
         return self._labelling(self._kept)
 
 
-def usual(folder: Path, files: list[File]) -> tuple[int, int]:
-    """The default (size, channels) for these files, from the headers of some of them."""
-    sides, grey = [], True
+class Kind(NamedTuple):
+    """What the headers of some of the files say."""
+
+    size: int
+    channels: int
+    deep: list[File]
+    """Those with pixels of more than 8 bits."""
+
+
+def usual(folder: Path, files: list[File]) -> Kind:
+    """The default size and channels for these files, from the headers of some of them."""
+    headers: list[tuple[File, pictures.Header]] = []
     with _no_warnings():
         for i in np.linspace(0, len(files) - 1, min(SAMPLED, len(files))).astype(int):
-            path = folder / files[i].id
             # What cannot be opened is listed when it is decoded.
-            with suppress(Exception), Image.open(path, formats=pictures.FORMATS) as picture:
-                sides.append(min(picture.size))
-                grey = grey and pictures.is_grey(picture)
-    return pictures.usual_size(sides), 1 if grey and sides else 3
+            with suppress(Exception):
+                headers.append((files[i], pictures.header(folder / files[i].id)))
+    size = pictures.usual_size([header.side for _, header in headers])
+    channels = {header.channels for _, header in headers}
+    return Kind(size, channels.pop() if len(channels) == 1 else 3, [file for file, header in headers if header.deep])
+
+
+def found_extent(folder: Path, files: list[File]) -> Extent | None:
+    """The range of the numbers in these files, found once; None where there are none."""
+
+    def numbers(file: File) -> Any:
+        with suppress(Exception):
+            return pictures.numbers(folder / file.id)
+        return np.empty(0)
+
+    def find(_: Path) -> dict[str, Any]:
+        # One file at a time waits in memory: scans are large.
+        with _no_warnings(), closing(in_threads(numbers, files, ahead=1)) as found:
+            return {"extent": find_extent(found)}
+
+    _, metadata = cached("ranges", digest([DECODER, folder.resolve(), *files]), find)
+    return Extent.of(metadata["extent"])
 
 
 def build(
-    building: Path, folder: Path, files: list[File], size: int, channels: int, name: str, progress: bool
-) -> dict[str, list[tuple[str, str]]]:
+    building: Path,
+    folder: Path,
+    files: list[File],
+    size: int,
+    channels: int,
+    range: Range | None,
+    name: str,
+    progress: bool,
+) -> dict[str, Any]:
     """Decode `files` in parallel into `building/pixels.u8`, one after the other; say which were skipped."""
 
-    def pixels(file: File) -> np.ndarray | str:
+    def pixels(file: File) -> tuple[np.ndarray | str, bool]:
+        levels = None if range is None else Levels(range)
         try:
             if file.size == 0:
-                return "empty file"
-            return pictures.decode(folder / file.id, size, channels)
+                return "empty file", False
+            return pictures.decode(folder / file.id, size, channels, levels), levels is not None and levels.clips
         except Exception as error:
-            return pictures.reason(error)
+            return pictures.reason(error), False
 
     skipped: list[tuple[str, str]] = []
+    clipped = 0
     started = time.perf_counter()
     with (
         (building / "pixels.u8").open("wb") as out,
@@ -186,11 +239,12 @@ def build(
         # Pillow releases the GIL while it decodes and resizes, so threads do as well as processes.
         closing(in_threads(pixels, files, ahead=AHEAD)) as decodings,
     ):
-        for file, decoded in zip(files, decodings, strict=True):
+        for file, (decoded, clips) in zip(files, decodings, strict=True):
             if isinstance(decoded, str):
                 skipped.append((file.id, decoded))
             else:
                 out.write(decoded.tobytes())
+                clipped += clips
             done()
     if progress:
         kept = len(files) - len(skipped)
@@ -198,7 +252,7 @@ def build(
             f"{name}: decoded {kept:,} images to {size} x {size} in {time.perf_counter() - started:.1f} s"
             + (f", skipped {len(skipped):,} that cannot be read" if skipped else "")
         )
-    return {"skipped": skipped}
+    return {"skipped": skipped} | ({"clipped": clipped} if clipped else {})
 
 
 @contextmanager

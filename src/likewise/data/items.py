@@ -17,6 +17,7 @@ from likewise.data import audio, images
 from likewise.data.arrays import ArraySource, levels, planes
 from likewise.data.batches import Ragged
 from likewise.data.files import in_threads
+from likewise.data.levels import Levels
 from likewise.data.open import open_source
 from likewise.data.pictures import decode, fit, reason, uniform
 from likewise.data.read_options import ReadOptions
@@ -104,29 +105,29 @@ def likely_modality(samples: Any, known: Sequence[str]) -> str | None:
 def image_items(samples: Any, read_options: ReadOptions) -> Source:
     """Images of `size` and `channels` from paths, Pillow images or arrays; or from one array of one or of many.
 
-    An array of two axes is one image, and of three if the last one is 1 or 3: all others are many, as in
-    `likewise.data.arrays`.
+    An array of two axes is one image, and of three if the last one is 1, 3 or `channels`: all others are many, as in
+    `likewise.data.arrays`. Numbers that are no bytes are of `range`.
     """
-    size, channels = read_options.size, read_options.channels
+    size, channels, range = read_options.size, read_options.channels, read_options.range
     if is_array(samples):
-        one = samples.ndim == 2 or (samples.ndim == 3 and samples.shape[2] in (1, 3))
-        pixels = planes(samples[None] if one else samples, "samples")
-        return ArraySource(pixels, name="samples").fitted(read_options)
+        one = samples.ndim == 2 or (samples.ndim == 3 and samples.shape[2] in (1, 3, channels))
+        pixels = planes(samples[None] if one else samples, "samples", channels)
+        return ArraySource(pixels, name="samples", range=range).fitted(read_options)
 
     def made(numbered: tuple[int, Any]) -> UInt8[np.ndarray, "c h w"]:
         index, item = numbered
         if is_array(item):
-            pixels = levels(planes(item[None], f"sample {index}"), f"sample {index}")
+            pixels = levels(planes(item[None], f"sample {index}", channels), f"sample {index}", range)
             return fit(torch.from_numpy(np.ascontiguousarray(pixels)), size, channels)[0].numpy()
         if size is None or channels is None:
             raise UserError("the size of these images is not known, as the views are your own: give arrays")
         if isinstance(item, Image.Image):
-            return uniform(item, size, channels)
+            return uniform(item, size, channels, range and Levels(range))
         if not isinstance(item, str | os.PathLike):
             kinds = "a path, a Pillow image or an array"
             raise UserError(f"sample {index} must be an image: {kinds}, got {type(item).__name__}")
         try:
-            return decode(Path(item).expanduser(), size, channels)
+            return decode(Path(item).expanduser(), size, channels, range and Levels(range))
         except Exception as error:
             raise UserError(f"image {str(item)!r} can't be read: {reason(error)}") from error
 

@@ -2,22 +2,46 @@
 
 from __future__ import annotations
 
+import math
 import statistics
+import sys
 import threading
-from collections.abc import Sequence
-from contextlib import nullcontext
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import UInt8
+from jaxtyping import Shaped, UInt8
 from PIL import ExifTags, Image
 from torch import Tensor
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
-SIXTEEN_BITS = ("I", "I;16", "I;16L", "I;16B", "I;16N")
-GREY = ("1", "L", "LA", "La", *SIXTEEN_BITS)
+from likewise.data.endings import CAMERA_RAW
+from likewise.data.levels import Levels
+from likewise.errors import UserError, needs
+from likewise.own_files import OWN, is_own_picture
+
+# What Pillow reads by itself, and knows by its first bytes: no format that starts another program.
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF", "JPEG2000", "PPM", "QOI", "ICO", "SGI")
+BY_NAME = {".tga": "TGA", ".dib": "DIB"}  # these have no first bytes of their own
+UNREAD = {  # where a file of the kind has which bytes
+    "HEIC": (4, (b"ftypheic", b"ftypheix", b"ftyphevc", b"ftypheim", b"ftypheis", b"ftypmif1", b"ftypmsf1")),
+    "JPEG XL": (0, (b"\xff\n", b"\0\0\0\x0cJXL ")),
+    "DICOM": (128, (b"DICM",)),
+    "Photoshop": (0, (b"8BPS",)),
+    "FITS": (0, (b"SIMPLE  =",)),
+}
+WHOLE_NUMBERS = ("I", "I;16", "I;16L", "I;16B", "I;16N")
+DEEP = (*WHOLE_NUMBERS, "F")
+GREY = ("1", "L", "LA", "La", *DEEP)
+DEEP_COLOURS = ("RGB;16", "RGBA;16", "CMYK;16")
+SIXTEEN_BITS = (0.0, 65535.0)
+START = 256  # bytes of a file that tell what it is
+TIFF_AXES = {"YX": (0, 1), "YXS": (2, 0, 1), "SYX": (0, 1, 2)}  # to channels, height, width
+TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -35,6 +59,21 @@ LARGE_PIXELS = 2**24
 _one_large = threading.Lock()
 
 
+class UnreadPictureError(ValueError):
+    """A file holds a picture, but one that is not read; the message says why."""
+
+
+class Header(NamedTuple):
+    """What a file says of its picture before it is decoded."""
+
+    side: int
+    """The shorter one, in pixels."""
+    channels: int
+    """1 where it is stored without colour, else 3; of TIFF files that Pillow does not read, all that there are."""
+    deep: bool
+    """Whether its numbers are of more than 8 bits."""
+
+
 def usual_size(sides: Sequence[int]) -> int:
     """The size for pictures with these shorter sides, in pixels: their median, 96 at most.
 
@@ -45,47 +84,110 @@ def usual_size(sides: Sequence[int]) -> int:
     return min(largest, int(statistics.median(sides))) if sides else largest
 
 
-def decode(path: Path, size: int, channels: int) -> UInt8[np.ndarray, "c h w"]:
+def opened(path: Path) -> Image.Image | None:
+    """The picture in a file, before it is decoded; None for a TIFF file that Pillow does not read.
+
+    Raises what says what is wrong with it.
+    """
+    if path.name.lower().endswith(CAMERA_RAW):
+        raise UnreadPictureError("raw data of a camera, which is not read: export it as TIFF or JPEG")
+    named = BY_NAME.get(path.suffix.lower())
+    try:
+        picture = Image.open(path, formats=[named] if named else FORMATS)
+    except Image.UnidentifiedImageError:
+        with path.open("rb") as file:
+            start = file.read(START)
+        if start.startswith(TIFF_STARTS):
+            return None
+        for kind, (place, signs) in UNREAD.items():
+            if start.startswith(signs, place):
+                raise UnreadPictureError(f"{kind}, which is not read: convert it to PNG or TIFF") from None
+        raise
+    if is_own_picture(picture):
+        picture.close()
+        raise UnreadPictureError(OWN)
+    return picture
+
+
+def recognises(path: Path) -> bool:
+    """Whether a file holds a picture, by its first bytes, also of a kind that is not read."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if (picture := opened(path)) is not None:
+                picture.close()
+    except (UnreadPictureError, Image.DecompressionBombError):
+        return True
+    except Image.UnidentifiedImageError:
+        return False
+    except OSError as error:
+        if error.errno is None:  # Pillow's own, of what begins as a picture and goes on as something else
+            return False
+        raise
+    except Exception:
+        return False
+    return True
+
+
+def decode(
+    path: Path, size: int, channels: int, levels: Levels | None = None
+) -> UInt8[np.ndarray, "{channels} {size} {size}"]:
     """The picture in a file, upright, its shorter side resized (antialiased) to `size`, centre-cropped.
 
-    Transparency lies over white, 16 bits are scaled to 8, an animation gives its first frame. Raises what
-    Pillow raises for a file that is broken, too large or no picture.
+    Transparency lies over white, an animation gives its first frame. `levels` makes bytes of pixels of more than
+    8 bits; without it whole numbers are taken for 16 bits. For 1 or 3 channels colours become grey, and grey is
+    repeated; any other number of channels must be that of the file. Raises what Pillow or tifffile raises for a file
+    that is broken, too large or no picture.
     """
+    picture = opened(path)
+    if picture is None:
+        return _uniform_planes(_tiff_planes(path), size, channels, levels)
     with (
-        Image.open(path, formats=FORMATS) as picture,
+        picture,
         # Large pictures wait for one another: a decoded one takes up to 700 MB.
         _one_large if picture.width * picture.height > LARGE_PIXELS else nullcontext(),
     ):
+        if channels not in (1, 3) or _has_deep_colours(picture):
+            return _uniform_planes(_planes(picture), size, channels, levels, of=picture)
         picture.draft(None, (GAP * size, GAP * size))
         picture.load()
-        return uniform(picture, size, channels)
+        return uniform(picture, size, channels, levels)
 
 
-def uniform(picture: Image.Image, size: int, channels: int) -> UInt8[np.ndarray, "c h w"]:
-    """A picture of any mode as `size` x `size` pixels of 1 (grey) or 3 (RGB) channels; see `decode`."""
-    side = min(picture.size)
-    left, top = (picture.width - side) // 2, (picture.height - side) // 2
-    factor = max(side // (GAP * size), 1)
-    mode = _working_mode(picture)
-    small = Image.new(mode, (-(-side // factor),) * 2)
-    # Stripe by stripe, so that no second copy of a large picture is made.
-    rows = max(STRIPE_PIXELS // side // factor, 1) * factor
-    for y in range(0, side, rows):
-        stripe = picture.crop((left, top + y, left + side, top + min(y + rows, side)))
-        small.paste(_converted(stripe, mode).reduce(factor), (0, y // factor))
-    box = (0, 0, side / factor, side / factor)
-    small = small.resize((size, size), Image.Resampling.BILINEAR, box=box)
-    if mode == "RGBa":
-        small = _over_white(small)
-    orientation = picture.getexif().get(ExifTags.Base.Orientation)
-    if orientation in UPRIGHT:
-        small = small.transpose(UPRIGHT[orientation])
-    pixels = np.asarray(small.convert("L" if channels == 1 else "RGB"))
-    return np.array(pixels.reshape(size, size, channels).transpose(2, 0, 1), order="C")
+def uniform(
+    picture: Image.Image, size: int, channels: int, levels: Levels | None = None
+) -> UInt8[np.ndarray, "{channels} {size} {size}"]:
+    """A picture of any mode as `size` x `size` pixels of 1 (grey) or 3 (RGB) channels, or as its own; see `decode`."""
+    if channels not in (1, 3):
+        return _uniform_planes(_planes(picture), size, channels, levels, of=picture)
+    return _upright(_resized(picture, size, levels), picture, channels)
+
+
+def header(path: Path) -> Header:
+    """What a file says of its picture; raises what `decode` raises."""
+    picture = opened(path)
+    if picture is None:
+        with _tiff_page(path) as page:
+            return Header(min(page.imagewidth, page.imagelength), page.samplesperpixel, page.dtype != np.uint8)
+    with picture:
+        return Header(min(picture.size), 1 if is_grey(picture) else 3, is_deep(picture))
+
+
+def numbers(path: Path) -> Shaped[np.ndarray, "c h w"]:
+    """The numbers in a file as they are stored; raises what `decode` raises."""
+    picture = opened(path)
+    if picture is None:
+        return _tiff_planes(path)
+    with picture:
+        return _planes(picture)
 
 
 def fit(batch: UInt8[Tensor, "n c h w"], size: int | None, channels: int | None) -> UInt8[Tensor, "n d i j"]:
-    """A batch resized and cropped as `decode` does, its colours greyed or its grey repeated; None: kept."""
+    """A batch resized and cropped as `decode` does, its colours greyed or its grey repeated; None: kept.
+
+    Raises `UserError` where the images have other channels, which cannot be made into those that are asked for.
+    """
+    check_channels(batch.shape[1], channels)
     if size is not None and batch.shape[2:] != (size, size):
         side = min(batch.shape[2:])
         top, left = (batch.shape[2] - side) // 2, (batch.shape[3] - side) // 2
@@ -99,9 +201,21 @@ def fit(batch: UInt8[Tensor, "n c h w"], size: int | None, channels: int | None)
     return batch.contiguous()
 
 
+def check_channels(there: int, wanted: int | None) -> None:
+    """Raise `UserError` unless images of so many channels can be given as many as are wanted (None: any)."""
+    if wanted not in (None, there) and {there, wanted} != {1, 3}:
+        rule = "1 or 3" if there in (1, 3) else str(there)
+        raise UserError(f"channels must be {rule}, as the images have, got {wanted}")
+
+
 def is_grey(picture: Image.Image) -> bool:
     """Whether the picture is stored without colour."""
     return picture.mode in GREY
+
+
+def is_deep(picture: Image.Image) -> bool:
+    """Whether the picture, before it is decoded, has pixels of more than 8 bits."""
+    return picture.mode in DEEP or _has_deep_colours(picture)
 
 
 def reason(error: Exception) -> str:
@@ -115,6 +229,105 @@ def reason(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
+def _resized(picture: Image.Image, size: int, levels: Levels | None) -> Image.Image:
+    """The square in the middle of a decoded picture, as grey or RGB bytes."""
+    side = min(picture.size)
+    left, top = (picture.width - side) // 2, (picture.height - side) // 2
+    factor = max(side // (GAP * size), 1)
+    mode = _working_mode(picture)
+    small = Image.new(mode, (-(-side // factor),) * 2)
+    # Stripe by stripe, so that no second copy of a large picture is made.
+    rows = max(STRIPE_PIXELS // side // factor, 1) * factor
+    for y in range(0, side, rows):
+        stripe = picture.crop((left, top + y, left + side, top + min(y + rows, side)))
+        small.paste(_converted(stripe, mode, levels).reduce(factor), (0, y // factor))
+    box = (0, 0, side / factor, side / factor)
+    small = small.resize((size, size), Image.Resampling.BILINEAR, box=box)
+    return _over_white(small) if mode == "RGBa" else small
+
+
+def _upright(small: Image.Image, picture: Image.Image | None, channels: int) -> UInt8[np.ndarray, "c h w"]:
+    """What was made of a picture, turned as that one says."""
+    orientation = None if picture is None else picture.getexif().get(ExifTags.Base.Orientation)
+    if orientation in UPRIGHT:
+        small = small.transpose(UPRIGHT[orientation])
+    pixels = np.asarray(small.convert("L" if channels == 1 else "RGB"))
+    return np.array(pixels.reshape(*pixels.shape[:2], channels).transpose(2, 0, 1), order="C")
+
+
+def _uniform_planes(
+    planes: Shaped[np.ndarray, "c h w"],
+    size: int,
+    channels: int,
+    levels: Levels | None,
+    of: Image.Image | None = None,
+) -> UInt8[np.ndarray, "d {size} {size}"]:
+    """Numbers of any type and channels as `decode` makes them; `of`: the picture that they are from."""
+    if planes.dtype != np.uint8:
+        planes = _levels_of(planes.dtype.kind, levels)(planes)
+    if channels in (1, 3) and len(planes) in (3, 4) and of is not None:
+        colours = Image.fromarray(np.ascontiguousarray(planes.transpose(1, 2, 0)), of.mode)
+        return _upright(_resized(colours, size, None), of, channels)
+    check_channels(len(planes), channels)
+    made = [_upright(_resized(Image.fromarray(plane), size, None), of, 1)[0] for plane in planes]
+    return fit(torch.from_numpy(np.stack(made))[None], None, channels)[0].numpy()
+
+
+def _planes(picture: Any) -> Shaped[np.ndarray, "c h w"]:
+    """The numbers of a picture as they are stored, of any type; a palette's as colours."""
+    if not _has_deep_colours(picture):
+        if picture.mode == "1":
+            picture = picture.convert("L")
+        elif picture.mode in ("P", "PA"):
+            picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
+        pixels = np.asarray(picture)
+        return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+    # Pillow keeps one byte of each colour of 16 bits: of two byte orders it is once the high and once the low one.
+    tiles, mode = picture.tile, _raw_mode(picture)
+    high, low = ("B", "L") if mode.endswith("B") or (mode.endswith("N") and sys.byteorder == "big") else ("L", "B")
+    halves = []
+    for order in (high, low):
+        with Image.open(picture.filename or picture.fp, formats=FORMATS) as half:
+            half.tile = [_with_raw_mode(tile, mode[:-1] + order) for tile in tiles]
+            halves.append(np.asarray(half).transpose(2, 0, 1).astype(np.uint16))
+    return halves[0] * 256 + halves[1]
+
+
+def _has_deep_colours(picture: Image.Image) -> bool:
+    return _raw_mode(picture).startswith(DEEP_COLOURS)
+
+
+def _raw_mode(picture: Image.Image) -> str:
+    """How the pixels of a file are stored, which Pillow knows before it has decoded them."""
+    tiles = getattr(picture, "tile", None)
+    arguments: Any = tiles[0][3] if tiles else None
+    mode = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
+    return mode if isinstance(mode, str) else ""
+
+
+def _with_raw_mode(tile: Any, mode: str) -> Any:
+    arguments = (mode, *tile.args[1:]) if isinstance(tile.args, tuple) else mode
+    return tile._replace(args=arguments)
+
+
+@contextmanager
+def _tiff_page(path: Path) -> Iterator[Any]:
+    """The first image of a TIFF file that Pillow does not read, before it is decoded."""
+    with needs("tifffile", "tiff").TiffFile(path) as file:
+        page = file.pages[0]
+        if page.axes not in TIFF_AXES or page.dtype is None or page.dtype.kind not in "uif":
+            raise ValueError(f"holds {page.dtype or 'unknown'} values with axes {page.axes}, not an image of numbers")
+        if page.size > 2 * (Image.MAX_IMAGE_PIXELS or math.inf):
+            raise Image.DecompressionBombError(f"Image size ({page.size} values) exceeds limit, could be a bomb")
+        yield page
+
+
+def _tiff_planes(path: Path) -> Shaped[np.ndarray, "c h w"]:
+    with _tiff_page(path) as page:
+        pixels, axes = page.asarray(), TIFF_AXES[page.axes]
+        return pixels.transpose(axes) if len(axes) == 3 else pixels[None]
+
+
 def _working_mode(picture: Image.Image) -> str:
     """L, RGB or, where something shows through, RGBa: colours multiplied by alpha average rightly."""
     if picture.has_transparency_data:
@@ -122,15 +335,19 @@ def _working_mode(picture: Image.Image) -> str:
     return "L" if is_grey(picture) else "RGB"
 
 
-def _converted(stripe: Image.Image, mode: str) -> Image.Image:
-    if stripe.mode in SIXTEEN_BITS:
-        levels = np.asarray(stripe).astype(np.int64).clip(0, 65535)
-        stripe = Image.fromarray(((levels + 128) // 257).astype(np.uint8))
-    elif stripe.mode == "F":
-        raise ValueError("floating-point pixels, whose range is not known")
+def _converted(stripe: Image.Image, mode: str, levels: Levels | None) -> Image.Image:
+    if stripe.mode in DEEP:
+        pixels = np.asarray(stripe)
+        stripe = Image.fromarray(_levels_of(pixels.dtype.kind, levels)(pixels))
     if mode == "RGBa" and stripe.mode not in ("RGBA", "RGBa"):
         stripe = stripe.convert("RGBA")
     return stripe if stripe.mode == mode else stripe.convert(mode)
+
+
+def _levels_of(kind: str, levels: Levels | None) -> Levels:
+    if levels is None and kind == "f":
+        raise ValueError("floating-point pixels, whose range is not known")
+    return Levels(SIXTEEN_BITS) if levels is None else levels
 
 
 def _over_white(picture: Image.Image) -> Image.Image:

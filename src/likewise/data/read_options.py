@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
+from likewise.data.levels import checked_range
 from likewise.errors import UserError
 from likewise.registry import MODALITIES
 
@@ -16,7 +17,8 @@ class ReadOptions:
 
     Attributes:
         modality: what to take the files for where they could be several things, a name of `likewise.registry`.
-        size, channels: of images, in pixels, and 1 or 3.
+        size, channels: of images, in pixels, and 1 (grey), 3 (RGB) or how many the files have.
+        range: the numbers that become grey levels 0 and 255, of images of more than 8 bits.
         text_column, label_column: of tables.
         labels: the path of a table that says which labels the files in a folder have.
         per_file: whether a text file is one document, not one a line.
@@ -29,6 +31,7 @@ class ReadOptions:
     modality: str | None = None
     size: int | None = None
     channels: int | None = None
+    range: Any = None
     text_column: str | None = None
     label_column: str | None = None
     labels: str | None = None
@@ -44,8 +47,10 @@ class ReadOptions:
             raise UserError(f"modality must be {', '.join(names[:-1])} or {names[-1]}, got {self.modality!r}")
         if self.size is not None and self.size < 1:
             raise UserError(f"size must be 1 or more pixels, got {self.size}")
-        if self.channels not in (None, 1, 3):
-            raise UserError(f"channels must be 1 (grey) or 3 (RGB), got {self.channels}")
+        if self.channels is not None and self.channels < 1:
+            raise UserError(f"channels must be 1 (grey), 3 (RGB) or another number of 1 or more, got {self.channels}")
+        if self.range is not None:
+            object.__setattr__(self, "range", checked_range(self.range))
         if self.max_tokens is not None and self.max_tokens < 4:
             raise UserError(f"max_tokens must be at least 4, got {self.max_tokens}")
         if self.sample_rate is not None and not 1000 <= self.sample_rate <= 192_000:

@@ -15,7 +15,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
-from likewise.data.pictures import fit
+from likewise.data.levels import Range
+from likewise.data.pictures import check_channels, fit
 from likewise.data.read_options import ReadOptions
 from likewise.errors import UserError
 
@@ -45,6 +46,10 @@ class Source(ABC):
 
         Images are uint8 `(n, c, h, w)`. A batch has a length, can be indexed, and moved by `to(device)`.
         """
+
+    def contents(self, indices: Int[Tensor, " n"]) -> Any:
+        """What says whether samples are equal: the batch, or a list of texts."""
+        return self.read(indices)
 
     @cached_property
     def ids(self) -> Sequence[str]:
@@ -105,6 +110,8 @@ class ImageSource(Source):
     """Images, uint8 `(n, c, h, w)`, all of one shape; `fitted` resizes them and changes their channels."""
 
     modality = "image"
+    range: Range | None = None
+    """What grey levels 0 and 255 stand for in the numbers that the images were made of; None where these were bytes."""
 
     def fitted(self, read_options: ReadOptions) -> Source:
         size, channels = read_options.size, read_options.channels
@@ -113,6 +120,7 @@ class ImageSource(Source):
         _, c, h, w = self.read(torch.tensor([0])).shape
         if size in (None, h) and size in (None, w) and channels in (None, c):
             return self
+        check_channels(c, channels)
         return self.resized(size, channels)
 
     def resized(self, size: int | None, channels: int | None) -> Source:
@@ -179,6 +187,9 @@ class Subset(Source):
 
     def read(self, indices: Int[Tensor, " n"]) -> Any:
         return self.source.read(self.indices[indices])
+
+    def contents(self, indices: Int[Tensor, " n"]) -> Any:
+        return self.source.contents(self.indices[indices])
 
     @cached_property
     def ids(self) -> Sequence[str]:

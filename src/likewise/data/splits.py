@@ -13,13 +13,14 @@ from torch import Tensor
 
 from likewise.data import arrays
 from likewise.data.builtin import SETS
+from likewise.data.copies import copy_groups
 from likewise.data.dispatch import folder_modalities, open_whole
 from likewise.data.files import count_subfolders, scan
 from likewise.data.folder_labels import folder_labelling, label_tables
 from likewise.data.read_options import ReadOptions
 from likewise.data.request import Request
 from likewise.data.resolve import resolve
-from likewise.data.source import Source, Subset
+from likewise.data.source import Source, Subset, connected_groups
 from likewise.data.split_folders import TESTS, by_role, split_folder, split_folders
 from likewise.errors import UserError
 
@@ -82,9 +83,9 @@ def hold_out(source: Source) -> tuple[Subset, Subset]:
     """Split a source into (train, test): a fifth of each class, rounded, is the test part; of all, without classes.
 
     A class of two samples or more gives at least one to each part; a class of one, and what has no label, stays in
-    training. Which
-    samples are the test follows from a hash of their ids: a sample more or less moves at most one other. Samples that
-    are pieces of one thing (`groups`) go to one part together. Both parts keep the order of the source.
+    training. Which samples are the test follows from a hash of their ids: a sample more or less moves at most one
+    other. Samples that are pieces of one thing (`groups`), and copies (`copy_groups`), go to one part together. Both
+    parts keep the order of the source.
 
     Raises:
         UserError: where there are no labels and the samples have no targets of their own, or no class has two samples.
@@ -104,13 +105,27 @@ def hold_out(source: Source) -> tuple[Subset, Subset]:
     rank = np.arange(len(labels)) - (counts.cumsum() - counts)[grouped]
     test = np.zeros(len(labels), dtype=bool)
     test[order] = rank < wanted[grouped]
-    if source.groups is not None:
-        _, first, inverse = np.unique(source.groups.numpy(), return_index=True, return_inverse=True)
-        test = test[first][inverse]
-    return (
+    copies = copy_groups(source)
+    groups = (
+        copies.groups if source.groups is None else connected_groups(copies.groups.tolist(), source.groups.tolist())
+    )
+    _, first, group = np.unique(groups.numpy(), return_index=True, return_inverse=True)
+    test = test[first][group]
+    # What all samples of a class are copies of stays in training: no test is of a class that was never seen.
+    unseen = (np.bincount(labels[~test], minlength=len(counts)) == 0)[labels]
+    test &= ~np.isin(group, group[unseen])
+    if not test.any():
+        raise UserError(
+            f"{source.name}: nothing can be held out for a test, the samples of each class are copies of one another: "
+            "name labelled data with --train and --test"
+        )
+    parts = (
         Subset(source, torch.from_numpy(np.flatnonzero(~test)), name=f"{source.name}:train"),
         Subset(source, torch.from_numpy(np.flatnonzero(test)), name=f"{source.name}:test"),
     )
+    if copies.note:
+        parts[0].notes = [*source.notes, copies.note]
+    return parts
 
 
 def _own_splits(found: Any) -> tuple[str, ...]:
@@ -180,7 +195,9 @@ def _count_classes(data: Any, split: str | None, read_options: ReadOptions) -> t
         folder: Path = data if split is None else split_folder(data, split) or data
         if label_tables(Request(data, split, read_options=read_options), folder):
             return _count_labels(data, split, folder, read_options)
-        counted = (count_subfolders(folder, modality.suffixes) for modality in folder_modalities(read_options))
+        chosen = read_options.modality is not None
+        kinds = (kind for kind in folder_modalities(read_options) if chosen or kind.may_hold(folder))
+        counted = (count_subfolders(folder, kind.suffixes, kind.recognises) for kind in kinds)
         return next((found for found in counted if found is not None), (0, False))
     whole = f"{data}:{split}" if split is not None else data
     source = open_whole(whole, read_options, progress=False)

@@ -49,6 +49,8 @@ class TextSource(Source):
     A batch is int64 `(n, longest in it)`: `[CLS] tokens [SEP]`, then padding. `lengths` says how many tokens each
     document has; None where there is no tokenizer yet.
 
+    `tokens` are those of all documents, whole.
+
     Args:
         documents: none of them empty; they are looked at when they are needed.
         ids: one a document; their numbers if None.
@@ -80,7 +82,7 @@ class TextSource(Source):
         self.tokenizer: str | None = None
         self.max_tokens: int | None = None
         self._give_labels = labels
-        self._tokenised: Tokenised | None = None
+        self.tokens: Tokenised | None = None
 
     def __len__(self) -> int:
         return len(self.documents)
@@ -100,21 +102,24 @@ class TextSource(Source):
         content = self._content
         other = copy(self)
         other.tokenizer, other.max_tokens = tokenizer, max_tokens
-        other._tokenised = tokenised(
+        other.tokens = tokenised(
             self.documents, tokenizer, max_tokens, content=content, name=self.name, progress=self.progress
         )
-        other.lengths = other._tokenised.lengths
+        other.lengths = other.tokens.lengths
         return other
 
     @property
     def cut(self) -> int:
         """How many documents were longer than `max_tokens`."""
-        return 0 if self._tokenised is None else self._tokenised.cut
+        return 0 if self.tokens is None else self.tokens.cut
 
     def read(self, indices: Int[Tensor, " n"]) -> Int[Tensor, "n longest"]:
-        if self._tokenised is None:
+        if self.tokens is None:
             raise UserError(f"{self.name} has no tokenizer yet: read it with tokenizer=, a tokenizer.json")
-        return self._tokenised.read(indices)
+        return self.tokens.read(indices)
+
+    def contents(self, indices: Int[Tensor, " n"]) -> list[str]:
+        return [self.documents[i] for i in indices.tolist()]
 
     @cached_property
     def classes(self) -> list[str]:

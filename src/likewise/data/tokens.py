@@ -18,7 +18,7 @@ from torch import Tensor
 
 from likewise.console import tell
 from likewise.data.cache import cached, digest
-from likewise.errors import UserError, nearest, needs
+from likewise.errors import UserError, nearest, needs, no_panic
 
 KINDS = {"wordpiece": 32, "wordpiece-unaccented": 32, "bpe": 300}
 """Each kind of tokenizer, and the smallest vocabulary that it can have."""
@@ -37,7 +37,8 @@ LONG_CHUNK = 1 << 22  # characters
 LONG_WORD = re.compile(r"\S{200}(?=\S)")
 MANY = 20_000  # documents that take long enough to say so beforehand
 # Part of every cache key: raise it when the same document would become other ids.
-ENCODER = 1
+ENCODER = 2
+LONE = 10_000  # characters of a document that is enough for a tokenizer on its own
 
 
 def train_tokenizer(documents: Sequence[str], kind: str = "wordpiece", vocab_size: int = 8192) -> str:
@@ -54,8 +55,8 @@ def train_tokenizer(documents: Sequence[str], kind: str = "wordpiece", vocab_siz
         vocab_size: how many tokens it may have at most, the five special ones among them.
 
     Raises:
-        UserError: for another kind, a vocabulary that is too small for it, fewer than 2 documents, or fewer than 10
-            different words.
+        UserError: for another kind, a vocabulary that is too small for it, fewer than 2 documents (but one long one
+            will do), or fewer than 10 different words.
     """
     if kind not in KINDS:
         raise UserError(f"tokenizer must be wordpiece, wordpiece-unaccented or bpe, got {kind!r}{nearest(kind, KINDS)}")
@@ -95,7 +96,10 @@ def load(text: str, called: str = "") -> tuple[Any, dict[str, int]]:
     tokenizers = needs("tokenizers", "text")
     where = f"tokenizer {called}".strip()
     try:
-        tokenizer = tokenizers.Tokenizer.from_str(text)
+        with no_panic(where):
+            tokenizer = tokenizers.Tokenizer.from_str(text)
+    except UserError:
+        raise
     except Exception as error:
         raise UserError(f"{where} is no JSON of the tokenizers library: {' '.join(str(error).split())}") from error
     special = {}
@@ -108,39 +112,59 @@ def load(text: str, called: str = "") -> tuple[Any, dict[str, int]]:
     tokenizer.no_truncation()
     # What a document says is no instruction: "[PAD]" in it is text.
     tokenizer.encode_special_tokens = True
-    if tokenizer.encode("").ids != [special["cls"], special["sep"]]:
+    with no_panic(where):
+        framed = tokenizer.encode("").ids == [special["cls"], special["sep"]]
+    if not framed:
         _frame(tokenizer, special)
     return tokenizer, special
 
 
 class Tokenised(NamedTuple):
-    """The token ids of documents, one after the other, mapped from the cache."""
+    """The token ids of whole documents, one after the other, mapped from the cache; `read` takes up to `max_tokens`."""
 
     ids: UInt[np.ndarray, " all"]
     offsets: Int[np.ndarray, " n+1"]
-    pad: int
-    cut: int
-    """How many documents had more tokens than are kept."""
+    max_tokens: int
+    special: dict[str, int]
+
+    @property
+    def whole_lengths(self) -> Int[np.ndarray, " n"]:
+        """How many tokens each document has, `[CLS]` and `[SEP]` among them."""
+        return np.diff(self.offsets)
 
     @property
     def lengths(self) -> Int[Tensor, " n"]:
-        return torch.from_numpy(np.diff(self.offsets))
+        """How many tokens of each document are read."""
+        return torch.from_numpy(self.whole_lengths.clip(max=self.max_tokens))
+
+    @property
+    def cut(self) -> int:
+        """How many documents have more tokens than are read."""
+        return int((self.whole_lengths > self.max_tokens).sum())
 
     def read(self, indices: Int[Tensor, " n"]) -> Int[Tensor, "n longest"]:
+        """`[CLS] tokens [SEP]`, then padding; a longer document ends after `max_tokens`, with `[SEP]`."""
         rows = indices.cpu().numpy()
         starts = self.offsets[rows]
-        lengths = self.offsets[rows + 1] - starts
+        whole = self.offsets[rows + 1] - starts
+        batch = self.rows(starts, whole.clip(max=self.max_tokens))
+        if (cut := whole > self.max_tokens).any():
+            batch[cut, -1] = self.special["sep"]
+        return torch.from_numpy(batch)
+
+    def rows(self, starts: Int[np.ndarray, " n"], lengths: Int[np.ndarray, " n"]) -> Int[np.ndarray, "n longest"]:
+        """The ids from each start on, then padding."""
         places = np.arange(lengths.max(initial=0))
         there = places < lengths[:, None]
-        batch = np.full(there.shape, self.pad, dtype=np.int64)
+        batch = np.full(there.shape, self.special["pad"], dtype=np.int64)
         batch[there] = self.ids[(starts[:, None] + places)[there]]
-        return torch.from_numpy(batch)
+        return batch
 
 
 def tokenised(
     documents: Sequence[str], tokenizer: str, max_tokens: int, *, content: str, name: str, progress: bool = False
 ) -> Tokenised:
-    """The token ids of all documents, `[CLS] tokens [SEP]`, of each at most `max_tokens`; encoded once.
+    """The token ids of all documents, `[CLS] tokens [SEP]`, to be read up to `max_tokens` of each; encoded once.
 
     Args:
         tokenizer: its JSON text.
@@ -149,15 +173,16 @@ def tokenised(
     """
     encoder, special = load(tokenizer)
     kind = np.dtype(np.uint16 if max(encoder.get_vocab().values()) < 1 << 16 else np.uint32)
-    key = digest([ENCODER, content, hashlib.sha256(tokenizer.encode()).hexdigest(), max_tokens])
+    key = digest([ENCODER, content, hashlib.sha256(tokenizer.encode()).hexdigest()])
 
     def build(building: Path) -> dict[str, Any]:
-        return _encode(building, documents, encoder, max_tokens, kind, name if progress else None)
+        _encode(building, documents, encoder, kind, name if progress else None)
+        return {}
 
-    folder, metadata = cached("tokens", key, build)
+    folder, _ = cached("tokens", key, build)
     ids = np.memmap(folder / "ids.bin", dtype=kind, mode="r")
     offsets = np.memmap(folder / "offsets.bin", dtype=np.int64, mode="r")
-    return Tokenised(ids, offsets, special["pad"], metadata["cut"])
+    return Tokenised(ids, offsets, max_tokens, special)
 
 
 def fingerprint(documents: Iterable[str]) -> str:
@@ -170,20 +195,16 @@ def fingerprint(documents: Iterable[str]) -> str:
     return hashed.hexdigest()
 
 
-def _encode(
-    building: Path, documents: Sequence[str], encoder: Any, max_tokens: int, kind: np.dtype[Any], name: str | None
-) -> dict[str, Any]:
+def _encode(building: Path, documents: Sequence[str], encoder: Any, kind: np.dtype[Any], name: str | None) -> None:
     if name and len(documents) >= MANY:
         tell(f"{name}: tokenising {len(documents):,} documents, once")
     started = time.perf_counter()
-    encoder.enable_truncation(max_tokens)
-    end, cut = 0, 0
+    end = 0
     with (building / "ids.bin").open("wb") as ids, (building / "offsets.bin").open("wb") as offsets:
         offsets.write(np.zeros(1, dtype=np.int64).tobytes())
         for chunk in chunks(documents):
-            encodings = encoder.encode_batch_fast(chunk)
-            rows = [encoding.ids for encoding in encodings]
-            cut += sum(len(e.overflowing) > 0 for e, row in zip(encodings, rows, strict=True) if len(row) == max_tokens)
+            with no_panic("the tokenizer"):
+                rows = [encoding.ids for encoding in encoder.encode_batch_fast(chunk)]
             ends = end + np.cumsum([len(row) for row in rows], dtype=np.int64)
             end = int(ends[-1])
             offsets.write(ends.tobytes())
@@ -191,7 +212,6 @@ def _encode(
     if name:
         seconds = time.perf_counter() - started
         tell(f"{name}: {len(documents):,} documents tokenised into {end:,} tokens in {seconds:.1f} s")
-    return {"cut": cut}
 
 
 def chunks(documents: Iterable[str]) -> Iterator[list[str]]:
@@ -209,8 +229,11 @@ def chunks(documents: Iterable[str]) -> Iterator[list[str]]:
 
 
 def _check_corpus(documents: Sequence[str]) -> None:
-    if len(documents) < 2:
-        raise UserError(f"a tokenizer is learned from 2 documents or more, there is {len(documents)}; give more text")
+    if len(documents) < 2 and not (documents and len(documents[0]) >= LONE):
+        raise UserError(
+            f"a tokenizer is learned from 2 documents or more, there is {len(documents)}; give more text, or a "
+            f"document of {LONE:,} characters or more"
+        )
     words: set[str] = set()
     for document in documents:
         words.update(re.findall(r"\w+", document.lower()))

@@ -60,6 +60,8 @@ def generate_tokens(
         output = language.body(input_ids=written[:, read:place], past_key_values=kept, use_cache=True)
         kept, read = output.past_key_values, place
         scores = output.last_hidden_state[:, -1].float() @ language.embedding.weight.float().T
+        finite = bool(scores.isfinite().all())
+        require(finite, "logits", "finite", "others: the weights are damaged, or their training diverged")
         drawn = draw(scores.index_fill(1, never, -torch.inf), temperature, top_k, generator)
         going = (place >= lengths) & (place < ends) & ~done
         written[:, place] = torch.where(going, drawn, written[:, place])

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from likewise.checks import check_int
 from likewise.encoders.base import Encoder
 from likewise.errors import UserError, nearest
 
@@ -224,7 +225,7 @@ def _timm(name: str, channels: int, size: int) -> tuple[nn.Module, int]:
             body = timm.create_model(name, img_size=size, **plain)
         except TypeError:  # convolutional: takes any size, and no argument for it
             body = timm.create_model(name, **plain)
-    except (TypeError, ValueError, AssertionError) as error:
+    except (TypeError, ValueError, AssertionError, RuntimeError) as error:
         raise UserError(f"encoder 'timm:{name}' can't be built for {size} px, {channels} channels: {error}") from error
     return body, getattr(body, "head_hidden_size", body.num_features)
 
@@ -234,12 +235,13 @@ def image_encoder(name: str, *, channels: int, size: int) -> ImageEncoder:
 
     Args:
         name: one of `ARCHITECTURES`, or `timm:` and any name that timm knows.
-        channels: 1 or 3; one channel in stays one channel, nothing is repeated.
+        channels: of the views; one channel in stays one channel, nothing is repeated.
         size: height and width of the views, in pixels.
 
     Raises:
         UserError: for an unknown name, or a size that the architecture can't take.
     """
+    check_int(channels=channels, size=size)
     if name.startswith("timm:"):
         body, dim = _timm(name.removeprefix("timm:"), channels, size)
     elif name in ARCHITECTURES:

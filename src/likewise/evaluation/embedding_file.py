@@ -1,4 +1,4 @@
-"""Embeddings in a file: `.parquet` (columns id, label where there are any, vector) or `.npy` (vectors only)."""
+"""Embeddings in a file: `.parquet` (columns id, label where there are any, vector); `.npy`, with `.ids.txt` beside."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from likewise.atomic import disk_trouble, replacing
 from likewise.errors import UserError
+from likewise.own_files import ids_file
 
 if TYPE_CHECKING:
     from likewise.data.source import Source
@@ -30,7 +31,8 @@ def check_suffix(out: Path) -> None:
 def write_embeddings(parts: Iterator[Float[Tensor, "n dim"]], source: Source, out: Path) -> int:
     """Write the embeddings of a source's samples as they come, a part at a time; returns their dimension.
 
-    `out` appears when it is complete; an error leaves what was there.
+    `out` appears when it is complete; an error leaves what was there. Beside a `.npy` file, `.ids.txt` has the id of
+    each row on a line of its own.
 
     Raises:
         UserError: for another suffix, or when the file cannot be written.
@@ -40,7 +42,11 @@ def write_embeddings(parts: Iterator[Float[Tensor, "n dim"]], source: Source, ou
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with replacing(out) as part:
-            return write(part, parts, source)
+            dim = write(part, parts, source)
+        if out.suffix == ".npy":
+            with replacing(ids_file(out)) as part, part.open("w", encoding="utf-8", newline="\n") as file:
+                file.writelines(f"{one_line(str(id))}\n" for id in source.ids)
+        return dim
     except OSError as error:
         reason = "it is a folder" if isinstance(error, IsADirectoryError) else disk_trouble(error)
         if reason is None:
@@ -86,6 +92,11 @@ def _write_parquet(path: Path, parts: Iterator[Float[Tensor, "n dim"]], source: 
         if writer:
             writer.close()
     return dim
+
+
+def one_line(text: str) -> str:
+    """A text with the characters that would begin another line written out, as `\\n`."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 class StoredEmbeddings:

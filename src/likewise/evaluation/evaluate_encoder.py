@@ -18,9 +18,12 @@ from likewise.evaluation.features import REFERENCE_SAMPLES, RawFeatures, raw_fea
 from likewise.evaluation.few_labels import FewLabelEvaluation
 from likewise.evaluation.inputs import ComputeSettings, EvaluationViews, LabelCount, Progress
 from likewise.evaluation.labels import check_label_counts, draw_labels, label_notes, shared_labels
-from likewise.evaluation.measures import CONFIDENCE, summarize
+from likewise.evaluation.measures import CONFIDENCE, paired_differences, summarize
 from likewise.evaluation.protocols import DEFAULT_PROTOCOLS, PROTOCOLS, EvaluationProtocol
 from likewise.evaluation.reinitialize import reinitialize
+
+UNEVEN_FROM = 1.5
+"""Times as many test samples of the largest class as of the smallest, above which classes are uneven."""
 
 
 def evaluate_encoder(
@@ -34,6 +37,7 @@ def evaluate_encoder(
     protocols: Sequence[str] = DEFAULT_PROTOCOLS,
     steps: int | None = None,
     make_encoder: Callable[[], nn.Module] | None = None,
+    given: nn.Module | None = None,
     raw: RawFeatures | None = None,
     batch_size: int = 128,
     device: torch.device | str = "cpu",
@@ -54,9 +58,10 @@ def evaluate_encoder(
         labels_per_class: how many labels of each class a protocol may use, in the order of the result.
         seeds: number of draws of labels (and of initialisations), at least 1.
         protocols: names in `likewise.evaluation.PROTOCOLS`, whose classes say what each does; in the order of the
-            result.
+            result. Of the default ones, those that need `given` are left out without it.
         steps: optimisation steps of `scratch`, half as many for `fine-tuned`, at least 1; None: `budget(labels)`.
         make_encoder: builds the untrained architecture; None: a copy of `encoder` with new weights (`reinitialize`).
+        given: the encoder as it was before the training, where that went on from known weights.
         raw: raw features (n, d), d up to some thousands; None: the clean view, pooled if large.
         batch_size: samples at a time, at most; at least 1.
         device, autocast, channels_last: where networks run, whether in bfloat16, and in which memory layout.
@@ -67,13 +72,15 @@ def evaluate_encoder(
         result for every seed (all labels, nothing else random) has one trial. A trial's "confusion" holds the non-zero
         entries of its matrix, each [true, predicted, count]; the "epoch" of its "curve" is an iteration of the solver
         for logistic regression. "protocol_details" says of each protocol what tables and charts need: its label, line
-        style, and whether it uses the pretrained encoder. Reproducible to the bit on a CPU, but for the seconds.
+        style, and whether it uses the pretrained encoder. "differences" compares protocols that do with those that do
+        not, seed by seed (see `paired_differences`); "uneven": whether classes are, so that "balanced_accuracy" and
+        "macro_f1" tell more. Reproducible to the bit on a CPU, but for the seconds.
 
     Raises:
         UserError: for an argument or data that cannot be evaluated.
     """
     _check_numbers(seeds, batch_size, steps)
-    chosen = _protocols(protocols)
+    chosen = _protocols(protocols, given)
     counts = list(dict.fromkeys(labels_per_class))
     classes, train_labels, test_labels = shared_labels(train, test)
     check_label_counts(counts, train_labels, classes, train.name)
@@ -86,6 +93,7 @@ def evaluate_encoder(
     raw = raw or RawFeatures("raw views", raw_features(views, compute))
     evaluation = FewLabelEvaluation(
         pretrained=pretrained,
+        given=None if given is None else compute.place(copy.deepcopy(given)).eval(),
         make_encoder=make_encoder or partial(reinitialize, pretrained),
         views=views,
         raw=raw,
@@ -126,8 +134,15 @@ def evaluate_encoder(
         "majority": int(frequencies.max()) / len(test),
         "trials": trials,
         "summary": summarize(trials),
+        "differences": paired_differences(trials, [(a, b) for a in names for b in names if _compared(chosen, a, b)]),
+        "uneven": bool(frequencies.max() > UNEVEN_FROM * frequencies[frequencies > 0].min()),
         "settings": _settings(evaluation, chosen.values()),
     } | ({"notes": notes} if notes else {})
+
+
+def _compared(protocols: dict[str, EvaluationProtocol], one: str, other: str) -> bool:
+    """Whether one protocol uses what the training has learned, and the other does not."""
+    return protocols[one].pretrained and not protocols[other].pretrained
 
 
 def _check_numbers(seeds: int, batch_size: int, steps: int | None) -> None:
@@ -138,7 +153,7 @@ def _check_numbers(seeds: int, batch_size: int, steps: int | None) -> None:
         check_int(steps=steps)
 
 
-def _protocols(names: Sequence[str]) -> dict[str, EvaluationProtocol]:
+def _protocols(names: Sequence[str], given: nn.Module | None) -> dict[str, EvaluationProtocol]:
     """An instance of each protocol, by name, for one evaluation.
 
     Raises:
@@ -150,7 +165,12 @@ def _protocols(names: Sequence[str]) -> dict[str, EvaluationProtocol]:
     for name in names:
         if name not in PROTOCOLS:
             raise UserError(f"protocols must be some of {known}, got '{name}'{nearest(name, PROTOCOLS)}")
-    return {name: PROTOCOLS[name]() for name in dict.fromkeys(names)}
+    lacking = [name for name in names if PROTOCOLS[name].needs_given and given is None]
+    if lacking and names is not DEFAULT_PROTOCOLS:
+        raise UserError(
+            f"{lacking[0]} needs a run that went on from known weights: `likewise pretrain DATA --weights …`"
+        )
+    return {name: PROTOCOLS[name]() for name in dict.fromkeys(names) if name not in lacking}
 
 
 def _settings(evaluation: FewLabelEvaluation, protocols: Iterable[EvaluationProtocol]) -> dict[str, Any]:

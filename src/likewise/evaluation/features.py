@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from likewise.checks import require
 from likewise.data.source import Source
 from likewise.evaluation.inputs import ComputeSettings, EvaluationViews
 
@@ -37,10 +38,16 @@ class RawFeatures(NamedTuple):
 
 
 def encoder_features(encoder: nn.Module, views: EvaluationViews, compute: ComputeSettings) -> Featurizer:
-    """Embeddings of clean views. The encoder is used unchanged: put it into evaluation mode."""
+    """Embeddings of clean views. The encoder is used unchanged: put it into evaluation mode.
+
+    What is returned raises `UserError` where they are not finite.
+    """
 
     def featurize(source: Source, indices: Int[Tensor, " n"]) -> Float[Tensor, "n dim"]:
-        return compute.forward(encoder, views.clean(source.read(indices).to(compute.device)))
+        embeddings = compute.forward(encoder, views.clean(source.read(indices).to(compute.device)))
+        finite = bool(embeddings.isfinite().all())
+        require(finite, "embeddings", "finite", "others: the weights are damaged, or their training diverged")
+        return embeddings
 
     return featurize
 

@@ -27,7 +27,7 @@ from likewise.evaluation.features import (
 from likewise.evaluation.inputs import ComputeSettings, EvaluationViews, LabelCount, Progress
 from likewise.evaluation.knn import choose_k, knn_classify
 from likewise.evaluation.linear import ITERATIONS, apply, choose_variance, fit_linear
-from likewise.evaluation.measures import class_accuracies, confusion_matrix, entries
+from likewise.evaluation.measures import balanced_accuracy, class_accuracies, confusion_matrix, entries, macro_f1
 from likewise.evaluation.protocols import EvaluationProtocol, ProtocolResult
 from likewise.evaluation.seeds import seeded, trial_seed
 from likewise.evaluation.supervised import LabelledSubset, Rates, predict, supervised_batch_size, train_classifier
@@ -39,6 +39,8 @@ class FewLabelEvaluation:
 
     pretrained: nn.Module
     """The encoder, on `compute.device`, in evaluation mode. Protocols copy it to train it."""
+    given: nn.Module | None
+    """The encoder with the known weights that its training went on from, likewise; None where it went on from none."""
     make_encoder: Callable[[], nn.Module]
     """Builds the same architecture with new weights, from torch's global generators."""
     views: EvaluationViews
@@ -74,6 +76,8 @@ class FewLabelEvaluation:
                 "labels_per_class": count,
                 "seed": seed,
                 "accuracy": int(confusion.diagonal().sum()) / len(self.test),
+                "balanced_accuracy": balanced_accuracy(confusion),
+                "macro_f1": macro_f1(confusion),
                 "loss": result.loss,
                 "per_class": class_accuracies(confusion),
                 "confusion": entries(confusion),

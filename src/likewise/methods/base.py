@@ -53,6 +53,8 @@ class TrainingContext(NamedTuple):
     """Views that are encoded at once, with the gradients of the whole batch; None for all."""
     read: Callable[[Tensor], Any] | None = None
     """Reads samples by their indices, for methods that pass over them between epochs."""
+    freeze_steps: int = 0
+    """Steps at the beginning that do not change the encoder: its heads learn first what its known weights give."""
 
 
 class Method(L.LightningModule):
@@ -77,6 +79,8 @@ class Method(L.LightningModule):
     """Whether the tracked embeddings are of two kinds, which are only compared with each other."""
     accepts_groups: ClassVar[bool] = False
     """Whether it also takes samples of several parts of its modality."""
+    whole_documents: ClassVar[bool] = False
+    """Whether it learns from all tokens of long texts, in blocks, not from their beginnings only."""
     supervised: bool = False
     """Whether batches need labels."""
 
@@ -210,6 +214,9 @@ class Method(L.LightningModule):
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         for parameter in self.frozen_parameters(self.global_step):
             parameter.grad = None
+        if self.global_step < self.training_context.freeze_steps:
+            for parameter in self.encoder.parameters():
+                parameter.grad = None
 
     def configure_optimizers(self) -> Any:
         assert self._optimizers is not None, "call prepare() with optimizers before training"

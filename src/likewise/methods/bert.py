@@ -39,6 +39,7 @@ class BERT(Method):
 
     family = "generative"
     modality = "text"
+    whole_documents = True
     paper = "1810.04805"
     when_to_use = "text of any kind, for fine-tuning: each document is learned from on its own, whatever the batch"
 

@@ -34,6 +34,7 @@ class GPT(Method):
 
     family = "generative"
     modality = "text"
+    whole_documents = True
     paper = "2005.14165"
     when_to_use = "to generate text, or for the likelihood of texts; its features are weaker"
 

@@ -20,6 +20,7 @@ from likewise.evaluation.features import RawFeatures
 from likewise.evaluation.mel import mel_features
 from likewise.evaluation.segments import segment_table
 from likewise.modalities.base import EvaluationInputs, Modality, TrainingSetup, default_batch_size
+from likewise.runs.declared import check_arguments
 from likewise.runs.table import Table
 from likewise.views.audio import AudioViews, audio_preset
 
@@ -41,6 +42,9 @@ class AudioModality(Modality):
     suffixes = audio.SUFFIXES
     column_names = ("audio", "sound", "recording")
     recipe_fields = ("sample_rate", "seconds")
+
+    def recognises(self, path: Path) -> bool:
+        return audio.recognises(path)
 
     def open_source(self, request: Request) -> Source | None:
         return audio.open_source(request)
@@ -74,9 +78,11 @@ class AudioModality(Modality):
         return TrainingSetup(resolved, source, views, lambda: audio_encoder(name, sample_rate=rate, seconds=seconds))
 
     def unpack(self, config: dict[str, Any], folder: Path) -> AudioViews:
+        check_arguments(AudioViews, config, "views")
         return AudioViews.from_config(config)
 
     def encoder(self, **config: Any) -> nn.Module:
+        check_arguments(audio_encoder, config, "encoder")
         return audio_encoder(**config)
 
     def read_options(self, views: AudioViews) -> dict[str, Any]:

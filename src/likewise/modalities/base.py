@@ -92,6 +92,14 @@ class Modality(ABC):
             UserError: for data of this modality that cannot be read.
         """
 
+    def recognises(self, path: Path) -> bool:
+        """Whether a file that has another ending than `suffixes`, or none, is such a sample by its content."""
+        return False
+
+    def may_hold(self, folder: Path) -> bool:
+        """Whether a folder that has such files may be one of such samples, where nobody has said what it holds."""
+        return True
+
     def open_dataset(self, request: Request) -> Source | None:
         """The source of a dataset object of another library that no modality has taken as its own, or None."""
         return None

@@ -3,45 +3,85 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 
 from likewise.data.source import Source
 from likewise.encoders import adopt
+from likewise.errors import UserError
 from likewise.methods import build_method, method_options
 from likewise.methods.base import Method, Views
-from likewise.modalities.lookup import setup
+from likewise.modalities.lookup import part_modalities, setup
+from likewise.modalities.weights import continued, load_known_weights
+from likewise.runs.weights import INITIAL, load_weights
+from likewise.training.callbacks.snapshots import PAIRS
 from likewise.training.machine import channels_last, device_name
 from likewise.training.recipe import Recipe
 
 
+class Training(NamedTuple):
+    """What is trained, by which recipe, on what."""
+
+    recipe: Recipe
+    """With every value filled in."""
+    source: Source
+    """The samples, read as the recipe says."""
+    method: Method
+    """With its views."""
+    loaded: list[str]
+    """What was loaded of the recipe's `weights`, a line for each."""
+
+
 def build_training(
-    source: Source, recipe: Recipe, *, encoder: nn.Module | None = None, views: Views | None = None, kept: Path | None
-) -> tuple[Recipe, Source, Method]:
-    """The recipe with every value filled in, the samples as they are read for it, and the method with its views.
+    source: Source,
+    recipe: Recipe,
+    *,
+    encoder: nn.Module | None = None,
+    views: Views | None = None,
+    given: Collection[str] = (),
+    kept: Path | None,
+) -> Training:
+    """The method that trains on these samples, with its views and, where the recipe has them, known weights.
 
     Args:
         encoder, views: the user's own, in place of those of the modality.
+        given: names of values of the recipe that known weights do not change.
         kept: the folder of a run that was begun: what it has learned of its data (a tokenizer) is used again.
 
     Raises:
         UserError: for a recipe that does not fit the samples, or an impossible value.
     """
     own_encoder = encoder is not None
+    kinds = list(dict.fromkeys(part_modalities(source)))
+    if recipe.weights is not None:
+        recipe = continued(recipe, kinds, given=given, kept=kept)
     if encoder is None or views is None:
         recipe, source, usual_views, build = setup(source, recipe, accelerated=device_name() != "cpu", run_folder=kept)
+        check_count(source)  # of documents, these are blocks
         views = usual_views if views is None else views
         encoder = build() if encoder is None else encoder
     if own_encoder:
         recipe = dataclasses.replace(recipe, encoder=type(encoder).__name__)
+    loaded: list[str] = []
+    if recipe.weights is not None and kept is not None and (kept / INITIAL).is_file():
+        load_weights(kept, encoder, name=INITIAL)
+    elif recipe.weights is not None:
+        loaded = load_known_weights(encoder, recipe, kinds)
     options = method_options(recipe.method) | recipe.options
     recipe = dataclasses.replace(recipe, batch_size=recipe.batch_size or min(256, len(source)), options=options)
     method = build_method(recipe.method, channels_last(adopt_for(encoder, views, source)), recipe.options)
     method.views = views
-    return recipe, source, method
+    return Training(recipe, source, method, loaded)
+
+
+def check_count(source: Source) -> None:
+    """Raise `UserError` for fewer samples than a training can use."""
+    if len(source) < PAIRS:
+        raise UserError(f"{source.name} has {len(source)} samples: training needs at least {PAIRS}, better hundreds")
 
 
 def adopt_for(module: nn.Module, views: Views, source: Source) -> nn.Module:

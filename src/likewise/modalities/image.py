@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from likewise.data import arrays, builtin, datasets, images
-from likewise.data.files import File
+from likewise.data import arrays, builtin, datasets, images, pictures
+from likewise.data.files import File, mostly_recordings
+from likewise.data.levels import source_range
 from likewise.data.read_options import ReadOptions
 from likewise.data.request import Request
 from likewise.data.source import Source
@@ -19,10 +20,15 @@ from likewise.encoders import default_image_encoder, image_encoder
 from likewise.evaluation import ComputeSettings
 from likewise.evaluation.features import RawFeatures, raw_features
 from likewise.modalities.base import Modality, TrainingSetup, default_batch_size
+from likewise.modalities.weights import normalization_of
+from likewise.runs.declared import check_arguments
 from likewise.views import ImageViews, drawn, preset
 
 if TYPE_CHECKING:
     from likewise.training.recipe import Recipe
+
+MEASURED = 256  # images whose mean and deviation are those of the normalisation
+LEAST_DEVIATION = 0.01  # of a channel that is all but constant
 
 
 class ImageModality(Modality):
@@ -37,6 +43,13 @@ class ImageModality(Modality):
     suffixes = images.SUFFIXES
     column_names = ("image", "img", "photo", "picture")
     recipe_fields = ("size", "channels")
+    read_fields = ("range",)
+
+    def recognises(self, path: Path) -> bool:
+        return pictures.recognises(path)
+
+    def may_hold(self, folder: Path) -> bool:
+        return not mostly_recordings(folder)
 
     def open_source(self, request: Request) -> Source | None:
         for kind in (builtin, images, arrays):
@@ -53,8 +66,9 @@ class ImageModality(Modality):
         return datasets.open_source(request)
 
     def open_files(self, folder: Path, files: list[File], name: str, request: Request) -> tuple[Source, list[int]]:
-        size, channels = request.read_options.size, request.read_options.channels
-        source = images.ImageFolder(folder, files, name=name, size=size, channels=channels, progress=request.progress)
+        asked = request.read_options
+        how: dict[str, Any] = {"size": asked.size, "channels": asked.channels, "range": asked.range}
+        source = images.ImageFolder(folder, files, name=name, progress=request.progress, **how)
         return source, list(range(len(source)))
 
     def setup(
@@ -68,7 +82,11 @@ class ImageModality(Modality):
         if isinstance(recipe.augment, str):
             some = source.read(torch.linspace(0, len(source) - 1, min(64, len(source))).long())
             ops = preset(recipe.augment, size=size, channels=channels, symbols=channels == 1 or drawn(some))
-        views = ImageViews(ops, size=size, channels=channels)
+        found = source_range(source)
+        usual = channels in (1, 3) and found is None
+        mean, std = (None, None) if usual else statistics(source)
+        normalization = {"mean": mean, "std": std} | normalization_of(recipe, name, channels, kept=run_folder)
+        views = ImageViews(ops, size=size, channels=channels, range=found, **normalization)
         resolved = dataclasses.replace(
             recipe,
             size=size,
@@ -80,13 +98,27 @@ class ImageModality(Modality):
         return TrainingSetup(resolved, source, views, lambda: image_encoder(name, channels=channels, size=size))
 
     def unpack(self, config: dict[str, Any], folder: Path) -> ImageViews:
+        check_arguments(ImageViews, config, "views")
         return ImageViews.from_config(config)
 
     def encoder(self, **config: Any) -> nn.Module:
+        check_arguments(image_encoder, config, "encoder")
         return image_encoder(**config)
 
     def read_options(self, views: ImageViews) -> dict[str, Any]:
-        return {"size": views.size, "channels": views.channels}
+        known = {"size": views.size, "channels": views.channels}
+        return known if views.range is None else known | {"range": views.range}
 
     def baseline(self, views: ImageViews, compute: ComputeSettings, train: Source) -> RawFeatures:
         return RawFeatures("pixels", raw_features(views, compute))
+
+
+def statistics(source: Source) -> tuple[list[float], list[float]]:
+    """The mean and the deviation of each channel, in [0, 1], of up to 256 images spread over a source."""
+    sums = torch.zeros(2, source.read(torch.tensor([0])).shape[1], dtype=torch.float64)
+    some = torch.linspace(0, len(source) - 1, min(MEASURED, len(source))).long()
+    for index in some:
+        levels = source.read(index[None])[0].double().flatten(1) / 255
+        sums += torch.stack([levels.mean(1), levels.square().mean(1)])
+    mean, square = sums / len(some)
+    return mean.tolist(), (square - mean.square()).clamp(min=LEAST_DEVIATION**2).sqrt().tolist()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 import torch
 from torch import Tensor
@@ -28,6 +28,8 @@ from likewise.methods import method_class
 from likewise.modalities.base import EvaluationInputs, Modality, TrainingSetup, default_batch_size
 from likewise.modalities.lookup import modality_of
 from likewise.modalities.towers import encoder_for
+from likewise.runs.config import PartConfig
+from likewise.runs.declared import Range, check_declared
 from likewise.runs.table import Table
 from likewise.views.pair import PairViews
 
@@ -36,6 +38,20 @@ if TYPE_CHECKING:
 
 JOINT_DIM = 128
 AT_ONCE = 256  # samples
+
+
+class PairViewsConfig(TypedDict):
+    """What config.json says of the views of pairs."""
+
+    parts: list[PartConfig]
+
+
+class PairEncoderConfig(TypedDict):
+    """What config.json says of an encoder of pairs."""
+
+    encoders: list[dict[str, Any]]
+    joint_dim: Annotated[int, Range(1, 2**16)]
+    modalities: list[str]
 
 
 class PairModality(Modality):
@@ -97,10 +113,12 @@ class PairModality(Modality):
         return {"parts": configs}, files
 
     def unpack(self, config: dict[str, Any], folder: Path) -> PairViews:
+        check_declared(config, PairViewsConfig, "views")
         return PairViews([modality_of(part["modality"]).unpack(part["config"], folder) for part in config["parts"]])
 
     def encoder(self, **config: Any) -> PairEncoder:
         """See `Modality.encoder` and `PairEncoder.config`; a single encoder serves all parts."""
+        check_declared(config, PairEncoderConfig, "encoder")
         each = zip(config["modalities"], config["encoders"], strict=False)
         encoders = [modality_of(modality).encoder(**its_config) for modality, its_config in each]
         return PairEncoder(encoders, config["joint_dim"], config["modalities"])

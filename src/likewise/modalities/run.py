@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from likewise.data.read_options import ReadOptions
 from likewise.errors import UserError
 from likewise.modalities.lookup import modality_of
+from likewise.runs.declared import check_arguments
+from likewise.runs.files import naming
 from likewise.runs.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -61,7 +63,11 @@ class Run(RunFolder):
             raise UserError(f"{self.path} holds the weights of your own module: build it and pass it as encoder=")
         parts = (self.config["views"] or {}).get("parts", [])
         alone = parts and "encoders" not in config  # one encoder for all parts of a sample
-        return modality_of(parts[0]["modality"] if alone else self.modality).encoder(**config)
+        from likewise.runs.weights import check_sizes
+
+        check_sizes(self.path, config)
+        with naming(self.path / "config.json"):
+            return modality_of(parts[0]["modality"] if alone else self.modality).encoder(**config)
 
     @property
     def encoder(self) -> nn.Module:
@@ -99,17 +105,21 @@ class Run(RunFolder):
         if self._views is None:
             if self.config["views"] is None:
                 raise UserError(f"{self.path} was trained with your own views: pass them as views=")
-            self._views = modality_of(self.modality).unpack(self.config["views"], self.path)
+            with naming(self.path / "config.json"):
+                self._views = modality_of(self.modality).unpack(self.config["views"], self.path)
         return self._views
 
     @property
     def read_options(self) -> ReadOptions:
         """How the run's own data is read."""
         asked = {name: value for name, value in self.config["read_options"].items() if value is not None}
-        asked |= {"columns": tuple(asked["columns"])} if "columns" in asked else {}
+        with naming(self.path / "config.json"):
+            check_arguments(ReadOptions, asked, "read_options")
+            asked |= {"columns": tuple(asked["columns"])} if "columns" in asked else {}
+            options = ReadOptions(**asked)
         if self.config["views"] is None:
-            return ReadOptions(**asked)
-        return ReadOptions(**asked).with_(**modality_of(self.modality).read_options(self.views))
+            return options
+        return options.with_(**modality_of(self.modality).read_options(self.views))
 
     def encode(
         self, samples: Any, *, modality: str | None = None, sample_rate: int | None = None, batch_size: int = 512

@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from likewise.data import text
+from likewise.data.blocks import in_blocks
 from likewise.data.read_options import ReadOptions
 from likewise.data.request import Request
 from likewise.data.source import ChosenIds, Source, Subset
@@ -25,8 +26,10 @@ from likewise.evaluation.language import Bigram, Unigram, causal_model, count, l
 from likewise.evaluation.retrieval import retrieval_table
 from likewise.evaluation.similarity import cosines, similarity_table
 from likewise.evaluation.tfidf import TfIdf
+from likewise.methods import method_class
 from likewise.modalities.base import EvaluationInputs, Modality, TrainingSetup, default_batch_size
-from likewise.runs.files import inside
+from likewise.runs.declared import check_arguments
+from likewise.runs.files import inside, read_text
 from likewise.runs.table import Table
 from likewise.views.text import TextViews
 
@@ -60,7 +63,7 @@ class TextModality(Modality):
     ) -> TrainingSetup:
         tokenizer, vocab_size = recipe.tokenizer or "wordpiece", recipe.vocab_size or VOCAB_SIZE
         if run_folder is not None and (run_folder / TOKENIZER).is_file():
-            learned = inside(run_folder, TOKENIZER).read_text(encoding="utf-8")
+            learned = read_text(inside(run_folder, TOKENIZER))
         elif tokenizer in KINDS:
             learned = train_tokenizer(corpus(source), kind=tokenizer, vocab_size=vocab_size)
         else:
@@ -69,6 +72,8 @@ class TextModality(Modality):
             learned, max_tokens=recipe.max_tokens or MAX_TOKENS, delete=deletion_probability(recipe.augment)
         )
         source = source.fitted(ReadOptions(**self.read_options(views)))
+        if method_class(recipe.method).whole_documents:
+            source = in_blocks(source)
         name = "bert-tiny" if recipe.encoder == "auto" else recipe.encoder
         resolved = dataclasses.replace(
             recipe,
@@ -90,10 +95,12 @@ class TextModality(Modality):
         return config | {"tokenizer": TOKENIZER}, {TOKENIZER: config["tokenizer"]}
 
     def unpack(self, config: dict[str, Any], folder: Path) -> TextViews:
-        tokenizer = inside(folder, config["tokenizer"]).read_text(encoding="utf-8")
+        check_arguments(TextViews, config | {"tokenizer": ""}, "views")
+        tokenizer = read_text(inside(folder, config.get("tokenizer")))
         return TextViews.from_config(config | {"tokenizer": tokenizer})
 
     def encoder(self, **config: Any) -> nn.Module:
+        check_arguments(text_encoder, config, "encoder")
         return text_encoder(**config)
 
     def read_options(self, views: TextViews) -> dict[str, Any]:
@@ -129,7 +136,8 @@ def deletion_probability(augment: str | list[Any]) -> float:
 
 
 def batches_by_length(source: Source) -> Iterator[Int[Tensor, "n t"]]:
-    """All documents, those of a length together."""
+    """All documents, whole, those of a length together; long ones in blocks, as a language model reads them."""
+    source = in_blocks(source)
     assert source.lengths is not None, "texts have lengths once they are fitted to a tokenizer"
     for some in source.lengths.argsort().split(AT_ONCE):
         yield source.read(some)

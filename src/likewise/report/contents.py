@@ -15,7 +15,7 @@ from likewise.runs.chance import ChanceLevels
 from likewise.runs.config import RunConfig
 from likewise.runs.evaluation import Evaluation
 from likewise.runs.figures import Figures
-from likewise.runs.files import DAMAGED
+from likewise.runs.files import DAMAGED, reason_of
 from likewise.runs.gallery import Gallery
 from likewise.runs.history import History
 from likewise.runs.matches import RetrievalMatches
@@ -77,7 +77,7 @@ def read_contents(folder: Path) -> Contents:
         try:
             return kind.load(folder)
         except DAMAGED as error:
-            contents.unreadable.append(f"{kind.FILE}: {type(error).__name__}: {error}")
+            contents.unreadable.append(f"{kind.FILE}: {reason_of(error)}")
             return None
 
     contents.config = part(RunConfig) or contents.config

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from likewise.runs.evaluation import Evaluation
+from likewise.runs.evaluation_table import points
 from likewise.runs.table import Table, is_number
 
 ENCODER_PROTOCOLS = ("frozen", "fine-tuned")
@@ -52,6 +53,15 @@ def clearly_above(a: dict[str, Any], b: dict[str, Any]) -> bool:
     return low > high
 
 
+def _relation(evaluation: Evaluation, encoder: dict[str, Any], other: dict[str, Any]) -> tuple[bool, bool]:
+    """Whether the encoder is clearly better, and whether it is clearly worse: by the paired difference if known."""
+    count = encoder["labels_per_class"]
+    paired = evaluation.difference(encoder["protocol"], other["protocol"], count)
+    if paired and paired["low"] is not None:
+        return paired["low"] > 0, paired["high"] < 0
+    return clearly_above(encoder, other), clearly_above(other, encoder)
+
+
 def typical_count(evaluation: Evaluation) -> int | str:
     """The number of labels that the headline is about: 10 per class, or the measured one nearest to it.
 
@@ -83,10 +93,15 @@ def headline(evaluation: Evaluation) -> str | None:
     both = f"{name} is right {right} of the time, training from scratch {other}"
     if ours["seeds"] == scratch["seeds"] == 1:
         return f"{start} {both}: one trial each, which is too few to distinguish them."
-    if clearly_above(ours, scratch):
-        return f"{start} {both}."
-    if clearly_above(scratch, ours):
-        return f"{start} pretraining did not help: {both}."
+    paired = evaluation.difference(ours["protocol"], "scratch", count)
+    by = f", a difference of {points(paired)} points" if paired and paired["low"] is not None else ""
+    better, worse = _relation(evaluation, ours, scratch)
+    if better:
+        return f"{start} {both}{by}."
+    if worse:
+        return f"{start} pretraining did not help: {both}{by}."
+    if by:
+        return f"{start} there is no clear difference: {both}{by}."
     if min(ours["seeds"], scratch["seeds"]) == 1:  # with all labels, a frozen encoder has no randomness
         intervals = f"the 95\u00a0% interval of its {max(ours['seeds'], scratch['seeds'])} seeds contains both"
     else:
@@ -106,12 +121,13 @@ def caveat(evaluation: Evaluation) -> str | None:
     ]
     others = [row for protocol in protocols if (row := evaluation.summary(protocol, encoder["labels_per_class"]))]
     other = max(others, key=lambda row: row["mean"], default=None)
-    if other is None or clearly_above(encoder, other):
+    if other is None:
         return None
-    if clearly_above(other, encoder):
-        relation = "does better"
-    else:
-        relation = "is not clearly worse" if other["mean"] < encoder["mean"] else "is no worse"
+    better, worse = _relation(evaluation, encoder, other)
+    if better:
+        return None
+    close = "is not clearly worse" if other["mean"] < encoder["mean"] else "is no worse"
+    relation = "does better" if worse else close
     name = protocol_name(other["protocol"], evaluation)
     single = ", one trial each" if encoder["seeds"] == other["seeds"] == 1 else ""
     return (

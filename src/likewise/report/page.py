@@ -22,7 +22,7 @@ from likewise.report.sections import SECTIONS
 from likewise.report.sections.run import learned_from, summary_facts
 
 
-def write_page(run_folder: Path, out: Path | None = None) -> Path:
+def write_page(run_folder: Path, out: Path | None = None, *, contents: Contents | None = None) -> Path:
     """Write the page that shows a run, from the files of its folder alone.
 
     What a run lacks (no evaluation yet, no labels, still training) is left out, or the page says which
@@ -31,6 +31,7 @@ def write_page(run_folder: Path, out: Path | None = None) -> Path:
     Args:
         run_folder: The folder that a training left.
         out: Where the page goes; report.html in the run folder by default.
+        contents: Of the folder, where it has been read already.
 
     Returns:
         The path of the page.
@@ -38,7 +39,7 @@ def write_page(run_folder: Path, out: Path | None = None) -> Path:
     Raises:
         UserError: `run_folder` does not exist or is not a run folder.
     """
-    contents = read_contents(run_folder)
+    contents = contents or read_contents(run_folder)
     made = (section(contents) for section in SECTIONS)
     page = page_html(contents, [section for section in made if section is not None])
     out = run_folder / "report.html" if out is None else out

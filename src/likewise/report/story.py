@@ -13,6 +13,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from likewise.errors import UserError
+from likewise.own_files import png_info
 from likewise.report.charts import label_positions, moved_apart, protocol_style
 from likewise.report.contents import Contents, read_contents
 from likewise.report.headline import headline, protocol_name
@@ -49,7 +50,7 @@ def story_png(run_folder: Path, out: Path) -> Path:
         story.paste(band.image.resize((WIDTH, height), Image.Resampling.LANCZOS), (0, top))
         top += height + GAP
     out.parent.mkdir(parents=True, exist_ok=True)
-    story.save(out, "PNG", optimize=True)
+    story.save(out, "PNG", optimize=True, pnginfo=png_info())
     return out
 
 

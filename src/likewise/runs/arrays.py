@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 from likewise.atomic import write_atomically
+from likewise.runs.files import check_file
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,9 +18,19 @@ if TYPE_CHECKING:
 Arrays = dict[str, Shaped[np.ndarray, "..."]]
 """By name."""
 
+LARGEST_ARCHIVE = 2**32
+"""Bytes of an archive: the gallery of ten thousand photographs has a third."""
+MOST_PACKED = 20
+"""Times that an archive may grow when it is unpacked: what we write is not packed at all."""
+
 
 def read_arrays(path: Path) -> Arrays:
-    """All arrays of an archive; objects are refused."""
+    """All arrays of an archive; objects are refused, and what would need far more memory than the file has bytes."""
+    check_file(path, LARGEST_ARCHIVE)
+    with zipfile.ZipFile(path) as archive:
+        unpacked = sum(member.file_size for member in archive.infolist())
+    if unpacked > MOST_PACKED * path.stat().st_size + 2**20:
+        raise ValueError(f"{unpacked:,} bytes when unpacked, from {path.stat().st_size:,}")
     with np.load(path, allow_pickle=False) as archive:
         return {name: archive[name] for name in archive.files}
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from likewise.atomic import write_json
+from likewise.runs.declared import check_declared
 from likewise.runs.files import read_object
 from likewise.runs.part import RunPart
 
@@ -20,4 +21,6 @@ class ChanceLevels(dict[str, float], RunPart):
 
     @classmethod
     def load(cls, folder: Path) -> ChanceLevels:
-        return cls({name: float(level) for name, level in read_object(folder / cls.FILE).items()})
+        levels = read_object(folder / cls.FILE)
+        check_declared(levels, dict[str, float])
+        return cls({name: float(level) for name, level in levels.items()})

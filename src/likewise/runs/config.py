@@ -3,19 +3,101 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, NotRequired, TypedDict
 
 from likewise.atomic import write_json
+from likewise.runs.declared import Count, Range, check_declared
 from likewise.runs.files import read_object
 from likewise.runs.part import RunPart
 
+Epochs = Annotated[int, Range(1, 10**9)]
+
+
+class Fingerprint(TypedDict):
+    """What the data was: see `likewise.data.fingerprint`."""
+
+    samples: Count
+    ids: str
+    content: dict[str, str]
+
+
+class SourceConfig(TypedDict):
+    """The data of a training."""
+
+    name: str
+    samples: Count
+    modality: str
+    root: str | None
+    fingerprint: NotRequired[Fingerprint]
+
+
+class RecipeConfig(TypedDict):
+    """The recipe, as far as it is looked into before it is compared."""
+
+    epochs: Epochs
+    options: dict[str, Any]
+
+
+class MethodConfig(TypedDict):
+    """The method, as far as sentences are made of it."""
+
+    name: str
+    supervised: NotRequired[bool]
+
+
+class PartConfig(TypedDict):
+    """The views of a part of pairs."""
+
+    modality: str
+    config: dict[str, Any]
+
+
+class ViewsConfig(TypedDict):
+    """The views: of pairs a list of parts, of others the arguments of their class, checked when it is built."""
+
+    parts: NotRequired[list[PartConfig]]
+
+
+class Extension(TypedDict):
+    """What a run had before it was given more epochs."""
+
+    from_epochs: Epochs
+    epochs: Epochs
+    step: Count
+    finished: bool
+
+
+class ConfigFile(TypedDict):
+    """What config.json of a run holds. Those that are not required were added later, or are of finished runs."""
+
+    likewise: str
+    data: str | None
+    source: SourceConfig
+    read_options: dict[str, Any]
+    recipe: RecipeConfig
+    probe: NotRequired[str | None]
+    method: MethodConfig | None
+    encoder: dict[str, Any] | None
+    views: ViewsConfig | None
+    seed: Count
+    threads: NotRequired[int]
+    padding: NotRequired[float]
+    documents: NotRequired[dict[str, Any]]
+    command: str
+    created: NotRequired[str]
+    devices: int | str | list[int]
+    precision: str
+    strategy: str
+    seconds: NotRequired[float]
+    samples_per_second: NotRequired[float]
+    extensions: NotRequired[list[Extension]]
+
 
 class RunConfig(dict[str, Any], RunPart):
-    """The configuration of a run.
+    """The configuration of a run: see `ConfigFile`.
 
-    Keys: likewise (the version), data, source, read_options, recipe, probe, method, encoder, views, seed, threads,
-    command, created, devices, precision, strategy; of a finished run also seconds and samples_per_second; of one that
-    was given more epochs also extensions, a list of what it had before, and at which step.
+    `documents`, of texts, is how many tokens these have and how many are read. `extensions`, of a run that was given
+    more epochs, are what it had before, and at which step.
     """
 
     FILE: ClassVar[str] = "config.json"
@@ -25,4 +107,10 @@ class RunConfig(dict[str, Any], RunPart):
 
     @classmethod
     def load(cls, folder: Path) -> RunConfig:
-        return cls(read_object(folder / cls.FILE))
+        config = read_object(folder / cls.FILE)
+        check_declared(config, ConfigFile, complete=False)
+        return cls(config)
+
+    def check_complete(self) -> None:
+        """Raise `UserError` that names what is absent: a page can do without, other commands cannot."""
+        check_declared(dict(self), ConfigFile)

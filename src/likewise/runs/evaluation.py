@@ -5,27 +5,121 @@ from __future__ import annotations
 import io
 import math
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal, NotRequired, TypedDict
 
 from rich.console import Console, RenderableType
 
 from likewise.atomic import write_json
+from likewise.runs.declared import Count, Measured, Range, Share, check_declared
 from likewise.runs.evaluation_table import render_table
 from likewise.runs.files import check_keys, read_object
 from likewise.runs.part import RunPart
 from likewise.runs.table import Table
+
+INTERVALS = ("summary", "differences")
+"""Lists of rows with an interval, "low" and "high", or with none."""
+LabelCount = Annotated[int, Range(1, 2**53)] | Literal["all"]
+
+
+class CurvePoint(TypedDict):
+    """A point of a learning curve."""
+
+    epoch: Annotated[float, Range(0, 2**53)]
+    train_loss: Measured
+    train_accuracy: Share
+    test_loss: Measured
+    test_accuracy: Share
+
+
+class Trial(TypedDict):
+    """The result of a protocol on one draw of labels."""
+
+    protocol: str
+    labels_per_class: LabelCount
+    confusion: NotRequired[list[tuple[Count, Count, Count]] | None]
+    """The non-zero entries of the matrix, each [true, predicted, samples]."""
+    curve: NotRequired[list[CurvePoint] | None]
+
+
+class Summary(TypedDict):
+    """The results of a protocol with one number of labels."""
+
+    protocol: str
+    labels_per_class: LabelCount
+    mean: Share
+    low: float | None
+    high: float | None
+    seeds: Annotated[int, Range(1, 2**53)]
+    balanced_accuracy: NotRequired[Share]
+    macro_f1: NotRequired[Share]
+
+
+class Difference(TypedDict):
+    """By how much one protocol is more accurate than another, seed by seed."""
+
+    protocol: str
+    versus: str
+    labels_per_class: LabelCount
+    mean: Annotated[float, Range(-1, 1)]
+    low: float | None
+    high: float | None
+
+
+class MeasuresTable(TypedDict):
+    """A `likewise.runs.table.Table`."""
+
+    title: str
+    caption: NotRequired[str | None]
+    head: list[str]
+    units: list[str]
+    rows: list[list[str | Measured | None]]
+
+
+class SampleCounts(TypedDict):
+    """How many samples there are."""
+
+    train: NotRequired[Count]
+    test: NotRequired[Count]
+
+
+class ProtocolSettings(TypedDict):
+    """What the protocols were given, as far as the page makes sentences of it."""
+
+    curve_samples: NotRequired[Count]
+
+
+class EvaluationFile(TypedDict):
+    """What evaluation.json holds, as far as tables and the page use it."""
+
+    train: NotRequired[str]
+    test: NotRequired[str]
+    samples: NotRequired[SampleCounts]
+    classes: NotRequired[list[str]]
+    seeds: NotRequired[Count]
+    labels_per_class: NotRequired[list[LabelCount]]
+    protocols: NotRequired[list[str]]
+    chance: NotRequired[Share]
+    majority: NotRequired[Share]
+    trials: NotRequired[list[Trial]]
+    summary: NotRequired[list[Summary]]
+    differences: NotRequired[list[Difference]]
+    uneven: NotRequired[bool]
+    settings: NotRequired[ProtocolSettings]
+    tables: NotRequired[list[MeasuresTable]]
+    command: NotRequired[str]
+    notes: NotRequired[list[str]]
 
 
 class Evaluation(dict[str, Any], RunPart):
     """The result of an evaluation, which prints itself as a table.
 
     Keys: test, samples; where labels were drawn train, classes, seeds, labels_per_class, protocols, protocol_details,
-    chance, majority, raw, trials, summary, settings; where there is something else to measure tables; command, skipped,
-    notes.
+    chance, majority, raw, trials, summary, differences, uneven, settings; where there is something else to measure
+    tables; where test samples are copies of training samples copies; command, skipped, notes.
     """
 
     FILE: ClassVar[str] = "evaluation.json"
-    unsaved: bool = False
+    incomplete: bool = False
     """Whether it could not be written into the run."""
 
     def save(self, folder: Path) -> None:
@@ -43,6 +137,18 @@ class Evaluation(dict[str, Any], RunPart):
             and all(isinstance(one, dict) and isinstance(one.get("style", {}), dict) for one in details.values())
         ):
             raise ValueError("protocol_details must hold a label and a style for each protocol")
+        check_declared(dict(evaluation), EvaluationFile)
+        rows = [(name, place, row) for name in INTERVALS for place, row in enumerate(evaluation.get(name, []))]
+        for name, place, row in rows:
+            if (row["low"] is None) != (row["high"] is None):
+                raise ValueError(f"{name}[{place}] must have low and high, or neither")
+        classes = len(evaluation.get("classes", []))
+        for place, trial in enumerate(evaluation.get("trials", [])):
+            for true, predicted, _ in trial.get("confusion") or []:
+                if max(true, predicted) >= classes:
+                    raise ValueError(
+                        f"trials[{place}].confusion must name {classes} classes, got {max(true, predicted)}"
+                    )
         for table in evaluation.tables:
             if {len(table.units), *map(len, table.rows)} != {len(table.head)}:
                 raise ValueError(f"table {table.title!r} has a row of another length than its head")
@@ -65,13 +171,21 @@ class Evaluation(dict[str, Any], RunPart):
 
     @property
     def counts(self) -> list[int | str]:
-        """Labels per class, fewest first; "all" is last."""
-        return sorted(self.get("labels_per_class", []), key=lambda n: math.inf if n == "all" else n)
+        """Labels per class that have results, fewest first; "all" is last."""
+        found = {row["labels_per_class"] for row in self.get("summary", [])}
+        counts = [count for count in self.get("labels_per_class", []) if count in found]
+        return sorted(counts, key=lambda n: math.inf if n == "all" else n)
 
     def summary(self, protocol: str, count: int | str) -> dict[str, Any] | None:
         """Mean and interval of a protocol at one number of labels per class, None where it was not measured."""
         rows = self.get("summary", [])
         return next((r for r in rows if r["protocol"] == protocol and r["labels_per_class"] == count), None)
+
+    def difference(self, protocol: str, versus: str, count: int | str) -> dict[str, Any] | None:
+        """By how much one protocol is more accurate than another, seed by seed; None where that is not known."""
+        wanted = (protocol, versus, count)
+        rows = self.get("differences", [])
+        return next((r for r in rows if (r["protocol"], r["versus"], r["labels_per_class"]) == wanted), None)
 
     def trials(self, protocol: str, count: int | str) -> list[dict[str, Any]]:
         """The single trials behind a summary, one per seed."""

@@ -6,15 +6,19 @@ import math
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
+
+from likewise.console import plain
 
 
 def render_table(result: dict[str, Any]) -> RenderableType:
     """The tables and notes of `result`, the contents of `evaluation.json`."""
     tables: list[RenderableType] = [accuracies(result)] if result.get("summary") else []
+    tables += [uneven_accuracies(result)] if result.get("uneven") else []
+    tables += [differences(result)] if result.get("differences") else []
     tables += [figures(table) for table in result.get("tables", [])]
-    shown = [*tables, *map(escape, result.get("notes", []))]
+    shown = [*tables, *map(plain, result.get("notes", []))]
     return shown[0] if len(shown) == 1 else Group(*shown)
 
 
@@ -25,7 +29,7 @@ def accuracies(result: dict[str, Any]) -> Table:
     """
     seeds = result["seeds"]
     table = Table(
-        title=f"accuracy on {escape(result['test'])}, %",
+        title=plain(f"accuracy on {result['test']}, %"),
         caption=f"mean ± 95 % interval over {seeds} seeds; chance {100 * result['chance']:.1f}, "
         f"most frequent class {100 * result['majority']:.1f}",
     )
@@ -39,29 +43,81 @@ def accuracies(result: dict[str, Any]) -> Table:
     }
     for protocol in result["protocols"]:
         rows = [cells[protocol, count] for count in result["labels_per_class"]]
-        label = result.get("protocol_details", {}).get(protocol, {}).get("label", protocol)
         results = (_cell(row, bold=row["mean"] == best[row["labels_per_class"]]) for row in rows)
-        table.add_row(escape(str(label)), *results)
+        table.add_row(plain(_label(result, protocol)), *results)
     return table
+
+
+def _label(result: dict[str, Any], protocol: str) -> str:
+    return str(result.get("protocol_details", {}).get(protocol, {}).get("label", protocol))
+
+
+def uneven_accuracies(result: dict[str, Any]) -> Table:
+    """Measures in which each class counts the same: balanced accuracy / macro-F1, means over seeds in percent."""
+    table = Table(title="classes are uneven: balanced accuracy / macro-F1, %")
+    table.add_column("labels per class")
+    for count in result["labels_per_class"]:
+        table.add_column(str(count), justify="right")
+    cells = {(row["protocol"], row["labels_per_class"]): row for row in result["summary"]}
+    for protocol in result["protocols"]:
+        rows = [cells[protocol, count] for count in result["labels_per_class"]]
+        shown = (balanced(row) for row in rows)
+        table.add_row(plain(_label(result, protocol)), *shown)
+    return table
+
+
+def balanced(row: dict[str, Any]) -> str:
+    """A row of the summary as "70.1 / 65.3": balanced accuracy and macro-F1 in percent, where they are known."""
+    found = (row.get(name) for name in ("balanced_accuracy", "macro_f1"))
+    return " / ".join("–" if share is None else f"{100 * share:.1f}" for share in found)
+
+
+def differences(result: dict[str, Any]) -> Table:
+    """A row for each pair of protocols that is compared: the paired difference ± half its 95 % interval, in points."""
+    table = Table(
+        title="paired differences of accuracy, percentage points",
+        caption="seed by seed, on the same labels; mean ± 95 % interval; bold where the interval is on one side of 0",
+    )
+    table.add_column("labels per class")
+    for count in result["labels_per_class"]:
+        table.add_column(str(count), justify="right")
+    cells = {(row["protocol"], row["versus"], row["labels_per_class"]): row for row in result["differences"]}
+    for protocol, versus in dict.fromkeys((one, other) for one, other, _ in cells):
+        rows = [cells.get((protocol, versus, count)) for count in result["labels_per_class"]]
+        name = f"{protocol} - {versus}"
+        table.add_row(plain(name), *("–" if row is None else _difference(row) for row in rows))
+    return table
+
+
+def _difference(row: dict[str, Any]) -> str:
+    text = points(row)
+    clear = row["low"] is not None and (row["low"] > 0 or row["high"] < 0)
+    return f"[bold]{text}[/bold]" if clear else text
+
+
+def points(row: dict[str, Any]) -> str:
+    """A difference of accuracies as "+6.1 ± 2.0" percentage points; without an interval of a single seed."""
+    text = f"{100 * row['mean']:+.1f}".replace("-", "\N{MINUS SIGN}")
+    return text if row["high"] is None else f"{text} ± {100 * (row['high'] - row['mean']):.1f}"
 
 
 def figures(table: dict[str, Any]) -> Table:
     """An entry of `"tables"`: see `likewise.runs.table`."""
-    shown = Table(title=escape(table["title"]), caption=escape(table["caption"]))
+    shown = Table(title=plain(table["title"]), caption=plain(table["caption"]))
     for column, (name, unit) in enumerate(zip(table["head"], table["units"], strict=True)):
         numbers = any(not isinstance(row[column], str | None) for row in table["rows"])
         shown.add_column(
-            escape(f"{name}, {unit}" if unit else name), justify="right" if numbers else "left", overflow="fold"
+            plain(f"{name}, {unit}" if unit else name), justify="right" if numbers else "left", overflow="fold"
         )
     for row in table["rows"]:
         shown.add_row(*(_figure(value, unit) for value, unit in zip(row, table["units"], strict=True)))
     return shown
 
 
-def _figure(value: str | int | float | None, unit: str) -> str:
+def _figure(value: str | int | float | None, unit: str) -> str | Text:
     """A share times 100, large and whole numbers as whole ones, others to three digits."""
     if value is None or isinstance(value, str):
-        return escape(value or "–")
+        return plain(value or "–")
     if unit == "%" or not math.isfinite(value):
         return f"{100 * value:.1f}"
     return f"{value:,.0f}" if abs(value) >= 100 or value == round(value) else f"{value:.3g}"

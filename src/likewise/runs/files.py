@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import re
+import stat
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +26,74 @@ DAMAGED = (
     OverflowError,
     zipfile.BadZipFile,
     zlib.error,
+    csv.Error,
 )
+
+LARGEST = 2**28
+"""Bytes of a text file of a run: that of an evaluation of thousands of classes has a tenth."""
+DEEPEST = 64
+"""Levels of nested JSON: ours has ten."""
+_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*+"|([\[{])|([\]}])', re.DOTALL)
 
 
 def read_object(path: Path) -> dict[str, Any]:
     """The JSON object in a file.
 
     Raises:
-        ValueError: the file holds something else.
+        ValueError: the file holds something else, or is not a file of at most `LARGEST` bytes.
     """
-    value = json.loads(path.read_text(encoding="utf-8"))
+    text = read_text(path)
+    if max(_levels(text), default=0) > DEEPEST:
+        raise UserError(f"{path.name} must be nested at most {DEEPEST} levels deep")
+    value = json.loads(text)
     if not isinstance(value, dict):
         raise ValueError("not a JSON object")
     return value
+
+
+def read_text(path: Path) -> str:
+    """The text of a file of a run.
+
+    Raises:
+        UserError: the file is none, too large, or no text.
+    """
+    check_file(path)
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path.name} must be UTF-8, byte {error.start:,} is not") from error
+
+
+def check_file(path: Path, largest: int = LARGEST) -> None:
+    """Raise `UserError` for a pipe or a device, whose reading may never end, and for a file that is too large."""
+    about = path.stat()
+    if not stat.S_ISREG(about.st_mode):
+        raise UserError(f"{path.name} must be a file, it is a folder, a pipe or a device")
+    if about.st_size > largest:
+        raise UserError(f"{path.name} must have at most {largest:,} bytes, it has {about.st_size:,}")
+
+
+def _levels(text: str) -> Iterator[int]:
+    """How deep each bracket of JSON is: a parser must not be asked, it may overflow its stack."""
+    depth = 0
+    for found in _BRACKETS.finditer(text):
+        depth += (found[1] is not None) - (found[2] is not None)
+        yield depth
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """What is wrong with a value inside is told with the name of its file in front."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+
+
+def reason_of(error: Exception) -> str:
+    """Why a file can't be read, in one line: what a check of ours says, or another error's kind and message."""
+    message = " ".join(str(error).split())[:300]
+    return message if isinstance(error, UserError) else f"{type(error).__name__}: {message}"
 
 
 def inside(folder: Path, name: object) -> Path:

@@ -9,7 +9,7 @@ from likewise.errors import UserError
 from likewise.runs.chance import ChanceLevels
 from likewise.runs.config import RunConfig
 from likewise.runs.evaluation import Evaluation
-from likewise.runs.files import DAMAGED
+from likewise.runs.files import DAMAGED, read_object, reason_of
 from likewise.runs.history import History
 from likewise.runs.lock import is_unused
 from likewise.runs.part import Part
@@ -58,11 +58,15 @@ class RunFolder:
         if not path.is_dir():
             raise UserError(f"no run folder {path}: `likewise pretrain DATA --out {path}` makes one")
         try:
-            config = RunConfig.load(path)
+            config = RunConfig(read_object(path / RunConfig.FILE))
         except DAMAGED as error:
             raise UserError(f"{path} is not a run of likewise: it has no readable config.json") from error
         if "likewise" not in config:
             raise UserError(f"{path} is not a run of likewise: its config.json is some other program's")
+        try:
+            config.check_complete()
+        except UserError as error:
+            raise UserError(f"{path / RunConfig.FILE}: {error}; copy the run folder anew") from error
         return cls(path, config)
 
     @property
@@ -108,5 +112,4 @@ class RunFolder:
         try:
             return kind.load(self.path)
         except DAMAGED as error:
-            reason = " ".join(str(error).split())
-            raise UserError(f"{path} can't be read: {type(error).__name__}: {reason}") from error
+            raise UserError(f"{path} can't be read: {reason_of(error)}") from error

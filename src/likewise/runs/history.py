@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from likewise.atomic import write_text
+from likewise.runs.files import check_file
 from likewise.runs.part import RunPart
 
 
@@ -64,6 +65,7 @@ class History(RunPart):
     @classmethod
     def load(cls, folder: Path) -> History:
         """The rows of the file; a cell that is no number is absent, such as in the last row of a running training."""
+        check_file(folder / cls.FILE)
         with (folder / cls.FILE).open(newline="", encoding="utf-8") as file:
             rows = [
                 {name: number for name, text in row.items() if (number := _number(text)) is not None}

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NotRequired, TypedDict
 
 from likewise.atomic import write_json
+from likewise.runs.declared import Count, check_declared
 from likewise.runs.files import check_keys, read_object
 from likewise.runs.part import RunPart
+
+
+class VerdictFile(TypedDict):
+    """What verdict.json holds: see `Verdict`."""
+
+    kind: str
+    message: str
+    causes: list[str]
+    remedy: str
+    step: NotRequired[Count]
+    epoch: NotRequired[float]
 
 
 @dataclass(frozen=True)
@@ -54,11 +66,12 @@ class Verdict(RunPart):
     def load(cls, folder: Path) -> Verdict:
         found = read_object(folder / cls.FILE)
         check_keys(found, {"kind", "message", "causes", "remedy"})
+        check_declared(found, VerdictFile)
         return cls(
-            kind=str(found["kind"]),
-            message=str(found["message"]),
-            causes=tuple(map(str, found["causes"])),
-            remedy=str(found["remedy"]),
-            step=int(found.get("step", 0)),
+            kind=found["kind"],
+            message=found["message"],
+            causes=tuple(found["causes"]),
+            remedy=found["remedy"],
+            step=found.get("step", 0),
             epoch=float(found.get("epoch", 0)),
         )

@@ -188,7 +188,16 @@ def training_context_of(method: Method, source: Source, recipe: Recipe, *, seed:
     require(divides, "micro_batch_size", f"a divisor of the batch, {batch}", micro)
     sampling = _sampling(method, source, recipe, seed=seed)
     steps = sampling.steps_per_epoch
-    return TrainingContext(len(source), sampling.batch_size, steps * recipe.epochs, steps, seed, micro, source.read)
+    return TrainingContext(
+        len(source),
+        sampling.batch_size,
+        steps * recipe.epochs,
+        steps,
+        seed,
+        micro,
+        source.read,
+        freeze_steps=round((recipe.freeze_epochs or 0) * steps),
+    )
 
 
 def _sampling(method: Method, source: Source, recipe: Recipe, *, seed: int) -> Sampling:

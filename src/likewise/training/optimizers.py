@@ -21,6 +21,49 @@ def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, A
     ]
 
 
+def encoder_groups(method: nn.Module, encoder: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
+    """As `parameter_groups`, with rates of their own for the encoder: the later a layer, the nearer to `encoder_lr`."""
+    stages = encoder_stages(encoder)
+    of_encoder = {id(parameter) for stage in stages for parameter in stage}
+    rates = {id(p): recipe.lr for p in method.parameters() if id(p) not in of_encoder}
+    top, decay = recipe.encoder_lr or recipe.lr, recipe.layer_decay or 1.0
+    for below_top, stage in enumerate(reversed(stages)):
+        rates |= {id(p): top * decay**below_top for p in stage}
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    for parameter in method.parameters():
+        if parameter.requires_grad:
+            groups.setdefault((rates[id(parameter)], parameter.ndim > 1), []).append(parameter)
+    return [
+        {"params": parameters, "lr": lr, "weight_decay": recipe.weight_decay if decays else 0.0}
+        for (lr, decays), parameters in groups.items()
+    ]
+
+
+def encoder_stages(encoder: nn.Module) -> list[list[nn.Parameter]]:
+    """The trained parameters of an encoder, layer by layer: blocks of a Transformer or a ResNet, and what is between.
+
+    Parameters that belong to no layer, such as position embeddings, are of the first.
+    """
+    stages = [[p for p in layer.parameters() if p.requires_grad] for layer in _layers(encoder)]
+    stages = [stage for stage in stages if stage] or [[]]
+    known = {id(parameter) for stage in stages for parameter in stage}
+    stages[0] = [p for p in encoder.parameters() if p.requires_grad and id(p) not in known] + stages[0]
+    return stages
+
+
+def _layers(module: nn.Module) -> list[nn.Module]:
+    """The layers in a row of which a network consists: what holds rows of layers is opened, a layer itself is not."""
+    if not _holds_a_row(module):
+        return [module]
+    return [layer for child in module.children() for layer in _layers(child)]
+
+
+def _holds_a_row(module: nn.Module) -> bool:
+    """Whether a module is, or holds, a row of layers that have parts themselves; a row of operations is one layer."""
+    is_row = isinstance(module, nn.Sequential | nn.ModuleList)
+    return any((is_row and any(True for _ in child.children())) or _holds_a_row(child) for child in module.children())
+
+
 def lr_at(step: int, *, steps: int, warmup: int, schedule: str) -> float:
     """The factor of the learning rate at a step: linear warmup, then cosine to 0, or constant."""
     if step < warmup:
@@ -34,14 +77,18 @@ def optimizers(recipe: Recipe, *, steps: int, steps_per_epoch: int) -> Callable[
     """What a module's `configure_optimizers` returns, for a training of `steps` steps."""
 
     def configure(module: nn.Module) -> dict[str, Any]:
-        groups = parameter_groups(module, recipe.weight_decay)
+        if recipe.encoder_lr is None and recipe.layer_decay is None:
+            groups = parameter_groups(module, recipe.weight_decay)
+        else:
+            groups = encoder_groups(module, module.encoder, recipe)  # type: ignore[arg-type]
         optimizer: torch.optim.Optimizer
         if recipe.optimizer == "sgd":
             optimizer = torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum)
         elif recipe.optimizer == "lars":
             from timm.optim import Lars
 
-            groups[0]["always_adapt"] = True  # without weight decay too: timm would fall back to plain SGD
+            for group in groups:  # without weight decay too: timm would fall back to plain SGD
+                group["always_adapt"] = any(parameter.ndim > 1 for parameter in group["params"])
             optimizer = Lars(groups, lr=recipe.lr, momentum=recipe.momentum)
         else:
             kind = torch.optim.Adam if recipe.optimizer == "adam" else torch.optim.AdamW

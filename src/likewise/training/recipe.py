@@ -32,19 +32,26 @@ class Recipe:
         method: a name of `likewise methods`.
         encoder: a name that `likewise.encoders` knows, or `auto`; of pairs, one for each half: `resnet18+bert-tiny`.
         size: height and width of the views in pixels; None takes the images' own.
-        channels: 1 or 3; None takes the images' own.
+        channels: 1 (grey), 3 (RGB), or how many the images have; None takes the images' own.
         tokenizer: of texts: `wordpiece`, `wordpiece-unaccented` or `bpe`, learned from them; or the path of a
             tokenizer.json.
         vocab_size: how many different tokens a tokenizer may learn; None: 8,192.
-        max_tokens: length at which texts are cut off, in tokens; None: 128.
+        max_tokens: length at which texts are cut off, or of the blocks that `bert` and `gpt` read; None: 128.
         pooling: what of a text's tokens makes its embedding: `mean`, `cls` or `last`; None: the encoder's usual.
         sample_rate: of recordings, in Hz; None: that of most files, at most 16,000.
         seconds: how much of a recording a view is; None: 1.
-        augment: `strong`, `mild`, `none`, or a list of operations (see `likewise.views`).
+        augment: `strong`, `mild`, `none`; of images also `photo`, `photo-mild`, `symbol`, `symbol-mild`, where it is
+            known which they are; or a list of operations (see `likewise.views`).
         epochs: passes over the data.
         batch_size: samples a step, over all devices; None: 256, or 128 on a CPU; never more than there are.
         micro_batch_size: views that are encoded at once, for the gradients of a large batch in the memory of a small
             one (see `likewise.losses.encode_cached`); None encodes all at once.
+        weights: known weights to go on from: a run folder, `timm:NAME`, `hf:FOLDER`, or a file; of pairs one for each
+            half, `none` for random ones: `timm:NAME+none`. None: random ones.
+        freeze_epochs: epochs at the beginning in which only the heads learn; None: a tenth with `weights`, else 0.
+        encoder_lr: learning rate of the encoder; None: a tenth of `lr` with `weights`, else `lr`.
+        layer_decay: factor on the encoder's rate from each layer to the one before it (arXiv:2106.08254); None: 0.75
+            with `weights`, else 1.
         optimizer: `sgd`, `adam`, `adamw` or `lars`.
         lr: learning rate at the top of its schedule.
         momentum: of SGD and LARS; Adam's first beta.
@@ -69,6 +76,10 @@ class Recipe:
     epochs: int = 100
     batch_size: int | None = None
     micro_batch_size: int | None = None
+    weights: str | None = None
+    freeze_epochs: float | None = None
+    encoder_lr: float | None = None
+    layer_decay: float | None = None
     optimizer: str = "adamw"
     lr: float = 1e-3
     momentum: float = 0.9
@@ -80,15 +91,18 @@ class Recipe:
 
     def __post_init__(self) -> None:
         check_int(epochs=self.epochs, batch_size=self.batch_size, micro_batch_size=self.micro_batch_size)
-        check_positive(lr=self.lr, grad_clip=self.grad_clip, seconds=self.seconds)
+        check_positive(lr=self.lr, encoder_lr=self.encoder_lr, grad_clip=self.grad_clip, seconds=self.seconds)
         check_non_negative(weight_decay=self.weight_decay)
+        check_interval(0, 1, closed="right", layer_decay=self.layer_decay)
         check_interval(0, 1, closed="left", momentum=self.momentum)
         in_training = 0 <= self.warmup_epochs <= self.epochs
         require(in_training, "warmup_epochs", f"from 0 to epochs ({self.epochs})", self.warmup_epochs)
+        thaws = self.freeze_epochs is None or 0 <= self.freeze_epochs < self.epochs
+        require(thaws, "freeze_epochs", f"from 0 to below epochs ({self.epochs})", self.freeze_epochs)
         check_choice(OPTIMIZERS, optimizer=self.optimizer)
         check_choice(SCHEDULES, schedule=self.schedule)
         check_choice(POOLINGS, pooling=self.pooling)
-        check_choice((1, 3), channels=self.channels)
+        check_int(channels=self.channels)
         require(self.size is None or self.size >= 4, "size", "at least 4 px", self.size)
 
     @classmethod

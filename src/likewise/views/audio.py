@@ -20,7 +20,7 @@ from likewise.views.specification import operations, spell
 LOUDEST = 100  # dB, up or down
 SHOWN = 60  # dB below the loudest that are still seen in a picture
 SHORTEST, LONGEST = 0.1, 30  # s
-LOWEST_RATE = 1000  # Hz
+LOWEST_RATE, HIGHEST_RATE = 1000, 192_000  # Hz
 
 Decibels = Annotated[Interval, Between(above=-LOUDEST, high=LOUDEST)]
 Share = Annotated[Interval, Between(above=0, high=1)]
@@ -287,7 +287,7 @@ class AudioViews:
     modality: ClassVar[str] = "audio"
 
     def __init__(self, sample_rate: int, seconds: Number, ops: Iterable[Any]) -> None:
-        check_int(LOWEST_RATE, sample_rate=sample_rate)
+        check_int(LOWEST_RATE, HIGHEST_RATE, sample_rate=sample_rate)
         is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
         require(is_number, "seconds", "a number", repr(seconds))
         check_interval(SHORTEST, LONGEST, seconds=seconds)

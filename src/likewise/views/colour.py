@@ -49,9 +49,9 @@ class ColourMap:
 
     @property
     def grey(self) -> Float[Tensor, " c"]:
-        """Weights of the channels in grey."""
-        if self.mean.shape[1] == 1:
-            return torch.ones(1, device=self.mean.device)
+        """Weights of the channels in grey: those of red, green and blue; of other channels all equal."""
+        if (channels := self.mean.shape[1]) != 3:
+            return torch.full((channels,), 1 / channels, device=self.mean.device)
         return torch.tensor(LUMA, device=self.mean.device)
 
     def brightness(self, factor: Float[Tensor, " n"]) -> ColourMap:
@@ -67,8 +67,8 @@ class ColourMap:
         return replace(brighter, offset=brighter.offset + ((1 - factor) * mean)[:, None])
 
     def saturation(self, factor: Float[Tensor, " n"]) -> ColourMap:
-        """Towards (factor < 1) or away from each pixel's own grey; one channel stays as it is."""
-        if self.mean.shape[1] == 1:
+        """Towards (factor < 1) or away from each pixel's own grey; other channels than three stay as they are."""
+        if self.mean.shape[1] != 3:
             return self
         factor = factor.to(self.offset.device)[:, None]
         grey_matrix, grey_offset = self.grey @ self.matrix, self.offset @ self.grey
@@ -192,7 +192,7 @@ class Contrast(Brightness):
 class Saturation(Brightness):
     """Away from each pixel's grey by a factor uniform in [max(0, 1 - strength), 1 + strength].
 
-    Equals torchvision's `adjust_saturation` within 2e-6 in [0, 1]. One channel stays as it is.
+    Equals torchvision's `adjust_saturation` within 2e-6 in [0, 1]. Other channels than three stay as they are.
     """
 
     name: ClassVar[str] = "saturation"
@@ -206,7 +206,7 @@ class Saturation(Brightness):
 class Hue(Colour):
     """Hue moved by a part of the circle uniform in [-strength, strength]; after all other colour operations.
 
-    Equals torchvision's `adjust_hue` within 5e-6 in [0, 1]. One channel stays as it is.
+    Equals torchvision's `adjust_hue` within 5e-6 in [0, 1]. Other channels than three stay as they are.
     """
 
     name: ClassVar[str] = "hue"
@@ -266,7 +266,7 @@ class ColorJitter(Colour):
 
 @dataclass(frozen=True)
 class Grayscale(Colour):
-    """All channels become grey. Equals torchvision's `rgb_to_grayscale` of three channels within 1e-6."""
+    """All three channels become grey; others stay. Equals torchvision's `rgb_to_grayscale` within 1e-6."""
 
     name: ClassVar[str] = "grayscale"
 

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from likewise.checks import check_choice, check_int, require
+from likewise.checks import check_int, require
 from likewise.views.colour import Colour, ColourMap, luma
 from likewise.views.filters import Filter
 from likewise.views.operation import Number, Operation
@@ -18,24 +18,28 @@ from likewise.views.resample import crop_resize, resize, warp
 from likewise.views.spatial import RandomResizedCrop, Spatial, identity
 from likewise.views.specification import operations, spell
 
-# Of ImageNet's training set, as torchvision and timm use them; one channel: the middle of the range.
-MEANS = {3: (0.485, 0.456, 0.406), 1: (0.5,)}
-DEVIATIONS = {3: (0.229, 0.224, 0.225), 1: (0.25,)}
+LARGEST = 8192  # px
+# Of ImageNet's training set, as torchvision and timm use them; other channels: the middle of the range.
+MEANS = {3: (0.485, 0.456, 0.406)}
+DEVIATIONS = {3: (0.229, 0.224, 0.225)}
+MIDDLE, QUARTER = 0.5, 0.25
 
 
 class ImageViews:
-    """Random views of a batch of images, uint8 `(n, 1 or 3, h, w)` -> float32 `(n, channels, size, size)`.
+    """Random views of a batch of images, uint8 `(n, c, h, w)` -> float32 `(n, channels, size, size)`.
 
     `ops` run in three stages, within a stage in the order given: spatial ones (composed into one
     resampling), those of colour (composed into one small matrix), then the others; normalisation follows.
     Batches of another size are resized in that one resampling; three channels become one by luma, one
-    becomes three by repetition. A view is a pure function of the batch and the generator's state; a
-    generator on the CPU serves every device.
+    becomes three by repetition, other numbers of channels stay. A view is a pure function of the batch and the
+    generator's state; a generator on the CPU serves every device.
 
     `weak`: the operations of the `weak` view; by default a slight crop and the mirrorings among `ops` (see
     `presets.light`).
     `local`: the operations of the `local` view; by default `ops` with smaller crops (see `presets.parts`).
     `mean`, `std`: of the normalisation, per channel, in [0, 1]; by default ImageNet's for three channels.
+    `range`: the numbers that levels 0 and 255 of the images stand for, where they were made of such: other data is read
+    with the same; see `likewise.data.levels`.
     Raises `UserError` for impossible values.
     """
 
@@ -51,17 +55,20 @@ class ImageViews:
         local: Iterable[Any] | None = None,
         mean: Sequence[Number] | None = None,
         std: Sequence[Number] | None = None,
+        range: Sequence[Number] | None = None,
     ) -> None:
-        check_int(4, size=size)
-        check_choice((1, 3), channels=channels)
+        check_int(4, LARGEST, size=size)
+        check_int(1, channels=channels)
         self.size = size
         self.channels = channels
         self.ops = operations(ops)
         self.weak_ops = light(self.ops, size) if weak is None else operations(weak)
         self.local_ops = parts(self.ops) if local is None else operations(local)
-        self.mean = _per_channel("mean", MEANS[channels] if mean is None else mean, channels)
-        self.std = _per_channel("std", DEVIATIONS[channels] if std is None else std, channels)
+        self.mean = _per_channel("mean", MEANS.get(channels, (MIDDLE,) * channels) if mean is None else mean, channels)
+        deviations = DEVIATIONS.get(channels, (QUARTER,) * channels)
+        self.std = _per_channel("std", deviations if std is None else std, channels)
         require(min(self.std) > 0, "std", "numbers above 0", list(self.std))
+        self.range = None if range is None else tuple(range)
 
     def __call__(self, batch: UInt8[Tensor, "n _ _ _"], generator: torch.Generator) -> Float[Tensor, "n c s s"]:
         """One random view of every image."""
@@ -79,9 +86,14 @@ class ImageViews:
         """The images themselves, resized (antialiased) and normalised: for evaluation."""
         return self._view(batch, (), torch.Generator())
 
-    def picture(self, view: Float[Tensor, "n c s s"]) -> UInt8[Tensor, "n c s s"]:
-        """A view as something to look at: normalisation undone, clamped to bytes."""
-        mean, std = self._normalisation(view.device)
+    def picture(self, view: Float[Tensor, "n c s s"]) -> UInt8[Tensor, "n shown s s"]:
+        """A view as something to look at, grey or RGB: normalisation undone, clamped to bytes.
+
+        Of two channels it shows the first as grey, of more than three the first three as red, green and blue.
+        """
+        shown = 1 if self.channels == 2 else min(self.channels, 3)
+        mean, std = (each[:shown] for each in self._normalisation(view.device))
+        view = view[:, :shown]
         return view.detach().float().mul(std).add_(mean).mul_(255).round_().clamp_(0, 255).to(torch.uint8)
 
     def config(self) -> dict[str, Any]:
@@ -94,6 +106,7 @@ class ImageViews:
             "local": spell(self.local_ops),
             "mean": list(self.mean),
             "std": list(self.std),
+            "range": None if self.range is None else list(self.range),
         }
 
     @classmethod
@@ -137,7 +150,9 @@ class ImageViews:
         self, batch: UInt8[Tensor, "n _ _ _"], spatial: list[Spatial], generator: torch.Generator, size: int
     ) -> Float[Tensor, "n _ s s"]:
         """Floats in [0, 1] of the right size, with the fewest channels."""
-        images = luma(batch).mul_(1 / 255) if batch.shape[1] > self.channels else batch
+        given, wanted = batch.shape[1], self.channels
+        require(given == wanted or {given, wanted} == {1, 3}, "channels", f"{wanted}, as the views have", given)
+        images = luma(batch).mul_(1 / 255) if given > wanted else batch
         if not spatial:
             return resize(images, size)
         height, width = images.shape[-2:]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from jaxtyping import UInt8
 from torch import Tensor
@@ -21,6 +21,8 @@ from likewise.views.spatial import (
 )
 
 STRENGTHS = ("strong", "mild", "none")
+PRESETS = (*STRENGTHS, "photo", "photo-mild", "symbol", "symbol-mild")
+"""Of images: a strength, or the kind of pictures, with its strength if that is mild."""
 
 # Both tables: (strength, from so many pixels on) -> operations.
 
@@ -89,18 +91,31 @@ SYMBOLS: dict[tuple[str, int], tuple[Operation, ...]] = {
 }
 
 
-def preset(strength: str, *, size: int, channels: int, symbols: bool | None = None) -> tuple[Operation, ...]:
-    """The operations of a `strength` for images of `size` x `size` pixels.
+def preset(name: str, *, size: int, channels: int, symbols: bool | None = None) -> tuple[Operation, ...]:
+    """The operations that one of `PRESETS` stands for, for images of `size` x `size` pixels.
 
-    `symbols`: the pictures must not be mirrored or recoloured (digits, logos, letters); by default those with
-    one channel. Raises `UserError` for an unknown strength.
+    `symbols`: what a name without a kind stands for: whether the pictures must not be mirrored or recoloured (digits,
+    logos, letters); by default those with one channel. Where there are not three channels, what mixes colours is left
+    out. Raises `UserError` for an unknown name.
     """
-    check_choice(STRENGTHS, augment=strength)
-    if strength == "none":
+    check_choice(PRESETS, augment=name)
+    if name == "none":
         return ()
-    table = SYMBOLS if (channels == 1 if symbols is None else symbols) else PHOTOS
-    least = max(pixels for name, pixels in table if name == strength and pixels <= size)
-    return table[strength, least]
+    kind, _, strength = name.partition("-")
+    if kind in STRENGTHS:
+        kind, strength = "symbol" if (channels == 1 if symbols is None else symbols) else "photo", kind
+    table, strength = SYMBOLS if kind == "symbol" else PHOTOS, strength or "strong"
+    least = max(pixels for of, pixels in table if of == strength and pixels <= size)
+    return table[strength, least] if channels == 3 else tuple(_without_colours(table[strength, least]))
+
+
+def _without_colours(operations: Iterable[Operation]) -> Iterator[Operation]:
+    """Those that mean something for channels that are no red, green and blue."""
+    for operation in operations:
+        if isinstance(operation, ColorJitter):
+            yield dataclasses.replace(operation, saturation=0, hue=0)
+        elif not isinstance(operation, Grayscale):
+            yield operation
 
 
 def drawn(images: UInt8[Tensor, "n c h w"]) -> bool:

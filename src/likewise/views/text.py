@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from likewise.checks import check_int, check_interval
-from likewise.errors import UserError, needs
+from likewise.checks import check_int, check_interval, require
+from likewise.errors import UserError, needs, no_panic
 
 # What tokenizers call their special tokens; `likewise.data.tokens` has the same.
 NAMES = {
@@ -21,6 +21,8 @@ NAMES = {
     "sep": ("[SEP]", "</s>", "<sep>"),
     "mask": ("[MASK]", "<mask>"),
 }
+MOST_UNUSED = 16
+"""Times as many ids as tokens that a tokenizer may have: some leave gaps, and an embedding is made for each id."""
 # The mark that words begin with, by what splits texts into words.
 MARKS = {"ByteLevel": "Ġ", "Metaspace": "▁"}
 
@@ -68,7 +70,11 @@ class TextViews:
         self.delete = float(delete)
         self._tokenizer = _loaded(tokenizer)
         self.special = _special(self._tokenizer)
-        self.vocab_size = 1 + max(self._tokenizer.get_vocab().values())
+        ids = self._tokenizer.get_vocab().values()
+        self.vocab_size = 1 + max(ids)
+        require(
+            max(ids) < MOST_UNUSED * len(ids), "ids of the tokenizer", f"below {MOST_UNUSED * len(ids):,}", max(ids)
+        )
         self.continues = _continues(tokenizer, self._tokenizer, self.special, self.vocab_size)
 
     def __call__(self, batch: Int[Tensor, "n _"], generator: torch.Generator) -> Int[Tensor, "n t"]:
@@ -103,17 +109,18 @@ class TextViews:
     def encode(self, texts: list[str]) -> Int[Tensor, "n t"]:
         """The ids of texts, as sources have them: `[CLS] tokens [SEP]`, then padding; an empty text has no tokens."""
         pad, _, cls, sep, _ = self.special
-        rows = [
-            torch.tensor([cls, *encoding.ids[: self.max_tokens - 2], sep])
-            for encoding in self._tokenizer.encode_batch(texts, add_special_tokens=False)
-        ]
+        with no_panic("the tokenizer"):
+            encodings = self._tokenizer.encode_batch(texts, add_special_tokens=False)
+        rows = [torch.tensor([cls, *encoding.ids[: self.max_tokens - 2], sep]) for encoding in encodings]
         return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=pad)
 
     def decode(self, ids: Int[Tensor, "n t"]) -> list[str]:
         """What the ids say, without padding, beginning and end; what is hidden or unknown is shown as such."""
         silent = {self.special.pad, self.special.cls, self.special.sep}
         rows = [[i for i in row if i not in silent] for row in ids.tolist()]
-        return [text.strip() for text in self._tokenizer.decode_batch(rows, skip_special_tokens=False)]
+        with no_panic("the tokenizer"):
+            decoded = self._tokenizer.decode_batch(rows, skip_special_tokens=False)
+        return [text.strip() for text in decoded]
 
     def texts(self, view: Int[Tensor, "n t"]) -> list[str]:
         """A view as something to read."""
@@ -139,7 +146,8 @@ class TextViews:
 
 def _loaded(text: str) -> Any:
     try:
-        return needs("tokenizers", "text").Tokenizer.from_str(text)
+        with no_panic("the tokenizer"):
+            return needs("tokenizers", "text").Tokenizer.from_str(text)
     except UserError:
         raise
     except Exception as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from likewise.evaluation.protocols.as_given import AsGiven
 from likewise.evaluation.protocols.base import EvaluationProtocol, LineStyle, ProtocolResult
 from likewise.evaluation.protocols.fine_tuned import FineTuned
 from likewise.evaluation.protocols.frozen import Frozen
@@ -14,6 +15,7 @@ from likewise.evaluation.protocols.untrained import Untrained
 __all__ = ["DEFAULT_PROTOCOLS", "PROTOCOLS", "EvaluationProtocol", "LineStyle", "ProtocolResult"]
 
 PROTOCOLS: dict[str, type[EvaluationProtocol]] = {
-    protocol.name: protocol for protocol in (Scratch, Frozen, FineTuned, Untrained, RawKNN, RawLogistic, FrozenKNN)
+    protocol.name: protocol
+    for protocol in (Scratch, Frozen, FineTuned, AsGiven, Untrained, RawKNN, RawLogistic, FrozenKNN)
 }
 DEFAULT_PROTOCOLS = tuple(name for name, protocol in PROTOCOLS.items() if protocol.default)

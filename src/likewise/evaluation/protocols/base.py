@@ -53,6 +53,8 @@ class EvaluationProtocol(ABC):
     """Whether it uses the pretrained encoder."""
     deterministic: ClassVar[bool] = False
     """Whether only the draw of labels is random, so that with all labels every seed gives the same result."""
+    needs_given: ClassVar[bool] = False
+    """Whether it needs the known weights that the training went on from."""
     default: ClassVar[bool] = True
     """Whether it is run when no protocols are named."""
 

@@ -13,6 +13,7 @@ from likewise.report.contents import Contents
 from likewise.report.headline import format_number, protocol_name, sentence, typical_count
 from likewise.report.pieces import Section, buttons, code, folder, grid, joined, key, labels_choice, noun, swatch
 from likewise.runs.evaluation import Evaluation
+from likewise.runs.evaluation_table import balanced, points
 from likewise.runs.table import Table, is_number
 
 TITLE = "Evaluation"
@@ -73,7 +74,9 @@ def results(contents: Contents) -> Section | None:
         f"Accuracy in % on {test}{evaluation.get('test', 'the test data')}; no setting was chosen on these samples. "
         "Mean over seeds, with its 95 % interval below; each seed draws its own labels. Bold is the best of a column."
     )
-    body = Markup("<p>{}</p>{}").format(text, _result_table(evaluation))
+    body = (
+        Markup("<p>{}</p>{}").format(text, _result_table(evaluation)) + _uneven(evaluation) + _differences(evaluation)
+    )
     if len(evaluation.counts) == 1:
         return Section(TITLE, body)
     caption = (
@@ -118,6 +121,63 @@ def _result_cell(row: dict[str, Any] | None, best: float) -> Markup:
     interval = Markup("<small>{:.1f}–{:.1f}</small>")
     shown = "" if row["low"] is None else interval.format(100 * row["low"], 100 * row["high"])
     return Markup("<td>{}{}</td>").format(mean, shown)
+
+
+def _uneven(evaluation: Evaluation) -> Markup:
+    """Where classes are uneven, the measures in which each counts the same."""
+    if not evaluation.get("uneven"):
+        return Markup("")
+
+    def cell(row: dict[str, Any] | None) -> str:
+        return "–" if row is None else balanced(row)
+
+    rows = [
+        (
+            _capital(protocol_name(protocol, evaluation)),
+            [cell(evaluation.summary(protocol, n)) for n in evaluation.counts],
+        )
+        for protocol in evaluation.protocols
+    ]
+    text = "The classes are uneven. Balanced accuracy / macro-F1 in %, in which each class counts the same:"
+    return Markup("<p>{}</p>{}").format(text, _by_labels("Protocol", rows, evaluation))
+
+
+def _differences(evaluation: Evaluation) -> Markup:
+    """What pretraining adds, seed by seed."""
+    pairs = dict.fromkeys((row["protocol"], row["versus"]) for row in evaluation.get("differences", []))
+    if not pairs:
+        return Markup("")
+
+    def cell(row: dict[str, Any] | None) -> str | Markup:
+        if row is None:
+            return "–"
+        clear = row["low"] is not None and (row["low"] > 0 or row["high"] < 0)
+        return Markup("<b>{}</b>" if clear else "{}").format(points(row))
+
+    rows = [
+        (f"{one} \N{MINUS SIGN} {other}", [cell(evaluation.difference(one, other, n)) for n in evaluation.counts])
+        for one, other in pairs
+    ]
+    text = (
+        "Differences in percentage points, seed by seed on the same labels, with their 95 % intervals. Bold: the "
+        "interval is on one side of 0."
+    )
+    return Markup("<p>{}</p>{}").format(text, _by_labels("Difference", rows, evaluation))
+
+
+def _by_labels(head: str, rows: list[tuple[str, list[Any]]], evaluation: Evaluation) -> Markup:
+    """A table with a column for each number of labels."""
+    lines = joined(
+        Markup('<tr><th scope="row">{}</th>{}</tr>').format(
+            name, joined(Markup("<td>{}</td>").format(c) for c in cells)
+        )
+        for name, cells in rows
+    )
+    heads = joined(Markup('<th scope="col">{}</th>').format(count) for count in evaluation.counts)
+    return Markup(
+        '<div class="scroll" tabindex="0"><table class="results"><thead><tr><th scope="col">{}</th>{}</tr></thead>'
+        "<tbody>{}</tbody></table></div>"
+    ).format(head, heads, lines)
 
 
 def other_measures(contents: Contents) -> Section | None:

@@ -28,16 +28,24 @@ def learned_from(contents: Contents) -> str:
 def summary_facts(contents: Contents) -> list[tuple[str, str]]:
     """(name, value) of the few numbers that the head of the page shows."""
     config, source = contents.config, contents.config.get("source") or {}
+    documents = config.get("documents") or {}
     facts: list[tuple[str, str]] = []
     if "samples" in source:
         labelled = "labelled" if _supervised(contents) else "unlabelled"
-        facts.append((f"{labelled} {noun(contents, 2)}", f"{source['samples']:,}"))
+        samples = documents["documents"] if documents.get("blocks") else source["samples"]
+        facts.append((f"{labelled} {noun(contents, 2)}", f"{samples:,}"))
+    if documents.get("blocks"):
+        facts.append((f"blocks of up to {documents['max_tokens']:,} tokens", f"{documents['blocks']:,}"))
+    if documents.get("tokens"):
+        share = f"{documents['used']:,} of {documents['tokens']:,} ({documents['used'] / documents['tokens']:.1%})"
+        facts.append(("tokens used", share))
     if "seconds" in config:
         facts.append(("pretraining", _duration(float(config["seconds"]))))
     elif len(contents.metrics.get("step", [])):
         facts.append(("last step (not finished)", f"{int(np.nanmax(contents.metrics['step'])):,}"))
     if "samples_per_second" in config:
-        facts.append((f"{noun(contents, 2)} a second", f"{config['samples_per_second']:,.0f}"))
+        each = "blocks" if documents.get("blocks") else noun(contents, 2)
+        facts.append((f"{each} a second", f"{config['samples_per_second']:,.0f}"))
     if contents.evaluation and "seeds" in contents.evaluation:
         facts.append(("seeds", str(contents.evaluation["seeds"])))
     return facts
@@ -49,7 +57,11 @@ def reproduce(contents: Contents) -> Section | None:
     evaluation = contents.evaluation or Evaluation()
     commands = [config.get("command"), evaluation.get("command"), f"likewise report {folder(contents)}"]
     parts.append(code("\n".join(str(command) for command in commands if command)))
-    tables = [(key.capitalize(), config[key]) for key in ("recipe", "encoder", "views", "method") if config.get(key)]
+    tables = [
+        (key.capitalize(), config[key])
+        for key in ("recipe", "encoder", "views", "method", "documents")
+        if config.get(key)
+    ]
     if evaluation.get("settings"):
         tables.append(("Evaluation", evaluation["settings"]))
     if rest := {key: config[key] for key in OWN_SETTINGS if key in config}:

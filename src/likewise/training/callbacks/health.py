@@ -8,7 +8,7 @@ from typing import Any
 
 import lightning as L
 
-from likewise.console import stderr_console
+from likewise.console import plain, stderr_console
 from likewise.distributed import is_first_process
 from likewise.methods.base import Method, TrainingContext
 from likewise.runs.verdict import Verdict
@@ -74,5 +74,5 @@ class HealthMonitor(L.Callback):
         self.verdict = verdict
         verdict.save(self.folder)
         if self.show and (last or (verdict.kind != self._reported and (verdict.alarm or self._reported))):
-            self._console.print(str(verdict), highlight=False, soft_wrap=True, markup=False)
+            self._console.print(plain(verdict), highlight=False, soft_wrap=True)
         self._reported = verdict.kind if verdict.alarm or self._reported else None

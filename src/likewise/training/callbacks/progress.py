@@ -11,7 +11,7 @@ from typing import Any
 import lightning as L
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from likewise.console import stderr_console, tell
+from likewise.console import plain, printable, stderr_console, tell
 from likewise.distributed import is_first_process
 from likewise.training.callbacks.health import HealthMonitor
 from likewise.training.callbacks.history import HistoryLogger
@@ -54,10 +54,10 @@ class ProgressLine(L.Callback):
         self._spoke = self._began
         if self.show and is_first_process() and sys.stderr.isatty():
             self._bar = Progress(
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
                 BarColumn(),
                 MofNCompleteColumn(),
-                TextColumn("{task.fields[figures]}"),
+                TextColumn("{task.fields[figures]}", markup=False),
                 TimeRemainingColumn(),
                 console=self._console,
                 refresh_per_second=4,
@@ -77,7 +77,9 @@ class ProgressLine(L.Callback):
             self._spoke = now
             left = (self.steps - step) * (now - self._began) / max(1, step - self._start)
             self._console.print(
-                f"step {step}/{self.steps}  {self._figures()}  {_clock(left)} left", highlight=False, soft_wrap=True
+                plain(f"step {step}/{self.steps}  {self._figures()}  {_clock(left)} left"),
+                highlight=False,
+                soft_wrap=True,
             )
 
     def _figures(self) -> str:
@@ -102,10 +104,10 @@ def progress_bar(*, show: bool) -> Iterator[Callable[[int, int, str], None]]:
     if not show:
         yield lambda done, total, doing: None
     elif sys.stderr.isatty():
-        columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+        columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeRemainingColumn())
         with Progress(*columns, console=stderr_console(), transient=True) as bar:
             task = bar.add_task("")
-            yield lambda done, total, doing: bar.update(task, completed=done, total=total, description=doing)
+            yield lambda done, total, doing: bar.update(task, completed=done, total=total, description=printable(doing))
     else:
         began = spoke = time.monotonic()
 

@@ -1,0 +1,232 @@
+"""Going on from known weights: what they say of a training, and how they come into its encoder.
+
+Known weights are a run's, timm's (`timm:NAME`), a model of transformers (`hf:FOLDER`), or a file. A run says how its
+samples were read; timm says how its images were normalized; a folder of transformers brings its tokenizer.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from likewise.checks import require
+from likewise.encoders.base import encoder_name
+from likewise.encoders.pair import PairEncoder
+from likewise.encoders.pretrained import TIMM, load_pretrained, pretrained_config
+from likewise.encoders.text import FOLDER
+from likewise.errors import UserError
+from likewise.modalities.lookup import modality_of
+from likewise.modalities.run import Run, open_run
+from likewise.runs.config import RunConfig
+from likewise.runs.files import DAMAGED, read_object
+from likewise.runs.weights import INITIAL, WEIGHTS, load_weights
+from likewise.training.recipe import Recipe
+
+NONE = "none"
+ENCODER_LR, LAYER_DECAY, FREEZE = 0.1, 0.75, 0.1
+"""Of a training that goes on from known weights: parts of `lr` and of the epochs, and the factor between layers."""
+
+
+def continued(
+    recipe: Recipe, modalities: Sequence[str], *, given: Collection[str] = (), kept: Path | None = None
+) -> Recipe:
+    """The recipe of a training with `weights`: with the encoder that they fit, and rates that do not destroy them.
+
+    Args:
+        recipe: of the training.
+        modalities: of the samples, each once.
+        given: names of values that stay as they are.
+        kept: the folder of a run that was begun with them; its configuration has what they said.
+
+    Raises:
+        UserError: for weights that are not there, or not of such samples.
+    """
+    if kept is not None and (kept / INITIAL).is_file():
+        said = RunConfig.load(kept)["recipe"]
+        names = [field for one in modalities for field in modality_of(one).recipe_fields]
+        return _with(recipe, {name: said.get(name) for name in ("encoder", *names, *_REGIME)}, given)
+    encoders: list[str] = []
+    fields: dict[str, Any] = {}
+    own = recipe.encoder.split("+") if "encoder" in given else ["auto"] * len(modalities)
+    for spec, modality, encoder in zip(specs(recipe, modalities), modalities, own, strict=True):
+        said = _said(spec, modality) if spec != NONE else {}
+        encoders.append(said.pop("encoder", "auto") if encoder == "auto" else encoder)
+        fields |= said
+    regime = {
+        "encoder_lr": ENCODER_LR * recipe.lr,
+        "layer_decay": LAYER_DECAY,
+        "freeze_epochs": FREEZE * recipe.epochs,
+    }
+    regime = {name: value for name, value in regime.items() if getattr(recipe, name) is None}
+    if set(encoders) != {"auto"}:
+        fields["encoder"] = "+".join(encoders)
+    return _with(recipe, fields | regime, given)
+
+
+_REGIME = ("encoder_lr", "layer_decay", "freeze_epochs")
+
+
+def specs(recipe: Recipe, modalities: Sequence[str]) -> list[str]:
+    """The weights for each modality.
+
+    Raises:
+        UserError: when there are more or fewer.
+    """
+    assert recipe.weights is not None
+    if run_of(recipe.weights) is not None:
+        return [recipe.weights] * len(modalities)
+    given = recipe.weights.split("+") if len(modalities) > 1 else [recipe.weights]
+    rule = f"one for each of {' + '.join(modalities)}, or {NONE}"
+    require(len(given) == len(modalities), "weights", rule, repr(recipe.weights))
+    return given
+
+
+def load_known_weights(encoder: nn.Module, recipe: Recipe, modalities: Sequence[str]) -> list[str]:
+    """Load the recipe's `weights` into a new encoder; what was loaded is told, a line for each.
+
+    Raises:
+        UserError: for weights of another architecture.
+    """
+    lines = []
+    for spec, modality in zip(specs(recipe, modalities), modalities, strict=True):
+        if spec == NONE:
+            continue
+        for part in _parts(encoder, modality):
+            if spec.startswith(FOLDER) or is_transformers_folder(spec):
+                named = f"{FOLDER}{spec.removeprefix(FOLDER)}"
+                require(encoder_name(part) == named, "encoder", f"{named}, as its weights", encoder_name(part))
+                told = "read by transformers"  # when the encoder was built
+            elif (run := run_of(spec)) is not None:
+                told = str(load_pretrained(part, run.path / WEIGHTS, name=str(run.path)))
+            else:
+                told = str(load_pretrained(part, spec))
+        lines.append(f"weights: {spec}: {told}")
+    return lines
+
+
+def _parts(encoder: nn.Module, modality: str) -> Iterator[nn.Module]:
+    if not isinstance(encoder, PairEncoder):
+        yield encoder
+        return
+    towers: list[Any] = list(dict.fromkeys(encoder.towers))  # parts of one modality may share theirs
+    for tower, its in zip(towers, encoder.modalities, strict=False):
+        if its == modality:
+            yield tower.encoder
+
+
+def initial_encoder(run: Run) -> nn.Module | None:
+    """The encoder of a run with the known weights that its training began with; None where it began with none.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    if not (run.path / INITIAL).is_file() or run.config["encoder"] is None:
+        return None
+    encoder = run.build_encoder()
+    load_weights(run.path, encoder, name=INITIAL)
+    return encoder.eval()
+
+
+def normalization_of(recipe: Recipe, encoder: str, channels: int, *, kept: Path | None = None) -> dict[str, Any]:
+    """Mean and deviation of the images that the weights were trained on, as arguments of `ImageViews`.
+
+    Empty where they are the usual ones.
+    """
+    if recipe.weights is None:
+        return {}
+    views: dict[str, Any] = {}
+    for spec in recipe.weights.split("+"):
+        if kept is not None and (kept / INITIAL).is_file():
+            views = views or _image_views(RunConfig.load(kept))
+        elif (run := run_of(spec)) is not None:
+            views = views or _image_views(run.config)
+    if not views and encoder.startswith(TIMM):
+        known = pretrained_config(encoder.removeprefix(TIMM))
+        views = {"mean": list(known.mean), "std": list(known.std)} if known else {}
+    if views and len(views["mean"]) != channels:
+        views = {name: [sum(views[name]) / len(views[name])] * channels for name in ("mean", "std")}
+    return {name: views[name] for name in ("mean", "std")} if views else {}
+
+
+def _image_views(config: dict[str, Any]) -> dict[str, Any]:
+    views = config.get("views") or {}
+    parts = [part["config"] for part in views.get("parts", []) if part["modality"] == "image"]
+    found = parts[0] if parts else views
+    return found if "mean" in found else {}
+
+
+def run_of(spec: str) -> Run | None:
+    """The run, if this is the folder of one.
+
+    Raises:
+        UserError: when it is, and has not finished.
+    """
+    if not (Path(spec) / RunConfig.FILE).is_file() or is_transformers_folder(spec):
+        return None
+    run = open_run(spec)
+    if not run.finished:
+        raise UserError(f"weights {spec} is not finished: `{run.config['command']} --resume` goes on with it")
+    return run
+
+
+def is_transformers_folder(spec: str) -> bool:
+    """Whether this is a folder that transformers' `save_pretrained` wrote."""
+    try:
+        return "model_type" in read_object(Path(spec) / "config.json")
+    except DAMAGED:
+        return False
+
+
+def _said(spec: str, modality: str) -> dict[str, Any]:
+    """Values of the recipe that the weights decide."""
+    if spec.startswith(TIMM):
+        require(modality == "image", "weights", f"those of an encoder of {modality}", spec)
+        return {"encoder": spec}
+    if spec.startswith(FOLDER) or is_transformers_folder(spec):
+        require(modality == "text", "weights", f"those of an encoder of {modality}", spec)
+        return _of_transformers(spec.removeprefix(FOLDER))
+    if (run := run_of(spec)) is not None:
+        return _of_run(run, modality)
+    if not Path(spec).is_file():
+        rule = "timm:NAME, hf:FOLDER, a run folder or a file"
+        raise UserError(f"weights must be {rule}, got {spec!r}: there is no such file or folder")
+    return {}
+
+
+def _of_run(run: Run, modality: str) -> dict[str, Any]:
+    config, recipe = run.config["encoder"], run.config["recipe"]
+    kinds = (config or {}).get("modalities", [run.modality])
+    takes = modality in kinds
+    require(takes, "weights", f"those of an encoder of {modality}", f"{run.path}, of {' and '.join(kinds)}")
+    fields = {name: recipe.get(name) for name in modality_of(modality).recipe_fields}
+    if fields.get("tokenizer") is not None:
+        fields["tokenizer"] = str(run.path / "tokenizer.json")
+    if config is not None:
+        own = config["encoders"][kinds.index(modality)] if "encoders" in config else config
+        fields["encoder"] = own["name"]
+    return fields
+
+
+def _of_transformers(folder: str) -> dict[str, Any]:
+    path = Path(folder)
+    said: dict[str, Any] = {"encoder": f"{FOLDER}{folder}"}
+    if (path / "tokenizer.json").is_file():
+        said["tokenizer"] = str(path / "tokenizer.json")
+    try:  # of sentence-transformers
+        modes = json.loads((path / "1_Pooling" / "config.json").read_text(encoding="utf-8"))
+    except DAMAGED:
+        return said
+    known = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls", "pooling_mode_lasttoken": "last"}
+    chosen = [name for mode, name in known.items() if isinstance(modes, dict) and modes.get(mode)]
+    return said | ({"pooling": chosen[0]} if len(chosen) == 1 else {})
+
+
+def _with(recipe: Recipe, said: dict[str, Any], given: Collection[str]) -> Recipe:
+    """The recipe with these values, but for those that were given."""
+    changes = {name: value for name, value in said.items() if value is not None and name not in given}
+    return dataclasses.replace(recipe, **changes)
