@@ -13,7 +13,7 @@ settings.load_profile("any-load")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Slow tests may take three times as long as others: beside a busy program, the demo takes more than ten minutes."""
+    """Slow tests have three times as long: beside a busy program, the demo takes more than ten minutes."""
     for item in items:
         if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(1800))
