@@ -13,6 +13,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from likewise.commands.compare import compare
     from likewise.commands.demo import demo
     from likewise.commands.embed import embed
     from likewise.commands.evaluate import evaluate
@@ -31,6 +32,7 @@ __version__ = version("likewise")
 _HOMES = {
     "Run": "likewise.modalities.run",
     "UserError": "likewise.errors",
+    "compare": "likewise.commands.compare",
     "demo": "likewise.commands.demo",
     "embed": "likewise.commands.embed",
     "evaluate": "likewise.commands.evaluate",
@@ -47,6 +49,7 @@ _HOMES = {
 __all__ = [
     "Run",
     "UserError",
+    "compare",
     "demo",
     "embed",
     "evaluate",

@@ -24,6 +24,7 @@ COMMANDS = {
     "embed": "likewise.commands.embed:embed",
     "search": "likewise.commands.search:search",
     "generate": "likewise.commands.generate:generate",
+    "compare": "likewise.commands.compare:compare",
     "report": "likewise.commands.report:write_report",
     "methods": "likewise.commands.methods:list_methods",
     "views": "likewise.commands.views:show_views",

@@ -124,7 +124,10 @@ def _figure(value: str | int | float | None, unit: str) -> str | Text:
 
 
 def _cell(row: dict[str, Any], *, bold: bool) -> str:
+    return f"[bold]{accuracy(row)}[/bold]" if bold else accuracy(row)
+
+
+def accuracy(row: dict[str, Any]) -> str:
+    """A row of the summary as "87.3 ± 1.2", in percent; without an interval of a single seed."""
     text = f"{100 * row['mean']:.1f}"
-    if row["high"] is not None:
-        text += f" ± {100 * (row['high'] - row['mean']):.1f}"
-    return f"[bold]{text}[/bold]" if bold else text
+    return text if row["high"] is None else f"{text} ± {100 * (row['high'] - row['mean']):.1f}"
