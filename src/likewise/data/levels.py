@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -10,10 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Shaped, UInt8
 
-from likewise.checks import require
-
-Range = tuple[int | float, int | float]
-"""The numbers that grey levels 0 and 255 stand for."""
+from likewise.data.read_options import Range
 
 CAMERA_BITS = (8, 10, 12, 14, 16)
 FILLED = 0.75  # the part of a range of so many bits that data must fill to be taken for data of so many bits
@@ -126,16 +122,6 @@ def find_extent(samples: Iterable[Shaped[np.ndarray, "..."]]) -> Extent | None:
         if low >= 0 and high <= top and high - low >= FILLED * top:
             return Extent(low, high, (0.0, top))
     return Extent(low, high, (low, high if high > low else low + 1))
-
-
-def checked_range(range: Any) -> Range:
-    """Raises `UserError` for what is not two finite numbers, the lower one first."""
-    numbers = list(range) if isinstance(range, list | tuple) else [range]
-    plain = all(isinstance(number, int | float) and math.isfinite(number) for number in numbers)
-    ok = plain and len(numbers) == 2 and numbers[0] < numbers[1]
-    got = " ".join(f"{number:g}" if plain else str(number) for number in numbers)
-    require(ok, "range", "two numbers, the lower one first", got)
-    return float(numbers[0]), float(numbers[1])
 
 
 def range_note(range: Range) -> str:
