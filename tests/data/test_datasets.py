@@ -239,6 +239,14 @@ def test_a_hugging_face_image_that_cannot_be_decoded_is_named(hugging_face: Any)
         source.read(torch.tensor([4, 3, 0]))
 
 
+def test_a_label_column_of_a_hugging_face_dataset_of_images(hugging_face: Any) -> None:
+    dataset = hugging_face.add_column("place", ["north", "south", "north", "", "south"])
+    source = open_source(dataset, label_column="place", size=12, channels=3)
+    assert (source.classes, source.labels().tolist()) == (["north", "south"], [0, 1, 0, -1, 1])
+    with pytest.raises(UserError, match=r"^label_column: .* has no column 'plce', did you mean 'place'\?; it has "):
+        open_source(dataset, label_column="plce", size=12, channels=3)
+
+
 def test_hugging_face_splits(hugging_face: Any) -> None:
     datasets = pytest.importorskip("datasets")
     parts = datasets.DatasetDict(train=hugging_face, validation=hugging_face.select([0]))

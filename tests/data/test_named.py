@@ -15,7 +15,7 @@ from sklearn.datasets import load_digits
 from likewise.data import builtin
 from likewise.data.open import open_source
 from likewise.data.resolve import is_name
-from likewise.data.splits import splits
+from likewise.data.splits import splits, unlabelled_test_note
 from likewise.errors import UserError
 
 RANDOM = np.random.default_rng(0)
@@ -402,6 +402,7 @@ def test_splits(tmp_path: Path) -> None:
         (["train/a/0.png", "train/b/0.png", "test/0.png"], ["pretrain"]),
         (["train/a/0.png", "train/a/1.png", "test/a/0.png"], ["pretrain"]),
         (["train/a/0.png", "train/b/0.png", "test/a/0.png"], ["pretrain", "train", "test"]),
+        (["train/a/0.png", "train/b/0.png", "test/0.png", "val/1.png"], ["pretrain"]),
     ],
 )
 def test_splits_promise_only_what_can_be_evaluated(files: list[str], roles: list[str], tmp_path: Path) -> None:
@@ -412,6 +413,25 @@ def test_splits_promise_only_what_can_be_evaluated(files: list[str], roles: list
     found = splits(tmp_path)
     assert list(found) == roles
     assert set(found.values()) <= {f"{tmp_path}:train", f"{tmp_path}:test"}
+
+
+def test_a_test_split_without_labels_gives_way_to_the_validation_split(tmp_path: Path) -> None:
+    for file in ("train/a/0.png", "train/b/0.png", "test/0.png", "valid/a/0.png"):
+        (tmp_path / "photos" / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "photos" / file).touch()
+    photos = tmp_path / "photos"
+    train = {"pretrain": f"{photos}:train", "train": f"{photos}:train"}
+    assert splits(photos) == train | {"test": f"{photos}:valid"}
+    assert unlabelled_test_note(photos, f"{photos}:valid") == [f"test of {photos} has no labels: tested on valid"]
+    (photos / "test" / "b").mkdir()
+    (photos / "test" / "b" / "1.png").touch()
+    assert splits(photos) == train | {"test": f"{photos}:test"}
+    assert unlabelled_test_note(photos, f"{photos}:test") == []
+    x, y = np.zeros((4, 8, 8), np.uint8), np.array([0, 1, 0, 1])
+    for name, labels, test in (("with.npz", y, "test"), ("without.npz", np.full(4, -1), "val")):
+        path = tmp_path / name
+        np.savez(path, x_train=x, y_train=y, x_test=x, y_test=labels, x_val=x, y_val=y)
+        assert splits(path)["test"] == f"{path}:{test}"
 
 
 def test_splits_of_a_folder_stop_looking_when_they_know(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -500,3 +500,37 @@ def test_what_a_test_asks_for_was_not_seen_in_training() -> None:
     held_in, held_out = hold_out(pairs)
     assert 12 <= len(held_out) <= 36
     assert not {words[i] for i in held_in.indices} & {words[i] for i in held_out.indices}
+
+
+@pytest.mark.parametrize(
+    "header", ["image,url,caption", "url,image,caption", "image,source_URL,words", "image,link,words"]
+)
+def test_addresses_are_no_captions(folder: Path, header: str) -> None:
+    names = header.split(",")
+    row = {"image": "pictures/{}.png", "caption": "it is {}", "words": "it is {}"}
+    lines = [",".join(row.get(name, "https://example.org/{}.png").format(each) for name in names) for each in "abc"]
+    source = opened(table(folder, "\n".join([header, *lines])))
+    assert (levels(source), texts(source)) == ([10, 20, 30], ["it is a", "it is b", "it is c"])
+
+
+def test_addresses_alone_are_no_captions(folder: Path) -> None:
+    path = table(folder, "image,where\npictures/a.png,https://a.org/a.png\npictures/b.png,http://a.org/b.png")
+    with pytest.raises(UserError, match=r"say which two of .* belong together.*; it has image, where \(addresses\)$"):
+        opened(path)
+    assert texts(opened(path, columns=("image", "where"))) == ["https://a.org/a.png", "http://a.org/b.png"]
+
+
+def test_a_folder_with_captions_in_its_metadata(folder: Path) -> None:
+    rows = 'file_name,text,label\na.png,"one, of many",x\nb.png,two,y\ngone.png,three,x\n'
+    (folder / "pictures" / "metadata.csv").write_text(rows)
+    source = opened(folder / "pictures")
+    assert (source.name, levels(source), texts(source)) == ("pictures", [10, 20], ["one, of many", "two"])
+    assert (source.classes, source.labels().tolist()) == (["x", "y"], [0, 1])
+    assert source.skipped == [("gone.png", "No such file or directory")]
+
+
+def test_a_table_of_pictures_by_name_without_ending_and_their_captions(folder: Path) -> None:
+    source = opened(table(folder, "image_id,caption\na,one\nb,two\nnothing,three\nc,four\n"))
+    assert [part.modality for part in source.parts] == ["image", "text"]
+    assert (levels(source), texts(source)) == ([10, 20, 30], ["one", "two", "four"])
+    assert source.skipped == [("nothing", "No such file or directory")]

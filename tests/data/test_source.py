@@ -91,6 +91,9 @@ def test_joined_labels() -> None:
     joined = Joined([levels(2, labels=[0, 1]), levels(3, labels=[1, 0, 1])], name="all")
     assert joined.labels().tolist() == [0, 1, 1, 0, 1]
     assert joined.classes == ["0", "1"]
+    some = Joined([levels(2), levels(3, labels=[1, -1, 0]), levels(1, labels=[2])], name="some")
+    assert some.classes == ["0", "1", "2"]
+    assert some.labels().tolist() == [-1, -1, 1, -1, 0, 2]
 
 
 def test_natural_sort() -> None:

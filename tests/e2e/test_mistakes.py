@@ -240,13 +240,25 @@ def test_an_evaluation_that_would_test_on_what_was_learned_from(capsys: Text, tm
         ("digits", "digits:test", False),
         ("digits:train", "digits:train", True),
         ("digits:train", "fashion-mnist:train", False),
+        ("split:train", "split:Training", True),
+        ("split:Training", "split/Training", True),
+        ("split:Training", "split/Training/cat", True),
+        ("split:Training", "split", True),
+        ("split:Training", "split:test", False),
+        ("split:Training", "split/Testing", False),
+        ("split/Training", "split:train", True),
+        ("split/Training/cat", "split:train", True),
+        ("split:train", "link:training", True),
+        ("stl10:train+unlabeled", "stl10:train", True),
+        ("stl10:unlabeled", "STL10:test", False),
         (None, "photos", False),
         ("photos", np.zeros(3), False),
     ],
 )
 def test_what_the_encoder_has_seen(learned: str | None, test: Any, seen: bool) -> None:
-    for name in ("photos/cat", "photos/dog"):
+    for name in ("photos/cat", "photos/dog", "split/Training/cat", "split/Testing/cat"):
         Path(name).mkdir(parents=True)
+    Path("link").symlink_to("split")
     assert has_seen(Run(Path("run"), {"data": reopenable(learned)}), test) is seen
 
 
@@ -555,7 +567,7 @@ def test_resuming_with_another_column(capsys: Text) -> None:
 
 def test_a_run_of_images_reads_images_only(capsys: Text, things: Path, finished: Path) -> None:
     line = refused(capsys, "embed", finished, things / "docs.csv", "--out", "x.npy")
-    assert "docs.csv; possible are " in line
+    assert "docs.csv has no column of images, whose values end in .jpg " in line
     assert "it is not a causal language model" in refused(capsys, "generate", finished)
 
 

@@ -47,6 +47,25 @@ def test_ones_own_network_from_array_to_page() -> None:
         lw.embed(run, images, out="x.npy", encoder=nn.Sequential(nn.Flatten(), nn.Linear(64, 3)), progress=False)
 
 
+def test_scratch_is_trained_in_the_network_that_make_encoder_builds() -> None:
+    images, labels = labelled_images()
+    run = lw.pretrain(images, encoder=network(), out="run", **QUICK)
+    halves = {"train": (images[:32], labels[:32]), "test": (images[32:], labels[32:])}
+    quick: dict[str, Any] = {
+        "labels_per_class": [2],
+        "seeds": 1,
+        "steps": 2,
+        "progress": False,
+        "protocols": ["scratch"],
+    }
+    result = lw.evaluate(run, encoder=network(), make_encoder=network, **halves, **quick)
+    assert [trial["protocol"] for trial in result["trials"]] == ["scratch"]
+    with pytest.raises(lw.UserError, match=r"^make_encoder must return a torch.nn.Module, got str$"):
+        lw.evaluate(run, encoder=network(), make_encoder=lambda: "network", **halves, **quick)
+    with pytest.raises(lw.UserError, match=r"^output of the encoder must be embeddings \(n, dim\), got \(2, 1, 8, 8\)"):
+        lw.evaluate(run, encoder=network(), make_encoder=nn.Identity, **halves, **quick)
+
+
 def test_operations_from_python_are_in_the_runs_recipe() -> None:
     from likewise.views.spatial import HorizontalFlip, RandomResizedCrop
 

@@ -75,6 +75,7 @@ def evaluate(
     from likewise.commands.gallery import save_gallery
     from likewise.commands.options import (
         applicable,
+        as_module,
         as_run,
         check_read_options,
         command_line,
@@ -85,9 +86,11 @@ def evaluate(
         own_splits,
         read_options_for,
         read_options_of,
+        split_of,
     )
     from likewise.data.blocks import cut_notes
     from likewise.data.copies import copies_between, copies_note, copies_summary
+    from likewise.data.splits import unlabelled_test_note
     from likewise.evaluation import DEFAULT_PROTOCOLS, ComputeSettings, evaluate_encoder
     from likewise.evaluation.labels import label_counts, shared_labels
     from likewise.modalities.base import EvaluationInputs
@@ -113,7 +116,7 @@ def evaluate(
     reads_own = train is None or test is None
     if reads_own:
         try:
-            own_train, own_test = own_splits(run)
+            own_train, own_test = own_splits(run, asked)
         except UserError as error:
             if test is None:
                 raise
@@ -121,6 +124,8 @@ def evaluate(
         else:
             train, test = own_train if train is None else train, own_test if test is None else test
     check_read_options({**reading, "root": root}, train, test)
+    for note in unlabelled_test_note(run.config["data"] and split_of(run.config["data"])[0], test) if reads_own else []:
+        tell(note, show=progress)
     if reads_own:
         name_own_data(run, None if root else run.config["source"]["root"])
     root = root or run.config["source"]["root"]
@@ -131,7 +136,8 @@ def evaluate(
     if encoder is not None:
         run.load_encoder(adopt_for(encoder, views, test_source))
     network = run.encoder
-    build = make_encoder or (run.build_encoder if run.config["encoder"] else None)
+    own_build = make_encoder and (lambda: adopt_for(as_module(make_encoder()), views, test_source))
+    build = own_build or (run.build_encoder if run.config["encoder"] else None)
     given = initial_encoder(run)
     tower, its_views = encoder_for(test_source.modality, network, views)
     autocast = run.config["precision"] == "bf16-mixed"

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from torch import nn
+
 from likewise.commands.option_names import UnknownOption, flag
 from likewise.console import tell
 from likewise.data.folder_labels import metadata_of
@@ -16,7 +18,8 @@ from likewise.data.levels import source_range
 from likewise.data.open import open_source
 from likewise.data.read_options import ReadOptions
 from likewise.data.resolve import is_name
-from likewise.data.splits import splits
+from likewise.data.split_folders import role_of, split_folder
+from likewise.data.splits import has_own_splits, splits
 from likewise.data.tables import SUFFIXES
 from likewise.errors import UserError
 from likewise.methods import method_class, method_options
@@ -46,6 +49,17 @@ APPLIES_TO = dict.fromkeys(("text_column", "label_column", "columns"), f"tables 
 def as_run(run: Run | str | Path) -> Run:
     """A run, or the one in a folder."""
     return run if isinstance(run, Run) else Run.open(run)
+
+
+def as_module(made: Any) -> nn.Module:
+    """What `make_encoder` returned.
+
+    Raises:
+        UserError: for anything but a module.
+    """
+    if not isinstance(made, nn.Module):
+        raise UserError(f"make_encoder must return a torch.nn.Module, got {type(made).__name__}")
+    return made
 
 
 # --- The recipe
@@ -219,16 +233,37 @@ def reopenable(data: Any) -> str | None:
 def has_seen(run: Run, test: Any) -> bool:
     """Whether the run was trained on samples of `test`, as far as their names and paths tell."""
     data, asked = run.config["data"], reopenable(test)
-    if data is None or asked is None:
+    if data is None or asked is None or is_name(data) != is_name(asked):
         return False
-    (learned, its_split), (tested, split) = split_of(data), split_of(asked)
-    if not its_split and not is_name(asked) and Path(tested).is_relative_to(learned):
-        return True
-    return learned == tested and (not split or split == its_split)
+    (learned, its_splits), (tested, splits) = _place_of(data), _place_of(asked)
+    if learned == tested:
+        return not its_splits or not splits or bool(its_splits & splits)
+    inside, around = Path(tested), Path(learned)
+    if is_name(data):
+        return False
+    # A held-out part of a folder is spread over what lies in it.
+    return inside.is_relative_to(around) or around.is_relative_to(inside)
 
 
-def own_splits(run: Run) -> tuple[Any, Any]:
+def _place_of(data: str) -> tuple[str, set[str]]:
+    """Where samples lie, and which splits of it they are, none for all; other spellings of a split are resolved.
+
+    A split that is a subfolder is that folder; one that is held out is a split of the folder that it is taken from.
+    """
+    base, split = split_of(data)
+    if is_name(data):
+        return base.lower(), set((split or "train").lower().split("+"))
+    folder = split_folder(Path(base), split) if split and Path(base).is_dir() else None
+    if folder is not None:
+        return str(folder.resolve()), set()
+    return base, {role_of(split) or split.lower()} if split else set()
+
+
+def own_splits(run: Run, asked: ReadOptions) -> tuple[Any, Any]:
     """The train and test splits of a run's own data, if the run was not trained on the test split.
+
+    Args:
+        asked: how it is to be read, where that is another way than the run's.
 
     Raises:
         UserError: where the data is in memory or gone, has no test split, or was used whole.
@@ -239,11 +274,23 @@ def own_splits(run: Run) -> tuple[Any, Any]:
     base = split_of(data)[0]
     if not is_name(data) and not Path(base).exists():
         raise UserError(f"the data of {run.path} is no longer at {base}: name labelled data with --train and --test")
-    parts = splits(base, run.read_options)
+    own = run.read_options
+    parts = splits(base, read_options_for(run, asked, data))
     if not parts:
         raise UserError(
             f"the encoder has learned from all of {name}, of which nothing can be held out: name data that it has not "
             "seen with --test, and with --train if labels are to be drawn"
+        )
+    if data == parts.get("pretrain") and "test" not in parts:
+        raise UserError(
+            f"the splits of {base} to train and to test on are not both labelled: name labelled data with --train and "
+            "--test"
+        )
+    others = [name for name in ("labels", "label_column") if getattr(asked, name) not in (None, getattr(own, name))]
+    if others and not has_own_splits(base):
+        raise UserError(
+            f"{flag(others[0])}: {base} was split by other labels when {run.path} was trained: a test split by these "
+            "would hold samples that it has learned from: name data with --train and --test"
         )
     if data not in (parts.get("pretrain"), parts.get("train")) or not {"train", "test"} <= set(parts):
         raise UserError(

@@ -64,9 +64,9 @@ def pretrain(
 
     Args:
         data: a folder of images or recordings, a .npy or .npz file, a text file (.txt: a document a line), a table
-            (.csv, .tsv, .jsonl, .parquet) of texts or of pairs, the name of a data set (digits, mnist, fashion-mnist,
-            cifar10, cifar100, stl10), each with `:split` if wanted; from Python also an array, a tensor, a list of
-            texts, a torch Dataset or a Hugging Face Dataset.
+            (.csv, .tsv, .jsonl, .parquet) of texts, of paths of images or recordings, or of pairs, the name of a data
+            set (digits, mnist, fashion-mnist, cifar10, cifar100, stl10), each with `:split` if wanted; from Python also
+            an array, a tensor, a list of texts or of paths, a torch Dataset or a Hugging Face Dataset.
         method: a name of `likewise methods`; simclr if neither it nor a recipe is given.
         recipe: the name of a recipe (stl10-simclr) or a YAML file; options override its values.
         encoder: of images resnet8, resnet18, resnet34, resnet50, vit_tiny, vit_small or timm:NAME; of texts bert-tiny,

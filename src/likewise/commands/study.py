@@ -66,7 +66,7 @@ def study(
         recipe_of,
         shape_of,
     )
-    from likewise.data.splits import splits
+    from likewise.data.splits import splits, unlabelled_test_note
     from likewise.distributed import is_first_process
     from likewise.evaluation.labels import label_counts
     from likewise.modalities.lookup import adapt_read_options
@@ -84,7 +84,10 @@ def study(
     read_options = read_options_of(**asked, **once, method=recipe.method)
     parts = splits(data, read_options)
     train = parts.get("train") if train is None else train
-    test = parts.get("test") if test is None else test
+    if test is None:
+        test = parts.get("test")
+        for note in unlabelled_test_note(data, test):
+            tell(note, show=progress)
     if train is not None and test is None:
         raise UserError("--train needs --test: name labelled data to measure the accuracy on")
     needing = [name for name, value in (("labels_per_class", counts), ("seeds", seeds)) if value is not None]

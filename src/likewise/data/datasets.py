@@ -18,7 +18,7 @@ from torch.utils.data import Subset as TorchSubset
 
 from likewise.data import arrays, pictures
 from likewise.data.levels import Extent, Levels, find_extent, range_note
-from likewise.data.read_options import Range
+from likewise.data.value_range import Range
 from likewise.data.request import Request
 from likewise.data.source import ImageSource
 from likewise.errors import UserError, nearest

@@ -106,7 +106,8 @@ def file_rows(request: Request, suffixes: tuple[str, ...], things: str) -> FileR
         return None
     table = tables.read_table(path)
     there = table.column_names
-    texts = tables.text_columns(table)
+    addresses = tables.addresses(table)
+    texts = [name for name in tables.text_columns(table) if name not in addresses]
     column = next((name for name in texts if tables.mostly(table[name], lambda value: value.endswith(suffixes))), None)
     near: KnownFiles | None = None
     if column is None and (read_options.modality is not None or not tables.usual_columns(there, TEXTS)):
@@ -155,6 +156,22 @@ def file_rows(request: Request, suffixes: tuple[str, ...], things: str) -> FileR
     if label is not None:
         words = list(tables.Texts(tables.text_of(table, label, where=path), np.array(rows)))
     return FileRows(path.parent, files, missing, partial(by_words, words, why_none), notes)
+
+
+def paths_near(path: Path, values: Sequence[str], suffixes: tuple[str, ...]) -> list[str] | None:
+    """The paths that values of a table mean: see `file_rows`. None where most of them name no files that end like this.
+
+    A value that names none, or could mean several, stays what it is.
+    """
+    near = files_near(path, suffixes)
+    spread = np.unique(np.linspace(0, len(values) - 1, min(SAMPLED, len(values))).astype(int)).tolist()
+    if 2 * sum(bool(near.find(values[i], path.parent)) for i in spread) <= len(spread):
+        return None
+    found = []
+    for value in values:
+        known = [] if isinstance(_file_at(path.parent, value), File) else near.find(value, path.parent)
+        found.append(known[0] if len(known) == 1 else value)
+    return found
 
 
 def files_near(path: Path, suffixes: tuple[str, ...]) -> KnownFiles:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Shaped, UInt8
 
-from likewise.data.read_options import Range
+from likewise.data.value_range import Range
 
 CAMERA_BITS = (8, 10, 12, 14, 16)
 FILLED = 0.75  # the part of a range of so many bits that data must fill to be taken for data of so many bits

@@ -25,9 +25,9 @@ def open_source(
         data: one of: a `Source`; a name (`digits`, `mnist`, `fashion-mnist`, `cifar10`, `cifar100`, `stl10`); the path
             of a folder of images, recordings or text files, of an `.npy` or `.npz` file, of a `.txt` file, or of a
             table (`.csv`, `.tsv`, `.jsonl`, `.parquet`); a NumPy array or torch tensor, or a pair (images, labels) of
-            them; a list of texts; a `torch.utils.data.Dataset` or Hugging Face `datasets.Dataset`. A name or path may
-            end in `:split`: `stl10:unlabeled`, `photos:train` (the subfolder `train`, or the part that `hold_out`
-            makes). A name wins over a folder of that name, which is written `./digits`.
+            them; a list of texts or of paths; a `torch.utils.data.Dataset` or Hugging Face `datasets.Dataset`. A name
+            or path may end in `:split`: `stl10:unlabeled`, `photos:train` (the subfolder `train`, or the part that
+            `hold_out` makes). A name wins over a folder of that name, which is written `./digits`.
         root: where the files of a named set lie or go: `$LIKEWISE_DATA` if None, or else `data/`.
         read_options: how files become samples. Images are resized and centre-cropped to `size` x `size` pixels and
             given `channels` (1 or 3); None keeps the shape that arrays and named sets have, and takes the usual one of

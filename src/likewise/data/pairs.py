@@ -7,6 +7,7 @@ import math
 import os
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import cached_property, partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ from torch import Tensor
 from likewise.data import tables, text
 from likewise.data.batches import Parts
 from likewise.data.captions import beside, unpacked
+from likewise.data.file_tables import paths_near
 from likewise.data.files import File, by_name, folder_of, no_file, printable, scan
 from likewise.data.folder_labels import folder_labelling, metadata_of
 from likewise.data.labelling import Labels
@@ -307,17 +309,27 @@ def _part(column: Column, kept: Kept, media: Media | None, request: Request, nam
     return text.TextSource(documents, name=name, progress=request.progress)
 
 
-def column_of(name: str, values: Sequence[str], *, where: object) -> Column:
+def column_of(name: str, values: Sequence[str], *, where: object, table: Path | None = None) -> Column:
     """A column as what its values are: paths of images or recordings by how most of them end, or texts.
+
+    Args:
+        table: the file that the column is in: values may name files beside it, as `paths_near` says.
 
     Raises:
         UserError: when its name says files, but its values are none.
     """
     spread = np.linspace(0, len(values) - 1, min(SAMPLED, len(values))).astype(int).tolist()
     some = [value for value in (values[i].lower() for i in spread) if value.strip()]
+    if sum(value.startswith(tables.SCHEMES) for value in some) > len(some) / 2:
+        return Column(name, "text", values)
     for modality in file_modalities().values():
         if sum(value.endswith(modality.suffixes) for value in some) > len(some) / 2:
-            return Column(name, modality.name, list(values))  # paths are looked at again and again
+            paths = list(values)  # they are looked at again and again
+            return Column(name, modality.name, (table and paths_near(table, paths, modality.suffixes)) or paths)
+    if table is not None and some and name.lower() not in (*TEXT_COLUMNS, *chain(*TOGETHER)):
+        for modality in file_modalities().values():
+            if found := paths_near(table, values, modality.suffixes):
+                return Column(name, modality.name, found)
     for modality in file_modalities().values():
         if name.lower() in modality.column_names and some:
             raise UserError(
@@ -346,7 +358,9 @@ def _table(request: Request, name: str | None = None) -> PairSource | None:
     candidates = [name for name in there if name not in (score, label, *addresses)]
     names = _paired_columns(candidates, there, addresses, read_options, path)
     score, label = (None if name in names else name for name in (score, label))
-    columns = [column_of(name, tables.Texts(tables.text_of(table, name, where=path)), where=path) for name in names]
+    columns = [
+        column_of(name, tables.Texts(tables.text_of(table, name, where=path)), where=path, table=path) for name in names
+    ]
     parts = " and ".join(f"{column.name!r} ({column.modality})" for column in columns)
     if len(there) > len(columns):
         notes.append(f"pairs are columns {parts}, " + (f"labels are column {label!r}" if label else "without labels"))

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from dataclasses import dataclass
 from typing import Any
 
-from likewise.checks import require
+from likewise.data.value_range import checked_range
 from likewise.errors import UserError
 from likewise.registry import MODALITIES
-
-Range = tuple[int | float, int | float]
-"""The numbers that grey levels 0 and 255 stand for."""
 
 
 @dataclass(frozen=True)
@@ -65,13 +61,3 @@ class ReadOptions:
     def with_(self, **changes: Any) -> ReadOptions:
         """A copy with other values; None keeps the value."""
         return dataclasses.replace(self, **{name: value for name, value in changes.items() if value is not None})
-
-
-def checked_range(range: Any) -> Range:
-    """Raises `UserError` for what is not two finite numbers, the lower one first."""
-    numbers = list(range) if isinstance(range, list | tuple) else [range]
-    plain = all(isinstance(number, int | float) and math.isfinite(number) for number in numbers)
-    ok = plain and len(numbers) == 2 and numbers[0] < numbers[1]
-    got = " ".join(f"{number:g}" if plain else str(number) for number in numbers)
-    require(ok, "range", "two numbers, the lower one first", got)
-    return float(numbers[0]), float(numbers[1])

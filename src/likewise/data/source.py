@@ -16,7 +16,8 @@ from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from likewise.data.pictures import check_channels, fit
-from likewise.data.read_options import Range, ReadOptions
+from likewise.data.read_options import ReadOptions
+from likewise.data.value_range import Range
 from likewise.errors import UserError
 
 
@@ -230,7 +231,7 @@ class Subset(Source):
 
 
 class Joined(Source):
-    """Sources of equal sample shape, one after the other. Labelled if every one of them is."""
+    """Sources of equal sample shape, one after the other. Those without labels have -1, if another one has some."""
 
     def __init__(self, sources: Sequence[Source], *, name: str) -> None:
         self.sources = list(sources)
@@ -255,10 +256,17 @@ class Joined(Source):
 
     @cached_property
     def classes(self) -> list[str]:
-        return self.sources[0].classes if all(source.classes for source in self.sources) else []
+        return list(dict.fromkeys(name for source in self.sources for name in source.classes))
 
     def labels(self) -> Int[Tensor, " len"]:
-        return torch.cat([source.labels() for source in self.sources])
+        if not self.classes:
+            return torch.cat([source.labels() for source in self.sources])
+        place = {name: i for i, name in enumerate(self.classes)}
+        found = []
+        for source in self.sources:
+            numbers = source.labels() if source.classes else torch.full((len(source),), -1)
+            found.append(torch.tensor([*(place[name] for name in source.classes), -1])[numbers])
+        return torch.cat(found)
 
     @cached_property
     def skipped(self) -> list[tuple[str, str]]:

@@ -62,6 +62,11 @@ def splits(data: Any, read_options: ReadOptions | None = None) -> dict[str, Any]
     return {"pretrain": held_in, "train": held_in, "test": held_out}
 
 
+def has_own_splits(data: Any) -> bool:
+    """Whether data has a split to train on and one to test on, so that none has to be held out."""
+    return _has_roles(by_role(_own_splits(resolve(data)[0])))
+
+
 def held_out_split(data: Any, read_options: ReadOptions, *, root: Any, progress: bool) -> Subset | None:
     """`photos:train` or `photos:test` of data that has no splits of its own: see `hold_out`. None for anything else."""
     found, split = resolve(data)

@@ -32,6 +32,7 @@ LARGE = 64 << 20
 BLOCK = 64 << 20
 # Lines of a .jsonl whose keys tell its columns, and values that tell whether a column of text holds numbers or paths.
 LOOKED_AT = 1000
+SCHEMES = ("http://", "https://")
 ADDRESS = re.compile(r"(.*[_ -])?(url|uri|link|href)s?", re.IGNORECASE)
 # Part of every cache key: raise it when the same file would become another table.
 READER = 2
@@ -104,7 +105,7 @@ def addresses(table: pa.Table) -> list[str]:
         name
         for name in table.column_names
         if is_text(table.schema.field(name).type)
-        and (ADDRESS.fullmatch(name) or mostly(table[name], lambda value: value.startswith(("http://", "https://"))))
+        and (ADDRESS.fullmatch(name) or mostly(table[name], lambda value: value.startswith(SCHEMES)))
     ]
 
 
