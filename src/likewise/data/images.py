@@ -32,9 +32,9 @@ from likewise.data.folder_labels import folder_labelling
 from likewise.data.labelling import Labelling, Labels
 from likewise.data.levels import Extent, Levels, find_extent, level_notes, range_note
 from likewise.data.path_lists import listed_files
-from likewise.data.value_range import Range
 from likewise.data.request import Request
 from likewise.data.source import ImageSource, label_note
+from likewise.data.value_range import Range
 from likewise.errors import UserError
 from likewise.own_files import OWN
 
