@@ -102,7 +102,7 @@ def test_a_wrong_value_is_named_with_its_file(
     [
         ("embed", ("encoder", "size"), "8", "encoder.size must be a whole number, got '8'"),
         ("embed", ("encoder", "sise"), 8, "encoder.sise must be absent: encoder has name, channels, size"),
-        ("embed", ("encoder", "channels"), -1, "channels must be at least 1, got -1"),
+        ("embed", ("encoder", "channels"), -1, "channels must be from 1 to 1024, got -1"),
         ("embed", ("views", "mean"), 3, "views.mean must be a list, got 3"),
         ("embed", ("views", "size"), 10**6, "size must be from 4 to 8192, got 1000000"),
         ("embed", ("views", "ops", 0), [], "an operation must be a name"),

@@ -69,6 +69,13 @@ def test_files_of_others_with_such_names_are_data(photos: Path) -> None:
     assert "runs/mine/04.png" in ids
 
 
+def test_a_picture_of_ours_that_is_named_is_data(photos: Path) -> None:
+    """Only what is found in a folder is left out: a query of `search` may be one."""
+    assert main(["views", "."]) == 0
+    assert main(["pretrain", ".", "--out", "../run", *QUICK]) == 0
+    assert main("search ../run . --image views.png --top 2".split()) == 0
+
+
 def test_ids_beside_vectors_are_no_texts(photos: Path) -> None:
     folder = photos.parent / "texts"
     folder.mkdir()

@@ -228,8 +228,9 @@ def test_impossible_views() -> None:
     ):
         preset("stron", size=32, channels=3)
     for wrong, message in [
-        ({"channels": 0}, "channels must be at least 1, got 0"),
-        ({"size": 0}, "size must be at least 4, got 0"),
+        ({"channels": 0}, "channels must be from 1 to 1024, got 0"),
+        ({"channels": 10**9}, "channels must be from 1 to 1024, got 1000000000"),
+        ({"size": 0}, "size must be from 4 to 8192, got 0"),
         ({"mean": [0.5]}, r"mean must be 3 numbers, one per channel, got \[0.5\]"),
         ({"std": [0.5, 0, 0.5]}, "std must be numbers above 0, got"),
     ]:

@@ -24,9 +24,10 @@ from torch import Tensor
 
 from likewise.data.cache import cached, digest
 from likewise.data.label_values import is_missing, mean_no_label
-from likewise.data.levels import Extent, Levels, Range, find_extent, range_note, spell
+from likewise.data.levels import Extent, Levels, find_extent, range_note, spell
 from likewise.data.request import Request
 from likewise.data.source import ImageSource, label_note
+from likewise.data.value_range import Range
 from likewise.errors import UserError
 
 IMAGE_KEYS = ("x", "images", "data", "arr_0")

@@ -17,9 +17,10 @@ from torch.utils.data import IterableDataset, TensorDataset
 from torch.utils.data import Subset as TorchSubset
 
 from likewise.data import arrays, pictures
-from likewise.data.levels import Extent, Levels, Range, find_extent, range_note
+from likewise.data.levels import Extent, Levels, find_extent, range_note
 from likewise.data.request import Request
 from likewise.data.source import ImageSource
+from likewise.data.value_range import Range
 from likewise.errors import UserError, nearest
 
 IMAGE_KEYS = ("image", "img", "images", "pixel_values", "x")

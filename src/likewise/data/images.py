@@ -30,11 +30,13 @@ from likewise.data.files import (
 )
 from likewise.data.folder_labels import folder_labelling
 from likewise.data.labelling import Labelling, Labels
-from likewise.data.levels import Extent, Levels, Range, find_extent, level_notes, range_note
+from likewise.data.levels import Extent, Levels, find_extent, level_notes, range_note
 from likewise.data.path_lists import listed_files
 from likewise.data.request import Request
 from likewise.data.source import ImageSource, label_note
+from likewise.data.value_range import Range
 from likewise.errors import UserError
+from likewise.own_files import OWN
 
 SUFFIXES = endings.IMAGES
 SAMPLED = 256
@@ -66,6 +68,7 @@ def open_source(request: Request) -> ImageFolder | None:
         progress=request.progress,
         notes=notes,
         labelling=labelling,
+        without_own=True,
     )
 
 
@@ -109,20 +112,21 @@ class ImageFolder(ImageSource):
         progress: bool = True,
         notes: Sequence[str] = (),
         labelling: Labelling | None = None,
+        without_own: bool = False,
     ) -> None:
+        """`without_own`: pictures that likewise has drawn are no samples, as nobody has named them."""
         self.folder = folder
         self.name = name
         self._notes = notes
         self._labelling = labelling
-        kind = usual(folder, files)
+        kind = usual(folder, files, without_own)
         size, channels = size or kind.size, channels or kind.channels
         extent = found_extent(folder, kind.deep) if kind.deep and range is None else None
         range = range if extent is None else extent.range
         # Equal names, sizes and times do not make equal pictures: each folder has a cache of its own.
-        key = digest([DECODER, folder.resolve(), size, channels, range, *files])
-        path, metadata = cached(
-            "images", key, lambda building: build(building, folder, files, size, channels, range, name, progress)
-        )
+        key = digest([DECODER, folder.resolve(), size, channels, range, without_own, *files])
+        how = (size, channels, range, without_own, name, progress)
+        path, metadata = cached("images", key, lambda building: build(building, folder, files, *how))
         if kind.deep and range is not None:
             self.range = range
             self._notes = [
@@ -177,14 +181,15 @@ class Kind(NamedTuple):
     """Those with pixels of more than 8 bits."""
 
 
-def usual(folder: Path, files: list[File]) -> Kind:
+def usual(folder: Path, files: list[File], without_own: bool) -> Kind:
     """The default size and channels for these files, from the headers of some of them."""
     headers: list[tuple[File, pictures.Header]] = []
     with pictures.quietly():
         for i in np.linspace(0, len(files) - 1, min(SAMPLED, len(files))).astype(int):
             # What cannot be opened is listed when it is decoded.
             with suppress(Exception):
-                headers.append((files[i], pictures.header(folder / files[i].id)))
+                if not (without_own and pictures.is_own(folder / files[i].id)):
+                    headers.append((files[i], pictures.header(folder / files[i].id)))
     size = pictures.usual_size([header.side for _, header in headers])
     channels = {header.channels for _, header in headers}
     return Kind(size, channels.pop() if len(channels) == 1 else 3, [file for file, header in headers if header.deep])
@@ -214,6 +219,7 @@ def build(
     size: int,
     channels: int,
     range: Range | None,
+    without_own: bool,
     name: str,
     progress: bool,
 ) -> dict[str, Any]:
@@ -224,6 +230,8 @@ def build(
         try:
             if file.size == 0:
                 return "empty file", None
+            if without_own and pictures.is_own(folder / file.id):
+                return OWN, None
             return pictures.decode(folder / file.id, size, channels, levels), levels
         except Exception as error:
             return pictures.reason(error), None

@@ -9,7 +9,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,7 +23,7 @@ from torch import Tensor
 from likewise.data.endings import CAMERA_RAW
 from likewise.data.levels import Levels
 from likewise.errors import UserError, needs
-from likewise.own_files import OWN, is_own_picture
+from likewise.own_files import is_own_picture
 
 # What Pillow reads by itself, and knows by its first bytes: no format that starts another program.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF", "JPEG2000", "PPM", "QOI", "ICO", "SGI")
@@ -43,6 +43,7 @@ SIXTEEN_BITS = (0.0, 65535.0)
 START = 256  # bytes of a file that tell what it is
 MOST_BYTES = 8  # for each pixel that Pillow would decode at most: of all channels together
 MOST_COMPRESSED = 1100  # bytes that one of a deflated file can become
+PNG_START = b"\x89PNG\r\n\x1a\n"
 TIFF_AXES = {"YX": (0, 1), "YXS": (2, 0, 1), "SYX": (0, 1, 2)}  # to channels, height, width
 TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 UPRIGHT = {
@@ -106,10 +107,17 @@ def opened(path: Path) -> Image.Image | None:
             if start.startswith(signs, place):
                 raise UnreadPictureError(f"{kind}, which is not read: convert it to PNG or TIFF") from None
         raise
-    if is_own_picture(picture):
-        picture.close()
-        raise UnreadPictureError(OWN)
     return picture
+
+
+def is_own(path: Path) -> bool:
+    """Whether a file is a picture that likewise has drawn."""
+    with path.open("rb") as file:
+        if not file.read(START).startswith(PNG_START):
+            return False
+    with suppress(Exception), Image.open(path, formats=("PNG",)) as picture:
+        return is_own_picture(picture)
+    return False
 
 
 @contextmanager

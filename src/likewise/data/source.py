@@ -15,9 +15,9 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
-from likewise.data.levels import Range
 from likewise.data.pictures import check_channels, fit
 from likewise.data.read_options import ReadOptions
+from likewise.data.value_range import Range
 from likewise.errors import UserError
 
 

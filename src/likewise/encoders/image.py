@@ -18,6 +18,7 @@ from likewise.encoders.base import Encoder
 from likewise.errors import UserError, nearest
 
 SMALL_STEM_UP_TO = 40  # px: ImageNet's stem would leave a 32 px image 8x8 positions before the first block
+MOST_CHANNELS = 1024  # as many as views may have
 RESNET8_UP_TO = 32  # px
 
 
@@ -241,7 +242,8 @@ def image_encoder(name: str, *, channels: int, size: int) -> ImageEncoder:
     Raises:
         UserError: for an unknown name, or a size that the architecture can't take.
     """
-    check_int(channels=channels, size=size)
+    check_int(1, MOST_CHANNELS, channels=channels)
+    check_int(size=size)
     if name.startswith("timm:"):
         body, dim = _timm(name.removeprefix("timm:"), channels, size)
     elif name in ARCHITECTURES:

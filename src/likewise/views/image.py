@@ -19,6 +19,7 @@ from likewise.views.spatial import RandomResizedCrop, Spatial, identity
 from likewise.views.specification import operations, spell
 
 LARGEST = 8192  # px
+MOST_CHANNELS = 1024  # a spectrometer has some hundreds
 # Of ImageNet's training set, as torchvision and timm use them; other channels: the middle of the range.
 MEANS = {3: (0.485, 0.456, 0.406)}
 DEVIATIONS = {3: (0.229, 0.224, 0.225)}
@@ -58,7 +59,7 @@ class ImageViews:
         range: Sequence[Number] | None = None,
     ) -> None:
         check_int(4, LARGEST, size=size)
-        check_int(1, channels=channels)
+        check_int(1, MOST_CHANNELS, channels=channels)
         self.size = size
         self.channels = channels
         self.ops = operations(ops)
