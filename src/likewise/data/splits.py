@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -195,8 +196,7 @@ def _count_classes(data: Any, split: str | None, read_options: ReadOptions) -> t
         folder: Path = data if split is None else split_folder(data, split) or data
         if label_tables(Request(data, split, read_options=read_options), folder):
             return _count_labels(data, split, folder, read_options)
-        chosen = read_options.modality is not None
-        kinds = (kind for kind in folder_modalities(read_options) if chosen or kind.may_hold(folder))
+        kinds = _possible_kinds(folder, read_options)
         counted = (count_subfolders(folder, kind.suffixes, kind.recognises) for kind in kinds)
         return next((found for found in counted if found is not None), (0, False))
     whole = f"{data}:{split}" if split is not None else data
@@ -210,13 +210,19 @@ def _count_classes(data: Any, split: str | None, read_options: ReadOptions) -> t
 
 def _count_labels(data: Path, split: str | None, folder: Path, read_options: ReadOptions) -> tuple[int, bool]:
     """As `_count_classes`, for a folder whose labels are in a table."""
-    for modality in folder_modalities(read_options):
-        files, _ = scan(folder, modality.suffixes)
+    for kind in _possible_kinds(folder, read_options):
+        files, _ = scan(folder, kind.suffixes, kind.recognises)
         if files:
             request = Request(data, split, read_options=read_options)
-            labels = folder_labelling(request, folder, files, modality.nouns[1])[0](np.arange(len(files)))[1]
+            labels = folder_labelling(request, folder, files, kind.nouns[1])[0](np.arange(len(files)))[1]
             return (0, False) if isinstance(labels, str) else _counted(labels)
     return 0, False
+
+
+def _possible_kinds(folder: Path, read_options: ReadOptions) -> Iterator[Any]:
+    """The modalities that the files of a folder may be of."""
+    chosen = read_options.modality is not None
+    return (kind for kind in folder_modalities(read_options) if chosen or kind.may_hold(folder))
 
 
 def _counted(labels: Int[Tensor, " n"]) -> tuple[int, bool]:
