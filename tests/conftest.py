@@ -1,5 +1,6 @@
 """What all tests share: annotations are checked at run time, and no test depends on how busy the machine is."""
 
+import pytest
 from hypothesis import HealthCheck, settings
 from jaxtyping import install_import_hook
 
@@ -9,3 +10,10 @@ install_import_hook("likewise", "beartype.beartype")
 
 settings.register_profile("any-load", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any-load")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow tests have three times as long: beside a busy program, the demo takes more than ten minutes."""
+    for item in items:
+        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(1800))

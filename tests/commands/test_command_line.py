@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import likewise as lw
 from likewise.cli import COMMANDS, main
@@ -262,9 +263,10 @@ def test_results_own_their_json_and_text(digits_run: Path, capsys: Text) -> None
     how: dict[str, Any] = {"labels_per_class": [1], "seeds": 1, "protocols": ["frozen-knn"], "progress": False}
     evaluation = lw.evaluate(digits_run, **how)
     assert evaluation.to_json() == json.loads((digits_run / "evaluation.json").read_text())
-    found = lw.search(digits_run, "digits:test", image=picture, top=2)
+    Image.fromarray(np.asarray(Image.open("views.png"))).save("query.png")  # what likewise has drawn is no sample
+    found = lw.search(digits_run, "digits:test", image="query.png", top=2)
     assert [match["rank"] for match in found.to_json()["matches"]] == [1, 2]
     assert set(found.to_json()["matches"][0]) == {"rank", "similarity", "id", "text"}
     capsys.readouterr()
-    assert main(["search", str(digits_run), "digits:test", "--image", "views.png", "--top", "2", "--json"]) == 0
+    assert main(["search", str(digits_run), "digits:test", "--image", "query.png", "--top", "2", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == found.to_json()

@@ -39,6 +39,7 @@ LOSSLESS = [
     ("a.2", "BMP", COLOURS),
     ("a.image", "TIFF", LEVELS),
     ("a.jpg", "PNG", COLOURS),
+    ("b.tga", "PNG", COLOURS),
 ]
 
 

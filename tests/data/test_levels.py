@@ -89,7 +89,8 @@ def test_a_folder_has_one_range(tmp_path: Path) -> None:
     source = open_source(tmp_path)
     assert source.read(torch.arange(4))[:, 0, 0, 0].tolist() == [0, 85, 170, 255]
     assert source.notes == [
-        "values from 37 to 3037: grey levels 0 to 255 are 37 to 3037 (--range LOW HIGH sets another range)"
+        "values from 37 to 3037: grey levels 0 to 255 are 37 to 3037 (--range LOW HIGH sets another range)",
+        "4 of 4 images use fewer than 64 of the 256 grey levels",
     ]
 
 

@@ -15,7 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
-from likewise.data import captions, images
+from likewise.data import captions, endings, images
 from likewise.data.batches import Parts
 from likewise.data.pairs import PairSource, open_source
 from likewise.data.read_options import ReadOptions
@@ -225,8 +225,7 @@ def test_a_picture_column_without_pictures(folder: Path) -> None:
     with pytest.raises(UserError) as failure:
         opened(path)
     assert str(failure.value) == (
-        f"{path}: column 'image' must hold paths of images, got '1234'; "
-        "they end in .jpg .jpeg .png .webp .bmp .tif .tiff .gif"
+        f"{path}: column 'image' must hold paths of images, got '1234'; they end in {' '.join(endings.IMAGES)}"
     )
 
 

@@ -252,3 +252,22 @@ def test_skipped_names_are_no_formulas_and_come_back(name: str, tmp_path: Path) 
     assert cells[0][0] not in "=+-@\t\r"
     kept = name.replace("\udce9", r"\udce9")
     assert Skipped.load(tmp_path) == [(kept, kept)]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"low": 0.4}, r"summary\[0\] must have low and high, or neither"),
+        ({"mean": 2}, r"summary\[0\].mean must be a finite number from 0 to 1, got 2"),
+    ],
+)
+def test_a_summary_that_makes_no_sense_is_refused(change: dict[str, Any], message: str, tmp_path: Path) -> None:
+    found = evaluation()
+    found["summary"][0] |= change
+    found.save(tmp_path)
+    with pytest.raises(ValueError, match=message):
+        Evaluation.load(tmp_path)
+
+
+def test_numbers_of_labels_without_results_are_left_out() -> None:
+    assert Evaluation(evaluation() | {"labels_per_class": [1, 5, "all"]}).counts == [1, "all"]

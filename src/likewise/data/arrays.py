@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import shutil
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -33,6 +35,19 @@ CHECKED = 64
 USUAL = {"f": (0.0, 1.0), "i": (0.0, 255.0)}  # of floats and of whole numbers
 CLEARLY = 2  # times as many pixels must a row have as there are channels, to tell which is which
 BLOCK = 2**22  # numbers looked at at a time
+DAMAGED = (
+    ValueError,
+    OSError,
+    EOFError,
+    RuntimeError,  # an encrypted archive, a header nested too deeply, a way of packing that is not known
+    SyntaxError,  # a header is an expression of Python
+    TokenError,
+    OverflowError,
+    MemoryError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What reading a damaged array raises."""
 
 
 class ArraySource(ImageSource):
@@ -264,7 +279,7 @@ def _load(path: Path, split: str | None) -> tuple[np.ndarray, np.ndarray | None]
             )
         labels = _find(keys, LABEL_KEYS, split)
         return _member(path, images), None if labels is None else np.array(_member(path, labels))
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except DAMAGED as error:
         if isinstance(error, UserError):
             raise
         raise UserError(f"{path} cannot be read as an array: {' '.join(str(error).split())}") from error

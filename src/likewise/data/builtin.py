@@ -143,6 +143,9 @@ def _idx_set(name: str, split: str, root: Path, folders: Sequence[Path], classes
     folder = _folder(name, root, [(folders, files)])
     pixels, labels = (_idx(folder / file, axes) for file, axes in zip(files, (3, 1), strict=True))
     _same_length(len(pixels), len(labels), folder / files[1])
+    if len(labels) and (label := int(labels.max())) >= len(classes):
+        rule = f"labels from 0 to {len(classes) - 1}"
+        raise UserError(f"{folder / files[1]} must hold {rule}, got {label}: fetch it again")
     return ArraySource(pixels[:, None], labels, name=f"{name}:{split}", classes=classes)
 
 
@@ -152,8 +155,9 @@ def _idx(path: Path, axes: int) -> UInt8[np.ndarray, "..."]:
         path = _unpacked(path.with_name(path.name + ".gz"))
     with path.open("rb") as file:
         start = file.read(4 + 4 * axes)
-    shape = tuple(np.frombuffer(start[4:], dtype=">u4").tolist())
-    if start[:4] != bytes((0, 0, 8, axes)) or path.stat().st_size != len(start) + np.prod(shape, dtype=np.int64):
+    shape = tuple(np.frombuffer(start[4 : len(start) // 4 * 4], dtype=">u4").tolist())
+    is_idx = len(start) == 4 + 4 * axes and start[:4] == bytes((0, 0, 8, axes))
+    if not is_idx or path.stat().st_size != len(start) + np.prod(shape, dtype=np.int64):
         raise UserError(f"{path} is not a whole IDX file of bytes with {axes} axes (a truncated download?)")
     return np.memmap(path, dtype=np.uint8, mode="r", offset=len(start), shape=shape)
 

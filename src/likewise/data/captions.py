@@ -62,7 +62,24 @@ def unpacked(shard: Path, suffixes: tuple[str, ...]) -> tuple[Path, dict[str, li
     """The folder of the cache with the files of a shard that end like this, and what `unpack` returned."""
     stat = shard.stat()
     key = digest([READER, shard.resolve(), stat.st_size, stat.st_mtime_ns, suffixes])
-    return cached("shards", key, partial(unpack, shard, suffixes))
+    return cached("shards", key, partial(unpack_whole, shard, suffixes))
+
+
+def unpack_whole(shard: Path, suffixes: tuple[str, ...], building: Path) -> dict[str, list[Any]]:
+    """What `unpack` returns, with a line among "unpaired" where a shard was not read to its end.
+
+    tarfile takes a damaged header, and the end of a file that was cut between two members, for the end of the archive.
+    """
+    found = unpack(shard, suffixes, building)
+    with tarfile.open(shard) as archive:
+        archive.getmembers()
+        assert archive.fileobj is not None
+        archive.fileobj.seek(archive.offset)
+        mark = archive.fileobj.read(tarfile.BLOCKSIZE)
+    if mark != bytes(tarfile.BLOCKSIZE):
+        why = "damaged, the rest was not read" if mark else "no end mark, the archive may have been cut"
+        found["unpaired"].append((f"{shard.name}, byte {archive.offset:,}", why))
+    return found
 
 
 def unpack(shard: Path, suffixes: tuple[str, ...], building: Path) -> dict[str, list[Any]]:

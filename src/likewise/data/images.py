@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-import warnings
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Iterable, Sequence
+from contextlib import closing, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,7 +30,7 @@ from likewise.data.files import (
 )
 from likewise.data.folder_labels import folder_labelling
 from likewise.data.labelling import Labelling, Labels
-from likewise.data.levels import Extent, Levels, Range, clipped_note, find_extent, range_note
+from likewise.data.levels import Extent, Levels, Range, find_extent, level_notes, range_note
 from likewise.data.path_lists import listed_files
 from likewise.data.request import Request
 from likewise.data.source import ImageSource, label_note
@@ -41,7 +40,7 @@ SUFFIXES = endings.IMAGES
 SAMPLED = 256
 AHEAD = 512  # decoded files that may wait for an earlier one
 # Part of every cache key: raise it when the same file would become other pixels.
-DECODER = 2
+DECODER = 3
 
 
 def open_source(request: Request) -> ImageFolder | None:
@@ -129,7 +128,7 @@ class ImageFolder(ImageSource):
             self._notes = [
                 *notes,
                 range_note(range) if extent is None else extent.note(),
-                *clipped_note(metadata.get("clipped", 0), len(files), range),
+                *level_notes(metadata["clipped"], metadata["few"], len(files), range),
             ]
         self.skipped = sorted((printable(file), why) for file, why in [*unreadable, *metadata["skipped"]])
         left_out = {file for file, _ in metadata["skipped"]}
@@ -181,7 +180,7 @@ class Kind(NamedTuple):
 def usual(folder: Path, files: list[File]) -> Kind:
     """The default size and channels for these files, from the headers of some of them."""
     headers: list[tuple[File, pictures.Header]] = []
-    with _no_warnings():
+    with pictures.quietly():
         for i in np.linspace(0, len(files) - 1, min(SAMPLED, len(files))).astype(int):
             # What cannot be opened is listed when it is decoded.
             with suppress(Exception):
@@ -201,7 +200,7 @@ def found_extent(folder: Path, files: list[File]) -> Extent | None:
 
     def find(_: Path) -> dict[str, Any]:
         # One file at a time waits in memory: scans are large.
-        with _no_warnings(), closing(in_threads(numbers, files, ahead=1)) as found:
+        with pictures.quietly(), closing(in_threads(numbers, files, ahead=1)) as found:
             return {"extent": find_extent(found)}
 
     _, metadata = cached("ranges", digest([DECODER, folder.resolve(), *files]), find)
@@ -220,31 +219,32 @@ def build(
 ) -> dict[str, Any]:
     """Decode `files` in parallel into `building/pixels.u8`, one after the other; say which were skipped."""
 
-    def pixels(file: File) -> tuple[np.ndarray | str, bool]:
+    def pixels(file: File) -> tuple[np.ndarray | str, Levels | None]:
         levels = None if range is None else Levels(range)
         try:
             if file.size == 0:
-                return "empty file", False
-            return pictures.decode(folder / file.id, size, channels, levels), levels is not None and levels.clips
+                return "empty file", None
+            return pictures.decode(folder / file.id, size, channels, levels), levels
         except Exception as error:
-            return pictures.reason(error), False
+            return pictures.reason(error), None
 
     skipped: list[tuple[str, str]] = []
-    clipped = 0
+    clipped = few = 0
     started = time.perf_counter()
     with (
         (building / "pixels.u8").open("wb") as out,
-        _no_warnings(),
+        pictures.quietly(),
         progress_bar(name, "images", len(files), progress) as done,
         # Pillow releases the GIL while it decodes and resizes, so threads do as well as processes.
         closing(in_threads(pixels, files, ahead=AHEAD)) as decodings,
     ):
-        for file, (decoded, clips) in zip(files, decodings, strict=True):
+        for file, (decoded, levels) in zip(files, decodings, strict=True):
             if isinstance(decoded, str):
                 skipped.append((file.id, decoded))
             else:
                 out.write(decoded.tobytes())
-                clipped += clips
+                if levels is not None:
+                    clipped, few = clipped + levels.clips, few + levels.are_few
             done()
     if progress:
         kept = len(files) - len(skipped)
@@ -252,12 +252,4 @@ def build(
             f"{name}: decoded {kept:,} images to {size} x {size} in {time.perf_counter() - started:.1f} s"
             + (f", skipped {len(skipped):,} that cannot be read" if skipped else "")
         )
-    return {"skipped": skipped} | ({"clipped": clipped} if clipped else {})
-
-
-@contextmanager
-def _no_warnings() -> Iterator[None]:
-    """Pillow's remarks about single files (odd EXIF, large sizes) are no news: what fails is listed."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+    return {"skipped": skipped} | ({} if range is None else {"clipped": clipped, "few": few})

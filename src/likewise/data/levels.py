@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -10,10 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Shaped, UInt8
 
-from likewise.checks import require
-
-Range = tuple[int | float, int | float]
-"""The numbers that grey levels 0 and 255 stand for."""
+from likewise.data.value_range import Range
 
 CAMERA_BITS = (8, 10, 12, 14, 16)
 FILLED = 0.75  # the part of a range of so many bits that data must fill to be taken for data of so many bits
@@ -66,6 +62,8 @@ class Levels:
     range: Range
     numbers: int = 0
     outside: int = 0
+    lowest: int = 255
+    highest: int = 0
 
     def __call__(self, values: Shaped[np.ndarray, "*shape"]) -> UInt8[np.ndarray, "*shape"]:
         """Raises `ValueError` for numbers that are not finite."""
@@ -76,12 +74,19 @@ class Levels:
             values = values.astype(np.float32 if values.dtype.itemsize <= 2 else np.float64)
         self.numbers += values.size
         self.outside += int(np.count_nonzero((values < low) | (values > high)))
-        return ((values.clip(low, high) - low) * 255 / (high - low) + 0.5).astype(np.uint8)
+        made = ((values.clip(low, high) - low) * 255 / (high - low) + 0.5).astype(np.uint8)
+        self.lowest, self.highest = min(self.lowest, int(made.min())), max(self.highest, int(made.max()))
+        return made
 
     @property
     def clips(self) -> bool:
         """Whether more than one in a thousand of the numbers lie outside the range."""
         return self.outside > CLIPPED * self.numbers
+
+    @property
+    def are_few(self) -> bool:
+        """Whether the numbers lie so close together that they became fewer than 64 levels."""
+        return 0 <= self.highest - self.lowest < FEW_LEVELS
 
 
 def find_extent(samples: Iterable[Shaped[np.ndarray, "..."]]) -> Extent | None:
@@ -119,26 +124,20 @@ def find_extent(samples: Iterable[Shaped[np.ndarray, "..."]]) -> Extent | None:
     return Extent(low, high, (low, high if high > low else low + 1))
 
 
-def checked_range(range: Any) -> Range:
-    """Raises `UserError` for what is not two finite numbers, the lower one first."""
-    numbers = list(range) if isinstance(range, list | tuple) else [range]
-    plain = all(isinstance(number, int | float) and math.isfinite(number) for number in numbers)
-    ok = plain and len(numbers) == 2 and numbers[0] < numbers[1]
-    got = " ".join(f"{number:g}" if plain else str(number) for number in numbers)
-    require(ok, "range", "two numbers, the lower one first", got)
-    return float(numbers[0]), float(numbers[1])
-
-
 def range_note(range: Range) -> str:
     """What people should know of a range that was given."""
     return f"grey levels 0 to 255 are {spell(range[0])} to {spell(range[1])}"
 
 
-def clipped_note(clipped: int, total: int, range: Range, things: str = "images") -> list[str]:
-    """How many samples have numbers that a range leaves out; nothing where none has."""
-    if not clipped:
-        return []
-    return [f"values outside {spell(range[0])} to {spell(range[1])} are clipped, in {clipped:,} of {total:,} {things}"]
+def level_notes(clipped: int, few: int, total: int, range: Range) -> list[str]:
+    """How many images have numbers that a range leaves out, and how many fill little of it; nothing where none does."""
+    notes = []
+    if clipped:
+        ends = f"{spell(range[0])} to {spell(range[1])}"
+        notes.append(f"values outside {ends} are clipped, in {clipped:,} of {total:,} images")
+    if few:
+        notes.append(f"{few:,} of {total:,} images use fewer than {FEW_LEVELS} of the 256 grey levels")
+    return notes
 
 
 def spell(number: float) -> str:

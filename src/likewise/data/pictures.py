@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import statistics
 import sys
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,6 +41,8 @@ GREY = ("1", "L", "LA", "La", *DEEP)
 DEEP_COLOURS = ("RGB;16", "RGBA;16", "CMYK;16")
 SIXTEEN_BITS = (0.0, 65535.0)
 START = 256  # bytes of a file that tell what it is
+MOST_BYTES = 8  # for each pixel that Pillow would decode at most: of all channels together
+MOST_COMPRESSED = 1100  # bytes that one of a deflated file can become
 TIFF_AXES = {"YX": (0, 1), "YXS": (2, 0, 1), "SYX": (0, 1, 2)}  # to channels, height, width
 TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 UPRIGHT = {
@@ -93,7 +96,7 @@ def opened(path: Path) -> Image.Image | None:
         raise UnreadPictureError("raw data of a camera, which is not read: export it as TIFF or JPEG")
     named = BY_NAME.get(path.suffix.lower())
     try:
-        picture = Image.open(path, formats=[named] if named else FORMATS)
+        picture = Image.open(path, formats=(*FORMATS, named) if named else FORMATS)
     except Image.UnidentifiedImageError:
         with path.open("rb") as file:
             start = file.read(START)
@@ -109,11 +112,26 @@ def opened(path: Path) -> Image.Image | None:
     return picture
 
 
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Remarks about single files (odd EXIF, large sizes) are no news: what fails is listed."""
+    loggers = [logging.getLogger(name) for name in ("PIL", "tifffile")]
+    before = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
+
+
 def recognises(path: Path) -> bool:
     """Whether a file holds a picture, by its first bytes, also of a kind that is not read."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with quietly():
             if (picture := opened(path)) is not None:
                 picture.close()
     except (UnreadPictureError, Image.DecompressionBombError):
@@ -142,11 +160,7 @@ def decode(
     picture = opened(path)
     if picture is None:
         return _uniform_planes(_tiff_planes(path), size, channels, levels)
-    with (
-        picture,
-        # Large pictures wait for one another: a decoded one takes up to 700 MB.
-        _one_large if picture.width * picture.height > LARGE_PIXELS else nullcontext(),
-    ):
+    with picture, _turn(picture.width * picture.height):
         if channels not in (1, 3) or _has_deep_colours(picture):
             return _uniform_planes(_planes(picture), size, channels, levels, of=picture)
         picture.draft(None, (GAP * size, GAP * size))
@@ -178,7 +192,7 @@ def numbers(path: Path) -> Shaped[np.ndarray, "c h w"]:
     picture = opened(path)
     if picture is None:
         return _tiff_planes(path)
-    with picture:
+    with picture, _turn(picture.width * picture.height):
         return _planes(picture)
 
 
@@ -263,12 +277,18 @@ def _uniform_planes(
     of: Image.Image | None = None,
 ) -> UInt8[np.ndarray, "d {size} {size}"]:
     """Numbers of any type and channels as `decode` makes them; `of`: the picture that they are from."""
+    are_colours = channels in (1, 3) and len(planes) in (3, 4) and of is not None
+    if not are_colours:
+        check_channels(len(planes), channels)
+    height, width = planes.shape[1:]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    planes = planes[:, top : top + side, left : left + side]
     if planes.dtype != np.uint8:
         planes = _levels_of(planes.dtype.kind, levels)(planes)
-    if channels in (1, 3) and len(planes) in (3, 4) and of is not None:
+    if are_colours and of is not None:
         colours = Image.fromarray(np.ascontiguousarray(planes.transpose(1, 2, 0)), of.mode)
         return _upright(_resized(colours, size, None), of, channels)
-    check_channels(len(planes), channels)
     made = [_upright(_resized(Image.fromarray(plane), size, None), of, 1)[0] for plane in planes]
     return fit(torch.from_numpy(np.stack(made))[None], None, channels)[0].numpy()
 
@@ -310,6 +330,11 @@ def _with_raw_mode(tile: Any, mode: str) -> Any:
     return tile._replace(args=arguments)
 
 
+def _turn(pixels: int) -> AbstractContextManager[Any]:
+    """Large pictures wait for one another: a decoded one takes up to 700 MB."""
+    return _one_large if pixels > LARGE_PIXELS else nullcontext()
+
+
 @contextmanager
 def _tiff_page(path: Path) -> Iterator[Any]:
     """The first image of a TIFF file that Pillow does not read, before it is decoded."""
@@ -317,13 +342,16 @@ def _tiff_page(path: Path) -> Iterator[Any]:
         page = file.pages[0]
         if page.axes not in TIFF_AXES or page.dtype is None or page.dtype.kind not in "uif":
             raise ValueError(f"holds {page.dtype or 'unknown'} values with axes {page.axes}, not an image of numbers")
-        if page.size > 2 * (Image.MAX_IMAGE_PIXELS or math.inf):
+        if page.size * page.dtype.itemsize > MOST_BYTES * (Image.MAX_IMAGE_PIXELS or math.inf):
             raise Image.DecompressionBombError(f"Image size ({page.size} values) exceeds limit, could be a bomb")
+        stored = path.stat().st_size * (1 if page.compression == 1 else MOST_COMPRESSED)
+        if math.prod(page.chunked) != len(page.dataoffsets) or page.size * page.dtype.itemsize > stored:
+            raise ValueError(f"damaged: it holds less than an image of shape {page.shape}")
         yield page
 
 
 def _tiff_planes(path: Path) -> Shaped[np.ndarray, "c h w"]:
-    with _tiff_page(path) as page:
+    with _tiff_page(path) as page, _turn(page.size):
         pixels, axes = page.asarray(), TIFF_AXES[page.axes]
         return pixels.transpose(axes) if len(axes) == 3 else pixels[None]
 

@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from likewise.data.levels import checked_range
+from likewise.data.value_range import checked_range
 from likewise.errors import UserError
 from likewise.registry import MODALITIES
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -196,9 +195,14 @@ def _count_classes(data: Any, split: str | None, read_options: ReadOptions) -> t
         folder: Path = data if split is None else split_folder(data, split) or data
         if label_tables(Request(data, split, read_options=read_options), folder):
             return _count_labels(data, split, folder, read_options)
-        kinds = _possible_kinds(folder, read_options)
-        counted = (count_subfolders(folder, kind.suffixes, kind.recognises) for kind in kinds)
-        return next((found for found in counted if found is not None), (0, False))
+        for kind in folder_modalities(read_options):
+            found = count_subfolders(folder, kind.suffixes, kind.recognises)
+            if found is None:
+                continue
+            # Only where that decides nothing, the whole folder is looked through for what it mostly holds.
+            if found == (2, True) or read_options.modality is not None or kind.may_hold(folder):
+                return found
+        return 0, False
     whole = f"{data}:{split}" if split is not None else data
     source = open_whole(whole, read_options, progress=False)
     if source.has_own_targets:
@@ -210,19 +214,15 @@ def _count_classes(data: Any, split: str | None, read_options: ReadOptions) -> t
 
 def _count_labels(data: Path, split: str | None, folder: Path, read_options: ReadOptions) -> tuple[int, bool]:
     """As `_count_classes`, for a folder whose labels are in a table."""
-    for kind in _possible_kinds(folder, read_options):
+    for kind in folder_modalities(read_options):
+        if read_options.modality is None and not kind.may_hold(folder):
+            continue
         files, _ = scan(folder, kind.suffixes, kind.recognises)
         if files:
             request = Request(data, split, read_options=read_options)
             labels = folder_labelling(request, folder, files, kind.nouns[1])[0](np.arange(len(files)))[1]
             return (0, False) if isinstance(labels, str) else _counted(labels)
     return 0, False
-
-
-def _possible_kinds(folder: Path, read_options: ReadOptions) -> Iterator[Any]:
-    """The modalities that the files of a folder may be of."""
-    chosen = read_options.modality is not None
-    return (kind for kind in folder_modalities(read_options) if chosen or kind.may_hold(folder))
 
 
 def _counted(labels: Int[Tensor, " n"]) -> tuple[int, bool]:

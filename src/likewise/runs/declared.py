@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from types import NoneType, UnionType
@@ -74,7 +74,7 @@ def check_declared(value: Any, declared: Any, name: str = "", *, complete: bool 
         _require(isinstance(value, dict), name, "an object", value)
         for key, each in value.items() if arguments else ():
             check_declared(each, arguments[1], f"{name}.{key}" if name else key, complete=complete)
-    elif declared is list or origin in (list, Sequence) or (origin is tuple and arguments[1:] == (...,)):
+    elif declared is list or origin in (list, Sequence, Iterable) or (origin is tuple and arguments[1:] == (...,)):
         _require(isinstance(value, list), name, "a list", value)
         for place, each in enumerate(value if arguments else ()):
             check_declared(each, arguments[0], f"{name}[{place}]", complete=complete)
@@ -183,7 +183,7 @@ def _checkable(hint: Any) -> bool:
     origin = get_origin(hint)
     if origin in (Union, UnionType):
         return all(map(_checkable, get_args(hint)))
-    return hint in (*RULES, list, dict) or origin in (list, dict, tuple, Sequence, Literal)
+    return hint in (*RULES, list, dict) or origin in (list, dict, tuple, Sequence, Iterable, Literal)
 
 
 def _require(ok: bool, name: str, rule: str, value: Any) -> None:

@@ -152,7 +152,10 @@ def load_recipe(name: str) -> Recipe:
         path = Path(name)
         if not path.is_file():
             raise UserError(f"no recipe file {name}")
-        text = path.read_text(encoding="utf-8")
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise UserError(f"recipe {name} must be UTF-8, byte {error.start + 1:,} is not") from error
     elif name in recipe_names():
         text = (resources.files("likewise") / "recipes" / f"{name}.yaml").read_text(encoding="utf-8")
     else:
@@ -167,7 +170,7 @@ def parse_recipe(text: str, name: str) -> Recipe:
 
     try:
         values = yaml.safe_load(text) or {}
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:  # a date of month 13, a deep list
         raise UserError(f"recipe {name} is not YAML: {str(error).splitlines()[0]}") from error
     if not isinstance(values, dict):
         raise UserError(f"recipe {name} must be a list of `key: value` lines, got {type(values).__name__}")
