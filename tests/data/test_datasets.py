@@ -256,3 +256,7 @@ def test_hugging_face_splits(hugging_face: Any) -> None:
     assert {role: len(part) for role, part in found.items()} == {"pretrain": 5, "train": 5, "test": 1}
     unlabelled = datasets.DatasetDict({name: part.remove_columns("kind") for name, part in parts.items()})
     assert set(splits(unlabelled)) == {"pretrain"}
+    unknown = hugging_face.map(lambda _: {"kind": -1})  # the test split of a competition
+    found = splits(datasets.DatasetDict(train=hugging_face, validation=hugging_face.select([0]), test=unknown))
+    assert {role: len(part) for role, part in found.items()} == {"pretrain": 5, "train": 5, "test": 1}
+    assert set(splits(datasets.DatasetDict(train=hugging_face, test=unknown))) == {"pretrain"}

@@ -153,3 +153,21 @@ def test_lists_of_paths(tmp_path: Path) -> None:
         opened((paths, [0, 1]))
     with pytest.raises(UserError, match="the images have no labels; give them as a pair"):
         opened(paths).labels()
+
+
+def test_the_range_of_scans_is_that_of_their_table_too(tmp_path: Path) -> None:
+    Image.fromarray(np.full((8, 8), 1000, np.uint16)).save(tmp_path / "a.png")
+    Image.fromarray(np.full((8, 8), 3000, np.uint16)).save(tmp_path / "b.png")
+    (tmp_path / "list.csv").write_text("image,label\na.png,x\nb.png,y\n")
+    for data in (tmp_path / "list.csv", [tmp_path / "a.png", tmp_path / "b.png"]):
+        source = opened(data, range=(0, 4000))
+        assert source.read(torch.arange(2))[:, 0, 0, 0].tolist() == [64, 191]
+
+
+def test_images_of_other_endings_have_labels_in_tables(tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    save(*(photos / f"IMG_{i}" for i in range(8)))
+    (photos / "metadata.csv").write_text("file_name,label\n" + "".join(f"IMG_{i},{'xy'[i % 2]}\n" for i in range(8)))
+    assert list(splits(photos)) == ["pretrain", "train", "test"]
+    assert labels(opened(photos)) == {f"IMG_{i}": "xy"[i % 2] for i in range(8)}
+    assert opened(photos).skipped == []

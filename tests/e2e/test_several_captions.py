@@ -26,6 +26,7 @@ def test_the_figures_of_several_captions_agree(
     assert main(["pretrain", "squares:train", *WORDS, "--precision", "32-true", "--out", "run"]) == 0
     err = capsys.readouterr().err
     assert "40 of 40 samples have several captions, one a line: each is a pair of its own, 120 pairs" in err
+    assert re.search(r"  sample 1: [0-9]+\.png#1 \| a red square of \w+ points [0-9]+\n", err)
     assert main(["evaluate", "run"]) == 0
     screen = capsys.readouterr().out
     [found] = json.loads(Path("run/evaluation.json").read_text())["tables"]

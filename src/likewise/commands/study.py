@@ -66,7 +66,7 @@ def study(
         recipe_of,
         shape_of,
     )
-    from likewise.data.splits import splits, unlabelled_test_note
+    from likewise.data.splits import has_own_splits, splits, unlabelled_test_note
     from likewise.distributed import is_first_process
     from likewise.evaluation.labels import label_counts
     from likewise.modalities.lookup import adapt_read_options
@@ -108,7 +108,10 @@ def study(
         if not is_first_process():
             return run  # the first process evaluates
         if test is None:
-            tell(f"{run.config['source']['name']} has no labels to evaluate with: name some with --train and --test")
+            lack = f"{run.config['source']['name']} has no labels to evaluate with: name some"
+            if has_own_splits(data):
+                lack = f"the splits of {data} to train and to test on are not both labelled: name labelled data"
+            tell(f"{lack} with --train and --test")
             tell(f"the page: {write_report(run)}", show=progress)
             return run
         evaluation = evaluate(

@@ -36,19 +36,31 @@ def tell_understood(source: Source, *, show: bool = True) -> None:
             label = source.classes[int(labels[i])] if labels[i] >= 0 else "no label"
             label = f"[{one_line(label, LABEL)}] "
         begin = f"  sample {i + 1}: {label}"
-        parts = source.parts or [source]
-        room = max((width - cell_len(begin)) // len(parts) - 3, 8)
-        tell(one_line(begin + " | ".join(one_line(content(part, i), room) for part in parts), width))
+        shown = contents(source, i)
+        room = max((width - cell_len(begin)) // len(shown) - 3, 8)
+        tell(one_line(begin + " | ".join(one_line(each, room) for each in shown), width))
 
 
-def content(source: Source, index: int) -> str:
-    """What a sample says, if it is a text; what it is called, if it is none."""
-    if source.modality == "text":
-        try:
-            return str(corpus(source)[index])
-        except UserError:  # texts of the user's own source
-            pass
-    return str(source.ids[index])
+def contents(source: Source, index: int) -> list[str]:
+    """What each part of a sample says, if it is a text; what it is called, if it is none."""
+    shown: list[str] = []
+    called = False
+    for part in source.parts or [source]:
+        text = document(part, index)
+        # A pair is called by its first file.
+        shown.append(str((part if called else source).ids[index]) if text is None else text)
+        called = called or text is None
+    return shown
+
+
+def document(source: Source, index: int) -> str | None:
+    """What a text says, None for another sample, and for texts of the user's own source."""
+    if source.modality != "text":
+        return None
+    try:
+        return str(corpus(source)[index])
+    except UserError:
+        return None
 
 
 def one_line(text: str, width: int) -> str:

@@ -20,6 +20,7 @@ def open_source(request: Request) -> ImageFolder | None:
         name=printable(request.data.stem),
         size=request.read_options.size,
         channels=request.read_options.channels,
+        range=request.read_options.range,
         progress=request.progress,
         notes=rows.notes,
         labelling=rows.labelling,

@@ -214,11 +214,13 @@ def _count_classes(data: Any, split: str | None, read_options: ReadOptions) -> t
 
 def _count_labels(data: Path, split: str | None, folder: Path, read_options: ReadOptions) -> tuple[int, bool]:
     """As `_count_classes`, for a folder whose labels are in a table."""
-    for modality in folder_modalities(read_options):
-        files, _ = scan(folder, modality.suffixes)
+    for kind in folder_modalities(read_options):
+        if read_options.modality is None and not kind.may_hold(folder):
+            continue
+        files, _ = scan(folder, kind.suffixes, kind.recognises)
         if files:
             request = Request(data, split, read_options=read_options)
-            labels = folder_labelling(request, folder, files, modality.nouns[1])[0](np.arange(len(files)))[1]
+            labels = folder_labelling(request, folder, files, kind.nouns[1])[0](np.arange(len(files)))[1]
             return (0, False) if isinstance(labels, str) else _counted(labels)
     return 0, False
 
