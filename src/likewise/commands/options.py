@@ -36,8 +36,14 @@ APPLIES_TO = dict.fromkeys(("text_column", "label_column", "columns"), f"tables 
 }
 
 
-def as_run(run: Run | str | Path) -> Run:
-    """A run, or the one in a folder."""
+def as_run(run: Any) -> Run:
+    """A run, or the one in a folder.
+
+    Raises:
+        UserError: for anything else, or a folder that holds no run.
+    """
+    if not isinstance(run, (Run, str, Path)):
+        raise UserError(f"run must be a run or its folder, got {type(run).__name__}: lw.open_run(FOLDER) opens one")
     return run if isinstance(run, Run) else Run.open(run)
 
 
@@ -78,7 +84,11 @@ def check_modality(method: str, source: Source) -> None:
     if not fits and source.modality in MODALITIES:
         what = "pairs of " + " and ".join(kinds) if paired else source.modality
         taken = "samples of one part" if wanted == "any" else f"{wanted} samples"
-        raise UserError(f"{method} learns from {taken}, {source.name} is {what}")
+        fitting = modality_of(source.modality).default_method
+        raise UserError(
+            f"{method} learns from {taken}, {source.name} is {what}: take --method {fitting}; `likewise methods` lists "
+            "all"
+        )
 
 
 def check_options(given: Iterable[str], source: Source) -> None:
@@ -221,6 +231,18 @@ def name_own_data(run: Run, root: str | None) -> None:
         where = "" if root is None else f" in {root}"
         line = f"reading {run.config['data']}{where}, which {run.path}/config.json names"
         tell("".join(c if c.isprintable() else "?" for c in line))
+
+
+def why_no_labels(source: Source) -> str:
+    """Why samples can't be evaluated by their labels, in the words of what they come from."""
+    try:
+        labels = source.labels()
+    except UserError as error:
+        return str(error)
+    classes = len(set(labels.tolist()) - {-1})
+    if classes < 2:
+        return f"{source.name} has labels of {classes} class{'' if classes == 1 else 'es'} only"
+    return f"{source.name} has no class with two samples, one to learn from and one to test on"
 
 
 def open_training_data(run: Run, root: Any, progress: bool) -> Source | None:

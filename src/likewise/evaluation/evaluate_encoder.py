@@ -130,6 +130,13 @@ def evaluate_encoder(
     } | ({"notes": notes} if notes else {})
 
 
+def check_evaluation(protocols: Sequence[str], steps: int | None) -> None:
+    """Raise `UserError` for an unknown protocol, or no step: before a training, not after it."""
+    _protocols(protocols)
+    if steps is not None:
+        check_int(steps=steps)
+
+
 def _check_numbers(seeds: int, batch_size: int, steps: int | None) -> None:
     if isinstance(seeds, bool):
         raise UserError(f"seeds must be a whole number of at least 1, got {seeds}")
