@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 from PIL import Image
+from safetensors.torch import load_file
 
 import likewise as lw
 from likewise.cli import main
@@ -15,7 +16,7 @@ from likewise.commands.option_names import UnknownOption
 from likewise.errors import UserError
 from likewise.methods import METHODS
 from small_data import SAMPLE_RATE, recordings, sentences
-from small_files import lines, notes
+from small_files import lines, notes, table
 
 Text = pytest.CaptureFixture[str]
 pytestmark = pytest.mark.usefixtures("working_folder")
@@ -65,7 +66,39 @@ def test_each_modality_has_a_usual_method(capsys: Text) -> None:
         assert main(["pretrain", data, "--epochs", "1", "--precision", "32-true"]) == 0
         err = capsys.readouterr().err.splitlines()
         assert f"method: {method}, the usual one for {modality} samples" in err
-        assert lw.open_run(f"runs/{Path(data).stem}-{method}").config["recipe"]["method"] == method
+        run = lw.open_run(f"runs/{Path(data).stem}-{method}")
+        assert run.config["recipe"]["method"] == method
+        prefix = {"text": "body.", "audio": "image.body."}[modality]  # as the guide of Python says
+        assert all(name.startswith(prefix) for name in load_file(run.path / "encoder.safetensors"))
+
+
+def test_columns_that_could_be_a_pair_are_said_to(capsys: Text) -> None:
+    rows = "".join(f"{one},{other}\n" for one, other in zip(sentences(20), sentences(20, 1), strict=True))
+    Path("two.csv").write_text(f"first,second\n{rows}")
+    line = failed(capsys, "pretrain", "two.csv", "--method", "bert")
+    assert "say with text_column which one is the text: first, second" in line
+    assert line.endswith("or take two as pairs, with method clip and columns first second")
+
+
+def test_paths_of_a_table_that_lead_nowhere_say_where_they_start(capsys: Text) -> None:
+    Path("tables").mkdir()
+    Path("photos").mkdir()
+    for i in range(9):
+        Image.new("RGB", (16, 16), (i * 9, 0, 0)).save(f"photos/{i}.png")
+    Path("tables/pairs.csv").write_text("image,text\n" + "".join(f"photos/{i}.png,a picture\n" for i in range(9)))
+    line = failed(capsys, "pretrain", "tables/pairs.csv", "--method", "clip")
+    assert "No such file or directory: paths start at tables" in line
+
+
+def test_an_empty_caption_is_left_out_not_unreadable(capsys: Text) -> None:
+    Path("photos").mkdir()
+    for i in range(20):
+        Image.new("RGB", (16, 16), (i * 9, 0, 0)).save(f"photos/{i}.png")
+    said = [" " if i == 3 else text for i, text in enumerate(sentences(20))]
+    table(Path("pairs.csv"), ["image", "text"], [(f"photos/{i}.png", text) for i, text in enumerate(said)])
+    assert main("pretrain pairs.csv --method clip --epochs 1 --precision 32-true --out run".split()) == 0
+    assert "pairs: 19 samples, 1 left out (see skipped.csv)" in capsys.readouterr().err
+    assert "row 4,its text is empty" in Path("run/skipped.csv").read_text()
 
 
 def test_a_method_for_other_samples_is_answered_with_one_for_these(capsys: Text) -> None:

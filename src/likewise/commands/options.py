@@ -298,7 +298,8 @@ def slug(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-").lower() or "data"
 
 
-def skipped_note(skipped: Iterable[object]) -> str:
-    """How many files could not be read, for the end of a line; empty when all could."""
-    count = len(list(skipped))
-    return f", {count:,} file{'s' if count > 1 else ''} could not be read (see skipped.csv)" if count else ""
+def skipped_note(source: Source) -> str:
+    """How many files could not be read, or pairs are not whole, for the end of a line; empty when there are none."""
+    count = len(source.skipped)
+    what = "left out" if source.parts else f"file{'s' if count > 1 else ''} could not be read"  # a caption may be empty
+    return f", {count:,} {what} (see skipped.csv)" if count else ""

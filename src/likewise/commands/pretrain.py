@@ -308,7 +308,7 @@ def pretrain(
             ChanceLevels(chance).save(run.path)
             write_text(run.path / "recipe.yaml", plan.to_yaml())
             Skipped(source.skipped).save(run.path)
-        tell(f"{source.name}: {len(source):,} samples{skipped_note(source.skipped)}", show=progress)
+        tell(f"{source.name}: {len(source):,} samples{skipped_note(source)}", show=progress)
         if documents is not None and documents.cut:
             remedy = "--max-tokens N uses more of each, the methods bert and gpt use all"
             tell(f"{documents}; {remedy}", show=progress)
