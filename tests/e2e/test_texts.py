@@ -308,6 +308,9 @@ def test_other_methods_say_how_much_of_the_documents_they_use(capsys: Text) -> N
     texts = [path.read_text() for path in sorted(Path("books").iterdir())]
     for name in ("one.csv", "other.csv"):
         table(Path(name), ["text", "section"], [(text, "ab"[i % 2]) for i, text in enumerate(texts)])
+    words = "pretrain one.csv --method simcse --epochs 1 --batch-size 5 --max-tokens 24 --probe other.csv --out probed"
+    assert main(words.split()) == 0
+    assert "\nother: 9 of 10 documents are cut after 24 tokens" in capsys.readouterr().err
     words = "evaluate run --train one.csv --test other.csv --labels-per-class 1 --seeds 1 --protocols frozen"
     result = answered(capsys, *words.split(), "--no-progress")
     assert f"one: {said}" in result["notes"]

@@ -118,7 +118,7 @@ def pretrain(
         skipped_note,
         slug,
     )
-    from likewise.data.blocks import token_count
+    from likewise.data.blocks import cut_notes, token_count
     from likewise.data.fingerprint import changes, fingerprint
     from likewise.data.loader import Loader
     from likewise.data.open import open_source
@@ -234,6 +234,8 @@ def pretrain(
             if own_views is None:
                 like = like.with_(**modality_of(source.modality).read_options(views))
             labelled = open_source(probe, root=root, read_options=adapt_read_options(like, probe), progress=progress)
+            for note in cut_notes(labelled):
+                tell(note, show=progress)
             classify = NeighbourProbe(labelled)
             chance["probe"] = classify.chance
 
