@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from pathlib import Path
 
 import pytest
 
@@ -40,3 +41,57 @@ def test_control_characters_are_shown(capsys: pytest.CaptureFixture[str]) -> Non
     tell("a\x1b]0;title\x07 [bold]b\r\u202ec")
     assert capsys.readouterr().err == "a\\x1b]0;title\\x07 [bold]b\\r\\u202ec\n"
     assert printable("ein Käfer\t猫\n👩‍💻") == "ein Käfer\t猫\n👩‍💻"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            RuntimeError("[enforce fail at alloc_cpu.cpp:126] DefaultCPUAllocator: can't allocate memory"),
+            "memory is full",
+        ),
+        (RuntimeError("CUDA out of memory. Tried to allocate 20.00 MiB"), "memory is full"),
+        (NotADirectoryError(errno.ENOTDIR, "Not a directory", "/a.txt/run"), "'/a.txt/run' can't be read or written"),
+        (
+            IsADirectoryError(errno.EISDIR, "Is a directory", "/runs"),
+            "'/runs' can't be read or written (Is a directory)",
+        ),
+        (OSError(errno.ENAMETOOLONG, "File name too long", "/aaa"), "'/aaa' can't be read or written"),
+    ],
+)
+def test_what_the_machine_refuses_is_no_bug(
+    error: Exception, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(words: list[str]) -> None:
+        raise error
+
+    monkeypatch.setattr(cli, "build_app", fail)
+    assert cli.main(["methods"]) == 2
+    assert capsys.readouterr().err.startswith(f"likewise: {said}")
+
+
+def test_another_error_of_torch_is_a_bug(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(cli, "build_app", lambda words: (_ for _ in ()).throw(RuntimeError("shapes differ")))
+    assert cli.main(["methods"]) == 1
+    assert "a bug in likewise" in capsys.readouterr().err
+
+
+def test_without_a_home_the_cache_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "docs.txt").write_text("one two three four five six seven eight nine ten eleven\n" * 20)
+    monkeypatch.delenv("LIKEWISE_CACHE", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("")
+    # A home that is a file, one that is nowhere, and none at all.
+    for home in (tmp_path / "file", Path("/proc/none/home"), None):
+        if home is None:
+            monkeypatch.setattr("platformdirs.user_cache_dir", lambda *_, **__: "~/.cache/likewise")
+        else:
+            monkeypatch.setenv("HOME", str(home))
+        assert cli.main("pretrain docs.txt --method bert --no-progress".split()) == 2
+        err = capsys.readouterr().err
+        assert "LIKEWISE_CACHE" in err
+        assert err.count("\n") == 1
+    assert not (tmp_path / "~").exists()

@@ -40,6 +40,7 @@ GLOBAL_FLAGS = {
     "--debug": "show the traceback of an error",
 }
 MOST_LETTERS = 1500  # of an error's line
+NO_MEMORY = ("can't allocate memory", "out of memory", "Cannot allocate memory")
 DONE, FAULT, MISTAKE, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -66,7 +67,7 @@ def main(tokens: list[str] | None = None) -> int:
         return DONE
     except KeyboardInterrupt:
         return INTERRUPTED
-    except (OSError, MemoryError) as error:
+    except (OSError, MemoryError, RuntimeError) as error:
         if line := _of_the_machine(error):
             return _fail(line, error, MISTAKE, flags)
         return _fault(error, flags)
@@ -75,15 +76,20 @@ def main(tokens: list[str] | None = None) -> int:
     return DONE
 
 
-def _of_the_machine(error: OSError | MemoryError) -> str | None:
+def _of_the_machine(error: OSError | MemoryError | RuntimeError) -> str | None:
     """The line for what the machine refuses, with a remedy; None for another error."""
-    if isinstance(error, MemoryError):
+    # Torch says in words that there is no memory for a tensor.
+    if isinstance(error, MemoryError) or any(words in str(error) for words in NO_MEMORY):
         return "memory is full: take a smaller --batch-size or fewer samples"
+    if isinstance(error, RuntimeError):
+        return None
     where = repr(str(error.filename)) if error.filename else "a file"
     if isinstance(error, PermissionError) or error.errno == errno.EROFS:
         return f"{where} can't be read or written ({error.strerror}): change its permissions, or take another folder"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"the disk of {where} is full: free some space, or take a folder on another disk"
+    if error.errno in (errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP):
+        return f"{where} can't be read or written ({error.strerror}): name another path"
     return None
 
 

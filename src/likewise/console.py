@@ -84,3 +84,13 @@ def stderr_console() -> Console:
     from rich.console import Console
 
     return Console(file=cast(IO[str], Stderr()))
+
+
+def as_text(renderable: object) -> str:
+    """What a rich console prints of a result, 100 columns wide, as plain text."""
+    from rich.console import Console
+
+    console = Console(width=100, file=io.StringIO())
+    with console.capture() as capture:
+        console.print(renderable)
+    return "\n".join(line.rstrip() for line in capture.get().rstrip().splitlines())

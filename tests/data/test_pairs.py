@@ -110,7 +110,7 @@ def test_rows_that_are_no_pairs_are_listed(folder: Path) -> None:
     assert sorted(source.skipped) == [
         ("pictures", "Is a directory"),
         ("pictures/b.png", "not an image of a known type, or its start is damaged"),
-        ("pictures/gone.png", "No such file or directory"),
+        ("pictures/gone.png", f"No such file or directory: paths start at {folder}"),
         ("row 2", "its image is empty"),
         ("row 3", "its text is empty"),
     ]
@@ -120,7 +120,8 @@ def test_no_pair_is_whole(folder: Path) -> None:
     gone = table(folder, "image,text\ngone.png,one\nlost.png,two\n")
     with pytest.raises(UserError) as failure:
         opened(gone)
-    assert str(failure.value) == "pairs: none of its 2 pairs is whole (gone.png: No such file or directory)"
+    why = f"gone.png: No such file or directory: paths start at {folder}"
+    assert str(failure.value) == f"pairs: none of its 2 pairs is whole ({why})"
     empty = table(folder, "image,text\n" + "pictures/a.png,\n" * 3)
     with pytest.raises(UserError, match=r"^pairs: none of its 3 pairs is whole \(row 1: its text is empty\)$"):
         opened(empty)

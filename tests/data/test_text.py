@@ -225,7 +225,12 @@ def test_labels_that_are_missing_or_are_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("columns", "read_options", "message"),
     [
-        ({"a": TEXTS, "b": TEXTS}, {}, r"a\.csv: say with text_column which one is the text: a, b$"),
+        (
+            {"a": TEXTS, "b": TEXTS},
+            {},
+            r"a\.csv: say with text_column which one is the text: a, b; or take two as pairs, with method clip "
+            r"and columns a b$",
+        ),
         ({"a": list("12345"), "b": list("12345")}, {}, r"a\.csv has no column of text; it has a, b$"),
         (
             {"text": TEXTS},

@@ -34,4 +34,4 @@ def test_a_study_by_two_processes_is_told_once(likewise, tmp_path: Path) -> None
     done = likewise(*words.split())
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["test"] == "digits:test"
-    assert (tmp_path / "runs" / "digits-train-simclr" / "report.html").exists()
+    assert (tmp_path / "runs" / "digits-simclr" / "report.html").exists()

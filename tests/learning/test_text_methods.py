@@ -78,7 +78,7 @@ def test_it_learns_what_an_untrained_encoder_does_not_know(
 # At this scale neither makes features that a few labels can use; what they are asked they learn.
 @pytest.mark.slow
 def test_bert_fills_in_what_frequencies_can_not(corpus: tuple[list[str], list[str]], tmp_path: Path) -> None:
-    run = trained(corpus, tmp_path, "bert", epochs=16, batch_size=64, lr=2e-3)
+    run = trained(corpus, tmp_path, "bert", epochs=8, batch_size=64, lr=2e-3)
     last = run.history.rows[-1]
     assert last["loss"] < last["by_frequency"] - 0.5
     assert last["accuracy"] > 0.15

@@ -165,12 +165,12 @@ def embed(
         if out is not None:
             written = EmbeddingsFile(str(out), len(source), write_embeddings(parts, source, Path(out)))
             listing = list_skipped(source, Path(out))
-            if left_out := skipped_note(source.skipped, str(listing)):
+            if left_out := skipped_note(source, str(listing)):
                 tell(f"{source.name}: {len(source):,} samples{left_out}", show=progress)
             return written
         vectors = np.concatenate([part.numpy() for part in parts])
     classes = list(source.classes)
     named = [classes[label] if label >= 0 else None for label in source.labels().tolist()] if classes else None
-    if left_out := skipped_note(source.skipped, "skipped of the result"):
+    if left_out := skipped_note(source, "skipped of the result"):
         tell(f"{source.name}: {len(source):,} samples{left_out}", show=progress)
     return Embeddings(list(source.ids), named, classes, vectors, list(source.skipped))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from likewise.console import plain
+from likewise.console import as_text, plain
 
 if TYPE_CHECKING:
     from likewise.commands.hyperparameters import Hyperparameter
@@ -54,6 +55,9 @@ class MethodDetails(MethodSummary):
         use = f"likewise pretrain DATA --method {self.name}"
         return Group(head, plain(f"When to use it: {self.when_to_use}"), "", values, "", options, "", use)
 
+    def __str__(self) -> str:
+        return as_text(self)
+
 
 class Methods(list[MethodSummary]):
     """All methods, in the order in which they are listed."""
@@ -62,12 +66,19 @@ class Methods(list[MethodSummary]):
         return {"methods": [method.to_json() for method in self]}
 
     def __rich__(self) -> Any:
-        from rich.table import Table
+        from rich.table import Column, Table
 
-        table = Table("name", "family", "modality", "paper", "when to use it", box=None, header_style="bold")
-        for method in self:
-            table.add_row(*method.to_json().values())
+        head = [Column(name, no_wrap=True) for name in ("name", "modality", "paper")]
+        table = Table(*head, "when to use it", box=None, header_style="bold")
+        # A line for a family leaves room for words in a terminal of 80 columns.
+        for family, its_methods in itertools.groupby(self, lambda method: method.family):
+            table.add_row(f"[bold]{family}[/bold]")
+            for method in its_methods:
+                table.add_row(f"  {method.name}", method.modality, method.paper, method.when_to_use)
         return table
+
+    def __str__(self) -> str:
+        return as_text(self)
 
 
 def list_methods(name: str | None = None) -> Methods | MethodDetails:

@@ -55,6 +55,9 @@ LOADING = "data is read in batches and loaded in the background automatically, s
 NOT_NEEDED = {"num_workers": LOADING, "workers": LOADING}
 """Options of other tools that have no counterpart here, and why."""
 
+SEVERAL: dict[str, tuple[str, ...]] = {"query": ("text", "image", "audio")}
+"""What several options are for, of which one is chosen."""
+
 
 class UnknownOption(UserError):
     """An option that a command does not take.
@@ -80,6 +83,9 @@ class UnknownOption(UserError):
         ours = next((name for name in OTHER_NAMES.get(self.name, ()) if name in self.known), None)
         if ours is not None:
             return f"{unknown}; likewise calls it {spell(ours)}"
+        several = [name for name in SEVERAL.get(self.name, ()) if name in self.known]
+        if several:
+            return f"{unknown}; give it as one of {', '.join(map(spell, several))}"
         close = difflib.get_close_matches(self.name, self.known, n=1, cutoff=0.6)
         meant = f", did you mean {spell(close[0])}?" if close else ""
         return f"{unknown}{meant}; `likewise {self.command} --help` lists all options"

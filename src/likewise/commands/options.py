@@ -46,8 +46,14 @@ APPLIES_TO = dict.fromkeys(("text_column", "label_column", "columns"), f"tables 
 }
 
 
-def as_run(run: Run | str | Path) -> Run:
-    """A run, or the one in a folder."""
+def as_run(run: Any) -> Run:
+    """A run, or the one in a folder.
+
+    Raises:
+        UserError: for anything else, or a folder that holds no run.
+    """
+    if not isinstance(run, (Run, str, Path)):
+        raise UserError(f"run must be a run or its folder, got {type(run).__name__}: lw.open_run(FOLDER) opens one")
     return run if isinstance(run, Run) else Run.open(run)
 
 
@@ -99,7 +105,11 @@ def check_modality(method: str, source: Source) -> None:
     if not fits and source.modality in MODALITIES:
         what = "pairs of " + " and ".join(kinds) if paired else source.modality
         taken = "samples of one part" if wanted == "any" else f"{wanted} samples"
-        raise UserError(f"{method} learns from {taken}, {source.name} is {what}")
+        fitting = modality_of(source.modality).default_method
+        raise UserError(
+            f"{method} learns from {taken}, {source.name} is {what}: take --method {fitting}; `likewise methods` lists "
+            "all"
+        )
 
 
 def check_options(given: Iterable[str], source: Source) -> None:
@@ -310,6 +320,18 @@ def name_own_data(run: Run, root: str | None) -> None:
         tell("".join(c if c.isprintable() else "?" for c in line))
 
 
+def why_no_labels(source: Source) -> str:
+    """Why samples can't be evaluated by their labels, in the words of what they come from."""
+    try:
+        labels = source.labels()
+    except UserError as error:
+        return str(error)
+    classes = len(set(labels.tolist()) - {-1})
+    if classes < 2:
+        return f"{source.name} has labels of {classes} class{'' if classes == 1 else 'es'} only"
+    return f"{source.name} has no class with two samples, one to learn from and one to test on"
+
+
 def open_training_data(run: Run, root: Any, progress: bool) -> Source | None:
     """The data that a run was trained on; None where it cannot be read again."""
     data = run.config["data"]
@@ -363,10 +385,14 @@ def slug(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-").lower() or "data"
 
 
-def skipped_note(skipped: Iterable[tuple[str, str]], where: str = Skipped.FILE) -> str:
-    """How many files could not be read, for the end of a line; empty when all could. Outputs of ours do not count."""
-    count = sum(why != OWN for _, why in skipped)
-    return f", {count:,} file{'s' if count > 1 else ''} could not be read (see {where})" if count else ""
+def skipped_note(source: Source, where: str = Skipped.FILE) -> str:
+    """How many files could not be read, or pairs are not whole, for the end of a line; empty when there are none.
+
+    Outputs of ours do not count.
+    """
+    count = sum(why != OWN for _, why in source.skipped)
+    what = "left out" if source.parts else f"file{'s' if count > 1 else ''} could not be read"  # a caption may be empty
+    return f", {count:,} {what} (see {where})" if count else ""
 
 
 def list_skipped(source: Source, out: Path) -> Path:

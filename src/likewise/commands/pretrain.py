@@ -67,7 +67,8 @@ def pretrain(
             (.csv, .tsv, .jsonl, .parquet) of texts, of paths of images or recordings, or of pairs, the name of a data
             set (digits, mnist, fashion-mnist, cifar10, cifar100, stl10), each with `:split` if wanted; from Python also
             an array, a tensor, a list of texts or of paths, a torch Dataset or a Hugging Face Dataset.
-        method: a name of `likewise methods`; simclr if neither it nor a recipe is given.
+        method: a name of `likewise methods`; if neither it nor a recipe is given, simclr for images, simcse for texts,
+            cola for recordings, clip for pairs.
         recipe: the name of a recipe (stl10-simclr) or a YAML file; options override its values.
         encoder: of images resnet8, resnet18, resnet34, resnet50, vit_tiny, vit_small or timm:NAME; of texts bert-tiny,
             gpt-tiny (mini, small, base) or hf:FOLDER; of recordings mel-resnet8, mel-resnet18 or wav2vec2-tiny (mini,
@@ -93,7 +94,7 @@ def pretrain(
         per_file: a text file is one document, not one document a line.
         columns: of a table, the columns that form a pair, such as image text.
         seed: of every random choice.
-        out: the run folder; runs/DATA-METHOD if not given.
+        out: the run folder; runs/DATA-METHOD if not given, such as runs/photos-simclr.
         resume: continue an interrupted training of the same run folder; with more epochs, also a finished one.
         root: the folder with the files of a named data set.
         devices: how many, or auto (passed to Lightning).
@@ -131,19 +132,22 @@ def pretrain(
         slug,
     )
     from likewise.commands.understood import tell_understood
-    from likewise.data.blocks import token_count
+    from likewise.data.blocks import cut_notes, token_count
     from likewise.data.fingerprint import changes, fingerprint
     from likewise.data.loader import Loader
     from likewise.data.open import open_source
     from likewise.data.resolve import is_name
     from likewise.data.sampling import order
     from likewise.data.splits import splits
+    from likewise.data.text import corpus
+    from likewise.data.tokens import LONE
     from likewise.distributed import is_first_process
     from likewise.evaluation.probe import NeighbourProbe
     from likewise.methods import method_class
     from likewise.modalities.build import build_training, check_count
     from likewise.modalities.lookup import adapt_read_options, modality_of
     from likewise.modalities.towers import encoder_for
+    from likewise.registry import MODALITIES
     from likewise.runs.chance import ChanceLevels
     from likewise.runs.skipped import Skipped
     from likewise.runs.weights import save_initial_weights
@@ -190,6 +194,7 @@ def pretrain(
     chosen = (
         set(given) if weights is not None else {name for name, value in plan.to_dict().items() if value is not None}
     )
+    any_method = method is None and recipe is None and views is None
     reading: dict[str, Any] = {
         "text_column": text_column,
         "label_column": label_column,
@@ -203,16 +208,25 @@ def pretrain(
     # A named data set says which part of it is for pretraining; a folder given whole is taken whole.
     part = splits(data).get("pretrain", data) if is_name(data) else data
     source = open_source(part, root=root, read_options=read_options.with_(**shape_of(plan)), progress=progress)
+    if any_method and source.modality in MODALITIES:
+        default = modality_of(source.modality).default_method
+        plan = recipe_of(recipe, given | {"method": default}, also=PARAMETERS)
     check_modality(plan.method, source)
     check_options([*given, *(["per_file"] if per_file else []), *(["range"] if range else [])], source)
     check_range(range, source)
+    if any_method:
+        tell(f"method: {plan.method}, the usual one for {source.modality} samples", show=progress)
     for note in source.notes:
         tell(note, show=progress)
-    if not method_class(plan.method).whole_documents:
+    in_blocks = len(source) < PAIRS and method_class(plan.method).whole_documents
+    if not (in_blocks and sum(map(len, corpus(source))) >= LONE):  # a few long documents are many samples
         check_count(source)
 
     # The command that repeats the run.
-    folder = Path(out) if out is not None else Path("runs") / f"{slug(source.name)}-{plan.method}"
+    name = source.name if part is data else source.name.partition(":")[0]
+    for usual_part in (":train", ":unlabeled"):
+        name = name.removesuffix(usual_part)
+    folder = Path(out) if out is not None else Path("runs") / f"{slug(name)}-{plan.method}"
     options: dict[str, Any] = {"recipe": recipe, **asked, "seed": seed, "root": root, "modality": modality, **reading}
     options |= {"probe": probe if isinstance(probe, (str, Path)) else None, **machine, "out": folder}
     if isinstance(plan.augment, list) and recipe is None:
@@ -245,6 +259,8 @@ def pretrain(
             if own_views is None:
                 like = like.with_(**modality_of(source.modality).read_options(views))
             labelled = open_source(probe, root=root, read_options=adapt_read_options(like, probe), progress=progress)
+            for note in cut_notes(labelled):
+                tell(note, show=progress)
             classify = NeighbourProbe(labelled)
             chance["probe"] = classify.chance
 
@@ -321,7 +337,7 @@ def pretrain(
             ChanceLevels(chance).save(run.path)
             write_text(run.path / "recipe.yaml", plan.to_yaml())
             Skipped(source.skipped).save(run.path)
-        tell(f"{source.name}: {len(source):,} samples{skipped_note(source.skipped)}", show=progress)
+        tell(f"{source.name}: {len(source):,} samples{skipped_note(source)}", show=progress)
         tell_understood(source, show=progress)
         if documents is not None and documents.cut:
             remedy = "--max-tokens N uses more of each, the methods bert and gpt use all"

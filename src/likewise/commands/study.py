@@ -23,6 +23,8 @@ def study(
     test: Any = None,
     labels_per_class: Sequence[int | Literal["all"]] | None = None,
     seeds: int | None = None,
+    protocols: Sequence[str] | None = None,
+    steps: int | None = None,
     resume: bool = False,
     root: str | Path | None = None,
     progress: bool = True,
@@ -42,6 +44,9 @@ def study(
         labels_per_class: numbers of labels of each class; `all` takes every label there is. Those of 1, 10 and 100 that
             there are, and all, if not given.
         seeds: repetitions of the evaluation, each with other labels; 5 if not given.
+        protocols: which protocols of the evaluation to compare; all if not given.
+        steps: optimisation steps from scratch, half as many for fine-tuning; chosen by the number of labels if not
+            given.
         resume: continue an interrupted training of the same run folder.
         root: the folder with the files of a named data set.
         progress: show progress on stderr.
@@ -65,19 +70,23 @@ def study(
         read_options_of,
         recipe_of,
         shape_of,
+        why_no_labels,
     )
+    from likewise.data.open import open_source
     from likewise.data.splits import has_own_splits, splits, unlabelled_test_note
     from likewise.distributed import is_first_process
+    from likewise.evaluation import DEFAULT_PROTOCOLS
+    from likewise.evaluation.evaluate_encoder import check_evaluation
     from likewise.evaluation.labels import label_counts
     from likewise.modalities.lookup import adapt_read_options
 
     counts = None if labels_per_class is None else list(labels_per_class)
-    options = {"train": train, "test": test, "labels_per_class": counts, "seeds": seeds, "root": root, **training}
-    command = command_line("study", data, options)
+    measured = {"labels_per_class": counts, "seeds": seeds, "protocols": protocols, "steps": steps}
+    command = command_line("study", data, {"train": train, "test": test, **measured, "root": root, **training})
     named = {name: value for name, value in training.items() if value is not None}
     changes = {name: value for name, value in named.items() if name in ("method", *SHAPE) or name not in PARAMETERS}
     changes.pop("views", None)
-    recipe = recipe_of(named.get("recipe"), changes, also=(*PARAMETERS, "train", "test", "labels_per_class", "seeds"))
+    recipe = recipe_of(named.get("recipe"), changes, also=(*PARAMETERS, "train", "test", *measured))
     asked = {name: named[name] for name in READ if name in named}
     once = {name: named[name] for name in READ_ONCE if name in named}
     check_read_options({**asked, "root": root}, data, train, test, named.get("probe"))
@@ -90,7 +99,7 @@ def study(
             tell(note, show=progress)
     if train is not None and test is None:
         raise UserError("--train needs --test: name labelled data to measure the accuracy on")
-    needing = [name for name, value in (("labels_per_class", counts), ("seeds", seeds)) if value is not None]
+    needing = [name for name, value in measured.items() if value is not None]
     labelled = False
     if train is not None and test is not None:  # mistakes in these are reported before the training, not after it
         as_parts = [adapt_read_options(read_options.with_(**shape_of(recipe)), part) for part in (train, test)]
@@ -99,8 +108,10 @@ def study(
         if labelled:
             assert train_source is not None
             label_counts(train_source, test_source, labels_per_class, seeds=5 if seeds is None else seeds)
+            check_evaluation(protocols or DEFAULT_PROTOCOLS, steps, given=recipe.weights is not None)
     if needing and not labelled:
-        raise UserError(f"{flag(needing[0])} applies to data with labels, but this has none: leave it out, or add them")
+        source = open_source(parts.get("pretrain", data), root=root, read_options=read_options, progress=progress)
+        raise UserError(f"{flag(needing[0])} applies to data with labels, but this has none: {why_no_labels(source)}")
     try:
         learned = parts.get("pretrain", data)
         how = applicable({**training, "root": root}, learned, named.get("probe"))
@@ -108,7 +119,9 @@ def study(
         if not is_first_process():
             return run  # the first process evaluates
         if test is None:
-            lack = f"{run.config['source']['name']} has no labels to evaluate with: name some"
+            source = open_source(learned, root=root, read_options=run.read_options, progress=progress)
+            tell(why_no_labels(source))
+            lack = f"{source.name} has no labels to evaluate with: name some"
             if has_own_splits(data):
                 lack = f"the splits of {data} to train and to test on are not both labelled: name labelled data"
             tell(f"{lack} with --train and --test")
@@ -120,6 +133,8 @@ def study(
             test=test,
             labels_per_class=labels_per_class,
             seeds=seeds,
+            protocols=protocols,
+            steps=steps,
             progress=progress,
             **applicable({**asked, "root": root}, train, test),
         )

@@ -27,8 +27,17 @@ BLOCK = 2**20  # bytes that are read at once for a checksum
 
 
 def cache_folder() -> Path:
-    """`$LIKEWISE_CACHE`, or else the user's cache folder of this platform."""
-    return Path(os.environ.get("LIKEWISE_CACHE") or platformdirs.user_cache_dir("likewise", appauthor=False))
+    """`$LIKEWISE_CACHE`, or else the user's cache folder of this platform.
+
+    Raises:
+        UserError: where the user has no home.
+    """
+    folder = Path(os.environ.get("LIKEWISE_CACHE") or platformdirs.user_cache_dir("likewise", appauthor=False))
+    if folder.parts[:1] == ("~",):
+        raise UserError(
+            "there is no home folder for the cache: name a folder in the environment variable LIKEWISE_CACHE"
+        )
+    return folder
 
 
 def digest(parts: Iterable[object]) -> str:
@@ -73,13 +82,19 @@ def cached(kind: str, key: str, build: Callable[[Path], dict[str, Any]]) -> tupl
             shutil.rmtree(building, ignore_errors=True)
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-        if not full and not str(error.filename or "").startswith(str(cache_folder())):
+        if not full and not (error.filename and _related(Path(error.filename))):
             raise
         raise UserError(
             f"cannot write the cache in {cache_folder()}: {error.strerror}; "
             "make room there, or name another folder in the environment variable LIKEWISE_CACHE"
         ) from error
     return final, metadata
+
+
+def _related(path: Path) -> bool:
+    """Whether a path lies in the cache folder, or this folder in it: a home that is missing, or is no folder."""
+    folder = cache_folder()
+    return path.is_relative_to(folder) or folder.is_relative_to(path)
 
 
 def _about(path: Path) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from torch import Tensor
 from likewise.data.batches import Ragged
 from likewise.data.source import Source
 
-AT_ONCE = 256  # samples
+AT_ONCE = 64  # samples: recordings of half a minute are a megabyte each
 COMPARED = 16
 """Pixels a side of the images that are compared, with all channels."""
 MOST_LEVELS = 5.0

@@ -60,16 +60,32 @@ def _refusal(request: Request, names: list[str]) -> str:
     given = f"{data}:{request.split}" if request.split else str(data)
     possible = f"possible are {'; '.join(load_modality(name).accepts for name in names)}"
     if isinstance(data, str):
-        return f"{given} holds images, where {request.read_options.modality} samples are asked for; {possible}"
+        usual = f"; --method {load_modality('image').default_method} takes images"
+        return f"{given} holds images, where {request.read_options.modality} samples are asked for; {possible}{usual}"
     if not isinstance(data, Path):
         return f"cannot read samples from a {type(data).__name__}; {possible}; a Source of likewise.data.source"
     if not data.exists():
-        return f"{given!r} is neither a known name nor an existing path{nearest(given, SETS)}; {possible}"
+        return (
+            f"{given!r} is neither a known name nor an existing path{nearest(given, SETS)}; possible are "
+            f"{', '.join(SETS)}; a folder of images, recordings or texts, a table or another file: see the guides"
+        )
     modalities = list(folder_modalities(request.read_options))
     if data.is_dir() and modalities:
         count = sum(len(files) for _, _, files in os.walk(data))
         nouns = [modality.nouns[1] for modality in modalities]
         listed = " or ".join([", ".join(nouns[:-1]), nouns[-1]] if len(nouns) > 1 else nouns)
         types = " ".join(suffix for modality in modalities for suffix in modality.suffixes)
-        return f"{given} holds no {listed}: it has {count:,} other files, and the types read are {types}"
+        held = "" if request.read_options.modality is None else _other_samples(data, request.read_options.modality)
+        return f"{given} holds no {listed}: it has {count:,} other files, and the types read are {types}{held}"
     return f"cannot read samples from the {'folder' if data.is_dir() else 'file'} {given}; {possible}"
+
+
+def _other_samples(folder: Path, asked: str) -> str:
+    """What a folder holds, where it is no samples of the modality that was asked for, and a method for these."""
+    suffixes = [Path(name).suffix.lower() for _, _, files in os.walk(folder) for name in files]
+    others = [load_modality(name) for name in MODALITIES if name != asked]
+    counts = [(sum(suffix in other.suffixes for suffix in suffixes), other) for other in others]
+    count, most = max(counts, key=lambda each: each[0])
+    if count == 0:
+        return ""
+    return f"; it has {count:,} {most.nouns[count > 1]}, which --method {most.default_method} takes, for one"

@@ -282,6 +282,8 @@ def open_files(modality: str, folder: Path, paths: Sequence[str], request: Reque
     for path in paths:
         try:
             stat = (folder / path).stat()
+        except FileNotFoundError as error:
+            unread.append((path, f"{reason(error)}: paths start at {folder}"))
         except (OSError, ValueError) as error:
             unread.append((path, reason(error)))
         else:

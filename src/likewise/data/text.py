@@ -401,7 +401,10 @@ def _text_column(columns: list[str], texts: list[str], read_options: ReadOptions
         return texts[0]
     if not texts:
         raise UserError(f"{where} has no column of text; it has {', '.join(columns)}")
-    raise UserError(f"{where}: say with text_column which one is the text: {', '.join(texts)}")
+    raise UserError(
+        f"{where}: say with text_column which one is the text: {', '.join(texts)}; or take two as pairs, with method "
+        f"clip and columns {' '.join(texts[:2])}"
+    )
 
 
 def _hugging_face(request: Request) -> TextSource | None:

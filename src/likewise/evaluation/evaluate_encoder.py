@@ -80,7 +80,7 @@ def evaluate_encoder(
         UserError: for an argument or data that cannot be evaluated.
     """
     _check_numbers(seeds, batch_size, steps)
-    chosen = _protocols(protocols, given)
+    chosen = _protocols(protocols, given=given is not None)
     counts = list(dict.fromkeys(labels_per_class))
     classes, train_labels, test_labels = shared_labels(train, test)
     check_label_counts(counts, train_labels, classes, train.name)
@@ -145,6 +145,17 @@ def _compared(protocols: dict[str, EvaluationProtocol], one: str, other: str) ->
     return protocols[one].pretrained and not protocols[other].pretrained
 
 
+def check_evaluation(protocols: Sequence[str], steps: int | None, *, given: bool) -> None:
+    """Raise `UserError` for a protocol that can't be run, or no step: before a training, not after it.
+
+    Args:
+        given: whether the training goes on from known weights.
+    """
+    _protocols(protocols, given=given)
+    if steps is not None:
+        check_int(steps=steps)
+
+
 def _check_numbers(seeds: int, batch_size: int, steps: int | None) -> None:
     if isinstance(seeds, bool):
         raise UserError(f"seeds must be a whole number of at least 1, got {seeds}")
@@ -153,7 +164,7 @@ def _check_numbers(seeds: int, batch_size: int, steps: int | None) -> None:
         check_int(steps=steps)
 
 
-def _protocols(names: Sequence[str], given: nn.Module | None) -> dict[str, EvaluationProtocol]:
+def _protocols(names: Sequence[str], *, given: bool) -> dict[str, EvaluationProtocol]:
     """An instance of each protocol, by name, for one evaluation.
 
     Raises:
@@ -165,7 +176,7 @@ def _protocols(names: Sequence[str], given: nn.Module | None) -> dict[str, Evalu
     for name in names:
         if name not in PROTOCOLS:
             raise UserError(f"protocols must be some of {known}, got '{name}'{nearest(name, PROTOCOLS)}")
-    lacking = [name for name in names if PROTOCOLS[name].needs_given and given is None]
+    lacking = [name for name in names if PROTOCOLS[name].needs_given and not given]
     if lacking and names is not DEFAULT_PROTOCOLS:
         raise UserError(
             f"{lacking[0]} needs a run that went on from known weights: `likewise pretrain DATA --weights …`"

@@ -34,6 +34,7 @@ class AudioModality(Modality):
     """Folders and tables of sound files, and waveforms in memory."""
 
     name = "audio"
+    default_method = "cola"
     nouns = ("recording", "recordings")
     accepts = (
         "a folder of recordings, a table or list of their paths, a list of 1-D arrays with sample_rate, "

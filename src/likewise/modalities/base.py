@@ -74,6 +74,8 @@ class Modality(ABC):
     """What people call one sample, and several: ("recording", "recordings")."""
     accepts: ClassVar[str]
     """What data it takes, for messages."""
+    default_method: ClassVar[str] = "simclr"
+    """By which method its samples are learned from where none is named."""
     suffixes: ClassVar[tuple[str, ...]] = ()
     """Of the files that a folder of such samples holds, in lower case; labels are their first subfolders."""
     column_names: ClassVar[tuple[str, ...]] = ()

@@ -58,6 +58,7 @@ class PairModality(Modality):
     """Samples of two or three parts, each of a modality of its own."""
 
     name = "pair"
+    default_method = "clip"
     nouns = ("pair", "pairs")
     accepts = (
         "a table with two columns of paths or texts, a folder of images or recordings with same-named .txt captions, "

@@ -46,6 +46,7 @@ class TextModality(Modality):
     """Text files and folders of them, tables with a column of text, and texts in memory."""
 
     name = "text"
+    default_method = "simcse"
     nouns = ("text", "texts")
     accepts = (
         "a .txt file or a folder of them, a .csv, .tsv, .jsonl or .parquet file with a column of text, a list of texts"
