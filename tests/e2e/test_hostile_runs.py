@@ -111,6 +111,7 @@ def test_a_wrong_value_is_named_with_its_file(
         ("generate", ("encoder", "vocab_size"), 10**9, "encoder.vocab_size must be at most"),
         ("generate", ("encoder", "max_tokens"), 10**9, "encoder.max_tokens must be at most"),
         ("generate", ("views", "max_tokens"), None, "views.max_tokens must be a whole number, got None"),
+        ("generate", ("encoder", "name"), "hf:/etc", "encoder.architecture must be given, it is absent"),
         ("generate", ("views", "tokenizer"), ABSENT, "config.json must name a file inside"),
     ],
 )
