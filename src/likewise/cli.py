@@ -86,6 +86,8 @@ def _of_the_machine(error: Exception) -> str | None:
         return "memory is full: take a smaller --batch-size or fewer samples"
     if isinstance(error, RuntimeError) and "can't start new thread" in str(error):
         return "no more threads can be started: end other programs, or raise the limit (ulimit -u)"
+    if isinstance(error, RuntimeError) and "home directory" in str(error):
+        return "the home folder that ~ stands for is not known: write the path out"
     if not isinstance(error, OSError):
         return None
     where = repr(str(error.filename)) if error.filename else "a file"
