@@ -117,6 +117,15 @@ def test_every_relative_link_leads_somewhere(page: Path) -> None:
             assert anchor in anchors(target), f"{page.name}: {address}"
 
 
+def test_every_claim_of_the_threat_model_names_a_test_that_is_there() -> None:
+    text = (ROOT / "docs" / "threat-model.md").read_text()
+    named = set(re.findall(r"`(tests/[\w/]+\.py)`", text))
+    assert len(named) > 15
+    assert [name for name in sorted(named) if not (ROOT / name).is_file()] == []
+    claims = re.findall(r"^- \*\*.*?(?=^- |^$)", text.partition("It can\n")[0], re.MULTILINE | re.DOTALL)
+    assert all("(`tests/" in claim for claim in claims)
+
+
 def test_every_page_is_in_the_navigation() -> None:
     listed = set(re.findall(r'"([\w/-]+\.md)"', (ROOT / "zensical.toml").read_text()))
     assert listed == {page.relative_to(ROOT / "docs").as_posix() for page in (ROOT / "docs").rglob("*.md")}

@@ -6,6 +6,7 @@ import errno
 from pathlib import Path
 
 import pytest
+import torch
 
 from likewise import cli
 from likewise.console import printable, tell
@@ -16,7 +17,20 @@ ERRORS = [
     (OSError(errno.EROFS, "Read-only file system", "/runs/a"), 2, "'/runs/a' can't be read or written"),
     (OSError(errno.ENOSPC, "No space left on device", "/runs/a"), 2, "the disk of '/runs/a' is full"),
     (MemoryError(), 2, "memory is full"),
-    (OSError(errno.EIO, "Input/output error", "/runs/a"), 1, "a bug in likewise"),
+    (OSError(errno.EIO, "Input/output error", "/runs/a"), 2, "'/runs/a' can't be read or written (Input/output error)"),
+    (OSError(errno.EFBIG, "File too large"), 2, "a file can't be read or written (File too large)"),
+    (OSError(errno.ENAMETOOLONG, "File name too long", "x" * 300), 2, "can't be read or written (File name too long)"),
+    (FileExistsError(errno.EEXIST, "File exists", "afile"), 2, "'afile' can't be read or written (File exists)"),
+    (
+        OSError(errno.EMFILE, "Too many open files", "/runs/a"),
+        2,
+        "'/runs/a' can't be opened (Too many open files): raise",
+    ),
+    (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."), 2, "memory is full"),
+    (torch.OutOfMemoryError("CUDA out of memory."), 2, "memory is full"),
+    (RuntimeError("can't start new thread"), 2, "no more threads can be started"),
+    (OSError(errno.EBADF, "Bad file descriptor"), 1, "a bug in likewise"),
+    (RuntimeError("another one"), 1, "a bug in likewise"),
     (KeyError("a"), 1, "a bug in likewise"),
     (UserError("class '\x1b[2J\r\x07' is unknown"), 2, r"class '\x1b[2J \x07' is unknown"),
 ]

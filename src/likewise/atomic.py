@@ -19,6 +19,8 @@ from likewise.errors import UserError
 STALE_SECONDS = 24 * 3600
 """A part that has not changed for so long is nobody's: its process was killed."""
 
+PART = re.compile(r"\..+\.[0-9a-f]{16}\.part")
+"""Names of files that are being written; see `replacing`."""
 NO_LINK = getattr(os, "O_NOFOLLOW", 0)  # absent on Windows, where making links takes a privilege
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)

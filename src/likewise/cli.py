@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import sys
 from importlib import import_module
 from typing import Any
@@ -39,8 +40,12 @@ GLOBAL_FLAGS = {
     "--json": "print one JSON object on stdout",
     "--debug": "show the traceback of an error",
 }
+NO_MEMORY = re.compile("not enough memory|can't allocate memory|Cannot allocate memory", re.IGNORECASE)
+OF_PATHS = (
+    *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ENAMETOOLONG, errno.ELOOP),
+    *(errno.EFBIG, errno.EIO, errno.ESTALE, errno.EBUSY, errno.ENODEV, errno.ENXIO, errno.EXDEV),
+)
 MOST_LETTERS = 1500  # of an error's line
-NO_MEMORY = ("can't allocate memory", "out of memory", "Cannot allocate memory")
 DONE, FAULT, MISTAKE, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -67,29 +72,34 @@ def main(tokens: list[str] | None = None) -> int:
         return DONE
     except KeyboardInterrupt:
         return INTERRUPTED
-    except (OSError, MemoryError, RuntimeError) as error:
+    except Exception as error:
         if line := _of_the_machine(error):
             return _fail(line, error, MISTAKE, flags)
-        return _fault(error, flags)
-    except Exception as error:
         return _fault(error, flags)
     return DONE
 
 
-def _of_the_machine(error: OSError | MemoryError | RuntimeError) -> str | None:
+def _of_the_machine(error: Exception) -> str | None:
     """The line for what the machine refuses, with a remedy; None for another error."""
-    # Torch says in words that there is no memory for a tensor.
-    if isinstance(error, MemoryError) or any(words in str(error) for words in NO_MEMORY):
+    # torch has its own words for memory: of an accelerator a class, of the processor a sentence.
+    full = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    if full or (isinstance(error, RuntimeError) and NO_MEMORY.search(str(error))):
         return "memory is full: take a smaller --batch-size or fewer samples"
-    if isinstance(error, RuntimeError):
+    if isinstance(error, RuntimeError) and "can't start new thread" in str(error):
+        return "no more threads can be started: end other programs, or raise the limit (ulimit -u)"
+    if isinstance(error, RuntimeError) and "home directory" in str(error):
+        return "the home folder that ~ stands for is not known: write the path out"
+    if not isinstance(error, OSError):
         return None
     where = repr(str(error.filename)) if error.filename else "a file"
     if isinstance(error, PermissionError) or error.errno == errno.EROFS:
         return f"{where} can't be read or written ({error.strerror}): change its permissions, or take another folder"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"the disk of {where} is full: free some space, or take a folder on another disk"
-    if error.errno in (errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP):
-        return f"{where} can't be read or written ({error.strerror}): name another path"
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return f"{where} can't be opened ({error.strerror}): raise the limit (ulimit -n)"
+    if error.errno in OF_PATHS:
+        return f"{where} can't be read or written ({error.strerror}): name another file or folder"
     return None
 
 

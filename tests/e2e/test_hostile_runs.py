@@ -111,6 +111,7 @@ def test_a_wrong_value_is_named_with_its_file(
         ("generate", ("encoder", "vocab_size"), 10**9, "encoder.vocab_size must be at most"),
         ("generate", ("encoder", "max_tokens"), 10**9, "encoder.max_tokens must be at most"),
         ("generate", ("views", "max_tokens"), None, "views.max_tokens must be a whole number, got None"),
+        ("generate", ("encoder", "name"), "hf:/etc", "encoder.architecture must be given, it is absent"),
         ("generate", ("views", "tokenizer"), ABSENT, "config.json must name a file inside"),
     ],
 )
@@ -200,6 +201,27 @@ def test_weights_that_give_no_numbers(
     save_file({key: tensor * 1e30 if tensor.is_floating_point() else tensor for key, tensor in weights.items()}, path)
     status, line = answer(command, capsys)
     assert (status, line.startswith(f"likewise: {told}")) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["pretrain", "digits", "--seed", str(10**30)], "seed must be from 0 to 9223372036854775807, got 1"),
+        (["generate", TEXTS, "--prompt", "one", "--seed", "-1"], "seed must be at least 0, got -1"),
+        (
+            ["embed", IMAGES, "~nobody-of-this-name/x", "--out", "e.npy"],
+            "the home folder that ~ stands for",
+        ),
+    ],
+)
+def test_what_was_a_bug(words: list[str], told: str, runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == 2
+    assert f"likewise: {told}" in capsys.readouterr().err
+
+
+def test_a_prompt_that_is_no_text(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["generate", TEXTS, "--prompt", "one \udce9 two", "--max-new-tokens", "2"]) == 0
+    assert capsys.readouterr().out
 
 
 def test_a_value_of_a_megabyte_is_not_printed_whole(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

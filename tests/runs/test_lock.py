@@ -80,3 +80,12 @@ def test_a_folder_that_is_no_run_gets_no_lock(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="exists: name another folder"):
         lw.pretrain("digits", epochs=1, batch_size=64, out=tmp_path, progress=False)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_a_run_begins_where_one_was_killed_as_it_began(tmp_path: Path) -> None:
+    """Killed while the first config.json was written: a part of it, and the lock."""
+    (tmp_path / LOCK).write_text("1 host\n")
+    (tmp_path / ".config.json.0123456789abcdef.part").write_text("{")
+    assert is_unused(tmp_path)
+    (tmp_path / ".config.json.swp").write_text("")
+    assert not is_unused(tmp_path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from likewise.checks import check_int
 from likewise.errors import UserError
 
 
@@ -46,6 +47,7 @@ def generate(
     from likewise.encoders.generation import generate_tokens
     from likewise.seeding import generator_for
 
+    check_int(0, seed=seed)
     run = as_run(run)
     views, encoder = run.views, run.encoder
     if run.modality != "text":
@@ -53,6 +55,7 @@ def generate(
             f"{run.path} has learned from {run.modality} samples: it is not a causal language model; "
             "`likewise pretrain TEXTS --method gpt` trains one"
         )
+    prompt = prompt.encode("utf-8", "replace").decode()  # bytes of a command line that are no text
     ids = views.encode([prompt])[:, :-1]  # without the token that ends a text
     settings: dict[str, Any] = {"max_new_tokens": max_new_tokens, "temperature": temperature, "top_k": top_k}
     written = generate_tokens(encoder, ids, special=views.special, generator=generator_for(seed), **settings)

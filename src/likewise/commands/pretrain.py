@@ -13,7 +13,7 @@ from typing import Any
 
 import likewise
 from likewise.atomic import disk_trouble, write_text
-from likewise.checks import require
+from likewise.checks import check_int, require
 from likewise.commands import FromPython
 from likewise.console import tell
 from likewise.errors import Interrupted, UserError, nearest
@@ -22,6 +22,7 @@ from likewise.runs.config import RunConfig
 from likewise.runs.declared import shown
 from likewise.runs.evaluation import Evaluation
 from likewise.runs.lock import is_unused, training_lock
+from likewise.seeding import LARGEST_SEED
 
 MOST_THREADS = 1024  # what a run folder may ask for
 OTHER_DATA = "resume with the same data, or name another folder with --out"
@@ -169,6 +170,7 @@ def pretrain(
         raise UserError(f"checkpoint_minutes must be above 0, got {checkpoint_minutes}")
     if seed < 0:
         raise UserError(f"seed must be 0 or more, got {seed}")
+    check_int(0, LARGEST_SEED, seed=seed)
     if isinstance(views, str):
         raise UserError(f"views are given from Python, got {views!r}: on the command line --augment chooses them")
     if views is not None and augment is not None:

@@ -129,7 +129,11 @@ def search(
     if views is run.views and kind != run.modality:
         raise UserError(f"{run.path} has learned from {run.modality} samples: its encoder takes no {kind} query")
     if kind == "text":
-        source = open_source([str(query)], read_options=read_options.with_(modality="text"), progress=False)
+        source = open_source(
+            [str(query).encode("utf-8", "replace").decode()],
+            read_options=read_options.with_(modality="text"),
+            progress=False,
+        )
     else:
         path = Path(query).expanduser()
         request = Request(path, read_options=read_options, progress=False)

@@ -17,7 +17,7 @@ from likewise.data.request import Request
 from likewise.data.source import ChosenIds, Source, Subset
 from likewise.data.text import corpus
 from likewise.data.tokens import KINDS, read_tokenizer, train_tokenizer
-from likewise.encoders.text import text_encoder
+from likewise.encoders.text import FOLDER, text_encoder
 from likewise.errors import UserError
 from likewise.evaluation import ComputeSettings, encode
 from likewise.evaluation.distinct_pairs import distinct_pairs
@@ -102,6 +102,9 @@ class TextModality(Modality):
 
     def encoder(self, **config: Any) -> nn.Module:
         check_arguments(text_encoder, config, "encoder")
+        read = config["name"].startswith(FOLDER) and config.get("architecture") is None
+        if read:  # of a folder anywhere, which a run from elsewhere must not choose
+            raise UserError("encoder.architecture must be given, it is absent")
         return text_encoder(**config)
 
     def read_options(self, views: TextViews) -> dict[str, Any]:

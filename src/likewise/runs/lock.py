@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from likewise.atomic import NO_LINK, disk_trouble
+from likewise.atomic import NO_LINK, PART, disk_trouble
 from likewise.errors import UserError
 
 try:
@@ -23,8 +23,10 @@ _HELD = (errno.EWOULDBLOCK, errno.EACCES)
 
 
 def is_unused(folder: Path) -> bool:
-    """Whether a run can begin in a folder: it is not there, or holds nothing, or only the lock of a training."""
-    return not folder.exists() or (folder.is_dir() and all(entry.name == LOCK for entry in folder.iterdir()))
+    """Whether a run can begin in a folder: it is not there, or holds nothing but what a killed beginning leaves."""
+    return not folder.exists() or (
+        folder.is_dir() and all(entry.name == LOCK or PART.fullmatch(entry.name) for entry in folder.iterdir())
+    )
 
 
 @contextmanager
