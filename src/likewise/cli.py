@@ -40,7 +40,7 @@ GLOBAL_FLAGS = {
     "--json": "print one JSON object on stdout",
     "--debug": "show the traceback of an error",
 }
-NO_MEMORY = re.compile("not enough memory|can't allocate memory|Cannot allocate memory", re.IGNORECASE)
+NO_MEMORY = re.compile("not enough memory|out of memory|can't allocate memory|cannot allocate memory", re.IGNORECASE)
 OF_PATHS = (
     *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ENAMETOOLONG, errno.ELOOP),
     *(errno.EFBIG, errno.EIO, errno.ESTALE, errno.EBUSY, errno.ENODEV, errno.ENXIO, errno.EXDEV),

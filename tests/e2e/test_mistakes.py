@@ -342,7 +342,7 @@ def test_debug_shows_the_traceback(capsys: Text) -> None:
 def test_a_fault_of_ours_says_so(capsys: Text, monkeypatch: pytest.MonkeyPatch, finished: Path) -> None:
     import likewise.report.page
 
-    def broken(path: Path) -> Path:
+    def broken(path: Path, **_: object) -> Path:
         raise KeyError("section")
 
     monkeypatch.setattr(likewise.report.page, "write_page", broken)
@@ -358,7 +358,7 @@ def test_pictures_that_cannot_be_read_are_listed_not_fatal(tmp_path: Path, capsy
         main(["pretrain", str(folder), "--epochs", "1", "--encoder", "resnet8", "--precision", "32-true", "--out", "r"])
         == 0
     )
-    assert "9 samples, 1 file could not be read (see skipped.csv)" in capsys.readouterr().err
+    assert "9 samples, 2 files could not be read (see skipped.csv)" in capsys.readouterr().err
     header, row = Path("r/skipped.csv").read_text().splitlines()
     assert header == "file,reason"
     assert row.startswith("broken.jpg,")
