@@ -527,11 +527,11 @@ def test_a_folder_with_captions_in_its_metadata(folder: Path) -> None:
     source = opened(folder / "pictures")
     assert (source.name, levels(source), texts(source)) == ("pictures", [10, 20], ["one, of many", "two"])
     assert (source.classes, source.labels().tolist()) == (["x", "y"], [0, 1])
-    assert source.skipped == [("gone.png", "No such file or directory")]
+    assert source.skipped == [("gone.png", f"No such file or directory: paths start at {folder / 'pictures'}")]
 
 
 def test_a_table_of_pictures_by_name_without_ending_and_their_captions(folder: Path) -> None:
     source = opened(table(folder, "image_id,caption\na,one\nb,two\nnothing,three\nc,four\n"))
     assert [part.modality for part in source.parts] == ["image", "text"]
     assert (levels(source), texts(source)) == ([10, 20, 30], ["one", "two", "four"])
-    assert source.skipped == [("nothing", "No such file or directory")]
+    assert source.skipped == [("nothing", f"No such file or directory: paths start at {folder}")]

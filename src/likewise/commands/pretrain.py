@@ -22,7 +22,6 @@ from likewise.runs.config import RunConfig
 from likewise.runs.declared import shown
 from likewise.runs.evaluation import Evaluation
 from likewise.runs.lock import is_unused, training_lock
-from likewise.seeding import LARGEST_SEED
 
 MOST_THREADS = 1024  # what a run folder may ask for
 OTHER_DATA = "resume with the same data, or name another folder with --out"
@@ -152,6 +151,7 @@ def pretrain(
     from likewise.runs.chance import ChanceLevels
     from likewise.runs.skipped import Skipped
     from likewise.runs.weights import save_initial_weights
+    from likewise.seeding import LARGEST_SEED
     from likewise.training.callbacks.checkpoints import newest, step_of
     from likewise.training.callbacks.diagnostics import matching_chance
     from likewise.training.callbacks.snapshots import PAIRS
