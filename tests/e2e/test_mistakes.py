@@ -327,7 +327,7 @@ def test_debug_shows_the_traceback(capsys: Text) -> None:
 def test_a_fault_of_ours_says_so(capsys: Text, monkeypatch: pytest.MonkeyPatch, finished: Path) -> None:
     import likewise.report.page
 
-    def broken(path: Path) -> Path:
+    def broken(path: Path, **contents: Any) -> Path:
         raise KeyError("section")
 
     monkeypatch.setattr(likewise.report.page, "write_page", broken)

@@ -53,7 +53,8 @@ class ImageViews:
         mean: Sequence[Number] | None = None,
         std: Sequence[Number] | None = None,
     ) -> None:
-        check_int(4, LARGEST, size=size)
+        check_int(4, size=size)
+        require(size <= LARGEST, "size", f"at most {LARGEST:,} px", size)
         check_choice((1, 3), channels=channels)
         self.size = size
         self.channels = channels
