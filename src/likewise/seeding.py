@@ -5,9 +5,6 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-LARGEST_SEED = 2**63 - 1
-"""That torch takes."""
-
 
 def generator_for(*key: int) -> torch.Generator:
     """A generator that is a pure function of `key`, such as (seed, step, rank)."""

@@ -22,7 +22,7 @@ from pathlib import Path
 from likewise.runs.lock import training_lock
 with training_lock(Path(sys.argv[1])):
     print("held", flush=True)
-    time.sleep(60)
+    time.sleep(600)
 """
 
 

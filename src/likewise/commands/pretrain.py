@@ -24,6 +24,7 @@ from likewise.runs.evaluation import Evaluation
 from likewise.runs.lock import is_unused, training_lock
 
 MOST_THREADS = 1024  # what a run folder may ask for
+LARGEST_SEED = 2**63 - 1  # that torch takes
 OTHER_DATA = "resume with the same data, or name another folder with --out"
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 

@@ -50,7 +50,7 @@ def check_declared(value: Any, declared: Any, name: str = "", *, complete: bool 
         declared: `Any`, one of these types, a `list[…]`, `dict[str, …]`, `tuple[…]`, a union, a `Literal`, a
             `TypedDict`, or one of them `Annotated` with a `Range`. Keys that a `TypedDict` does not declare are passed.
         name: of the value, "" of a whole file.
-        complete: whether all keys that are declared as required must be there.
+        complete: whether all keys that are declared as required must be there; else an object may also be none.
     """
     if declared is Any:
         return
@@ -67,6 +67,8 @@ def check_declared(value: Any, declared: Any, name: str = "", *, complete: bool 
             optional = get_origin(kind) is NotRequired
             if key in value:
                 wanted = get_args(kind)[0] if optional else kind
+                if value[key] is None and is_typeddict(wanted) and not complete:
+                    continue  # as good as absent
                 check_declared(value[key], wanted, f"{name}.{key}" if name else key, complete=complete)
             elif complete and not optional:
                 raise UserError(f"{f'{name}.' * bool(name)}{key} must be given, it is absent")

@@ -287,7 +287,8 @@ class AudioViews:
     modality: ClassVar[str] = "audio"
 
     def __init__(self, sample_rate: int, seconds: Number, ops: Iterable[Any]) -> None:
-        check_int(LOWEST_RATE, HIGHEST_RATE, sample_rate=sample_rate)
+        check_int(LOWEST_RATE, sample_rate=sample_rate)
+        require(sample_rate <= HIGHEST_RATE, "sample_rate", f"at most {HIGHEST_RATE:,} Hz", sample_rate)
         is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
         require(is_number, "seconds", "a number", repr(seconds))
         check_interval(SHORTEST, LONGEST, seconds=seconds)
