@@ -152,7 +152,6 @@ def pretrain(
     from likewise.runs.chance import ChanceLevels
     from likewise.runs.skipped import Skipped
     from likewise.runs.weights import save_initial_weights
-    from likewise.seeding import LARGEST_SEED
     from likewise.training.callbacks.checkpoints import newest, step_of
     from likewise.training.callbacks.diagnostics import matching_chance
     from likewise.training.callbacks.snapshots import PAIRS
