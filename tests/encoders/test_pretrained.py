@@ -185,6 +185,15 @@ def test_another_architecture_is_named() -> None:
     assert all(torch.equal(before[name], tensor) for name, tensor in encoder.state_dict().items()), "nothing is loaded"
 
 
+def test_weights_of_a_training_that_failed() -> None:
+    state = renamed(resnet(0).body, "")
+    state["layer2.0.conv1.weight"][0, 0, 0, 0] = torch.nan
+    with pytest.raises(
+        UserError, match=r"weights failed\.pth must be finite numbers, layer2\.0\.conv1\.weight has others"
+    ):
+        load_pretrained(resnet(1), state, name="failed.pth")
+
+
 class Code:
     def __reduce__(self) -> tuple[Any, ...]:
         return os.system, ("touch broken-in",)
