@@ -182,6 +182,6 @@ def test_mistakes(words: str, told: str, digits_run: Path, refused: Any) -> None
 def test_a_run_that_is_not_finished(digits_run: Path, refused: Any) -> None:
     Path("begun").mkdir()
     Path("begun/config.json").write_bytes((digits_run / "config.json").read_bytes())
-    assert refused("pretrain", "digits", "--weights", "begun", "--out", "new").startswith(
+    assert refused("pretrain", "digits", "--weights", "begun", "--out", "new", "--no-progress").startswith(
         "weights begun is not finished"
     )

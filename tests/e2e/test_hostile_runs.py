@@ -104,7 +104,7 @@ def test_a_wrong_value_is_named_with_its_file(
         ("embed", ("encoder", "sise"), 8, "encoder.sise must be absent: encoder has name, channels, size"),
         ("embed", ("encoder", "channels"), -1, "channels must be from 1 to 1024, got -1"),
         ("embed", ("views", "mean"), 3, "views.mean must be a list, got 3"),
-        ("embed", ("views", "size"), 10**6, "size must be at most 8,192 px, got 1000000"),
+        ("embed", ("views", "size"), 10**6, "size must be from 4 to 8192, got 1000000"),
         ("embed", ("views", "ops", 0), [], "an operation must be a name"),
         ("embed", ("read_options", "size"), [[]], "read_options.size must be a whole number, got [[]]"),
         ("embed", ("read_options", "script"), "x", "read_options.script must be absent"),

@@ -359,9 +359,10 @@ def test_pictures_that_cannot_be_read_are_listed_not_fatal(tmp_path: Path, capsy
         == 0
     )
     assert "9 samples, 2 files could not be read (see skipped.csv)" in capsys.readouterr().err
-    header, row = Path("r/skipped.csv").read_text().splitlines()
+    header, row, other = Path("r/skipped.csv").read_text().splitlines()
     assert header == "file,reason"
     assert row.startswith("broken.jpg,")
+    assert other.startswith("ignored.npy,")
 
 
 @pytest.fixture(scope="module")

@@ -155,7 +155,7 @@ def test_a_run_of_a_users_own_module_and_views(tmp_path: Path) -> None:
     (folder / "config.json").write_text(json.dumps(config | {"encoder": None, "views": None, "method": None}))
     assert "An encoder, trained on digits:train without labels." in page_of(folder).text
     (folder / "config.json").write_text(json.dumps(config | {"source": None}))
-    assert "config.json: source must be an object, got None" in page_of(folder).text
+    assert "trained by simclr on digits:train without labels." in page_of(folder).text
 
 
 def test_a_training_with_labels_is_not_said_to_be_without(tmp_path: Path) -> None:

@@ -262,9 +262,8 @@ def check_quotes(path: Path) -> None:
     with path.open("rb") as file:
         if not any(b'"' in block for block in iter(lambda: file.read(BLOCK), b"")):
             return
-    csv.field_size_limit(LONGEST_FIELD)
     fix = 'close it, or write it twice ("") inside a field in quotes'
-    with path.open(encoding="utf-8-sig", newline="") as file:
+    with _long_fields(), path.open(encoding="utf-8-sig", newline="") as file:
         rows = csv.reader(islice(file, form.skipped, None), delimiter=form.delimiter, strict=True)
         first, width = 1 + form.skipped, 0
         while True:
@@ -288,6 +287,16 @@ def check_quotes(path: Path) -> None:
                         f"like rows: {fix}; a text that is meant so can be saved as .jsonl"
                     )
             first = rows.line_num + form.skipped + 1
+
+
+@contextmanager
+def _long_fields() -> Iterator[None]:
+    """Fields of a csv may be long meanwhile; the limit is one of the whole process."""
+    before = csv.field_size_limit(LONGEST_FIELD)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
 
 
 def _rows(path: Path, file: IO[bytes], names: list[str]) -> Any:
