@@ -270,9 +270,17 @@ def test_files_without_text(content: bytes, per_file: bool, message: str, tmp_pa
 
 
 def test_folders_without_text(folder: Path, tmp_path: Path) -> None:
+    whole = len(opened(folder))
     written(folder / "part2" / "bad.txt", b"one\ntw\xffo")
-    with pytest.raises(UserError, match=r"part2/bad\.txt is not UTF-8: line 2, byte 3 is 0xff"):
-        opened(folder)
+    some = opened(folder)
+    assert len(some) == whole
+    (skipped,) = [why for file, why in some.skipped if file == "part2/bad.txt"]
+    assert skipped.startswith("is not UTF-8: line 2, byte 3 is 0xff")
+    written(tmp_path / "latin" / "a.txt", "café".encode("latin1"))
+    with pytest.raises(
+        UserError, match=r"none of its 1 \.txt files holds text that can be read \(a\.txt is not UTF-8: line 1"
+    ):
+        opened(tmp_path / "latin")
     written(tmp_path / "blank" / "a.txt", "")
     with pytest.raises(UserError, match=r"none of its 1 \.txt files holds text"):
         opened(tmp_path / "blank")

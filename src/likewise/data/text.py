@@ -268,7 +268,8 @@ def _folder(request: Request) -> TextSource | None:
     left_out = {file for file, _ in metadata["skipped"]} | set(metadata["empty"])
     kept = np.array([i for i, file in enumerate(files) if file.id not in left_out], dtype=np.int64)
     if not len(kept):
-        raise UserError(f"{folder}: none of its {len(files):,} .txt files holds text that can be read")
+        first = "".join(f" ({printable(file)} {why})" for file, why in metadata["skipped"][:1])
+        raise UserError(f"{folder}: none of its {len(files):,} .txt files holds text that can be read{first}")
     labelling, notes = folder_labelling(request, folder, files, "documents")
 
     def labels() -> Labels:
@@ -305,6 +306,8 @@ def _gather(building: Path, folder: Path, files: list[File], name: str, progress
                     text = _whole(folder / file.id)
                 except OSError as error:
                     skipped.append((file.id, reason(error)))
+                except UserError as error:  # one that is not UTF-8 does not stop the others
+                    skipped.append((file.id, str(error).removeprefix(f"{folder / file.id} ")))
                 else:
                     if text:
                         yield text
