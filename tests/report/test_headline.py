@@ -7,7 +7,14 @@ from typing import Any
 import pytest
 from fake_run import protocol_details
 
-from likewise.report.headline import caveat, format_number, headline, protocol_name, typical_count
+from likewise.report.headline import (
+    caveat,
+    format_number,
+    headline,
+    less_than_untrained,
+    protocol_name,
+    typical_count,
+)
 from likewise.runs.evaluation import Evaluation
 
 
@@ -115,6 +122,32 @@ def test_the_headline_rests_on_paired_differences(low: float, high: float, sente
     told = caveat(found)
     assert (told is None) == (low > 0)
     assert told is None or ("does better" in told) == (high < 0)
+
+
+def test_an_encoder_that_is_worth_less_than_before() -> None:
+    frozen, untrained, given = row("frozen", 0.70), row("untrained", 0.72), row("as-given", 0.75)
+
+    def differences(versus: str, mean: float, low: float, high: float) -> list[dict[str, Any]]:
+        row = {"protocol": "frozen", "versus": versus, "labels_per_class": 10}
+        return [row | {"mean": mean, "low": low, "high": high}]
+
+    found = evaluation(frozen, untrained)
+    assert less_than_untrained(found) is None
+    found["differences"] = differences("untrained", -0.02, -0.05, 0.01)
+    assert less_than_untrained(found) == (
+        "It learned its task, not yet useful features: with 10 labels per class the frozen encoder is 2.0 ± 3.0 points "
+        "below an untrained one. Try more --epochs, another --augment or --method."
+    )
+    found["differences"] = differences("untrained", 0.02, 0.01, 0.03)
+    assert less_than_untrained(found) is None
+    found = evaluation(frozen, untrained, given)
+    found["differences"] = differences("untrained", 0.02, 0.01, 0.03) + differences("as-given", -0.05, -0.06, -0.04)
+    assert less_than_untrained(found) == (
+        "The training has forgotten: with 10 labels per class the frozen encoder is 5.0 ± 1.0 points below the weights "
+        "as given. Try a smaller --encoder-lr or fewer --epochs."
+    )
+    found["differences"] = differences("as-given", -0.05, -0.11, 0.01)
+    assert less_than_untrained(found) is None, "that is within the interval"
 
 
 @pytest.mark.parametrize(

@@ -130,6 +130,29 @@ def test_a_loss_that_is_no_number() -> None:
     assert "at step 12 the loss or a weight became NaN or infinite" in str(diverged(12, 10))
 
 
+@pytest.mark.parametrize(
+    ("known", "kind", "figures"),
+    [
+        (False, "not-yet-useful", ("not yet useful features", "61.0% of the time, 64.0% untrained")),
+        (True, "forgetting", ("The training forgets", "61.0% of the time, 64.0% with the weights as given")),
+    ],
+)
+def test_features_that_are_worth_less_than_before(known: bool, kind: str, figures: tuple[str, str]) -> None:
+    rows = history(LEARNED)
+    assert diagnose(rows, CHANCE, 10, known_weights=known).kind == "learning"
+
+    def probed(*values: float) -> list[dict[str, float]]:
+        at = {0: values[0], len(rows) // 2: values[1], len(rows) - 1: values[2]}
+        return [row | ({"probe": at[place]} if place in at else {}) for place, row in enumerate(rows)]
+
+    worse = diagnose(probed(0.64, 0.60, 0.62), CHANCE, 10, known_weights=known)
+    assert worse.kind == kind
+    assert all(words in worse.message for words in figures)
+    assert worse.alarm
+    assert diagnose(probed(0.64, 0.66, 0.62), CHANCE, 10, known_weights=known).kind == "learning"
+    assert diagnose(probed(0.64, 0.60, 0.62)[:20], CHANCE, 10, known_weights=known).kind != kind, "too early to tell"
+
+
 KINDS = {"learning", "too-early", "stuck", "collapsed-to-a-point", "collapsed-to-few-dimensions", "diverging"}
 NUMBERS = st.one_of(st.floats(), st.just(0.0), st.floats(0, 10))
 ROWS = st.lists(st.dictionaries(st.sampled_from([*FIRST, "pair_distance", "lr", "code_entropy"]), NUMBERS), max_size=80)

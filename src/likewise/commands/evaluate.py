@@ -99,6 +99,7 @@ def evaluate(
     from likewise.modalities.towers import encoder_for
     from likewise.modalities.weights import initial_encoder
     from likewise.registry import MODALITIES
+    from likewise.report.headline import less_than_untrained
     from likewise.training.callbacks.progress import progress_bar
     from likewise.training.machine import device_name
 
@@ -203,6 +204,8 @@ def evaluate(
         notes = [*notes, f"The encoder has learned from samples of {test_source.name}, without their labels."]
     if notes:
         result["notes"] = notes
+    if labelled and (worse := less_than_untrained(Evaluation(result))):
+        result["notes"] = [*result.get("notes", []), worse]
     options: dict[str, Any] = {"train": train, "test": test, "labels_per_class": result.get("labels_per_class")}
     options |= {"seeds": result.get("seeds"), "protocols": protocols, "steps": steps, "modality": modality}
     options |= applicable({**reading, "root": root}, train, test)

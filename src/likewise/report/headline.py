@@ -136,6 +136,30 @@ def caveat(evaluation: Evaluation) -> str | None:
     )
 
 
+def less_than_untrained(evaluation: Evaluation) -> str | None:
+    """That the encoder of the headline is worth less than before its training, with a remedy; else None.
+
+    Known weights count as forgotten only where the whole interval is below 0.
+    """
+    encoder = _headline_result(evaluation)
+    if encoder is None:
+        return None
+    count = encoder["labels_per_class"]
+    given, untrained = (evaluation.difference(encoder["protocol"], name, count) for name in ("as-given", "untrained"))
+    if given and given["high"] is not None and given["high"] < 0:
+        start, paired, known = "The training has forgotten", given, "the weights as given"
+        remedy = "a smaller --encoder-lr or fewer --epochs"
+    elif untrained and untrained["mean"] < 0:
+        start, paired, known = "It learned its task, not yet useful features", untrained, "an untrained one"
+        remedy = "more --epochs, another --augment or --method"
+    else:
+        return None
+    labels, name = with_labels(count), protocol_name(encoder["protocol"], evaluation)
+    turned = {"mean": -paired["mean"], "high": None if paired["low"] is None else -paired["low"]}
+    below = f"{labels[0].lower()}{labels[1:]} the {name} is {points(turned).lstrip('+')} points below {known}"
+    return f"{start}: {below}. Try {remedy}."
+
+
 def _first_numbers(table: Table) -> str | None:
     """The first column of numbers, for the rows that belong with the first one."""
     column = table.name_columns

@@ -28,7 +28,8 @@ class Verdict(RunPart):
     """What the metrics say about a training.
 
     Attributes:
-        kind: learning, too-early, stuck, collapsed-to-a-point, collapsed-to-few-dimensions, diverging, or trivial: a
+        kind: learning, too-early, stuck, collapsed-to-a-point, collapsed-to-few-dimensions, diverging; not-yet-useful
+            or forgetting: the features are worth less than untrained, or than the known weights; or trivial: a
             degenerate solution that the method itself knows.
         message: one or two sentences, with the figures.
         causes: likely ones, when something is wrong.

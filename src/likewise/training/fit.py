@@ -115,7 +115,7 @@ def fit(
     every = max(1, steps // LOGGED_STEPS)
     history = HistoryLogger(folder, steps_per_epoch=context.steps_per_epoch, step=step_of(last) if last else 0)
     health = HealthMonitor(history, folder, chance=chance or {}, context=context, show=progress)
-    health.method = recipe.method
+    health.method, health.known_weights = recipe.method, recipe.weights is not None
     health.samples_problem = samples_problem(source.read(order(len(source), seed=seed, epoch=0)[:CHECKED]))
     line = ProgressLine(history, health, batch_size=batch, steps=steps, show=progress)
     saving = Checkpoints(checkpoints, minutes=checkpoint_minutes)

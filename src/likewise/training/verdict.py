@@ -66,6 +66,7 @@ def diagnose(
     *,
     of: PairNouns = VIEWS,
     method: str = "",
+    known_weights: bool = False,
 ) -> Verdict:
     """The verdict on a training so far.
 
@@ -76,9 +77,10 @@ def diagnose(
         steps_per_epoch: of the training.
         of: what the embeddings are of.
         method: the name of the method in use, for remedies; "" where it is not known.
+        known_weights: whether the training went on from weights that were known.
     """
-    measured = _Measurements(rows, chance, max(1, steps_per_epoch), of, method)
-    checks = (_check_divergence, _check_collapse, _check_stuck)
+    measured = _Measurements(rows, chance, max(1, steps_per_epoch), of, method, known_weights)
+    checks = (_check_divergence, _check_collapse, _check_stuck, _check_features)
     problem = next((finding for check in checks if (finding := check(measured))), None)
     kind, message, causes, remedy = problem or _describe_progress(measured)
     return Verdict(kind, message, causes, remedy, measured.steps, round(measured.steps / measured.steps_per_epoch, 4))
@@ -108,9 +110,10 @@ class _Measurements:
         steps_per_epoch: int,
         of: PairNouns,
         method: str,
+        known_weights: bool,
     ) -> None:
         self.rows, self.chance, self.steps_per_epoch, self.of = rows, chance, steps_per_epoch, of
-        self.method = method
+        self.method, self.known_weights = method, known_weights
         self.steps = int(rows[-1].get("step", len(rows) - 1)) + 1 if rows else 0
         self.epochs = self.steps / steps_per_epoch
 
@@ -234,6 +237,30 @@ def _check_stuck(measured: _Measurements) -> _Finding | None:
             "the learning rate is far too small or too high",
         ),
         "--augment mild, a --lr three times as high or low; in an objective of your own, look at its targets",
+    )
+
+
+def _check_features(measured: _Measurements) -> _Finding | None:
+    """Whether the features of labelled samples are worth less than before the training."""
+    probe = measured.first_and_recent("probe")
+    if probe is None or measured.steps < ENOUGH_STEPS or probe[1] >= probe[0]:
+        return None
+    figures = f"nearest neighbours on the probe are right {probe[1]:.1%} of the time"
+    if measured.known_weights:
+        return (
+            "forgetting",
+            f"The training forgets: {figures}, {probe[0]:.1%} with the weights as given.",
+            (
+                "the encoder's learning rate is too high for what it knows",
+                "the training is too long for so little data",
+            ),
+            "a tenth of the --encoder-lr, a smaller --layer-decay, a longer --freeze-epochs, or fewer --epochs",
+        )
+    return (
+        "not-yet-useful",
+        f"It learns its task, not yet useful features: {figures}, {probe[0]:.1%} untrained.",
+        ("the training is still short", "the views drop what the labels are about, or keep what gives a sample away"),
+        "more --epochs, another --augment (`likewise views` shows it), or another --method",
     )
 
 

@@ -31,6 +31,7 @@ class HealthMonitor(L.Callback):
 
     Attributes:
         method: the name of the method, for remedies.
+        known_weights: whether the training went on from weights that were known.
         samples_problem: what is the matter with the training data, see `likewise.training.sample_check`.
     """
 
@@ -42,6 +43,7 @@ class HealthMonitor(L.Callback):
         self.every = min(context.steps_per_epoch, MOST_STEPS)
         self.verdict: Verdict | None = None
         self.method = ""
+        self.known_weights = False
         self.samples_problem: str | None = None
         self._reported: str | None = None
         self._console = stderr_console()
@@ -63,7 +65,14 @@ class HealthMonitor(L.Callback):
         reports of its own figures."""
         assert isinstance(method, Method)
         of = HALVES if method.cross_modal else VIEWS
-        verdict = diagnose(self.history.rows, self.chance, self.steps_per_epoch, of=of, method=self.method)
+        verdict = diagnose(
+            self.history.rows,
+            self.chance,
+            self.steps_per_epoch,
+            of=of,
+            method=self.method,
+            known_weights=self.known_weights,
+        )
         if self.samples_problem and verdict.kind != "diverging":
             step, epoch = verdict.step, verdict.epoch
             return Verdict("trivial", self.samples_problem, step=step, epoch=epoch)
