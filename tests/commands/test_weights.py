@@ -164,10 +164,20 @@ def test_one_half_of_pairs_is_known(digits_run: Path, refused: Any, capsys: pyte
     [
         (
             "--weights nowhere",
-            "weights must be timm:NAME, hf:FOLDER, a run folder or a file, got 'nowhere': there is no",
+            "weights must be timm:NAME, hf:FOLDER, a run folder or a file, got 'nowhere', which is not there",
         ),
-        ("--weights {run} --encoder resnet18", "weights {run} are not those of resnet18: 0 of its"),
-        ("--weights hf:folder", "weights must be those of an encoder of image, got hf:folder"),
+        (
+            "--weights {run} --encoder resnet18",
+            "weights {run} are not those of resnet18, but those of resnet8: leave --encoder out",
+        ),
+        (
+            "--weights hf:folder",
+            "weights must be those of an encoder of image, got hf:folder: hf:FOLDER is for models of texts",
+        ),
+        (
+            "--weights .",
+            "weights must be timm:NAME, hf:FOLDER, a run folder or a file, got '.', which is a folder without",
+        ),
         ("--weights {run} --freeze-epochs 3", "freeze_epochs must be from 0 to below epochs (2), got 3"),
         ("--weights {run} --layer-decay 0", "layer_decay must be above 0 and at most 1, got 0"),
         ("--weights {run} --encoder-lr 0", "encoder_lr must be above 0, got 0"),

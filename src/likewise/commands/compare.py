@@ -164,6 +164,9 @@ def _notes(runs: list[RunFolder], evaluations: list[Evaluation | None]) -> Itera
     first = evaluations[0]
     for run, evaluation in zip(runs, evaluations, strict=True):
         if evaluation is None:
-            yield f"{run.path} is not evaluated: `likewise evaluate {run.path}`"
+            yield (
+                f"{run.path} is not evaluated: `likewise evaluate {run.path}`, with --train and --test where it has "
+                "learned from all of its data"
+            )
         elif first is not None and any(first.get(key) != evaluation.get(key) for key in SAME):
             yield f"{run.path} was evaluated on other data than {runs[0].path}: no paired difference"

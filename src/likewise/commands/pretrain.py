@@ -470,7 +470,7 @@ def _begun(folder: Path, config: dict[str, Any], precision: str, *, longer: bool
     for key in asked:
         if asked[key] != begun.get(key):
             raise UserError(
-                f"{folder} was begun with {key} {shown(begun.get(key))}, not {asked[key]!r}: "
+                f"{folder} was begun with {key} {shown(begun.get(key))}, not {shown(asked[key])}: "
                 f"resume it as it was (`{run.config['command']} --resume`), or name another folder with --out"
             )
     return run

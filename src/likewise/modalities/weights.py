@@ -102,7 +102,13 @@ def load_known_weights(encoder: nn.Module, recipe: Recipe, modalities: Sequence[
                 require(encoder_name(part) == named, "encoder", f"{named}, as its weights", encoder_name(part))
                 told = "read by transformers"  # when the encoder was built
             elif (run := run_of(spec)) is not None:
-                told = str(load_pretrained(part, run.path / WEIGHTS, name=str(run.path)))
+                try:
+                    told = str(load_pretrained(part, run.path / WEIGHTS, name=str(run.path)))
+                except UserError as error:
+                    if encoder_name(part) == run.config["recipe"].get("encoder"):
+                        raise
+                    own = f"those of {run.config['recipe'].get('encoder')}: leave --encoder out"
+                    raise UserError(f"weights {spec} are not those of {encoder_name(part)}, but {own}") from error
             else:
                 told = str(load_pretrained(part, spec))
         lines.append(f"weights: {spec}: {told}")
@@ -188,13 +194,15 @@ def _said(spec: str, modality: str) -> dict[str, Any]:
         require(modality == "image", "weights", f"those of an encoder of {modality}", spec)
         return {"encoder": spec}
     if spec.startswith(FOLDER) or is_transformers_folder(spec):
-        require(modality == "text", "weights", f"those of an encoder of {modality}", spec)
+        remedy = f"{FOLDER}FOLDER is for models of texts"
+        require(modality == "text", "weights", f"those of an encoder of {modality}", spec, remedy)
         return _of_transformers(spec.removeprefix(FOLDER))
     if (run := run_of(spec)) is not None:
         return _of_run(run, modality)
     if not Path(spec).is_file():
         rule = "timm:NAME, hf:FOLDER, a run folder or a file"
-        raise UserError(f"weights must be {rule}, got {spec!r}: there is no such file or folder")
+        what = "a folder without the config.json of a run or a model" if Path(spec).is_dir() else "not there"
+        raise UserError(f"weights must be {rule}, got {spec!r}, which is {what}")
     return {}
 
 

@@ -28,10 +28,10 @@ def accuracies(result: dict[str, Any]) -> Table:
     The best mean of a column is bold.
     """
     seeds = result["seeds"]
+    over = f"mean ± 95 % interval over {seeds} seeds" if seeds > 1 else "one seed"
     table = Table(
         title=plain(f"accuracy on {result['test']}, %"),
-        caption=f"mean ± 95 % interval over {seeds} seeds; chance {100 * result['chance']:.1f}, "
-        f"most frequent class {100 * result['majority']:.1f}",
+        caption=f"{over}; chance {100 * result['chance']:.1f}, most frequent class {100 * result['majority']:.1f}",
     )
     table.add_column("labels per class")
     for count in result["labels_per_class"]:
@@ -74,9 +74,11 @@ def balanced(row: dict[str, Any]) -> str:
 
 def differences(result: dict[str, Any]) -> Table:
     """A row for each pair of protocols that is compared: the paired difference ± half its 95 % interval, in points."""
+    several = any(row["low"] is not None for row in result["differences"])
+    interval = "mean ± 95 % interval; bold where the interval is on one side of 0" if several else "one seed"
     table = Table(
         title="paired differences of accuracy, percentage points",
-        caption="seed by seed, on the same labels; mean ± 95 % interval; bold where the interval is on one side of 0",
+        caption=f"seed by seed, on the same labels; {interval}",
     )
     table.add_column("labels per class")
     for count in result["labels_per_class"]:
