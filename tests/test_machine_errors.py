@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
+import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -109,3 +112,21 @@ def test_without_a_home_the_cache_is_named(
         assert "LIKEWISE_CACHE" in err
         assert err.count("\n") == 1
     assert not (tmp_path / "~").exists()
+
+
+def test_an_interrupt_that_a_library_turns_into_its_own_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As torch does, whose C++ asks an object for its length and takes any exception for "none"."""
+
+    def interrupted(*_: object, **__: object) -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(5)
+        except KeyboardInterrupt:
+            raise ValueError("could not determine the shape") from None
+
+    monkeypatch.setattr("likewise.methods.method_class", interrupted)
+    assert cli.main(["methods"]) == 130
+    assert "bug" not in capsys.readouterr().err
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

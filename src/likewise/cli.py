@@ -6,8 +6,13 @@ import errno
 import json
 import os
 import re
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
+from types import FrameType
 from typing import Any
 
 import cyclopts
@@ -51,6 +56,31 @@ DONE, FAULT, MISTAKE, INTERRUPTED = 0, 1, 2, 130
 
 def main(tokens: list[str] | None = None) -> int:
     """Run a command; returns the exit status: 0 done, 2 a user's mistake, 1 a bug in likewise, 130 interrupted."""
+    with _interrupts() as interrupts:
+        return _run(tokens, interrupts)
+
+
+@contextmanager
+def _interrupts() -> Iterator[list[int]]:
+    """The interrupts so far: one that comes inside a library can end as any error of that library."""
+    found: list[int] = []
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        found.append(number)
+        signal.default_int_handler(number, frame)
+
+    usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if not usual or threading.current_thread() is not threading.main_thread():
+        yield found
+        return
+    signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield found
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _run(tokens: list[str] | None, interrupts: list[int]) -> int:
     words = sys.argv[1:] if tokens is None else tokens
     flags = {flag for flag in GLOBAL_FLAGS if flag in words}
     words = [word for word in words if word not in GLOBAL_FLAGS]
@@ -73,6 +103,8 @@ def main(tokens: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception as error:
+        if interrupts:
+            return INTERRUPTED
         if line := _of_the_machine(error):
             return _fail(line, error, MISTAKE, flags)
         return _fault(error, flags)
