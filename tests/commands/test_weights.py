@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -104,6 +105,22 @@ def test_an_interrupted_training_goes_on_without_the_weights(
     moved.rename(tmp_path / "gone")
     lw.pretrain("digits", **how, resume=True)
     assert equal(weights(away), weights(adapted))
+
+
+def test_a_recipe_may_name_weights_and_a_folder_may_have_a_plus() -> None:
+    """The encoder and the normalization are those of the weights, as with the option."""
+    np.save("images.npy", np.random.default_rng(0).integers(0, 256, (40, 32, 32), dtype=np.uint8))
+    how = ["--precision", "32-true", "--devices", "1", "--no-progress"]
+    run(*"pretrain images.npy --encoder timm:test_vit.r160_in1k --epochs 1 --batch-size 20 --out a+b".split(), *how)
+    config = json.loads(Path("a+b/config.json").read_text())
+    config["views"] |= {"mean": [0.3], "std": [0.2]}
+    Path("a+b/config.json").write_text(json.dumps(config))
+    Path("mine.yaml").write_text("method: simclr\nepochs: 1\nbatch_size: 20\nweights: a+b\n")
+    run(*"pretrain images.npy --recipe mine.yaml --out named".split(), *how)
+    found = lw.open_run("named")
+    assert found.config["recipe"]["encoder"] == "timm:test_vit.r160_in1k"
+    assert (found.views.mean, found.views.std) == ((0.3,), (0.2,))
+    assert equal(weights(Path("named"), "initial"), weights(Path("a+b")))
 
 
 def test_the_encoder_waits_for_the_heads(digits_run: Path) -> None:

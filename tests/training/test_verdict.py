@@ -153,6 +153,14 @@ def test_features_that_are_worth_less_than_before(known: bool, kind: str, figure
     assert diagnose(probed(0.64, 0.60, 0.62)[:20], CHANCE, 10, known_weights=known).kind != kind, "too early to tell"
 
 
+def test_features_are_not_said_to_lag_behind_a_task_that_is_not_learned() -> None:
+    rows = history(LEARNED | {"loss": 5.6})
+    rows[0]["probe"], rows[-1]["probe"] = 0.64, 0.60
+    verdict = diagnose(rows, CHANCE, 10)
+    assert verdict.kind == "too-early"
+    assert "It learns its task" not in verdict.message
+
+
 KINDS = {"learning", "too-early", "stuck", "collapsed-to-a-point", "collapsed-to-few-dimensions", "diverging"}
 NUMBERS = st.one_of(st.floats(), st.just(0.0), st.floats(0, 10))
 ROWS = st.lists(st.dictionaries(st.sampled_from([*FIRST, "pair_distance", "lr", "code_entropy"]), NUMBERS), max_size=80)

@@ -193,9 +193,8 @@ def pretrain(
     given = {name: value for name, value in asked.items() if value is not None}
     plan = recipe_of(recipe, given, also=PARAMETERS)
     # Known weights decide what only a recipe says; a recipe that names weights has chosen the rest for them.
-    chosen = (
-        set(given) if weights is not None else {name for name, value in plan.to_dict().items() if value is not None}
-    )
+    decided = {name for name, value in plan.to_dict().items() if value not in (None, "auto")}
+    chosen = set(given) if weights is not None else decided
     any_method = method is None and recipe is None and views is None
     reading: dict[str, Any] = {
         "text_column": text_column,

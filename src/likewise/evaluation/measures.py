@@ -83,8 +83,7 @@ def summarize(trials: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 def paired_differences(trials: Sequence[dict[str, Any]], pairs: Iterable[tuple[str, str]]) -> list[dict[str, Any]]:
     """How much more accurate one protocol is than another, on the same draws of labels.
 
-    All protocols of a seed use the same labels, so what a draw adds to both cancels: the interval of the mean
-    difference is narrower than those of the means.
+    All protocols of a seed use the same labels, so what a draw adds to both cancels.
 
     Args:
         trials: of an evaluation.

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from likewise.data import pairs
-from likewise.data.batches import Ragged
+from likewise.data.copies import sample_bytes
 from likewise.data.read_options import ReadOptions
 from likewise.data.request import Request
 from likewise.data.source import Joined, Source, Subset, labelled_part
@@ -28,6 +28,7 @@ from likewise.methods import method_class
 from likewise.modalities.base import EvaluationInputs, Modality, TrainingSetup, default_batch_size
 from likewise.modalities.lookup import modality_of
 from likewise.modalities.towers import encoder_for
+from likewise.modalities.weights import specs
 from likewise.runs.config import PartConfig
 from likewise.runs.declared import Range, check_declared
 from likewise.runs.table import Table
@@ -82,13 +83,16 @@ class PairModality(Modality):
         if len(names) != len(distinct):
             which = f"each of {' + '.join(distinct)}" if len(distinct) > 1 else f"parts that are all {distinct[0]}"
             raise UserError(f"encoder must be one name for {which}, got {recipe.encoder!r}")
+        weights = [None] * len(distinct) if recipe.weights is None else specs(recipe, distinct)
         setups: dict[str, TrainingSetup] = {}
-        for modality, name in zip(distinct, names, strict=True):
+        for modality, name, its_weights in zip(distinct, names, weights, strict=True):
             own = [part for part in source.parts if part.modality == modality]
             pool = own[0] if len(own) == 1 else Joined(own, name=source.name)
-            setups[modality], recipe = _setup_part(
-                modality_of(modality), pool, recipe, name, accelerated=accelerated, run_folder=run_folder
+            part = dataclasses.replace(recipe, encoder=name, weights=its_weights)
+            setups[modality], decided = _setup_part(
+                modality_of(modality), pool, part, accelerated=accelerated, run_folder=run_folder
             )
+            recipe = dataclasses.replace(recipe, **decided)
         views = PairViews([setups[modality].views for modality in modalities])
         source = source.fitted(ReadOptions(**self.read_options(views)))
         resolved = dataclasses.replace(
@@ -146,13 +150,12 @@ class PairModality(Modality):
 
 
 def _setup_part(
-    modality: Modality, source: Source, recipe: Recipe, encoder: str, *, accelerated: bool, run_folder: Path | None
-) -> tuple[TrainingSetup, Recipe]:
-    """The setup of the parts of one modality, and the recipe of the pairs with what these samples decide."""
-    own = dataclasses.replace(recipe, encoder=encoder, augment=modality.pair_augment or recipe.augment)
+    modality: Modality, source: Source, recipe: Recipe, *, accelerated: bool, run_folder: Path | None
+) -> tuple[TrainingSetup, dict[str, Any]]:
+    """The setup of the parts of one modality, and the values of the recipe that these samples decide."""
+    own = dataclasses.replace(recipe, augment=modality.pair_augment or recipe.augment)
     part = modality.setup(source, own, accelerated=accelerated, run_folder=run_folder)
-    decided = {field: getattr(part.recipe, field) for field in modality.recipe_fields}
-    return part, dataclasses.replace(recipe, **decided)
+    return part, {field: getattr(part.recipe, field) for field in modality.recipe_fields}
 
 
 def pair_retrieval_table(inputs: EvaluationInputs, modalities: list[str]) -> Table:
@@ -178,9 +181,9 @@ def identities(part: Source) -> list[Any]:
         return list(corpus(part))
     found: list[Any] = []
     for some in torch.arange(len(part)).split(AT_ONCE):
-        batch = part.read(some)
-        rows = batch.values if isinstance(batch, Ragged) else batch
-        found += [hashlib.sha256(row.numpy().tobytes()).digest() for row in rows]
+        rows = sample_bytes(part.read(some))
+        assert rows is not None
+        found += [hashlib.sha256(row).digest() for row in rows]
     return found
 
 

@@ -142,15 +142,20 @@ def normalization_of(recipe: Recipe, encoder: str, channels: int, *, kept: Path 
     """Mean and deviation of the images that the weights were trained on, as arguments of `ImageViews`.
 
     Empty where they are the usual ones.
+
+    Args:
+        recipe: of the images; as a half of pairs, with the weights of this half.
+        encoder: its name.
+        channels: of the views.
+        kept: the folder of a run that was begun.
     """
-    if recipe.weights is None:
+    if recipe.weights in (None, NONE):
         return {}
     views: dict[str, Any] = {}
-    for spec in recipe.weights.split("+"):
-        if kept is not None and (kept / INITIAL).is_file():
-            views = views or _image_views(RunConfig.load(kept))
-        elif (run := run_of(spec)) is not None:
-            views = views or _image_views(run.config)
+    if kept is not None and (kept / INITIAL).is_file():
+        views = _image_views(RunConfig.load(kept))
+    elif (run := run_of(recipe.weights)) is not None:
+        views = _image_views(run.config)
     if not views and encoder.startswith(TIMM):
         known = pretrained_config(encoder.removeprefix(TIMM))
         views = {"mean": list(known.mean), "std": list(known.std)} if known else {}

@@ -80,7 +80,7 @@ def diagnose(
         known_weights: whether the training went on from weights that were known.
     """
     measured = _Measurements(rows, chance, max(1, steps_per_epoch), of, method, known_weights)
-    checks = (_check_divergence, _check_collapse, _check_stuck, _check_features)
+    checks = (_check_divergence, _check_collapse, _check_stuck, _check_forgetting)
     problem = next((finding for check in checks if (finding := check(measured))), None)
     kind, message, causes, remedy = problem or _describe_progress(measured)
     return Verdict(kind, message, causes, remedy, measured.steps, round(measured.steps / measured.steps_per_epoch, 4))
@@ -240,27 +240,22 @@ def _check_stuck(measured: _Measurements) -> _Finding | None:
     )
 
 
-def _check_features(measured: _Measurements) -> _Finding | None:
-    """Whether the features of labelled samples are worth less than before the training."""
+def _probe_that_fell(measured: _Measurements) -> tuple[float, float] | None:
+    """The probe before any training and recently, if it is lower now and that can be told."""
     probe = measured.first_and_recent("probe")
-    if probe is None or measured.steps < ENOUGH_STEPS or probe[1] >= probe[0]:
+    return probe if probe and measured.steps >= ENOUGH_STEPS and probe[1] < probe[0] else None
+
+
+def _check_forgetting(measured: _Measurements) -> _Finding | None:
+    probe = _probe_that_fell(measured) if measured.known_weights else None
+    if probe is None:
         return None
-    figures = f"nearest neighbours on the probe are right {probe[1]:.1%} of the time"
-    if measured.known_weights:
-        return (
-            "forgetting",
-            f"The training forgets: {figures}, {probe[0]:.1%} with the weights as given.",
-            (
-                "the encoder's learning rate is too high for what it knows",
-                "the training is too long for so little data",
-            ),
-            "a tenth of the --encoder-lr, a smaller --layer-decay, a longer --freeze-epochs, or fewer --epochs",
-        )
     return (
-        "not-yet-useful",
-        f"It learns its task, not yet useful features: {figures}, {probe[0]:.1%} untrained.",
-        ("the training is still short", "the views drop what the labels are about, or keep what gives a sample away"),
-        "more --epochs, another --augment (`likewise views` shows it), or another --method",
+        "forgetting",
+        f"The training forgets: nearest neighbours on the probe are right {probe[1]:.1%} of the time, {probe[0]:.1%} "
+        "with the weights as given.",
+        ("the encoder's learning rate is too high for what it knows", "the training is too long for so little data"),
+        "a tenth of the --encoder-lr, a smaller --layer-decay, a longer --freeze-epochs, or fewer --epochs",
     )
 
 
@@ -284,5 +279,16 @@ def _describe_progress(measured: _Measurements) -> _Finding:
         return ("too-early", f"{start}: {', '.join([above, *parts])}.", (), "")
     near = distance is not None and distance[1] < NEARER * distance[0]
     if near or (top1 and top1[1] >= FOUND) or (not distance and loss and loss[1] < loss[0] - FLAT * abs(loss[0])):
+        if probe := _probe_that_fell(measured):
+            return (
+                "not-yet-useful",
+                "It learns its task, not yet useful features: nearest neighbours on the probe are right "
+                f"{probe[1]:.1%} of the time, {probe[0]:.1%} untrained.",
+                (
+                    "the training is still short",
+                    "the views drop what the labels are about, or keep what gives a sample away",
+                ),
+                "more --epochs, another --augment (`likewise views` shows it), or another --method",
+            )
         return ("learning", f"It is learning: {figures}.", (), "")
     return ("too-early", f"Too early to say whether it learns{': ' * bool(figures)}{figures}.", (), "")
