@@ -64,6 +64,11 @@ def printable(text: str) -> str:
     )
 
 
+def one_line(text: str) -> str:
+    r"""`text` with all that is not printable as escapes, newlines and tabs too ("\n")."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def plain(text: object, style: str = "") -> Text:
     """A text from elsewhere for rich: printable, and neither markup (`[bold]`, `[link=…]`) nor emoji (`:smile:`)."""
     from rich.text import Text

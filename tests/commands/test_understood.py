@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from rich.cells import cell_len
 
-from likewise.commands.understood import one_line, tell_understood
+from likewise.commands.understood import shortened, tell_understood
 from likewise.data.open import open_source
 
 
@@ -20,15 +20,15 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> int:
     "text", ["short", "x" * 50, "x" * 51, "日本語" * 40, "a\nb\tc\x1b[31m\u202e\u2028\x00", "\ud800x", "\n" * 90]
 )
 def test_a_line_is_one_and_no_longer_than_asked_for(text: str) -> None:
-    line = one_line(text, 50)
+    line = shortened(text, 50)
     assert line.isprintable()
     assert cell_len(line) <= 50
     assert line == text or "…" in line or "\\" in line
 
 
 def test_what_is_not_printable_is_escaped() -> None:
-    assert one_line("a\nb\tc\x1b[31m", 50) == "a\\nb\\tc\\x1b[31m"
-    assert one_line("x" * 60, 10) == "x" * 9 + "…"
+    assert shortened("a\nb\tc\x1b[31m", 50) == "a\\nb\\tc\\x1b[31m"
+    assert shortened("x" * 60, 10) == "x" * 9 + "…"
 
 
 def test_texts_and_their_labels(terminal: int, capsys: pytest.CaptureFixture[str]) -> None:

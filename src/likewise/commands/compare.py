@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from likewise.console import plain
 from likewise.errors import UserError
+from likewise.report.headline import nearest_to_typical
 from likewise.runs.evaluation_table import accuracy, points
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 PROTOCOLS = ("frozen", "fine-tuned")
 """Those of which a comparison shows accuracies."""
-TYPICAL = 10  # labels per class
 SAME = ("train", "test", "classes", "samples")
 """What two evaluations share whose draws of labels are the same."""
 
@@ -104,12 +104,7 @@ def compare(*runs: Any, labels_per_class: int | Literal["all"] | None = None) ->
     rows = [_row(run, evaluation, count) for run, evaluation in zip(opened, evaluations, strict=True)]
     first, differences = evaluations[0], []
     for run, evaluation in zip(opened[1:], evaluations[1:], strict=True):
-        if (
-            count is None
-            or first is None
-            or evaluation is None
-            or any(first.get(key) != evaluation.get(key) for key in SAME)
-        ):
+        if count is None or first is None or evaluation is None or not _same_draws(first, evaluation):
             continue
         for protocol in PROTOCOLS:
             trials = [
@@ -123,6 +118,10 @@ def compare(*runs: Any, labels_per_class: int | Literal["all"] | None = None) ->
     return RunComparison(count, rows, differences, list(_notes(opened, evaluations)))
 
 
+def _same_draws(one: Evaluation, other: Evaluation) -> bool:
+    return all(one.get(key) == other.get(key) for key in SAME)
+
+
 def _count(evaluations: list[Evaluation | None], asked: int | str | None) -> int | str | None:
     """The number of labels of the accuracies."""
     measured = [set(each.counts) for each in evaluations if each is not None and each.protocols]
@@ -131,9 +130,7 @@ def _count(evaluations: list[Evaluation | None], asked: int | str | None) -> int
         raise UserError(f"labels_per_class must be a number that was measured: {known}, got {asked}")
     if asked is not None or not measured:
         return asked
-    shared = set.intersection(*measured) or set.union(*measured)
-    numbers = [count for count in shared if isinstance(count, int)]
-    return min(numbers, key=lambda n: (abs(math.log(n / TYPICAL)), n)) if numbers else "all"
+    return nearest_to_typical(set.intersection(*measured) or set.union(*measured))
 
 
 def _row(run: RunFolder, evaluation: Evaluation | None, count: int | str | None) -> dict[str, Any]:
@@ -168,5 +165,5 @@ def _notes(runs: list[RunFolder], evaluations: list[Evaluation | None]) -> Itera
                 f"{run.path} is not evaluated: `likewise evaluate {run.path}`, with --train and --test where it has "
                 "learned from all of its data"
             )
-        elif first is not None and any(first.get(key) != evaluation.get(key) for key in SAME):
+        elif first is not None and not _same_draws(first, evaluation):
             yield f"{run.path} was evaluated on other data than {runs[0].path}: no paired difference"

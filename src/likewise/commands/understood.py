@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.cells import cell_len, chop_cells
 
-from likewise.console import stderr_console, tell
+from likewise.console import one_line, stderr_console, tell
 from likewise.data.text import corpus
 from likewise.errors import UserError
 
@@ -29,16 +29,16 @@ def tell_understood(source: Source, *, show: bool = True) -> None:
         counts = labels[labels >= 0].bincount(minlength=len(source.classes)).tolist()
         most = [f"{name} {count:,}" for name, count in zip(source.classes, counts, strict=True)]
         more = f" and {len(most) - CLASSES:,} more" if len(most) > CLASSES else ""
-        tell(one_line(f"  {len(most)} classes: {', '.join(most[:CLASSES])}{more}", width))
+        tell(shortened(f"  {len(most)} classes: {', '.join(most[:CLASSES])}{more}", width))
     for i in range(min(FIRST, len(source))):
         label = ""
         if labels is not None:
             label = source.classes[int(labels[i])] if labels[i] >= 0 else "no label"
-            label = f"[{one_line(label, LABEL)}] "
+            label = f"[{shortened(label, LABEL)}] "
         begin = f"  sample {i + 1}: {label}"
         shown = contents(source, i)
         room = max((width - cell_len(begin)) // len(shown) - 3, 8)
-        tell(one_line(begin + " | ".join(one_line(each, room) for each in shown), width))
+        tell(shortened(begin + " | ".join(shortened(each, room) for each in shown), width))
 
 
 def contents(source: Source, index: int) -> list[str]:
@@ -63,11 +63,9 @@ def document(source: Source, index: int) -> str | None:
         return None
 
 
-def one_line(text: str, width: int) -> str:
+def shortened(text: str, width: int) -> str:
     r"""The beginning of a text, with what is not printable as escapes ("\n"), in `width` columns of the terminal."""
-    shown = "".join(
-        c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text[:width]
-    )
+    shown = one_line(text[:width])
     if cell_len(shown) <= width and len(text) <= width:
         return shown
     return chop_cells(shown, width - 1)[0] + "…"

@@ -84,21 +84,21 @@ def load_pretrained(encoder: nn.Module, source: str | Path | State, *, name: str
         names = match(network, wanted, state)
         found = _adapted({key: state[theirs] for key, theirs in names.items()}, wanted, network)
         if len(_fitting(found, wanted)) == len(wanted):
-            return _loaded(name, network, found, how, set(state) - set(names.values()), state)
+            used = set(names.values())
+            return _loaded(name, network, found, how, unused=[theirs for theirs in state if theirs not in used])
         best = max(best, found, key=lambda each: len(_fitting(each, wanted)))
     if len(_fitting(found := _converted(state, wanted, network), wanted)) == len(wanted):
-        return _loaded(name, network, found, "timm's names", set(), state)
+        return _loaded(name, network, found, "timm's names", unused=[])
     raise UserError(_another_architecture(name, encoder, best, wanted))
 
 
-def _loaded(name: str, network: nn.Module, found: State, how: str, unused: set[str], state: State) -> LoadedWeights:
+def _loaded(name: str, network: nn.Module, found: State, how: str, *, unused: list[str]) -> LoadedWeights:
     if broken := next((key for key, tensor in found.items() if not tensor.isfinite().all()), None):
         raise UserError(
             f"weights {name} must be finite numbers, {broken} has others: they are of a training that failed"
         )
     network.load_state_dict(found, strict=False)
-    left = tuple(name for name in state if name in unused and not name.endswith(COUNTERS))
-    return LoadedWeights(len(found), left, how)
+    return LoadedWeights(len(found), tuple(each for each in unused if not each.endswith(COUNTERS)), how)
 
 
 def read_state(path: Path) -> dict[str, Tensor]:

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from likewise.atomic import disk_trouble, replacing
+from likewise.console import one_line
 from likewise.errors import UserError
 from likewise.own_files import ids_file
 
@@ -92,11 +93,6 @@ def _write_parquet(path: Path, parts: Iterator[Float[Tensor, "n dim"]], source: 
         if writer:
             writer.close()
     return dim
-
-
-def one_line(text: str) -> str:
-    """A text with the characters that would begin another line written out, as `\\n`."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 class StoredEmbeddings:

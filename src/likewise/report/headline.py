@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 from likewise.runs.evaluation import Evaluation
@@ -67,7 +68,12 @@ def typical_count(evaluation: Evaluation) -> int | str:
 
     A fixed rule, so that the column is not chosen by its result.
     """
-    numbers = [n for n in evaluation.counts if isinstance(n, int)]
+    return nearest_to_typical(evaluation.counts)
+
+
+def nearest_to_typical(counts: Iterable[int | str]) -> int | str:
+    """10 labels per class, or of these counts the one nearest to it; "all" where there are no numbers."""
+    numbers = sorted(n for n in counts if isinstance(n, int))
     return min(numbers, key=lambda n: abs(math.log(n / 10))) if numbers else "all"
 
 

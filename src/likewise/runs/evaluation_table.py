@@ -29,13 +29,8 @@ def accuracies(result: dict[str, Any]) -> Table:
     """
     seeds = result["seeds"]
     over = f"mean ± 95 % interval over {seeds} seeds" if seeds > 1 else "one seed"
-    table = Table(
-        title=plain(f"accuracy on {result['test']}, %"),
-        caption=f"{over}; chance {100 * result['chance']:.1f}, most frequent class {100 * result['majority']:.1f}",
-    )
-    table.add_column("labels per class")
-    for count in result["labels_per_class"]:
-        table.add_column(str(count), justify="right")
+    caption = f"{over}; chance {100 * result['chance']:.1f}, most frequent class {100 * result['majority']:.1f}"
+    table = _by_labels(result, f"accuracy on {result['test']}, %", caption)
     cells = {(row["protocol"], row["labels_per_class"]): row for row in result["summary"]}
     best = {
         count: max(row["mean"] for row in result["summary"] if row["labels_per_class"] == count)
@@ -48,16 +43,22 @@ def accuracies(result: dict[str, Any]) -> Table:
     return table
 
 
+def _by_labels(result: dict[str, Any], title: str, caption: str | None = None) -> Table:
+    """A table with a column for each number of labels, and no rows yet."""
+    table = Table(title=plain(title), caption=caption)
+    table.add_column("labels per class")
+    for count in result["labels_per_class"]:
+        table.add_column(str(count), justify="right")
+    return table
+
+
 def _label(result: dict[str, Any], protocol: str) -> str:
     return str(result.get("protocol_details", {}).get(protocol, {}).get("label", protocol))
 
 
 def uneven_accuracies(result: dict[str, Any]) -> Table:
     """Measures in which each class counts the same: balanced accuracy / macro-F1, means over seeds in percent."""
-    table = Table(title="classes are uneven: balanced accuracy / macro-F1, %")
-    table.add_column("labels per class")
-    for count in result["labels_per_class"]:
-        table.add_column(str(count), justify="right")
+    table = _by_labels(result, "classes are uneven: balanced accuracy / macro-F1, %")
     cells = {(row["protocol"], row["labels_per_class"]): row for row in result["summary"]}
     for protocol in result["protocols"]:
         rows = [cells[protocol, count] for count in result["labels_per_class"]]
@@ -76,13 +77,8 @@ def differences(result: dict[str, Any]) -> Table:
     """A row for each pair of protocols that is compared: the paired difference ± half its 95 % interval, in points."""
     several = any(row["low"] is not None for row in result["differences"])
     interval = "mean ± 95 % interval; bold where the interval is on one side of 0" if several else "one seed"
-    table = Table(
-        title="paired differences of accuracy, percentage points",
-        caption=f"seed by seed, on the same labels; {interval}",
-    )
-    table.add_column("labels per class")
-    for count in result["labels_per_class"]:
-        table.add_column(str(count), justify="right")
+    caption = f"seed by seed, on the same labels; {interval}"
+    table = _by_labels(result, "paired differences of accuracy, percentage points", caption)
     cells = {(row["protocol"], row["versus"], row["labels_per_class"]): row for row in result["differences"]}
     for protocol, versus in dict.fromkeys((one, other) for one, other, _ in cells):
         rows = [cells.get((protocol, versus, count)) for count in result["labels_per_class"]]
@@ -93,8 +89,12 @@ def differences(result: dict[str, Any]) -> Table:
 
 def _difference(row: dict[str, Any]) -> str:
     text = points(row)
-    clear = row["low"] is not None and (row["low"] > 0 or row["high"] < 0)
-    return f"[bold]{text}[/bold]" if clear else text
+    return f"[bold]{text}[/bold]" if is_clear(row) else text
+
+
+def is_clear(row: dict[str, Any]) -> bool:
+    """Whether the interval of a difference is on one side of 0."""
+    return row["low"] is not None and (row["low"] > 0 or row["high"] < 0)
 
 
 def points(row: dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ from likewise.report.contents import Contents
 from likewise.report.headline import format_number, protocol_name, sentence, typical_count
 from likewise.report.pieces import Section, buttons, code, folder, grid, joined, key, labels_choice, noun, swatch
 from likewise.runs.evaluation import Evaluation
-from likewise.runs.evaluation_table import balanced, points
+from likewise.runs.evaluation_table import balanced, is_clear, points
 from likewise.runs.table import Table, is_number
 
 TITLE = "Evaluation"
@@ -151,8 +151,7 @@ def _differences(evaluation: Evaluation) -> Markup:
     def cell(row: dict[str, Any] | None) -> str | Markup:
         if row is None:
             return "–"
-        clear = row["low"] is not None and (row["low"] > 0 or row["high"] < 0)
-        return Markup("<b>{}</b>" if clear else "{}").format(points(row))
+        return Markup("<b>{}</b>" if is_clear(row) else "{}").format(points(row))
 
     rows = [
         (f"{one} \N{MINUS SIGN} {other}", [cell(evaluation.difference(one, other, n)) for n in evaluation.counts])
