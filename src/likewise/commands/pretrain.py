@@ -65,6 +65,7 @@ def pretrain(
     strategy: str = "auto",
     checkpoint_minutes: float = 5.0,
     probe: Any = None,
+    started: FromPython = None,
     progress: bool = True,
     **hyperparameters: Any,
 ) -> Run:
@@ -113,6 +114,7 @@ def pretrain(
         checkpoint_minutes: time between checkpoints.
         probe: labelled data, given as `data` is: each epoch shows the accuracy of a nearest-neighbour classifier on it.
             The training does not use it.
+        started: from Python, when the `minutes` began, on the clock of `time.monotonic`; now if not given.
         progress: show progress on stderr.
         hyperparameters: any other value of the recipe or the method, such as --lr 0.001 --temperature 0.2.
 
@@ -169,10 +171,10 @@ def pretrain(
     from likewise.training.fit import fit, training_context_of
     from likewise.training.machine import fastest_precision
 
-    started = time.monotonic()
+    started = time.monotonic() if started is None else started
     check_positive(minutes=minutes)
     if minutes is not None and epochs is not None:
-        tell(f"epochs: {epochs}, as given, whatever time they take", show=progress)
+        tell(f"--epochs decides, not --minutes: {epochs} epochs", show=progress)
         minutes = None
     machine: dict[str, str] = {"devices": str(devices), "precision": precision, "strategy": strategy}
     if precision not in PRECISIONS:
@@ -470,7 +472,9 @@ def pretrain(
     return run
 
 
-PARAMETERS = tuple(name for name in pretrain.__annotations__ if name not in ("hyperparameters", "views", "return"))
+PARAMETERS = tuple(
+    name for name in pretrain.__annotations__ if name not in ("hyperparameters", "views", "started", "return")
+)
 """The options of `pretrain` besides hyperparameters."""
 
 
@@ -500,7 +504,7 @@ def _extend(run: Run, epochs: int, *, step: int, now: str, save: bool) -> None:
 def _planned_before(folder: Path, plan: Recipe, minutes: float) -> Recipe:
     """The recipe with what the run in `folder` was planned with when it was begun with as many minutes."""
     config = RunConfig.load(folder)
-    begun = config.get("budget", {}).get("minutes")
+    begun = (config.get("budget") or {}).get("minutes")
     what = f"{begun:g} minutes" if begun is not None else f"{config['recipe']['epochs']} epochs"
     if begun != minutes:
         raise UserError(
