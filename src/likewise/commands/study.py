@@ -92,9 +92,9 @@ def study(
 
     began = time.monotonic()
     check_positive(minutes=minutes)
+    usual = False
     if minutes is None and training.get("epochs") is None and training.get("recipe") is None:
-        minutes = USUAL_MINUTES
-        tell(f"budget: {minutes:g} minutes; --minutes gives more or less, --epochs any time", show=progress)
+        minutes, usual = USUAL_MINUTES, True
     counts = None if labels_per_class is None else list(labels_per_class)
     measured = {"labels_per_class": counts, "seeds": seeds, "protocols": protocols, "steps": steps}
     command = command_line(
@@ -129,6 +129,8 @@ def study(
     if needing and not labelled:
         source = open_source(parts.get("pretrain", data), root=root, read_options=read_options, progress=progress)
         raise UserError(f"{flag(needing[0])} applies to data with labels, but this has none: {why_no_labels(source)}")
+    if usual:
+        tell(f"budget: {minutes:g} minutes; --minutes gives more or less, --epochs any time", show=progress)
     try:
         learned = parts.get("pretrain", data)
         how = applicable({**training, "root": root}, learned, named.get("probe"))
