@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from likewise.atomic import disk_trouble
+from likewise.checks import check_positive
 from likewise.commands import FromPython
 from likewise.commands.option_names import flag
 from likewise.console import tell
@@ -21,6 +22,7 @@ def evaluate(
     test: Any = None,
     labels_per_class: Sequence[int | Literal["all"]] | None = None,
     seeds: int | None = None,
+    minutes: float | None = None,
     protocols: Sequence[str] | None = None,
     steps: int | None = None,
     modality: str | None = None,
@@ -46,7 +48,9 @@ def evaluate(
         test: labelled data to measure the accuracy on; no setting is selected on it.
         labels_per_class: numbers of labels of each class; `all` takes every label there is. Those of 1, 10 and 100 that
             there are, and all, if not given.
-        seeds: repetitions, each with other labels; 5 if not given.
+        seeds: repetitions, each with other labels; 5 if not given, 3 with `minutes`.
+        minutes: repetitions are added until the interval of frozen − scratch, with about 10 labels per class, is
+            narrower than 2 points, or these minutes are over.
         protocols: which protocols to compare; all if not given.
         steps: optimisation steps from scratch, half as many for fine-tuning; chosen by the number of labels if not
             given.
@@ -103,6 +107,7 @@ def evaluate(
     from likewise.training.callbacks.progress import progress_bar
     from likewise.training.machine import device_name
 
+    check_positive(minutes=minutes)
     run = as_run(run)
     views = views or run.views
     reading: dict[str, Any] = {
@@ -149,7 +154,13 @@ def evaluate(
     labelled = single and train_source is not None and bool(train_source.classes) and bool(test_source.classes)
     known = test_source.modality in MODALITIES and run.modality in MODALITIES
     result: dict[str, Any] = {"test": test_source.name, "samples": {"test": len(test_source)}}
-    needing = {"labels_per_class": labels_per_class, "seeds": seeds, "protocols": protocols, "steps": steps}
+    needing = {
+        "labels_per_class": labels_per_class,
+        "seeds": seeds,
+        "minutes": minutes,
+        "protocols": protocols,
+        "steps": steps,
+    }
     chosen = [name for name, value in needing.items() if value is not None]
     if chosen and not labelled:
         if train_source is not None and single:
@@ -160,7 +171,7 @@ def evaluate(
     with progress_bar(show=progress) as report:
         if labelled:
             assert train_source is not None
-            seeds = 5 if seeds is None else seeds
+            seeds = seeds_of(seeds, minutes)
             result = evaluate_encoder(
                 tower,
                 its_views,
@@ -177,6 +188,7 @@ def evaluate(
                 autocast=autocast,
                 channels_last=True,
                 progress=report,
+                minutes=minutes,
             )
         if known:
             learned = open_training_data(run, root, progress) if train_source is None else train_source
@@ -223,3 +235,8 @@ def evaluate(
         tell(f"likewise: could not write into {run.path}: {reason}; the result is not kept")
         evaluation.incomplete = True
     return evaluation
+
+
+def seeds_of(seeds: int | None, minutes: float | None) -> int:
+    """How many repetitions an evaluation has, at least, where nobody says: fewer where time decides."""
+    return seeds if seeds is not None else 5 if minutes is None else 3
