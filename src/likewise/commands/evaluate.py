@@ -31,6 +31,8 @@ def evaluate(
     labels: str | Path | None = None,
     per_file: bool = False,
     columns: Sequence[str] | None = None,
+    size: int | None = None,
+    out: str | Path | None = None,
     root: str | Path | None = None,
     encoder: FromPython = None,
     make_encoder: FromPython = None,
@@ -43,7 +45,7 @@ def evaluate(
     language model.
 
     Args:
-        run: a finished run, or its folder.
+        run: a finished run, or its folder; or known weights as they are: timm:NAME of images, hf:FOLDER of texts.
         train: labelled data to draw the labels from; the run's own data set if it has labels.
         test: labelled data to measure the accuracy on; no setting is selected on it.
         labels_per_class: numbers of labels of each class; `all` takes every label there is. Those of 1, 10 and 100 that
@@ -61,6 +63,8 @@ def evaluate(
             folder, or else the subfolders.
         per_file: a text file is one document, not one document a line.
         columns: of a table, the columns that form a pair, such as image text.
+        size: of known weights of images, height and width in pixels; the images' own if not given.
+        out: of known weights, the run folder that they get; runs/DATA-WEIGHTS if not given.
         root: the folder with the files of a named data set.
         encoder: from Python, the module that was trained, if it was your own.
         make_encoder: from Python, a function that builds that module untrained, if resetting its layers does not.
@@ -77,6 +81,7 @@ def evaluate(
     import torch
 
     from likewise.commands.gallery import save_gallery
+    from likewise.commands.given import names_weights, run_of_weights
     from likewise.commands.options import (
         applicable,
         as_module,
@@ -108,8 +113,6 @@ def evaluate(
     from likewise.training.machine import device_name
 
     check_positive(minutes=minutes)
-    run = as_run(run)
-    views = views or run.views
     reading: dict[str, Any] = {
         "text_column": text_column,
         "label_column": label_column,
@@ -118,6 +121,16 @@ def evaluate(
         "columns": columns,
     }
     asked = read_options_of(modality, **reading)
+    if names_weights(run):
+        if test is None:
+            raise UserError(f"{run} has no data of its own: name some with --test, and labelled data with --train")
+        like = test if train is None else train
+        run = run_of_weights(run, like, size=size, out=out, root=root, read_options=asked, progress=progress)
+    elif size is not None or out is not None:
+        name = "size" if size is not None else "out"
+        raise UserError(f"{flag(name)} applies to known weights (timm:NAME, hf:FOLDER), not to a run: leave it out")
+    run = as_run(run)
+    views = views or run.views
     no_labels: UserError | None = None
     reads_own = train is None or test is None
     if reads_own:

@@ -7,7 +7,6 @@ samples were read; timm says how its images were normalized; a folder of transfo
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,10 +17,11 @@ from likewise.checks import require
 from likewise.encoders.base import encoder_name
 from likewise.encoders.pair import PairEncoder
 from likewise.encoders.pretrained import TIMM, load_pretrained, pretrained_config
-from likewise.encoders.text import FOLDER
+from likewise.encoders.text import FOLDER, most_tokens
 from likewise.errors import UserError
 from likewise.modalities.lookup import modality_of
 from likewise.modalities.run import Run, open_run
+from likewise.modalities.text import MAX_TOKENS
 from likewise.runs.config import RunConfig
 from likewise.runs.files import DAMAGED, read_object
 from likewise.runs.weights import INITIAL, WEIGHTS, load_weights
@@ -187,10 +187,7 @@ def run_of(spec: str) -> Run | None:
 
 def is_transformers_folder(spec: str) -> bool:
     """Whether this is a folder that transformers' `save_pretrained` wrote."""
-    try:
-        return "model_type" in read_object(Path(spec) / "config.json")
-    except DAMAGED:
-        return False
+    return "model_type" in _read(Path(spec) / "config.json")
 
 
 def _said(spec: str, modality: str) -> dict[str, Any]:
@@ -230,13 +227,22 @@ def _of_transformers(folder: str) -> dict[str, Any]:
     said: dict[str, Any] = {"encoder": f"{FOLDER}{folder}"}
     if (path / "tokenizer.json").is_file():
         said["tokenizer"] = str(path / "tokenizer.json")
-    try:  # of sentence-transformers
-        modes = json.loads((path / "1_Pooling" / "config.json").read_text(encoding="utf-8"))
-    except DAMAGED:
-        return said
+    read = _read(path / "sentence_bert_config.json").get("max_seq_length")
+    most, own = most_tokens(_read(path / "config.json")), read if isinstance(read, int) and read > 0 else MAX_TOKENS
+    if (tokens := min(own, most or own)) != MAX_TOKENS:
+        said["max_tokens"] = tokens
+    modes = _read(path / "1_Pooling" / "config.json")
     known = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls", "pooling_mode_lasttoken": "last"}
-    chosen = [name for mode, name in known.items() if isinstance(modes, dict) and modes.get(mode)]
+    chosen = [name for mode, name in known.items() if modes.get(mode)]
     return said | ({"pooling": chosen[0]} if len(chosen) == 1 else {})
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """A file of transformers or sentence-transformers; empty where it is not there, or damaged."""
+    try:
+        return read_object(path)
+    except DAMAGED:
+        return {}
 
 
 def _with(recipe: Recipe, said: dict[str, Any], given: Collection[str]) -> Recipe:
