@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
 import datetime
 import shlex
@@ -84,7 +85,8 @@ def pretrain(
             base); of pairs one for each half, resnet18+bert-tiny; from Python also a module.
         weights: known weights to go on from: a run folder, timm:NAME, hf:FOLDER (texts), or a file (.safetensors, .pth,
             .pt, .ckpt) for the `encoder`; of pairs one for each half, timm:NAME+none. They choose the encoder if it is
-            not given, and the heads learn before the encoder does (see freeze_epochs, encoder_lr and layer_decay).
+            not given, and the heads learn before the encoder does (see freeze_epochs, encoder_lr,
+            layer_decay and lora).
         epochs: passes over the data; the recipe's if not given. With `resume`, more than a run has or was begun with
             extend it: it goes on with the schedule of the longer training.
         minutes: how long all may take, reading included: some steps are measured, and as many epochs follow as fit.
@@ -154,6 +156,7 @@ def pretrain(
     from likewise.data.text import corpus
     from likewise.data.tokens import LONE
     from likewise.distributed import is_first_process, launched_processes
+    from likewise.encoders.low_rank import merge_low_rank
     from likewise.evaluation.probe import NeighbourProbe
     from likewise.methods import method_class
     from likewise.modalities.build import Training, build_training, check_count
@@ -384,9 +387,9 @@ def pretrain(
             for name, text in files.items():
                 write_text(run.path / name, text)
             if plan.weights is not None:
-                save_initial_weights(run.path, learner.encoder)
+                save_initial_weights(run.path, merge_low_rank(copy.deepcopy(learner.encoder)))
         elif run.finished and first:
-            run.load_encoder(learner.encoder)
+            run.load_encoder(merge_low_rank(learner.encoder))
             run.keep(learner.encoder, views)
             return run
         if first:
@@ -441,7 +444,7 @@ def pretrain(
             if fitted.interrupted:
                 where = f"stopped at step {fitted.step} of {fitted.steps}"
                 raise Interrupted(f"{where}; to go on: {run.config['command']} --resume")
-            run.keep(learner.encoder, views)
+            run.keep(merge_low_rank(learner.encoder), views)
             if first:
                 speed = {"seconds": round(fitted.seconds, 1), "samples_per_second": round(fitted.samples_per_second, 1)}
                 run.config |= speed

@@ -57,11 +57,9 @@ def continued(
         said = _said(spec, modality) if spec != NONE else {}
         encoders.append(said.pop("encoder", "auto") if encoder == "auto" else encoder)
         fields |= said
-    regime = {
-        "encoder_lr": ENCODER_LR * recipe.lr,
-        "layer_decay": LAYER_DECAY,
-        "freeze_epochs": FREEZE * recipe.epochs,
-    }
+    regime = {"freeze_epochs": FREEZE * recipe.epochs}
+    if recipe.lora is None:  # weights that stay as they are need no small rates
+        regime |= {"encoder_lr": ENCODER_LR * recipe.lr, "layer_decay": LAYER_DECAY}
     regime = {name: value for name, value in regime.items() if getattr(recipe, name) is None}
     if set(encoders) != {"auto"}:
         fields["encoder"] = "+".join(encoders)
@@ -93,10 +91,8 @@ def load_known_weights(encoder: nn.Module, recipe: Recipe, modalities: Sequence[
         UserError: for weights of another architecture.
     """
     lines = []
-    for spec, modality in zip(specs(recipe, modalities), modalities, strict=True):
-        if spec == NONE:
-            continue
-        for part in _parts(encoder, modality):
+    for spec, parts in _with_parts(encoder, recipe, modalities):
+        for part in parts:
             if spec.startswith(FOLDER) or is_transformers_folder(spec):
                 named = f"{FOLDER}{spec.removeprefix(FOLDER)}"
                 require(encoder_name(part) == named, "encoder", f"{named}, as its weights", encoder_name(part))
@@ -113,6 +109,17 @@ def load_known_weights(encoder: nn.Module, recipe: Recipe, modalities: Sequence[
                 told = str(load_pretrained(part, spec))
         lines.append(f"weights: {spec}: {told}")
     return lines
+
+
+def known_parts(encoder: nn.Module, recipe: Recipe, modalities: Sequence[str]) -> list[nn.Module]:
+    """The parts of an encoder that begin with known weights; itself, where it is not of pairs."""
+    return [part for _, parts in _with_parts(encoder, recipe, modalities) for part in parts]
+
+
+def _with_parts(encoder: nn.Module, recipe: Recipe, modalities: Sequence[str]) -> Iterator[tuple[str, list[nn.Module]]]:
+    for spec, modality in zip(specs(recipe, modalities), modalities, strict=True):
+        if spec != NONE:
+            yield spec, list(_parts(encoder, modality))
 
 
 def _parts(encoder: nn.Module, modality: str) -> Iterator[nn.Module]:
