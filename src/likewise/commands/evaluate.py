@@ -116,8 +116,9 @@ def evaluate(
     no_labels: UserError | None = None
     reads_own = train is None or test is None
     if reads_own:
+        name_own_data(run, None if root else run.config["source"]["root"])
         try:
-            own_train, own_test = own_splits(run, asked)
+            own_train, own_test = own_splits(run, asked, root or run.config["source"]["root"])
         except UserError as error:
             if test is None:
                 raise
@@ -127,8 +128,6 @@ def evaluate(
     check_read_options({**reading, "root": root}, train, test)
     for note in unlabelled_test_note(run.config["data"] and split_of(run.config["data"])[0], test) if reads_own else []:
         tell(note, show=progress)
-    if reads_own:
-        name_own_data(run, None if root else run.config["source"]["root"])
     root = root or run.config["source"]["root"]
     read_options = [read_options_for(run, asked, data) for data in (train, test)]
     train_source, test_source = open_train_and_test(train, test, read_options, root, progress)

@@ -23,7 +23,7 @@ from jaxtyping import Int, Integer, Shaped, UInt8
 from torch import Tensor
 
 from likewise.data.cache import cached, digest
-from likewise.data.label_values import is_missing, mean_no_label
+from likewise.data.label_values import ARRAYS_NEED, is_missing, mean_no_label
 from likewise.data.levels import Extent, Levels, find_extent, range_note, spell
 from likewise.data.request import Request
 from likewise.data.source import ImageSource, label_note
@@ -74,6 +74,7 @@ class ArraySource(ImageSource):
         self.name = name
         self.classes = list(classes)
         self._labels = labels
+        self.file = file
         notes = [] if labels is None else label_note(torch.from_numpy(labels.astype(np.int64)), "images")
         if pixels.dtype.kind != "b" and pixels.dtype != np.uint8:
             for i in np.linspace(0, len(pixels) - 1, min(CHECKED, len(pixels))).astype(int):
@@ -99,7 +100,8 @@ class ArraySource(ImageSource):
 
     def labels(self) -> Int[Tensor, " len"]:
         if self._labels is None:
-            raise UserError(f"{self.name} has no labels; give them as a pair (images, labels)")
+            remedy = "give them as a pair (images, labels)" if self.file is None else ARRAYS_NEED
+            raise UserError(f"{self.name} has no labels; {remedy}")
         return torch.from_numpy(self._labels.astype(np.int64))
 
 

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from likewise.data import tables
 from likewise.data.files import File, no_file, printable, walk
+from likewise.data.label_values import ROWS_NEED
 from likewise.data.labelling import Labelling, by_words
 from likewise.data.pictures import reason
 from likewise.data.read_options import ReadOptions
@@ -149,9 +150,7 @@ def file_rows(request: Request, suffixes: tuple[str, ...], things: str) -> FileR
     if not files:
         file, why = missing[0]
         raise UserError(f"{path}: none of its {len(values):,} {things} can be read ({file}: {why})")
-    why_none = f"{path} gives no labels: " + (
-        "name their column with label_column" if label is None else f"its column {label!r} has none"
-    )
+    why_none = f"{path} gives no labels: " + (ROWS_NEED if label is None else f"its column {label!r} has none")
     words = [""] * len(rows)
     if label is not None:
         words = list(tables.Texts(tables.text_of(table, label, where=path), np.array(rows)))
