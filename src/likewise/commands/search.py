@@ -134,6 +134,9 @@ def search(
             read_options=read_options.with_(modality="text"),
             progress=False,
         )
+        source.name = "the query"
+        for note in cut_notes(source):
+            tell(note)
     else:
         path = Path(query).expanduser()
         request = Request(path, read_options=read_options, progress=False)

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from likewise.data.items import TextItems
 from likewise.data.read_options import ReadOptions
 from likewise.data.source import ChosenIds, Lazy, Source, Subset
 from likewise.data.text import TextSource
@@ -142,13 +143,18 @@ def token_count(source: Source) -> TokenCount | None:
             return None
         documents, tokens, used, cut = (sum(column) for column in list(zip(*counts, strict=True))[:4])
         return TokenCount(documents, tokens, used, cut, None, counts[0].max_tokens)
+    if isinstance(source, TextItems):
+        return _count(np.array([*source.lengths_read.values()], np.int64), source.max_tokens)
     if isinstance(source, BlockSource):
         tokens = int(source.sizes.sum()) + len(source.sizes)
         return TokenCount(len(source.sizes), tokens, tokens, 0, len(source), source.tokens.max_tokens)
     inner, rows = _documents(source)
     if inner is None or inner.tokens is None:
         return None
-    whole, most = inner.tokens.whole_lengths[rows.numpy()], inner.tokens.max_tokens
+    return _count(inner.tokens.whole_lengths[rows.numpy()], inner.tokens.max_tokens)
+
+
+def _count(whole: Int[np.ndarray, " n"], most: int) -> TokenCount:
     return TokenCount(
         len(whole), int(whole.sum()), int(whole.clip(max=most).sum()), int((whole > most).sum()), None, most
     )
