@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from likewise.data import arrays
+from likewise.data import arrays, images
 from likewise.data.levels import Levels, find_extent
 from likewise.data.open import open_source
 from likewise.data.pictures import decode
@@ -98,6 +98,34 @@ def test_bytes_beside_scans_stay_as_they_are(tmp_path: Path) -> None:
     Image.fromarray(RAMP // 16).save(tmp_path / "a.png")
     Image.fromarray(np.full((64, 64), 99, dtype=np.uint8)).save(tmp_path / "b.png")
     assert open_source(tmp_path).read(torch.tensor([1])).unique().tolist() == [99]
+
+
+def test_a_folder_of_several_kinds_of_pixels_says_how_many_there_are_of_each(tmp_path: Path) -> None:
+    for i in range(3):
+        Image.fromarray(RAMP // 16).save(tmp_path / f"scan{i}.png")
+    for i in range(2):
+        Image.fromarray(np.full((64, 64), 99, dtype=np.uint8)).save(tmp_path / f"photo{i}.png")
+    shared = "those of 8 bits stay as they are, one range makes grey levels of the others"
+    assert (
+        f"pixels are of several kinds: 16 bits in 3, 8 bits in 2 of 5 images; {shared}" in open_source(tmp_path).notes
+    )
+    Image.fromarray(np.linspace(0, 1, 4096, dtype=np.float32).reshape(64, 64)).save(tmp_path / "map.tif")
+    notes = open_source(tmp_path).notes
+    assert f"pixels are of several kinds: 16 bits in 3, 8 bits in 2, floating point in 1 of 6 images; {shared}" in notes
+    assert "1 of 6 images use fewer than 64 of the 256 grey levels" in notes
+    for path in tmp_path.glob("photo*.png"):
+        path.unlink()
+    assert open_source(tmp_path).notes[1].endswith("of 4 images; one range makes grey levels of all")
+
+
+def test_deep_images_that_no_range_was_looked_for_in_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "SAMPLED", 2)
+    for name in "ace":
+        Image.fromarray(np.full((64, 64), 99, dtype=np.uint8)).save(tmp_path / f"{name}.png")
+    Image.fromarray(RAMP // 16).save(tmp_path / "b.png")
+    told = "1 of 4 images has more than 8 bits: grey levels 0 to 255 are 0 to 65535 (--range LOW HIGH)"
+    for _ in ("decoded", "from the cache"):
+        assert open_source(tmp_path).notes == [told]
 
 
 def test_a_range_that_is_given_holds_and_what_it_clips_is_said(tmp_path: Path) -> None:

@@ -119,7 +119,9 @@ def test_texts_that_are_cut_are_told_once(texts: lw.Run, capsys: pytest.CaptureF
     capsys.readouterr()
     texts.encode(["zero", long, "one", long], batch_size=2)
     used, tokens = short + 2 * 16, short + 2 * whole
-    told = f"samples: 2 of 4 documents are cut after 16 tokens: {used} of {tokens} tokens are used ({used / tokens:.1%})"
+    told = (
+        f"samples: 2 of 4 documents are cut after 16 tokens: {used} of {tokens} tokens are used ({used / tokens:.1%})"
+    )
     assert capsys.readouterr().err.splitlines() == [told]
     texts.encode(["zero", "one"])
     assert capsys.readouterr().err == ""
