@@ -89,7 +89,7 @@ def test_a_folder_has_one_range(tmp_path: Path) -> None:
     source = open_source(tmp_path)
     assert source.read(torch.arange(4))[:, 0, 0, 0].tolist() == [0, 85, 170, 255]
     assert source.notes == [
-        "values from 37 to 3037: grey levels 0 to 255 are 37 to 3037 (--range LOW HIGH sets another range)",
+        "values from 37 to 3037: grey levels 0 to 255 are 37 to 3037 (pretrain --range LOW HIGH sets another range)",
         "4 of 4 images use fewer than 64 of the 256 grey levels",
     ]
 
@@ -123,9 +123,22 @@ def test_deep_images_that_no_range_was_looked_for_in_are_told(tmp_path: Path, mo
     for name in "ace":
         Image.fromarray(np.full((64, 64), 99, dtype=np.uint8)).save(tmp_path / f"{name}.png")
     Image.fromarray(RAMP // 16).save(tmp_path / "b.png")
-    told = "1 of 4 images has more than 8 bits: grey levels 0 to 255 are 0 to 65535 (--range LOW HIGH)"
+    told = "1 of 4 images has more than 8 bits: grey levels 0 to 255 are 0 to 65535 (pretrain --range LOW HIGH)"
     for _ in ("decoded", "from the cache"):
         assert open_source(tmp_path).notes == [told]
+
+
+def test_channels_that_no_image_has_are_refused_before_all_are_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for i in range(30):
+        Image.new("RGB", (8, 8)).save(tmp_path / f"{i:02}.png")
+    decoded = []
+    monkeypatch.setattr(images.pictures, "decode", lambda path, *given: decoded.append(path) or decode(path, *given))
+    told = r"none of the 8 images that were tried can be read \(00\.png: channels must be 1 or 3, as the images have"
+    with pytest.raises(UserError, match=told):
+        open_source(tmp_path, channels=2)
+    assert len(decoded) == 8
 
 
 def test_a_range_that_is_given_holds_and_what_it_clips_is_said(tmp_path: Path) -> None:
@@ -269,7 +282,7 @@ def test_usual_arrays_have_no_range_and_dark_ones_are_told() -> None:
     assert open_source(RAMP[None] / 65535).range is None
     assert open_source(RAMP[None] / 65535).notes == []
     assert open_source(RAMP[None] / 65535 / 100).notes == [
-        "values from 0 to 0.01 use 3 of the 256 grey levels, which are 0 to 1: --range 0 0.01 uses all"
+        "values from 0 to 0.01 use 3 of the 256 grey levels, which are 0 to 1: pretrain --range 0 0.01 uses all"
     ]
 
 

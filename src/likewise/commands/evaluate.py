@@ -12,6 +12,9 @@ from likewise.commands.option_names import flag
 from likewise.console import tell
 from likewise.errors import UserError
 from likewise.runs.evaluation import Evaluation
+from likewise.runs.skipped import Skipped
+
+SKIPPED = "evaluation.skipped.csv"  # in the run folder
 
 
 def evaluate(
@@ -86,6 +89,7 @@ def evaluate(
         own_splits,
         read_options_for,
         read_options_of,
+        skipped_note,
         split_of,
     )
     from likewise.data.blocks import cut_notes
@@ -133,6 +137,9 @@ def evaluate(
     train_source, test_source = open_train_and_test(train, test, read_options, root, progress)
     for note in dict.fromkeys([*(train_source.notes if train_source else []), *test_source.notes]):
         tell(note, show=progress)
+    for source in filter(None, (train_source, test_source)):
+        if left_out := skipped_note(source, str(run.path / SKIPPED)):
+            tell(f"{source.name}: {len(source):,} samples{left_out}", show=progress)
     if encoder is not None:
         run.load_encoder(adopt_for(encoder, views, test_source))
     network = run.encoder
@@ -213,8 +220,11 @@ def evaluate(
         role: len(source.skipped) for role, source in (("train", train_source), ("test", test_source)) if source
     }
     evaluation = Evaluation(result)
+    skipped = Skipped(dict.fromkeys([*(train_source.skipped if train_source else []), *test_source.skipped]))
     try:
         evaluation.save(run.path)
+        if skipped or (run.path / SKIPPED).is_file():
+            skipped.write(run.path / SKIPPED)
         save_gallery(run, network, test_source, views, labelled=bool(test_source.classes))
     except OSError as error:
         if (reason := disk_trouble(error)) is None:

@@ -25,7 +25,7 @@ from likewise.errors import UserError
 from likewise.methods import method_class, method_options
 from likewise.modalities.lookup import adapt_read_options, modality_of, part_modalities
 from likewise.modalities.run import Run
-from likewise.own_files import OWN
+from likewise.own_files import OWN, is_run_folder
 from likewise.registry import MODALITIES
 from likewise.runs.skipped import Skipped
 from likewise.training.recipe import Recipe, load_recipe, recipe_names
@@ -55,6 +55,15 @@ def as_run(run: Any) -> Run:
     if not isinstance(run, (Run, str, Path)):
         raise UserError(f"run must be a run or its folder, got {type(run).__name__}: lw.open_run(FOLDER) opens one")
     return run if isinstance(run, Run) else Run.open(run)
+
+
+def run_in(folder: Path) -> Run | None:
+    """The run in a folder, None where there is none."""
+    try:
+        names = {entry.name for entry in folder.iterdir()}
+    except OSError:
+        return None
+    return Run.open(folder) if is_run_folder(folder, names) else None
 
 
 def as_module(made: Any) -> nn.Module:

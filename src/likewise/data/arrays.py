@@ -326,6 +326,6 @@ def _check_unpacked(path: Path, member: zipfile.ZipInfo, folder: Path) -> None:
     free = shutil.disk_usage(folder).free
     if member.file_size > free:
         raise UserError(
-            f"{path}: {member.filename} takes {member.file_size:,} bytes in the cache, {cache_folder()}, where {free:,} "
-            "are free: make room there, or name another folder in the environment variable LIKEWISE_CACHE"
+            f"{path}: {member.filename} takes {member.file_size:,} bytes in the cache, {cache_folder()}, where "
+            f"{free:,} are free: make room there, or name another folder in the environment variable LIKEWISE_CACHE"
         )

@@ -15,6 +15,8 @@ from likewise.data.items import TextItems
 from likewise.data.read_options import ReadOptions
 from likewise.data.source import ChosenIds, Lazy, Source, Subset
 from likewise.data.text import TextSource
+from likewise.data.tokens import load
+from likewise.errors import no_panic
 
 
 class TokenCount(NamedTuple):
@@ -76,6 +78,15 @@ class BlockSource(Source):
         batch = self.tokens.rows(self.tokens.offsets[self.documents[rows]] + begins, 1 + ends - begins)
         batch[:, :1] = self.tokens.special["cls"]
         return torch.from_numpy(batch)
+
+    def text(self, index: int) -> str:
+        """What a block says."""
+        assert self.source.tokenizer is not None
+        [row] = self.read(torch.tensor([index])).tolist()
+        tokenizer, special = load(self.source.tokenizer)
+        silent = {special[role] for role in ("pad", "cls", "sep")}
+        with no_panic("the tokenizer"):
+            return str(tokenizer.decode([i for i in row if i not in silent], skip_special_tokens=False)).strip()
 
     @cached_property
     def lengths(self) -> Int[Tensor, " len"] | None:

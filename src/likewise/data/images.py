@@ -41,6 +41,7 @@ from likewise.own_files import OWN
 
 SUFFIXES = endings.IMAGES
 SAMPLED = 256
+TRIED = 8  # files that are decoded to see whether they can have so many channels
 AHEAD = 512  # decoded files that may wait for an earlier one
 # Part of every cache key: raise it when the same file would become other pixels.
 DECODER = 3
@@ -122,6 +123,7 @@ class ImageFolder(ImageSource):
         self._labelling = labelling
         kind = usual(folder, files, without_own)
         size, channels = size or kind.size, channels or kind.channels
+        _check_channels(folder, files, channels)
         extent = found_extent(folder, kind.deep) if kind.deep and range is None else None
         range = range if extent is None else extent.range
         # Equal names, sizes and times do not make equal pictures: each folder has a cache of its own.
@@ -204,6 +206,30 @@ def usual(folder: Path, files: list[File], without_own: bool) -> Kind:
         [file for file, header in headers if header.pixels != pictures.BYTES],
         Counter(header.pixels for _, header in headers),
     )
+
+
+def _check_channels(folder: Path, files: list[File], channels: int) -> None:
+    """Raise `UserError` where none of some files can be given so many channels, before all of them are decoded.
+
+    What else is wrong with a file is found when it is decoded.
+    """
+    if channels in (1, 3):
+        return
+    refusal = ""
+    with pictures.quietly():
+        for i in np.linspace(0, len(files) - 1, min(TRIED, len(files))).astype(int):
+            try:
+                pictures.decode(folder / files[i].id, 4, channels, Levels(pictures.SIXTEEN_BITS))
+            except UserError as error:
+                refusal = refusal or f"{printable(files[i].id)}: {error}"
+            except Exception:
+                continue
+            else:
+                return
+    if refusal:
+        raise UserError(
+            f"{folder}: none of the {min(TRIED, len(files))} images that were tried can be read ({refusal})"
+        )
 
 
 def found_extent(folder: Path, files: list[File]) -> Extent | None:

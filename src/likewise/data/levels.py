@@ -40,8 +40,8 @@ class Extent(NamedTuple):
         text = f"values from {spell(self.low)} to {spell(self.high)}: grey levels 0 to 255 are {low} to {high}"
         if self.outlying:
             quantiles = "{:.1%} and {:.1%} quantiles".format(*QUANTILES)
-            return f"{text}, the {quantiles} (--range LOW HIGH sets another range)"
-        return next(iter(self.few_levels()), f"{text} (--range LOW HIGH sets another range)")
+            return f"{text}, the {quantiles} (pretrain --range LOW HIGH sets another range)"
+        return next(iter(self.few_levels()), f"{text} (pretrain --range LOW HIGH sets another range)")
 
     def few_levels(self) -> list[str]:
         """What people should know where the numbers fill few of the levels; else nothing."""
@@ -51,7 +51,7 @@ class Extent(NamedTuple):
         own, whole = (f"{spell(low)} to {spell(high)}" for low, high in ((self.low, self.high), self.range))
         return [
             f"values from {own} use {used:.0f} of the 256 grey levels, which are {whole}: "
-            f"--range {spell(self.low)} {spell(self.high)} uses all"
+            f"pretrain --range {spell(self.low)} {spell(self.high)} uses all"
         ]
 
 
@@ -147,7 +147,8 @@ def unseen_note(count: int, total: int, range: Range) -> list[str]:
         return []
     ends = f"{spell(range[0])} to {spell(range[1])}"
     are = "has" if count == 1 else "have"
-    return [f"{count:,} of {total:,} images {are} more than 8 bits: grey levels 0 to 255 are {ends} (--range LOW HIGH)"]
+    deep = f"{count:,} of {total:,} images {are} more than 8 bits"
+    return [f"{deep}: grey levels 0 to 255 are {ends} (pretrain --range LOW HIGH)"]
 
 
 def range_note(range: Range) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import Float32
 
+from likewise.checks import check_int
 from likewise.console import tell
 from likewise.data.blocks import cut_notes
 from likewise.data.items import audio_items, image_items, likely_modality, listed, text_items
@@ -25,8 +26,7 @@ def encode_samples(
     run: Run, samples: Any, *, modality: str | None = None, sample_rate: int | None = None, batch_size: int = 512
 ) -> Float32[np.ndarray, "n dim"]:
     """See `likewise.Run.encode`."""
-    if batch_size < 1:
-        raise UserError(f"batch_size must be at least 1, got {batch_size}")
+    check_int(batch_size=batch_size)
     known = known_modalities(run)
     if modality is not None and modality not in known:
         raise UserError(f"modality must be {' or '.join(known)}, which {run.path} has learned from, got {modality!r}")
