@@ -23,7 +23,7 @@ def test_a_run_is_no_data_and_a_refused_resume_names_the_new_epochs(capsys: Text
     assert main(words.split()) == 0
     for asked in ("pretrain run", "pretrain --resume run"):
         line = refused(capsys, *asked.split())
-        assert line.startswith("run is a run, not data: `likewise pretrain photos --encoder resnet8 --epochs 1 ")
+        assert line.startswith("run is a run, not data: `likewise pretrain photos --epochs 1 --batch-size 8 ")
         assert line.endswith(
             "--resume` goes on with it, and `likewise pretrain DATA --weights run` begins with its encoder"
         )
@@ -44,7 +44,7 @@ def test_long_documents_are_shown_as_texts_not_as_numbers(capsys: Text) -> None:
     first = sentences(20, seed=0)[0].split()
     assert " ".join(first[:4]) in shown[0]
     assert "wrote the digit" in " ".join(shown)
-    assert len(set(line.partition(": ")[2] for line in shown)) == 3
+    assert len({line.partition(": ")[2] for line in shown}) == 3
 
 
 def test_an_evaluation_lists_what_could_not_be_read(capsys: Text) -> None:
