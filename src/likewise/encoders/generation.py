@@ -44,6 +44,7 @@ def generate_tokens(
         UserError: for an encoder that is not causal, an empty text, or a number out of its range.
     """
     language = causal_encoder(encoder)
+    check_int(max_new_tokens=max_new_tokens)
     check_int(1, MOST_NEW_TOKENS, max_new_tokens=max_new_tokens)
     check_int(top_k=top_k)
     check_non_negative(temperature=temperature)

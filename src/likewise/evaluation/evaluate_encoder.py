@@ -154,14 +154,15 @@ def check_evaluation(protocols: Sequence[str], steps: int | None, *, given: bool
         given: whether the training goes on from known weights.
     """
     _protocols(protocols, given=given)
+    check_int(steps=steps)
     check_int(1, MOST_STEPS, steps=steps)
 
 
 def _check_numbers(seeds: int, batch_size: int, steps: int | None) -> None:
     if isinstance(seeds, bool):
         raise UserError(f"seeds must be a whole number of at least 1, got {seeds}")
+    check_int(seeds=seeds, batch_size=batch_size, steps=steps)
     check_int(1, MOST_SEEDS, seeds=seeds)
-    check_int(batch_size=batch_size)
     check_int(1, MOST_STEPS, steps=steps)
 
 

@@ -105,6 +105,7 @@ def label_counts(
     Raises:
         UserError: for sources that cannot be evaluated on, more labels than there are, or no seed.
     """
+    check_int(seeds=seeds)
     check_int(1, MOST_SEEDS, seeds=seeds)
     classes, labels, _ = shared_labels(train, test)
     if counts is None:
