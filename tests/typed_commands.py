@@ -17,3 +17,17 @@ def answered(capsys: pytest.CaptureFixture[str], *words: object) -> dict[str, An
     out, err = capsys.readouterr()
     assert status == 0, err
     return json.loads(out)
+
+
+def refused(capsys: pytest.CaptureFixture[str], *words: object) -> str:
+    """The one line that a command is refused with, exit status 2."""
+    capsys.readouterr()
+    status = main([*map(str, words)])
+    out, err = capsys.readouterr()
+    lines = [line for line in err.splitlines() if line.startswith("likewise: ")]
+    assert status == 2, err
+    assert len(lines) == 1
+    assert err.splitlines()[-1] == lines[0]
+    assert "Traceback" not in err
+    assert out == ""
+    return lines[0].removeprefix("likewise: ")

@@ -13,6 +13,9 @@ from likewise.commands.option_names import flag
 from likewise.console import tell
 from likewise.errors import UserError
 from likewise.runs.evaluation import Evaluation
+from likewise.runs.skipped import Skipped
+
+SKIPPED = "evaluation.skipped.csv"  # in the run folder
 
 
 def evaluate(
@@ -95,6 +98,7 @@ def evaluate(
         own_splits,
         read_options_for,
         read_options_of,
+        skipped_note,
         split_of,
     )
     from likewise.data.blocks import cut_notes
@@ -134,8 +138,9 @@ def evaluate(
     no_labels: UserError | None = None
     reads_own = train is None or test is None
     if reads_own:
+        name_own_data(run, None if root else run.config["source"]["root"])
         try:
-            own_train, own_test = own_splits(run, asked)
+            own_train, own_test = own_splits(run, asked, root or run.config["source"]["root"])
         except UserError as error:
             if test is None:
                 raise
@@ -145,13 +150,14 @@ def evaluate(
     check_read_options({**reading, "root": root}, train, test)
     for note in unlabelled_test_note(run.config["data"] and split_of(run.config["data"])[0], test) if reads_own else []:
         tell(note, show=progress)
-    if reads_own:
-        name_own_data(run, None if root else run.config["source"]["root"])
     root = root or run.config["source"]["root"]
     read_options = [read_options_for(run, asked, data) for data in (train, test)]
     train_source, test_source = open_train_and_test(train, test, read_options, root, progress)
     for note in dict.fromkeys([*(train_source.notes if train_source else []), *test_source.notes]):
         tell(note, show=progress)
+    for source in filter(None, (train_source, test_source)):
+        if left_out := skipped_note(source, str(run.path / SKIPPED)):
+            tell(f"{source.name}: {len(source):,} samples{left_out}", show=progress)
     if encoder is not None:
         run.load_encoder(adopt_for(encoder, views, test_source))
     network = run.encoder
@@ -239,8 +245,11 @@ def evaluate(
         role: len(source.skipped) for role, source in (("train", train_source), ("test", test_source)) if source
     }
     evaluation = Evaluation(result)
+    skipped = Skipped(dict.fromkeys([*(train_source.skipped if train_source else []), *test_source.skipped]))
     try:
         evaluation.save(run.path)
+        if skipped or (run.path / SKIPPED).is_file():
+            skipped.write(run.path / SKIPPED)
         save_gallery(run, network, test_source, views, labelled=bool(test_source.classes))
     except OSError as error:
         if (reason := disk_trouble(error)) is None:
