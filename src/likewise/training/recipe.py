@@ -97,7 +97,7 @@ class Recipe:
     options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        check_int(channels=self.channels, max_tokens=self.max_tokens)
+        check_int(epochs=self.epochs, channels=self.channels, max_tokens=self.max_tokens)
         check_int(1, MOST_EPOCHS, epochs=self.epochs)
         check_int(batch_size=self.batch_size, micro_batch_size=self.micro_batch_size)
         check_int(lora=self.lora)
