@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib
 import io
 import sys
+from typing import Any
 
 import pytest
 from rich.console import Console
 
 from likewise.commands.search import Match, Matches
-from likewise.console import plain, printable, stderr_console, tell
+from likewise.console import count_of, plain, printable, stderr_console, tell
 from likewise.runs.evaluation import Evaluation
 
 NASTY = "[bold]b[/bold] [link=x]l :smile: \x1b]0;title\x07 \x9b2J \r \u202eevil \udce9"
@@ -95,3 +96,18 @@ def test_letters_that_a_terminal_lacks_are_replaced(encoding: str, monkeypatch: 
     stderr_console().print("a ─ line")
     assert "95 %" in written.getvalue().decode(encoding)
     assert "line" in written.getvalue().decode(encoding)
+
+
+@pytest.mark.parametrize(
+    ("counted", "words"),
+    [
+        ((1, "sample"), "1 sample"),
+        ((1297, "sample"), "1,297 samples"),
+        ((0, "class", "classes"), "0 classes"),
+        ((12_345_678, "token"), "12,345,678 tokens"),
+        ((1.0, "minute"), "1 minute"),
+        ((0.5, "minute"), "0.5 minutes"),
+    ],
+)
+def test_one_is_not_several(counted: tuple[Any, ...], words: str) -> None:
+    assert count_of(*counted) == words

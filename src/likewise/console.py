@@ -50,6 +50,18 @@ DIRECTIONS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 """Letters that reverse what follows: a line can show another name than it has."""
 
 
+def count_of(number: int | float, one: str, many: str = "") -> str:
+    """A number and what is counted: "1 sample", "1,297 samples", "0.5 minutes".
+
+    Args:
+        number: how many.
+        one: the word for one of them.
+        many: the word for several; `one` with an s if not given.
+    """
+    shown = f"{number:,}" if isinstance(number, int) else f"{number:g}"
+    return f"{shown} {one if number == 1 else many or f'{one}s'}"
+
+
 def printable(text: str) -> str:
     r"""`text` with control characters as escapes (ESC as "\x1b"), except newlines and tabs.
 

@@ -50,9 +50,9 @@ def test_the_plan_is_told_kept_and_repeated_by_its_command(
     # 2 epochs of 20 s fit into 57 s, reading apart: also where the machine takes 14 s to read.
     assert main(f"pretrain {data} --minutes 1 --warmup-epochs 0.1 {QUICK} --out one".split()) == 0
     err = capsys.readouterr().err
-    assert "budget: 1 minutes, of which reading and measuring took" in err
+    assert "budget: 1 minute, of which reading and measuring took" in err
     assert "2 epochs of about 20 s" in err
-    assert " of 1 minutes used" in err
+    assert " of 1 minute used" in err
     kept = config("one")
     assert kept["recipe"]["epochs"] == 2
     assert kept["budget"] | {"spent_seconds": 0, "used_minutes": 0} == {
@@ -80,12 +80,12 @@ def test_a_resumed_run_follows_the_plan_that_it_has(
     capsys.readouterr()
     words[words.index("1")] = "2"
     assert main([*words, "--resume"]) == 2
-    assert "run was begun with 1 minutes, not with 2 minutes: resume it as it was (`likewise pretrain" in (
+    assert "run was begun with 1 minute, not with 2 minutes: resume it as it was (`likewise pretrain" in (
         capsys.readouterr().err
     )
     assert main(f"pretrain {data} --epochs 1 {QUICK} --out epochs".split()) == 0
     assert main(f"pretrain {data} --minutes 2 {QUICK} --out epochs --resume".split()) == 2
-    assert "epochs was begun with 1 epochs, not with 2 minutes" in capsys.readouterr().err
+    assert "epochs was begun with 1 epoch, not with 2 minutes" in capsys.readouterr().err
 
 
 def test_a_smaller_encoder_is_taken_where_the_usual_one_is_too_slow(measured: list[str]) -> None:

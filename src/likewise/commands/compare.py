@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from likewise.console import plain
+from likewise.console import count_of, plain
 from likewise.errors import UserError
 from likewise.runs.evaluation import Evaluation, nearest_to_typical
 from likewise.runs.evaluation_table import accuracy, points
@@ -50,7 +50,9 @@ class RunComparison:
                 table.add_row(name.replace("_", " "), *map(plain, cells))
         for protocol in PROTOCOLS if self.labels_per_class is not None else ():
             found = [run["accuracy"].get(protocol) for run in self.runs]
-            name = f"{protocol}, {self.labels_per_class} labels per class, %"
+            count = self.labels_per_class
+            labels = count_of(count, "label") if isinstance(count, int) else f"{count} labels"
+            name = f"{protocol}, {labels} per class, %"
             table.add_row(name, *("–" if row is None else accuracy(row) for row in found))
             paired = [self._difference(run["run"], protocol) for run in self.runs]
             if any(paired):

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from likewise.checks import check_int
 from likewise.commands import FromPython
-from likewise.console import tell
+from likewise.console import count_of, tell
 
 if TYPE_CHECKING:
     import numpy as np
@@ -165,11 +165,11 @@ def embed(
             written = EmbeddingsFile(str(out), len(source), write_embeddings(parts, source, Path(out)))
             listing = list_skipped(source, Path(out))
             if left_out := skipped_note(source, str(listing)):
-                tell(f"{source.name}: {len(source):,} samples{left_out}", show=progress)
+                tell(f"{source.name}: {count_of(len(source), 'sample')}{left_out}", show=progress)
             return written
         vectors = np.concatenate([part.numpy() for part in parts])
     classes = list(source.classes)
     named = [classes[label] if label >= 0 else None for label in source.labels().tolist()] if classes else None
     if left_out := skipped_note(source, "skipped of the result"):
-        tell(f"{source.name}: {len(source):,} samples{left_out}", show=progress)
+        tell(f"{source.name}: {count_of(len(source), 'sample')}{left_out}", show=progress)
     return Embeddings(list(source.ids), named, classes, vectors, list(source.skipped))

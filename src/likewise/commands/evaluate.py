@@ -10,7 +10,7 @@ from likewise.atomic import disk_trouble
 from likewise.checks import check_positive
 from likewise.commands import FromPython
 from likewise.commands.option_names import flag
-from likewise.console import tell
+from likewise.console import count_of, tell
 from likewise.errors import UserError
 from likewise.runs.evaluation import Evaluation
 from likewise.runs.skipped import Skipped
@@ -157,7 +157,7 @@ def evaluate(
         tell(note, show=progress)
     for source in filter(None, (train_source, test_source)):
         if left_out := skipped_note(source, str(run.path / SKIPPED)):
-            tell(f"{source.name}: {len(source):,} samples{left_out}", show=progress)
+            tell(f"{source.name}: {count_of(len(source), 'sample')}{left_out}", show=progress)
     if encoder is not None:
         run.load_encoder(adopt_for(encoder, views, test_source))
     network = run.encoder

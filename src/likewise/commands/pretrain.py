@@ -18,7 +18,7 @@ from likewise.atomic import disk_trouble, write_text
 from likewise.checks import LARGEST_SEED, check_int, check_positive, require
 from likewise.commands import FromPython
 from likewise.commands.option_names import flag
-from likewise.console import tell
+from likewise.console import count_of, tell
 from likewise.errors import Interrupted, UserError, nearest
 from likewise.modalities.run import Run
 from likewise.runs.config import RunConfig
@@ -178,7 +178,7 @@ def pretrain(
     started = time.monotonic() if started is None else started
     check_positive(minutes=minutes)
     if minutes is not None and epochs is not None:
-        tell(f"--epochs decides, not --minutes: {epochs} epochs", show=progress)
+        tell(f"--epochs decides, not --minutes: {count_of(epochs, 'epoch')}", show=progress)
         minutes = None
     machine: dict[str, str] = {"devices": str(devices), "precision": precision, "strategy": strategy}
     if precision not in PRECISIONS:
@@ -405,7 +405,7 @@ def pretrain(
             ChanceLevels(chance).save(run.path)
             write_text(run.path / "recipe.yaml", plan.to_yaml())
             Skipped(source.skipped).save(run.path)
-        tell(f"{source.name}: {len(source):,} samples{skipped_note(source)}", show=progress)
+        tell(f"{source.name}: {count_of(len(source), 'sample')}{skipped_note(source)}", show=progress)
         tell_understood(source, show=progress)
         if documents is not None and documents.cut:
             remedy = "--max-tokens N uses more of each, the methods bert and gpt use all"
@@ -422,12 +422,15 @@ def pretrain(
         for line in loaded:
             tell(line, show=progress)
         if context.freeze_steps:
-            tell(f"the heads learn alone for {context.freeze_steps} of {context.steps} steps", show=progress)
+            tell(
+                f"the heads learn alone for {context.freeze_steps:,} of {count_of(context.steps, 'step')}",
+                show=progress,
+            )
         kept = run.config.get("budget")
         if kept is not None:
             spent, epoch = (f"{kept[name]:.0f} s" for name in ("spent_seconds", "seconds_per_epoch"))
-            line = f"budget: {kept['minutes']:g} minutes, of which reading and measuring took {spent}"
-            tell(f"{line}; {run.config['recipe']['epochs']} epochs of about {epoch}", show=progress)
+            line = f"budget: {count_of(kept['minutes'], 'minute')}, of which reading and measuring took {spent}"
+            tell(f"{line}; {count_of(run.config['recipe']['epochs'], 'epoch')} of about {epoch}", show=progress)
         if "padding" in config:
             tell(f"padding: {config['padding']:.1%} of the tokens in batches", show=progress)
 
@@ -460,7 +463,7 @@ def pretrain(
                 if kept is not None:
                     used = (kept["spent_seconds"] + fitted.seconds) / 60
                     kept["used_minutes"] = round(used, 2)
-                    tell(f"budget: {used:.1f} of {kept['minutes']:g} minutes used", show=progress)
+                    tell(f"budget: {used:.1f} of {count_of(kept['minutes'], 'minute')} used", show=progress)
                 run.config.save(run.path)
                 save_gallery(run, learner.encoder, source, views, labelled=False)
                 if figures := figures_of(
@@ -512,10 +515,10 @@ def _planned_before(folder: Path, plan: Recipe, minutes: float) -> Recipe:
     """The recipe with what the run in `folder` was planned with when it was begun with as many minutes."""
     config = RunConfig.load(folder)
     begun = (config.get("budget") or {}).get("minutes")
-    what = f"{begun:g} minutes" if begun is not None else f"{config['recipe']['epochs']} epochs"
+    what = count_of(config["recipe"]["epochs"], "epoch") if begun is None else count_of(begun, "minute")
     if begun != minutes:
         raise UserError(
-            f"{folder} was begun with {what}, not with {minutes:g} minutes: resume it as it was "
+            f"{folder} was begun with {what}, not with {count_of(minutes, 'minute')}: resume it as it was "
             f"(`{config['command']} --resume`), or name another folder with --out"
         )
     said = {name: config["recipe"].get(name) for name in PLANNED}

@@ -12,7 +12,7 @@ from likewise.commands.evaluate import evaluate, seeds_of
 from likewise.commands.option_names import flag
 from likewise.commands.pretrain import PARAMETERS, pretrain
 from likewise.commands.report import write_report
-from likewise.console import tell
+from likewise.console import count_of, tell
 from likewise.errors import Interrupted, UserError
 from likewise.modalities.run import Run
 from likewise.runs.evaluation import Evaluation
@@ -130,7 +130,7 @@ def study(
         source = open_source(parts.get("pretrain", data), root=root, read_options=read_options, progress=progress)
         raise UserError(f"{flag(needing[0])} applies to data with labels, but this has none: {why_no_labels(source)}")
     if usual:
-        tell(f"budget: {minutes:g} minutes; --minutes gives more or less, --epochs any time", show=progress)
+        tell(f"budget: {count_of(minutes, 'minute')}; --minutes gives more or less, --epochs any time", show=progress)
     try:
         learned = parts.get("pretrain", data)
         how = applicable({**training, "root": root}, learned, named.get("probe"))
@@ -166,5 +166,7 @@ def study(
         raise Interrupted(f"stopped after the training; to go on: {command} --resume") from None
     tell(f"the page: {write_report(run)}", show=progress)
     if minutes is not None:
-        tell(f"budget: {(time.monotonic() - began) / 60:.1f} of {minutes:g} minutes used in all", show=progress)
+        tell(
+            f"budget: {(time.monotonic() - began) / 60:.1f} of {count_of(minutes, 'minute')} used in all", show=progress
+        )
     return evaluation

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Bool, Float, Float32, Int, Int16, Shaped
 from torch import Tensor
 
-from likewise.console import tell
+from likewise.console import count_of, tell
 from likewise.data import endings
 from likewise.data.arrays import numbered
 from likewise.data.batches import Ragged
@@ -278,7 +278,7 @@ def build(
     if progress:
         length = sum(samples for samples, *_ in kept) / rate
         tell(
-            f"{name}: decoded {len(kept):,} recordings ({_duration(length)}) to {rate:,} Hz "
+            f"{name}: decoded {count_of(len(kept), 'recording')} ({_duration(length)}) to {rate:,} Hz "
             f"in {time.perf_counter() - started:.1f} s"
             + (f", skipped {len(skipped):,} that cannot be read" if skipped else "")
         )

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from likewise.console import count_of
 from likewise.data.items import TextItems
 from likewise.data.read_options import ReadOptions
 from likewise.data.source import ChosenIds, Lazy, Source, Subset
@@ -36,11 +37,11 @@ class TokenCount(NamedTuple):
     def __str__(self) -> str:
         if self.blocks is not None:
             return (
-                f"documents are read whole: {self.tokens:,} tokens of {self.documents:,} documents in {self.blocks:,} "
-                f"blocks of up to {self.max_tokens:,} tokens, each of one document"
+                f"documents are read whole: {self.tokens:,} tokens of {count_of(self.documents, 'document')} in "
+                f"{count_of(self.blocks, 'block')} of up to {self.max_tokens:,} tokens, each of one document"
             )
         return (
-            f"{self.cut:,} of {self.documents:,} documents {'is' if self.cut == 1 else 'are'} cut after "
+            f"{self.cut:,} of {count_of(self.documents, 'document')} {'is' if self.cut == 1 else 'are'} cut after "
             f"{self.max_tokens:,} tokens: {self.used:,} of {self.tokens:,} tokens are used "
             f"({self.used / self.tokens:.1%})"
         )

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from likewise.console import count_of
 from likewise.data.cache import digest
 from likewise.data.source import Source
 
@@ -36,7 +37,7 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
     """What differs between two fingerprints, in a few words; None if nothing does."""
     more = now["samples"] - before["samples"]
     if more:
-        change = f"{more:,} samples are new" if more > 0 else f"{-more:,} samples are gone"
+        change = f"{count_of(abs(more), 'sample')} {'is' if abs(more) == 1 else 'are'} {'new' if more > 0 else 'gone'}"
         return f"{change} ({now['samples']:,}, not {before['samples']:,})"
     if now["ids"] != before["ids"]:
         gone = next((name for name in before["content"] if name not in now["content"]), None)

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Int, UInt8
 from torch import Tensor
 
-from likewise.console import tell
+from likewise.console import count_of, tell
 from likewise.data import endings, pictures
 from likewise.data.cache import cached, digest
 from likewise.data.files import (
@@ -294,7 +294,7 @@ def build(
     if progress:
         kept = len(files) - len(skipped)
         tell(
-            f"{name}: decoded {kept:,} images to {size} x {size} in {time.perf_counter() - started:.1f} s"
+            f"{name}: decoded {count_of(kept, 'image')} to {size} x {size} in {time.perf_counter() - started:.1f} s"
             + (f", skipped {len(skipped):,} that cannot be read" if skipped else "")
         )
     if range is not None:

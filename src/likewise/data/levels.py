@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Shaped, UInt8
 
+from likewise.console import count_of
 from likewise.data.value_range import Range
 
 CAMERA_BITS = (8, 10, 12, 14, 16)
@@ -161,9 +162,11 @@ def level_notes(clipped: int, few: int, total: int, range: Range) -> list[str]:
     notes = []
     if clipped:
         ends = f"{spell(range[0])} to {spell(range[1])}"
-        notes.append(f"values outside {ends} are clipped, in {clipped:,} of {total:,} images")
+        notes.append(f"values outside {ends} are clipped, in {clipped:,} of {count_of(total, 'image')}")
     if few:
-        notes.append(f"{few:,} of {total:,} images use fewer than {FEW_LEVELS} of the 256 grey levels")
+        notes.append(
+            f"{few:,} of {count_of(total, 'image')} {'uses' if few == 1 else 'use'} fewer than {FEW_LEVELS} of the 256 grey levels"
+        )
     return notes
 
 

@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from likewise.console import count_of
 from likewise.data import tables, text
 from likewise.data.batches import Parts
 from likewise.data.captions import CAPTIONS, beside, caption_names, described_by, unpacked
@@ -498,8 +499,8 @@ def _captions_note(captions: Iterable[list[str]]) -> list[str]:
     several = sum(count > 1 for count in counts)
     if not several:
         return []
-    samples = f"{several:,} of {len(counts):,} samples have several captions, one a line"
-    return [f"{samples}: each is a pair of its own, {sum(counts):,} pairs"]
+    samples = f"{several:,} of {count_of(len(counts), 'sample')} {'has' if several == 1 else 'have'} several captions"
+    return [f"{samples}, one a line: each is a pair of its own, {sum(counts):,} pairs"]
 
 
 def _lists(request: Request) -> PairSource | None:

@@ -17,7 +17,7 @@ from jaxtyping import Int, UInt
 from torch import Tensor
 
 from likewise.checks import check_int
-from likewise.console import tell
+from likewise.console import count_of, tell
 from likewise.data.cache import cached, digest
 from likewise.errors import UserError, nearest, needs, no_panic
 
@@ -200,7 +200,7 @@ def fingerprint(documents: Iterable[str]) -> str:
 
 def _encode(building: Path, documents: Sequence[str], encoder: Any, kind: np.dtype[Any], name: str | None) -> None:
     if name and len(documents) >= MANY:
-        tell(f"{name}: tokenising {len(documents):,} documents, once")
+        tell(f"{name}: tokenising {count_of(len(documents), 'document')}, once")
     started = time.perf_counter()
     end = 0
     with (building / "ids.bin").open("wb") as ids, (building / "offsets.bin").open("wb") as offsets:
@@ -214,7 +214,7 @@ def _encode(building: Path, documents: Sequence[str], encoder: Any, kind: np.dty
             ids.write(np.fromiter(chain.from_iterable(rows), dtype=kind).tobytes())
     if name:
         seconds = time.perf_counter() - started
-        tell(f"{name}: {len(documents):,} documents tokenised into {end:,} tokens in {seconds:.1f} s")
+        tell(f"{name}: {count_of(len(documents), 'document')} tokenised into {end:,} tokens in {seconds:.1f} s")
 
 
 def chunks(documents: Iterable[str]) -> Iterator[list[str]]:

@@ -10,6 +10,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from likewise.checks import check_int
+from likewise.console import count_of
 from likewise.data.source import Source
 from likewise.errors import UserError
 from likewise.evaluation.inputs import LabelCount
@@ -86,7 +87,7 @@ def label_notes(
     for name, labels in (train, test):
         known = int((labels >= 0).sum())
         if known < len(labels):
-            notes.append(f"labels of {name}: {known:,} of {len(labels):,} samples; the others are left out.")
+            notes.append(f"labels of {name}: {known:,} of {count_of(len(labels), 'sample')}; the others are left out.")
     labels = train[1]
     sizes = torch.bincount(labels[labels >= 0], minlength=len(classes))
     asked = max((count for count in counts if count != "all"), default=0)

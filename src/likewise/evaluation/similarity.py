@@ -8,6 +8,7 @@ from jaxtyping import Float
 from scipy.stats import spearmanr
 from torch import Tensor
 
+from likewise.console import count_of
 from likewise.evaluation.knn import unit
 from likewise.runs.table import Table
 
@@ -34,7 +35,7 @@ def similarity_table(similarities: Mapping[str, Float[Tensor, " n"]], scores: Fl
     """
     return Table(
         title="similarity of scored pairs",
-        caption=f"Spearman's rank correlation of similarities and scores over {len(scores):,} pairs; "
+        caption=f"Spearman's rank correlation of similarities and scores over {count_of(len(scores), 'pair')}; "
         "0 by chance, 1 for the same order",
         head=["embeddings", "correlation"],
         units=["", ""],

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
+from likewise.console import count_of
 from likewise.errors import UserError
 from likewise.evaluation.measures import class_accuracies, confusion_matrix
 from likewise.runs.table import Table
@@ -77,7 +78,7 @@ def zero_shot_table(
     chance, one_class = 1 / len(classes), 1 / int((present > 0).sum())
     return Table(
         title="zero-shot classification by class names",
-        caption=f"{len(labels):,} samples of {len(classes):,} classes; prompts: "
+        caption=f"{count_of(len(labels), 'sample')} of {count_of(len(classes), 'class', 'classes')}; prompts: "
         + ", ".join(f"“{template.replace('{}', '…')}”" for template in templates),
         head=["encoder", "accuracy", "mean class accuracy"],
         units=["", "%", "%"],

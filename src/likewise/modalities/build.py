@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+from likewise.console import count_of
 from likewise.data.source import Source
 from likewise.encoders import adopt
 from likewise.encoders.low_rank import add_low_rank
@@ -91,7 +92,9 @@ def _learned(encoder: nn.Module) -> str:
 def check_count(source: Source) -> None:
     """Raise `UserError` for fewer samples than a training can use."""
     if len(source) < PAIRS:
-        raise UserError(f"{source.name} has {len(source)} samples: training needs at least {PAIRS}, better hundreds")
+        raise UserError(
+            f"{source.name} has {count_of(len(source), 'sample')}: training needs at least {PAIRS}, better hundreds"
+        )
 
 
 def adopt_for(module: nn.Module, views: Views, source: Source) -> nn.Module:

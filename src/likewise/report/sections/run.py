@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from markupsafe import Markup
 
+from likewise.console import count_of
 from likewise.report.contents import Contents
 from likewise.report.pieces import Section, code, folder, joined, noun, settings
 from likewise.runs.evaluation import Evaluation
@@ -48,7 +49,7 @@ def summary_facts(contents: Contents) -> list[tuple[str, str]]:
     budget = config.get("budget") or {}
     if budget.get("minutes") is not None:
         used = f"{budget['used_minutes']:.1f} of " if budget.get("used_minutes") is not None else ""
-        facts.append(("budget", f"{used}{budget['minutes']:g} minutes"))
+        facts.append(("budget", f"{used}{count_of(budget['minutes'], 'minute')}"))
     if "samples_per_second" in config:
         each = "blocks" if documents.get("blocks") else noun(contents, 2)
         facts.append((f"{each} a second", f"{config['samples_per_second']:,.0f}"))
