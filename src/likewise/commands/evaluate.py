@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from likewise.atomic import disk_trouble
 from likewise.commands import FromPython
@@ -12,6 +12,9 @@ from likewise.commands.option_names import flag
 from likewise.console import tell
 from likewise.errors import UserError
 from likewise.runs.evaluation import Evaluation
+
+if TYPE_CHECKING:
+    from likewise.data.source import Source
 
 
 def evaluate(
@@ -27,6 +30,8 @@ def evaluate(
     text_column: str | None = None,
     label_column: str | None = None,
     labels: str | Path | None = None,
+    transcripts: str | Path | None = None,
+    labelled: Sequence[int | Literal["all"]] | None = None,
     per_file: bool = False,
     columns: Sequence[str] | None = None,
     root: str | Path | None = None,
@@ -38,23 +43,31 @@ def evaluate(
     """Measure what an encoder is worth with few labels, against training from scratch and raw features.
 
     What needs no labels is measured too: retrieval among pairs and of parts of a recording, the perplexity of a
-    language model.
+    language model. Of recordings with --transcripts, the character and word error rates of speech recognition are
+    measured in place of accuracies.
 
     Args:
         run: a finished run, or its folder.
-        train: labelled data to draw the labels from; the run's own data set if it has labels.
+        train: labelled data to draw the labels from; the run's own data set if it has labels. With transcripts, the
+            recordings; a fifth of them is held out if no test data is given.
         test: labelled data to measure the accuracy on; no setting is selected on it.
         labels_per_class: numbers of labels of each class; `all` takes every label there is. Those of 1, 10 and 100 that
             there are, and all, if not given.
-        seeds: repetitions, each with other labels; 5 if not given.
-        protocols: which protocols to compare; all if not given.
+        seeds: repetitions, each with other labels; 5 if not given, 3 with transcripts.
+        protocols: which protocols to compare; all if not given. With transcripts: scratch, frozen, fine-tuned,
+            as-given, untrained, raw-ctc.
         steps: optimisation steps from scratch, half as many for fine-tuning; chosen by the number of labels if not
-            given.
+            given. With transcripts also of the heads on frozen encoders.
         modality: image, text, audio or pair, where the data could be several things.
-        text_column: of a table, the column of texts; if not given, one with a usual name or the only one of texts.
+        text_column: of a table, the column of texts; if not given, one with a usual name or the only one of texts. Of a
+            table of transcripts, the column of these (transcript, transcription, sentence, text …).
         label_column: of a table, the column of labels; a usual name (label, class, section …) if not given.
         labels: of a folder, the table (.csv …) that says which file has which label; if not given, metadata.csv in the
             folder, or else the subfolders.
+        transcripts: of recordings, the table (.csv …) that says what is said in which file: metadata.csv of a folder,
+            the table of the recordings itself, or another one.
+        labelled: with transcripts, numbers of recordings to learn from; `all` takes every one. Those of 10 and 100
+            that there are, and all, if not given.
         per_file: a text file is one document, not one document a line.
         columns: of a table, the columns that form a pair, such as image text.
         root: the folder with the files of a named data set.
@@ -68,7 +81,8 @@ def evaluate(
         where that is impossible, a line on stderr says so, and the exit status is 2.
 
     Raises:
-        UserError: for data without labels, more labels per class than any class has, or an option that has no effect.
+        UserError: for data without labels, more labels per class than any class has, transcripts that name no file of
+            the data, or an option that has no effect.
     """
     import torch
 
@@ -88,11 +102,13 @@ def evaluate(
         read_options_of,
         split_of,
     )
+    from likewise.commands.recognition import check_spoken, open_spoken
     from likewise.data.blocks import cut_notes
     from likewise.data.copies import copies_between, copies_note, copies_summary
     from likewise.data.splits import unlabelled_test_note
     from likewise.evaluation import DEFAULT_PROTOCOLS, ComputeSettings, evaluate_encoder
     from likewise.evaluation.labels import label_counts, shared_labels
+    from likewise.evaluation.recognition import SEEDS, evaluate_recognition, recognition_notes
     from likewise.modalities.base import EvaluationInputs
     from likewise.modalities.build import adopt_for
     from likewise.modalities.lookup import modality_of
@@ -100,6 +116,7 @@ def evaluate(
     from likewise.modalities.weights import initial_encoder
     from likewise.registry import MODALITIES
     from likewise.report.headline import less_than_untrained
+    from likewise.report.recognition_headline import more_errors_than_untrained
     from likewise.training.callbacks.progress import progress_bar
     from likewise.training.machine import device_name
 
@@ -112,27 +129,44 @@ def evaluate(
         "per_file": per_file or None,
         "columns": columns,
     }
-    asked = read_options_of(modality, **reading)
+    spoken = None
     no_labels: UserError | None = None
-    reads_own = train is None or test is None
-    if reads_own:
-        try:
-            own_train, own_test = own_splits(run, asked)
-        except UserError as error:
-            if test is None:
-                raise
-            no_labels = error  # some measurements need no labels
-        else:
-            train, test = own_train if train is None else train, own_test if test is None else test
-    check_read_options({**reading, "root": root}, train, test)
-    for note in unlabelled_test_note(run.config["data"] and split_of(run.config["data"])[0], test) if reads_own else []:
-        tell(note, show=progress)
-    if reads_own:
-        name_own_data(run, None if root else run.config["source"]["root"])
-    root = root or run.config["source"]["root"]
-    read_options = [read_options_for(run, asked, data) for data in (train, test)]
-    train_source, test_source = open_train_and_test(train, test, read_options, root, progress)
-    for note in dict.fromkeys([*(train_source.notes if train_source else []), *test_source.notes]):
+    if transcripts is not None:
+        needless = {"labels_per_class": labels_per_class, **reading, "text_column": None}
+        check_spoken(run, modality, needless)
+        if train is None:
+            name_own_data(run, None)
+        spoken = open_spoken(run, transcripts, train, test, text_column=text_column, root=root, progress=progress)
+        train_source: Source | None = spoken.train.source
+        test_source: Source = spoken.test.source
+        tested = spoken.tested
+    else:
+        if labelled is not None:
+            raise UserError("--labelled applies to recordings with --transcripts: leave it out, or name these")
+        asked = read_options_of(modality, **reading)
+        reads_own = train is None or test is None
+        if reads_own:
+            try:
+                own_train, own_test = own_splits(run, asked)
+            except UserError as error:
+                if test is None:
+                    raise
+                no_labels = error  # some measurements need no labels
+            else:
+                train, test = own_train if train is None else train, own_test if test is None else test
+        check_read_options({**reading, "root": root}, train, test)
+        for note in (
+            unlabelled_test_note(run.config["data"] and split_of(run.config["data"])[0], test) if reads_own else []
+        ):
+            tell(note, show=progress)
+        if reads_own:
+            name_own_data(run, None if root else run.config["source"]["root"])
+        root = root or run.config["source"]["root"]
+        read_options = [read_options_for(run, asked, data) for data in (train, test)]
+        train_source, test_source = open_train_and_test(train, test, read_options, root, progress)
+        tested = test
+    said = [*(train_source.notes if train_source else []), *test_source.notes, *(spoken.notes if spoken else [])]
+    for note in dict.fromkeys(said):
         tell(note, show=progress)
     if encoder is not None:
         run.load_encoder(adopt_for(encoder, views, test_source))
@@ -146,19 +180,20 @@ def evaluate(
 
     # The label of a pair says nothing about either half.
     single = "pair" not in (test_source.modality, train_source.modality if train_source else None)
-    labelled = single and train_source is not None and bool(train_source.classes) and bool(test_source.classes)
+    has_labels = single and train_source is not None and bool(train_source.classes) and bool(test_source.classes)
+    has_labels = has_labels and spoken is None
     known = test_source.modality in MODALITIES and run.modality in MODALITIES
     result: dict[str, Any] = {"test": test_source.name, "samples": {"test": len(test_source)}}
     needing = {"labels_per_class": labels_per_class, "seeds": seeds, "protocols": protocols, "steps": steps}
     chosen = [name for name, value in needing.items() if value is not None]
-    if chosen and not labelled:
+    if chosen and not has_labels and spoken is None:
         if train_source is not None and single:
             shared_labels(train_source, test_source)  # says what is missing
         what = f"{test_source.name} is pairs" if not single else f"{test_source.name} is evaluated without labels"
         raise no_labels or UserError(f"{flag(chosen[0])} applies to samples with labels, but {what}: leave it out")
     tables = []
     with progress_bar(show=progress) as report:
-        if labelled:
+        if has_labels:
             assert train_source is not None
             seeds = 5 if seeds is None else seeds
             result = evaluate_encoder(
@@ -178,6 +213,30 @@ def evaluate(
                 channels_last=True,
                 progress=report,
             )
+        if spoken is not None:
+            recognition = evaluate_recognition(
+                tower,
+                spoken.train,
+                spoken.test,
+                sample_rate=its_views.sample_rate,
+                labelled=labelled,
+                seeds=SEEDS if seeds is None else seeds,
+                protocols=protocols,
+                steps=steps,
+                make_encoder=build and (lambda: encoder_for(test_source.modality, build(), views)[0]),
+                given=given and encoder_for(test_source.modality, given, views)[0],
+                compute=compute,
+                progress=report,
+            )
+            told = recognition_notes(recognition)
+            recognition["left_out"] = [*spoken.left_out, *recognition["left_out"]]
+            result = {
+                "train": spoken.train.source.name,
+                "test": test_source.name,
+                "samples": {"train": len(spoken.train.source), "test": len(test_source)},
+                "recognition": recognition,
+                "notes": told,
+            }
         if known:
             learned = open_training_data(run, root, progress) if train_source is None else train_source
             on_device = compute.place(network).eval()
@@ -185,7 +244,7 @@ def evaluate(
             tables = [table.as_dict() for table in modality_of(run.modality).measure(inputs)]
     if tables:
         result["tables"] = tables
-    if not labelled:
+    if not has_labels and spoken is None:
         if not tables and train_source is not None and single:
             shared_labels(train_source, test_source)  # says what is missing
         if not tables:
@@ -194,21 +253,27 @@ def evaluate(
                 "data with --train and --test"
             )
     notes: list[str] = result.get("notes", [])
-    if labelled or not single:  # a language model is measured on whole documents
+    if spoken is None and (has_labels or not single):  # a language model is measured on whole documents
         notes = [*notes, *cut_notes(*([train_source] if train_source else []), test_source)]
     copies = [] if train_source is None else copies_between(train_source, test_source)
     if copies and train_source is not None:
         result["copies"] = copies_summary(copies)
         notes = [*notes, *copies_note(copies, train_source, test_source)]
-    if has_seen(run, test):
+    if has_seen(run, tested):
         notes = [*notes, f"The encoder has learned from samples of {test_source.name}, without their labels."]
     if notes:
         result["notes"] = notes
-    if labelled and (worse := less_than_untrained(Evaluation(result))):
+    measured = Evaluation(result)
+    heard = measured.recognition
+    if worse := less_than_untrained(measured) if heard is None else more_errors_than_untrained(heard):
         result["notes"] = [*result.get("notes", []), worse]
     options: dict[str, Any] = {"train": train, "test": test, "labels_per_class": result.get("labels_per_class")}
     options |= {"seeds": result.get("seeds"), "protocols": protocols, "steps": steps, "modality": modality}
-    options |= applicable({**reading, "root": root}, train, test)
+    if spoken is None:
+        options |= applicable({**reading, "root": root}, train, test)
+    else:
+        options |= {"transcripts": transcripts, "text_column": text_column}
+        options |= {"labelled": result["recognition"]["labelled"], "seeds": result["recognition"]["seeds"]}
     result["command"] = command_line("evaluate", run.path, options)
     result["skipped"] = {
         role: len(source.skipped) for role, source in (("train", train_source), ("test", test_source)) if source
