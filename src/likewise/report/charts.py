@@ -207,6 +207,7 @@ def errors_by_recordings(recognition: Recognition) -> Plot:
         protocol: {count: row for count in counts if (row := recognition.summary(protocol, count))}
         for protocol in recognition.protocols
     }
+    results = {protocol: rows for protocol, rows in results.items() if rows}
     constant = recognition["baseline"]["cer"]
     means = [row["mean"] for rows in results.values() for row in rows.values()]
     return _by_amount(

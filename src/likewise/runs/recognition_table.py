@@ -17,7 +17,10 @@ def recognition_tables(recognition: Recognition, test: str) -> list[Table]:
     for measure, name in NAMES.items():
         table = _by_recordings(recognition, f"{name} on {test}, %", f"{over}; less is better")
         best = {
-            count: min(row["mean"] for p in recognition.protocols if (row := recognition.summary(p, count, measure)))
+            count: min(
+                (row["mean"] for p in recognition.protocols if (row := recognition.summary(p, count, measure))),
+                default=0.0,
+            )
             for count in recognition.counts
         }
         for protocol in recognition.protocols:

@@ -49,7 +49,9 @@ def speech_recognition(contents: Contents) -> Section | None:
 
 def _rates(recognition: Recognition, measure: str) -> Markup:
     best = {
-        count: min(row["mean"] for p in recognition.protocols if (row := recognition.summary(p, count, measure)))
+        count: min(
+            (row["mean"] for p in recognition.protocols if (row := recognition.summary(p, count, measure))), default=0.0
+        )
         for count in recognition.counts
     }
     rows: list[tuple[Markup, list[Any]]] = []
