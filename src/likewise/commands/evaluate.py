@@ -103,6 +103,7 @@ def evaluate(
         split_of,
     )
     from likewise.commands.recognition import check_spoken, open_spoken
+    from likewise.data.audio import source_sample_rate
     from likewise.data.blocks import cut_notes
     from likewise.data.copies import copies_between, copies_note, copies_summary
     from likewise.data.splits import unlabelled_test_note
@@ -132,11 +133,11 @@ def evaluate(
     spoken = None
     no_labels: UserError | None = None
     if transcripts is not None:
-        needless = {"labels_per_class": labels_per_class, **reading, "text_column": None}
+        needless = {"labels_per_class": labels_per_class, **reading, "text_column": None, "root": root}
         check_spoken(run, modality, needless)
         if train is None:
             name_own_data(run, None)
-        spoken = open_spoken(run, transcripts, train, test, text_column=text_column, root=root, progress=progress)
+        spoken = open_spoken(run, transcripts, train, test, text_column=text_column, progress=progress)
         train_source: Source | None = spoken.train.source
         test_source: Source = spoken.test.source
         tested = spoken.tested
@@ -218,7 +219,7 @@ def evaluate(
                 tower,
                 spoken.train,
                 spoken.test,
-                sample_rate=its_views.sample_rate,
+                sample_rate=source_sample_rate(test_source),
                 labelled=labelled,
                 seeds=SEEDS if seeds is None else seeds,
                 protocols=protocols,
@@ -281,7 +282,7 @@ def evaluate(
     evaluation = Evaluation(result)
     try:
         evaluation.save(run.path)
-        save_gallery(run, network, test_source, views, labelled=bool(test_source.classes))
+        save_gallery(run, network, test_source, views, labelled=spoken is None and bool(test_source.classes))
     except OSError as error:
         if (reason := disk_trouble(error)) is None:
             raise

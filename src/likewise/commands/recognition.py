@@ -66,7 +66,6 @@ def open_spoken(
     test: Any,
     *,
     text_column: str | None,
-    root: Any,
     progress: bool,
 ) -> SpokenData:
     """The recordings of an evaluation and their transcripts.
@@ -78,7 +77,6 @@ def open_spoken(
         transcripts: the table.
         train, test: data to learn from and to test on.
         text_column: of the transcripts.
-        root: of named data sets.
         progress: report on stderr.
 
     Raises:
@@ -94,7 +92,7 @@ def open_spoken(
         train, test = _parts(train)
     elif reopenable(train) is not None and reopenable(train) == reopenable(test):
         raise UserError(f"train and test are both {test}: test on recordings that no transcript was learned from")
-    sources = [_open(run, data, root, progress) for data in (train, test) if data is not None]
+    sources = [_open(run, data, progress) for data in (train, test) if data is not None]
     said = read_transcripts(
         Path(transcripts).expanduser(),
         [(root_of(data), source) for data, source in zip((train, test), sources, strict=False)],
@@ -127,10 +125,10 @@ def _parts(data: Any) -> tuple[Any, Any]:
     return data, None
 
 
-def _open(run: Run, data: Any, root: Any, progress: bool) -> Source:
+def _open(run: Run, data: Any, progress: bool) -> Source:
     options = dataclasses.replace(read_options_for(run, read_options_of("audio"), data), labels=None, text_column=None)
     source = open_source(
-        data, root=root, read_options=dataclasses.replace(options, columns=None, label_column=None), progress=progress
+        data, read_options=dataclasses.replace(options, columns=None, label_column=None), progress=progress
     )
     if source.modality != "audio":
         raise UserError(f"--transcripts applies to recordings, but {source.name} is {source.modality}")
