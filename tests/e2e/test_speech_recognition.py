@@ -53,7 +53,7 @@ def test_what_is_said_in_the_recordings_of_a_run(heard: Path, capsys: Text) -> N
     paired = {(row["protocol"], row["versus"]) for row in found["differences"]}
     assert paired == {(a, b) for a in ("frozen", "fine-tuned") for b in ("scratch", "untrained", "raw-ctc")}
     assert "The encoder has learned from samples of speech:test, without their labels." in result["notes"]
-    assert result["command"].endswith("--seeds 2 --steps 2 --transcripts said.csv --labelled 4 all")
+    assert result["command"].endswith("--transcripts said.csv --labelled 4 all --seeds 2 --steps 2")
 
     assert main(["evaluate", str(heard / "run"), "--transcripts", "said.csv", *QUICK[:-1]]) == 0
     out, err = capsys.readouterr()

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from likewise.atomic import disk_trouble
+from likewise.checks import check_positive
 from likewise.commands import FromPython
 from likewise.commands.option_names import flag
 from likewise.console import tell
 from likewise.errors import UserError
 from likewise.runs.evaluation import Evaluation
-
-if TYPE_CHECKING:
-    from likewise.data.source import Source
 
 
 def evaluate(
@@ -24,6 +22,7 @@ def evaluate(
     test: Any = None,
     labels_per_class: Sequence[int | Literal["all"]] | None = None,
     seeds: int | None = None,
+    minutes: float | None = None,
     protocols: Sequence[str] | None = None,
     steps: int | None = None,
     modality: str | None = None,
@@ -53,7 +52,9 @@ def evaluate(
         test: labelled data to measure the accuracy on; no setting is selected on it.
         labels_per_class: numbers of labels of each class; `all` takes every label there is. Those of 1, 10 and 100 that
             there are, and all, if not given.
-        seeds: repetitions, each with other labels; 5 if not given, 3 with transcripts.
+        seeds: repetitions, each with other labels; 5 if not given, 3 with `minutes` or transcripts.
+        minutes: repetitions are added until the interval of frozen − scratch, with about 10 labels per class, is
+            narrower than 2 points, or these minutes are over.
         protocols: which protocols to compare; all if not given. With transcripts: scratch, frozen, fine-tuned,
             as-given, untrained, raw-ctc.
         steps: optimisation steps from scratch, half as many for fine-tuning; chosen by the number of labels if not
@@ -121,6 +122,7 @@ def evaluate(
     from likewise.training.callbacks.progress import progress_bar
     from likewise.training.machine import device_name
 
+    check_positive(minutes=minutes)
     run = as_run(run)
     views = views or run.views
     reading: dict[str, Any] = {
@@ -130,42 +132,37 @@ def evaluate(
         "per_file": per_file or None,
         "columns": columns,
     }
-    spoken = None
-    no_labels: UserError | None = None
+    named, tested, spoken = (train, test), test, None
     if transcripts is not None:
-        needless = {"labels_per_class": labels_per_class, **reading, "text_column": None, "root": root}
-        check_spoken(run, modality, needless)
+        needless = {**reading, "text_column": None, "labels_per_class": labels_per_class, "minutes": minutes}
+        check_spoken(run, modality, {**needless, "root": root})
         if train is None:
             name_own_data(run, None)
         spoken = open_spoken(run, transcripts, train, test, text_column=text_column, progress=progress)
-        train_source: Source | None = spoken.train.source
-        test_source: Source = spoken.test.source
-        tested = spoken.tested
-    else:
-        if labelled is not None:
-            raise UserError("--labelled applies to recordings with --transcripts: leave it out, or name these")
-        asked = read_options_of(modality, **reading)
-        reads_own = train is None or test is None
-        if reads_own:
-            try:
-                own_train, own_test = own_splits(run, asked)
-            except UserError as error:
-                if test is None:
-                    raise
-                no_labels = error  # some measurements need no labels
-            else:
-                train, test = own_train if train is None else train, own_test if test is None else test
-        check_read_options({**reading, "root": root}, train, test)
-        for note in (
-            unlabelled_test_note(run.config["data"] and split_of(run.config["data"])[0], test) if reads_own else []
-        ):
-            tell(note, show=progress)
-        if reads_own:
-            name_own_data(run, None if root else run.config["source"]["root"])
-        root = root or run.config["source"]["root"]
-        read_options = [read_options_for(run, asked, data) for data in (train, test)]
-        train_source, test_source = open_train_and_test(train, test, read_options, root, progress)
-        tested = test
+        train, test, tested = spoken.train.source, spoken.test.source, spoken.tested
+        reading["text_column"] = None  # it was that of the transcripts
+    elif labelled is not None:
+        raise UserError("--labelled applies to recordings with --transcripts: leave it out, or name these")
+    asked = read_options_of(modality, **reading)
+    no_labels: UserError | None = None
+    reads_own = train is None or test is None
+    if reads_own:
+        try:
+            own_train, own_test = own_splits(run, asked)
+        except UserError as error:
+            if test is None:
+                raise
+            no_labels = error  # some measurements need no labels
+        else:
+            train, test = own_train if train is None else train, own_test if test is None else test
+    check_read_options({**reading, "root": root}, train, test)
+    for note in unlabelled_test_note(run.config["data"] and split_of(run.config["data"])[0], test) if reads_own else []:
+        tell(note, show=progress)
+    if reads_own:
+        name_own_data(run, None if root else run.config["source"]["root"])
+    root = root or run.config["source"]["root"]
+    read_options = [read_options_for(run, asked, data) for data in (train, test)]
+    train_source, test_source = open_train_and_test(train, test, read_options, root, progress)
     said = [*(train_source.notes if train_source else []), *test_source.notes, *(spoken.notes if spoken else [])]
     for note in dict.fromkeys(said):
         tell(note, show=progress)
@@ -185,7 +182,13 @@ def evaluate(
     has_labels = has_labels and spoken is None
     known = test_source.modality in MODALITIES and run.modality in MODALITIES
     result: dict[str, Any] = {"test": test_source.name, "samples": {"test": len(test_source)}}
-    needing = {"labels_per_class": labels_per_class, "seeds": seeds, "protocols": protocols, "steps": steps}
+    needing = {
+        "labels_per_class": labels_per_class,
+        "seeds": seeds,
+        "minutes": minutes,
+        "protocols": protocols,
+        "steps": steps,
+    }
     chosen = [name for name, value in needing.items() if value is not None]
     if chosen and not has_labels and spoken is None:
         if train_source is not None and single:
@@ -196,7 +199,7 @@ def evaluate(
     with progress_bar(show=progress) as report:
         if has_labels:
             assert train_source is not None
-            seeds = 5 if seeds is None else seeds
+            seeds = seeds_of(seeds, minutes)
             result = evaluate_encoder(
                 tower,
                 its_views,
@@ -213,6 +216,7 @@ def evaluate(
                 autocast=autocast,
                 channels_last=True,
                 progress=report,
+                minutes=minutes,
             )
         if spoken is not None:
             recognition = evaluate_recognition(
@@ -229,14 +233,12 @@ def evaluate(
                 compute=compute,
                 progress=report,
             )
-            told = recognition_notes(recognition)
-            recognition["left_out"] = [*spoken.left_out, *recognition["left_out"]]
             result = {
                 "train": spoken.train.source.name,
                 "test": test_source.name,
                 "samples": {"train": len(spoken.train.source), "test": len(test_source)},
-                "recognition": recognition,
-                "notes": told,
+                "notes": recognition_notes(recognition),
+                "recognition": recognition | {"left_out": [*spoken.left_out, *recognition["left_out"]]},
             }
         if known:
             learned = open_training_data(run, root, progress) if train_source is None else train_source
@@ -254,7 +256,7 @@ def evaluate(
                 "data with --train and --test"
             )
     notes: list[str] = result.get("notes", [])
-    if spoken is None and (has_labels or not single):  # a language model is measured on whole documents
+    if has_labels or not single:  # a language model is measured on whole documents
         notes = [*notes, *cut_notes(*([train_source] if train_source else []), test_source)]
     copies = [] if train_source is None else copies_between(train_source, test_source)
     if copies and train_source is not None:
@@ -264,17 +266,19 @@ def evaluate(
         notes = [*notes, f"The encoder has learned from samples of {test_source.name}, without their labels."]
     if notes:
         result["notes"] = notes
-    measured = Evaluation(result)
-    heard = measured.recognition
-    if worse := less_than_untrained(measured) if heard is None else more_errors_than_untrained(heard):
+    heard = Evaluation(result).recognition
+    if worse := more_errors_than_untrained(heard) if heard else has_labels and less_than_untrained(Evaluation(result)):
         result["notes"] = [*result.get("notes", []), worse]
-    options: dict[str, Any] = {"train": train, "test": test, "labels_per_class": result.get("labels_per_class")}
-    options |= {"seeds": result.get("seeds"), "protocols": protocols, "steps": steps, "modality": modality}
-    if spoken is None:
-        options |= applicable({**reading, "root": root}, train, test)
-    else:
-        options |= {"transcripts": transcripts, "text_column": text_column}
-        options |= {"labelled": result["recognition"]["labelled"], "seeds": result["recognition"]["seeds"]}
+    options: dict[str, Any] = {"train": named[0], "test": named[1]} if spoken else {"train": train, "test": test}
+    options |= {"transcripts": transcripts, "text_column": text_column} if spoken else {}
+    options |= {"labels_per_class": result.get("labels_per_class"), "labelled": heard and heard["labelled"]}
+    options |= {
+        "seeds": heard["seeds"] if heard else result.get("seeds"),
+        "protocols": protocols,
+        "steps": steps,
+        "modality": modality,
+    }
+    options |= applicable({**reading, "root": root}, train, test)
     result["command"] = command_line("evaluate", run.path, options)
     result["skipped"] = {
         role: len(source.skipped) for role, source in (("train", train_source), ("test", test_source)) if source
@@ -289,3 +293,8 @@ def evaluate(
         tell(f"likewise: could not write into {run.path}: {reason}; the result is not kept")
         evaluation.incomplete = True
     return evaluation
+
+
+def seeds_of(seeds: int | None, minutes: float | None) -> int:
+    """How many repetitions an evaluation has, at least, where nobody says: fewer where time decides."""
+    return seeds if seeds is not None else 5 if minutes is None else 3

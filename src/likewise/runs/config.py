@@ -67,6 +67,21 @@ class Extension(TypedDict):
     finished: bool
 
 
+Duration = Annotated[float, Range(0, 1e9)]
+
+
+class BudgetConfig(TypedDict):
+    """The time that a training was given, and what was measured to plan it."""
+
+    minutes: Duration
+    spent_seconds: Duration
+    """Before the training, for reading and measuring."""
+    samples_per_second: Duration
+    seconds_per_epoch: Duration
+    used_minutes: NotRequired[Duration]
+    """In the end."""
+
+
 class ConfigFile(TypedDict):
     """What config.json of a run holds. Those that are not required were added later, or are of finished runs."""
 
@@ -83,6 +98,7 @@ class ConfigFile(TypedDict):
     threads: NotRequired[int]
     padding: NotRequired[float]
     documents: NotRequired[dict[str, Any]]
+    budget: NotRequired[BudgetConfig]
     command: str
     created: NotRequired[str]
     devices: int | str | list[int]

@@ -43,6 +43,10 @@ def summary_facts(contents: Contents) -> list[tuple[str, str]]:
         facts.append(("pretraining", _duration(float(config["seconds"]))))
     elif len(contents.metrics.get("step", [])):
         facts.append(("last step (not finished)", f"{int(np.nanmax(contents.metrics['step'])):,}"))
+    budget = config.get("budget") or {}
+    if budget.get("minutes") is not None:
+        used = f"{budget['used_minutes']:.1f} of " if budget.get("used_minutes") is not None else ""
+        facts.append(("budget", f"{used}{budget['minutes']:g} minutes"))
     if "samples_per_second" in config:
         each = "blocks" if documents.get("blocks") else noun(contents, 2)
         facts.append((f"{each} a second", f"{config['samples_per_second']:,.0f}"))
