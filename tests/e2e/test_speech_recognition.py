@@ -141,6 +141,8 @@ def test_mistakes_are_one_line(heard: Path, capsys: Text) -> None:
     assert "--labels-per-class has no effect with --transcripts: give --labelled" in refused(
         capsys, *asked, "--labels-per-class", 1
     )
+    assert "--minutes has no effect with --transcripts: leave it out" in refused(capsys, *asked, "--minutes", 1)
+    assert "modality must be audio with --transcripts, got 'text'" in refused(capsys, *asked, "--modality", "text")
     assert "--labelled applies to recordings with --transcripts" in refused(capsys, "evaluate", run, "--labelled", 4)
     assert "labelled must be at most 19, or 'all', got 99" in refused(capsys, *asked, "--labelled", 99)
     assert "protocols must, with transcripts, be some of scratch, frozen" in refused(

@@ -64,6 +64,11 @@ def test_batches_have_every_recording_once_an_epoch_and_are_bounded() -> None:
         assert float(seconds[batch].sum()) <= BATCH_SECONDS
         seen += batch.tolist()
     assert sorted(seen) == list(range(len(seconds)))
+    even = torch.arange(64, dtype=torch.float64) / 10
+    order = batches(even, torch.Generator().manual_seed(0))
+    epoch = [next(order) for _ in range(8)]
+    assert all(float(even[batch].max() - even[batch].min()) < 0.75 for batch in epoch)  # about equally long
+    assert [int(batch.min()) for batch in epoch] != sorted(int(batch.min()) for batch in epoch)
 
 
 def test_draws_are_nested_and_a_function_of_the_seed() -> None:
@@ -170,3 +175,27 @@ def test_encoders_whose_frames_are_too_long_leave_recordings_out() -> None:
         evaluate_recognition(
             encoder, Transcribed(source, ["ab"] * 10), Transcribed(source, ["xy"] * 10), sample_rate=SAMPLE_RATE
         )
+
+
+def test_known_weights_are_a_protocol_of_their_own() -> None:
+    train, test = transcribed(6, 3)
+    torch.manual_seed(0)
+    encoder, given = (audio_encoder("wav2vec2-tiny", sample_rate=SAMPLE_RATE, seconds=0.4) for _ in range(2))
+    before = {name: value.clone() for name, value in encoder.state_dict().items()}
+    words = {"sample_rate": SAMPLE_RATE, "labelled": ["all"], "seeds": 1, "steps": 2}
+    result = evaluate_recognition(
+        encoder, train, test, given=given, protocols=["frozen", "as-given", "fine-tuned"], **words
+    )
+    assert {(row["protocol"], row["versus"]) for row in result["differences"]} == {
+        ("frozen", "as-given"),
+        ("fine-tuned", "as-given"),
+    }
+    assert all(torch.equal(value, before[name]) for name, value in encoder.state_dict().items())
+    with pytest.raises(UserError, match="as-given needs a run that went on from known weights"):
+        evaluate_recognition(encoder, train, test, protocols=["as-given"], **words)
+
+
+def test_an_encoder_without_frames_is_refused() -> None:
+    train, test = transcribed(4, 2)
+    with pytest.raises(UserError, match=r"encoder must have features of frames in time .*, got Linear, which has none"):
+        evaluate_recognition(torch.nn.Linear(4, 2), train, test, sample_rate=SAMPLE_RATE)

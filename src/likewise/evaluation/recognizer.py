@@ -22,6 +22,8 @@ from likewise.views.mel import log_mel
 BATCH_RECORDINGS = 8
 BATCH_SECONDS = 60
 """A step takes at most so many recordings, of at most so many seconds together; one at least."""
+POOL = 8 * BATCH_RECORDINGS
+"""Of so many recordings at a time, those of about the same length become batches."""
 SHORTEST = 0.1
 """Seconds to which shorter recordings are filled up with silence: encoders have a few frames of that."""
 MEL_BANDS = 64
@@ -171,16 +173,21 @@ def train_recognizer(
 
 
 def batches(seconds: Float[Tensor, " n"], generator: torch.Generator) -> Iterator[Int[Tensor, " b"]]:
-    """Endless batches of positions, each epoch in a new order; see `BATCH_RECORDINGS`."""
+    """Endless batches of positions, each epoch in a new order; see `BATCH_RECORDINGS`.
+
+    Recordings of about the same length are together: heads take as long as the longest of a batch.
+    """
     durations = seconds.tolist()
     while True:
-        batch: list[int] = []
-        together = 0.0
-        for position in torch.randperm(len(durations), generator=generator).tolist():
-            full = len(batch) == BATCH_RECORDINGS or together + durations[position] > BATCH_SECONDS
-            if batch and full:
-                yield torch.tensor(batch)
-                batch, together = [], 0.0
-            batch.append(position)
-            together += durations[position]
-        yield torch.tensor(batch)
+        found: list[list[int]] = []
+        for pool in torch.randperm(len(durations), generator=generator).split(POOL):
+            batch: list[int] = []
+            for position in sorted(pool.tolist(), key=durations.__getitem__):
+                together = sum(durations[each] for each in batch) + durations[position]
+                if batch and (len(batch) == BATCH_RECORDINGS or together > BATCH_SECONDS):
+                    found.append(batch)
+                    batch = []
+                batch.append(position)
+            found.append(batch)
+        for place in torch.randperm(len(found), generator=generator).tolist():
+            yield torch.tensor(found[place])
