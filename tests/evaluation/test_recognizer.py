@@ -12,7 +12,12 @@ from likewise.data.source import Subset
 from likewise.encoders.audio import audio_encoder
 from likewise.errors import UserError
 from likewise.evaluation import ComputeSettings
-from likewise.evaluation.recognition import draw_recordings, evaluate_recognition, recording_counts
+from likewise.evaluation.recognition import (
+    draw_recordings,
+    evaluate_recognition,
+    recognition_notes,
+    recording_counts,
+)
 from likewise.evaluation.recognizer import (
     BATCH_RECORDINGS,
     BATCH_SECONDS,
@@ -168,6 +173,17 @@ def test_encoders_whose_frames_are_too_long_leave_recordings_out() -> None:
     assert 0 < len(result["left_out"]) < 10
     assert result["recordings"] == {"train": 10 - len(result["left_out"]), "test": 10}
     assert result["left_out"][0][1].startswith("too short for its transcript: ")
+    name, reason = result["left_out"][0]
+    assert recognition_notes(result)[0].endswith(
+        f"of 10 recordings left out of the training, the first {name}: {reason}."
+    )
+    half = {"left_out": [["a.wav", "short"]], "recordings": {"train": 1}, "unknown_characters": "xz"}
+    assert recognition_notes(half) == [
+        "1 of 2 recordings left out of the training, the first a.wav: short.",
+        "The frames of this encoder are too long for speech: an encoder with shorter ones, such as wav2vec2-tiny, "
+        "learns from more of the recordings.",
+        "Characters of the test transcripts that are in none to learn from: x z.",
+    ]
     long = Transcribed(source, ["abcdabcdabcd" * 4] * 10)
     with pytest.raises(UserError, match=r"encoder must have a frame for each character, got one every \d+ ms, too few"):
         evaluate_recognition(encoder, long, long, sample_rate=SAMPLE_RATE, **words)
