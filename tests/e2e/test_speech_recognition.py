@@ -127,6 +127,19 @@ def test_long_recordings_are_left_out(heard: Path, capsys: Text) -> None:
     assert result["recognition"]["left_out"] == [["long.wav#0s", reason], ["long.wav#16s", reason]]
 
 
+def test_a_test_part_that_was_held_out_by_labels_stays_unseen(capsys: Text) -> None:
+    rows = [*spelled(Path("speech/one"), 10), *spelled(Path("speech/two"), 10, seed=1)]
+    named = [(f"{folder}/{name}", text) for folder, (name, text) in zip(["one"] * 10 + ["two"] * 10, rows, strict=True)]
+    table(Path("said.csv"), ["file", "text"], named)
+    words = "pretrain speech:train --method cola --seconds 0.4 --epochs 1 --batch-size 8 --out run --no-progress"
+    assert main(words.split()) == 0
+    words = "--transcripts said.csv --labelled 4 --protocols raw-ctc"
+    result = answered(capsys, "evaluate", "run", *words.split(), *QUICK[3:])
+    assert (result["train"], result["test"]) == ("speech:train", "speech:test")
+    assert result["samples"] == {"train": 16, "test": 4}
+    assert not any("learned from samples" in note for note in result.get("notes", []))
+
+
 def refused(capsys: Text, *words: object) -> str:
     """The one line of a mistake."""
     capsys.readouterr()

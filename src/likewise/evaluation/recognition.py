@@ -260,8 +260,7 @@ def recognition_notes(recognition: dict[str, Any]) -> list[str]:
     if short:
         total = recognition["recordings"]["train"] + len(short)
         notes.append(
-            f"{len(short):,} of {total:,} recordings left out of the training, the first {short[0][0]}: "
-            f"{short[0][1]}."
+            f"{len(short):,} of {total:,} recordings left out of the training, the first {short[0][0]}: {short[0][1]}."
         )
         if len(short) > SHORT_SHARE * total:
             notes.append(
