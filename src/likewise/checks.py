@@ -11,6 +11,7 @@ Values are given by name. None, for an option that may be absent, passes every c
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Collection, Mapping
 from numbers import Integral
 from types import UnionType
@@ -24,6 +25,8 @@ RANGES = {
     "right": "above {} and at most {}",
     "neither": "above {} and below {}",
 }
+MOST = 2**53  # of whole numbers without a bound of their own: no index, size or count is larger
+LARGEST_SEED = 2**63 - 1  # that torch takes
 TYPES = {
     int: "a whole number", float: "a number", bool: "true or false", str: "text",
     list: "a list", dict: "a mapping", type(None): "none",
@@ -45,11 +48,12 @@ def require(ok: bool, name: str, rule: str, value: object, remedy: str = "") -> 
 
 
 def check_int(minimum: int = 1, maximum: int | None = None, **values: Any) -> None:
-    """Raises `UserError` unless each is a whole number of at least `minimum` and at most `maximum`."""
+    """Raises `UserError` unless each is a whole number of at least `minimum` and at most `maximum` (2**53 if None)."""
     rule = f"at least {minimum}" if maximum is None else f"from {minimum} to {maximum}"
     for name, value in _present(values):
         require(isinstance(value, Integral) and not isinstance(value, bool), name, "a whole number", repr(value))
         require(minimum <= value and (maximum is None or value <= maximum), name, rule, value)
+        require(maximum is not None or value <= MOST, name, f"at most {MOST:,}", value)
 
 
 def check_finite(**values: Any) -> None:
@@ -109,7 +113,7 @@ def check_types(values: Mapping[str, Any], hints: Mapping[str, Any]) -> dict[str
         hint = hints[name]
         types = [get_origin(kind) or kind for kind in (get_args(hint) if isinstance(hint, UnionType) else (hint,))]
         if type(value) is int and float in types and int not in types:
-            value = float(value)
+            value = float(value) if abs(value) <= sys.float_info.max else math.inf
         if Any not in types:
             require(type(value) in types, name, " or ".join(TYPES[kind] for kind in types), repr(value))
         converted[name] = value
@@ -125,5 +129,5 @@ def _number(name: str, value: Any) -> int | float:
     if hasattr(value, "item"):
         require(math.prod(value.shape) == 1, name, "one number", f"a tensor of shape {tuple(value.shape)}")
         value = value.item()
-    require(math.isfinite(value), name, "finite", value)
+    require(isinstance(value, int) or math.isfinite(value), name, "finite", value)
     return value

@@ -18,7 +18,7 @@ class UserError(ValueError):
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """ ", did you mean 'resnet18'?" for the known name closest to `name`, or "" when none is close."""
-    close = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.5)
+    close = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.55)
     return f", did you mean '{close[0]}'?" if close else ""
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import warnings
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -204,3 +206,40 @@ def test_damaged_and_unsafe_files(tmp_path: Path) -> None:
         open_source(f"{tmp_path / 'fine.npy'}:train")
     with pytest.raises(UserError, match=r"text.npz cannot be read as an array: "):
         open_source(f"{tmp_path / 'text.npz'}:train")
+
+
+def claims(path: Path, size: int, packed: bytes, method: int) -> Path:
+    """An archive whose array `x` claims `size` bytes."""
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("x.npy", packed)
+    content = bytearray(path.read_bytes())
+    entry = content.index(b"PK\1\2")
+    content[entry + 24 : entry + 28] = size.to_bytes(4, "little")  # of the directory, which is believed
+    path.write_bytes(content)
+    return path
+
+
+def test_an_archive_that_would_fill_the_disk_is_not_unpacked(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = claims(tmp_path / "a.npz", 2**32 - 2, b"\x93NUMPY" + bytes(100), zipfile.ZIP_DEFLATED)
+    with pytest.raises(UserError, match=r"a\.npz: x\.npy claims 4,294,967,294 bytes, more than 1,100 times the \d+ th"):
+        open_source(path)
+    free = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: free._replace(free=1000))
+    np.savez(tmp_path / "b.npz", x=np.zeros((20, 8, 8), np.uint8))
+    with pytest.raises(
+        UserError, match=r"b\.npz: x\.npy takes 1,408 bytes in the cache, .*cache.*, where 1,000 are free: m"
+    ):
+        open_source(tmp_path / "b.npz")
+    assert not list(cache.rglob("*.npy"))
+
+
+def test_labels_that_are_not_as_many_as_images_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    np.savez(tmp_path / "a.npz", x=np.zeros((20, 8, 8), np.uint8), y=np.zeros((20, 3), np.int64))
+    copied = []
+    copy = np.array
+    monkeypatch.setattr(np, "array", lambda *given, **how: copied.append(np.shape(given[0])) or copy(*given, **how))
+    with pytest.raises(UserError, match=r"20 images need as many labels, got labels of shape \(20, 3\)"):
+        open_source(tmp_path / "a.npz")
+    assert (20, 3) not in copied

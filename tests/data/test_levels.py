@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from likewise.data import arrays
+from likewise.data import arrays, images
 from likewise.data.levels import Levels, find_extent
 from likewise.data.open import open_source
 from likewise.data.pictures import decode
@@ -89,7 +89,7 @@ def test_a_folder_has_one_range(tmp_path: Path) -> None:
     source = open_source(tmp_path)
     assert source.read(torch.arange(4))[:, 0, 0, 0].tolist() == [0, 85, 170, 255]
     assert source.notes == [
-        "values from 37 to 3037: grey levels 0 to 255 are 37 to 3037 (--range LOW HIGH sets another range)",
+        "values from 37 to 3037: grey levels 0 to 255 are 37 to 3037 (pretrain --range LOW HIGH sets another range)",
         "4 of 4 images use fewer than 64 of the 256 grey levels",
     ]
 
@@ -98,6 +98,47 @@ def test_bytes_beside_scans_stay_as_they_are(tmp_path: Path) -> None:
     Image.fromarray(RAMP // 16).save(tmp_path / "a.png")
     Image.fromarray(np.full((64, 64), 99, dtype=np.uint8)).save(tmp_path / "b.png")
     assert open_source(tmp_path).read(torch.tensor([1])).unique().tolist() == [99]
+
+
+def test_a_folder_of_several_kinds_of_pixels_says_how_many_there_are_of_each(tmp_path: Path) -> None:
+    for i in range(3):
+        Image.fromarray(RAMP // 16).save(tmp_path / f"scan{i}.png")
+    for i in range(2):
+        Image.fromarray(np.full((64, 64), 99, dtype=np.uint8)).save(tmp_path / f"photo{i}.png")
+    shared = "those of 8 bits stay as they are, one range makes grey levels of the others"
+    assert (
+        f"pixels are of several kinds: 16 bits in 3, 8 bits in 2 of 5 images; {shared}" in open_source(tmp_path).notes
+    )
+    Image.fromarray(np.linspace(0, 1, 4096, dtype=np.float32).reshape(64, 64)).save(tmp_path / "map.tif")
+    notes = open_source(tmp_path).notes
+    assert f"pixels are of several kinds: 16 bits in 3, 8 bits in 2, floating point in 1 of 6 images; {shared}" in notes
+    assert "1 of 6 images use fewer than 64 of the 256 grey levels" in notes
+    for path in tmp_path.glob("photo*.png"):
+        path.unlink()
+    assert open_source(tmp_path).notes[1].endswith("of 4 images; one range makes grey levels of all")
+
+
+def test_deep_images_that_no_range_was_looked_for_in_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "SAMPLED", 2)
+    for name in "ace":
+        Image.fromarray(np.full((64, 64), 99, dtype=np.uint8)).save(tmp_path / f"{name}.png")
+    Image.fromarray(RAMP // 16).save(tmp_path / "b.png")
+    told = "1 of 4 images has more than 8 bits: grey levels 0 to 255 are 0 to 65535 (pretrain --range LOW HIGH)"
+    for _ in ("decoded", "from the cache"):
+        assert open_source(tmp_path).notes == [told]
+
+
+def test_channels_that_no_image_has_are_refused_before_all_are_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for i in range(30):
+        Image.new("RGB", (8, 8)).save(tmp_path / f"{i:02}.png")
+    decoded = []
+    monkeypatch.setattr(images.pictures, "decode", lambda path, *given: decoded.append(path) or decode(path, *given))
+    told = r"none of the 8 images that were tried can be read \(00\.png: channels must be 1 or 3, as the images have"
+    with pytest.raises(UserError, match=told):
+        open_source(tmp_path, channels=2)
+    assert len(decoded) == 8
 
 
 def test_a_range_that_is_given_holds_and_what_it_clips_is_said(tmp_path: Path) -> None:
@@ -241,7 +282,7 @@ def test_usual_arrays_have_no_range_and_dark_ones_are_told() -> None:
     assert open_source(RAMP[None] / 65535).range is None
     assert open_source(RAMP[None] / 65535).notes == []
     assert open_source(RAMP[None] / 65535 / 100).notes == [
-        "values from 0 to 0.01 use 3 of the 256 grey levels, which are 0 to 1: --range 0 0.01 uses all"
+        "values from 0 to 0.01 use 3 of the 256 grey levels, which are 0 to 1: pretrain --range 0 0.01 uses all"
     ]
 
 

@@ -17,7 +17,7 @@ from PIL import Image
 
 from likewise.data import captions, endings, images
 from likewise.data.batches import Parts
-from likewise.data.pairs import PairSource, open_source
+from likewise.data.pairs import PairSource, _has_captions, open_source
 from likewise.data.read_options import ReadOptions
 from likewise.data.request import Request
 from likewise.data.source import Joined, Subset
@@ -316,6 +316,33 @@ def test_a_caption_without_its_picture_and_a_picture_without_its_caption(folder:
         ("d.png", "not an image of a known type, or its start is damaged"),
         ("e.png", "image without its caption"),
     ]
+
+
+def test_pictures_without_endings_have_captions_too(tmp_path: Path) -> None:
+    """The content of a file decides what it is, as in a folder of images."""
+    names = {"IMG_1": "IMG_1", "tour.day 2": "tour.day 2", "a.b/IMG_3": "a.b/IMG_3", "c.jfif": "c.jfif", "d.png": "d"}
+    for i, (name, caption) in enumerate(names.items()):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (12, 12), (10 * i, 0, 255)).save(tmp_path / name, format="PNG")
+        (tmp_path / f"{caption}.txt").write_text(f"caption {i}")
+    (tmp_path / "Makefile").write_text("no picture")
+    source = opened(tmp_path)
+    found = dict(zip(source.ids, zip(levels(source), texts(source), strict=True), strict=True))
+    assert found == {name: (10 * i, f"caption {i}") for i, name in enumerate(names)}
+    assert source.skipped == [("Makefile", "not an image, by its content")]
+    assert _has_captions(tmp_path, ReadOptions())
+
+
+def test_a_table_of_pairs_names_pictures_without_endings(tmp_path: Path) -> None:
+    for i in range(4):
+        Image.new("RGB", (12, 12), (10 * i, 0, 255)).save(tmp_path / f"IMG_{i}", format="JPEG", quality=100)
+    (tmp_path / "notes").write_text("no picture")
+    rows = "".join(f"IMG_{i},caption {i}\n" for i in range(4))
+    (tmp_path / "pairs.csv").write_text(f"image,caption\n{rows}notes,none\n")
+    source = opened(tmp_path / "pairs.csv")
+    assert list(source.ids) == [f"IMG_{i}" for i in range(4)]
+    assert texts(source) == [f"caption {i}" for i in range(4)]
+    assert [file for file, _ in source.skipped] == ["notes"]
 
 
 def test_a_folder_without_captions(folder: Path, tmp_path: Path) -> None:

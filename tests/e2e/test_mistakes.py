@@ -19,6 +19,7 @@ from likewise.data import builtin
 from likewise.modalities.run import Run
 from small_data import sentences
 from small_files import by_colour, captioned, documents, lines, notes, squares, table
+from typed_commands import refused
 
 Text = pytest.CaptureFixture[str]
 
@@ -31,19 +32,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("run") / "digits"
     lw.pretrain("digits", epochs=1, precision="32-true", out=run, progress=False)
     return run
-
-
-def refused(capsys: Text, *words: object) -> str:
-    """The one line that a command is refused with."""
-    status = main([str(word) for word in words])
-    out, err = capsys.readouterr()
-    lines = [line for line in err.splitlines() if line.startswith("likewise: ")]
-    assert status == 2, err
-    assert len(lines) == 1
-    assert err.splitlines()[-1] == lines[0]
-    assert "Traceback" not in err
-    assert out == ""
-    return lines[0].removeprefix("likewise: ")
 
 
 def pictures(folder: Path, *names: str) -> Path:

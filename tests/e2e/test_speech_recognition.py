@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from typed import answered
 
 import likewise as lw
 from likewise.cli import main
 from likewise.runs.evaluation import Evaluation
 from small_data import SAMPLE_RATE
 from small_files import documents, lines, spelled, table
+from typed_commands import answered
 
 pytestmark = pytest.mark.usefixtures("working_folder")
 Text = pytest.CaptureFixture[str]

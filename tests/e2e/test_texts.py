@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from typed import answered
 
 import likewise as lw
 from likewise.cli import main
 from likewise.methods.base import Method
 from small_data import sentences
 from small_files import documents, lines, section, table
+from typed_commands import answered
 
 Text = pytest.CaptureFixture[str]
 
@@ -92,6 +92,9 @@ def test_a_language_model_writes(language_model: Path, capsys: Text) -> None:
     likeliest = [answered(capsys, *words, "--temperature", "0", "--seed", seed)["text"] for seed in (1, 2)]
     assert likeliest[0] == likeliest[1]
     assert " on paper and " in likeliest[0]
+    capsys.readouterr()
+    assert main(["generate", str(language_model), "--prompt", "my neighbour " * 99, "--max-new-tokens", "1"]) == 0
+    assert "the prompt: 1 of 1 documents is cut after 24 tokens: 24 of " in capsys.readouterr().err
 
 
 def test_every_kind_of_file_gives_the_same_embeddings(language_model: Path, capsys: Text) -> None:
@@ -305,6 +308,8 @@ def test_other_methods_say_how_much_of_the_documents_they_use(capsys: Text) -> N
     for command in ("embed run books --out v.npy", "search run books --text stone"):
         assert main(command.split()) == 0
         assert f"books: {said}\n" in capsys.readouterr().err
+    assert main(["search", "run", "books", "--text", "stone " * 40]) == 0
+    assert "the query: 1 of 1 documents is cut after 24 tokens: 24 of " in capsys.readouterr().err
     texts = [path.read_text() for path in sorted(Path("books").iterdir())]
     for name in ("one.csv", "other.csv"):
         table(Path(name), ["text", "section"], [(text, "ab"[i % 2]) for i, text in enumerate(texts)])

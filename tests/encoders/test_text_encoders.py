@@ -11,7 +11,17 @@ import torch
 import transformers
 from torch import Tensor, nn
 
-from likewise.encoders.text import SIZES, TextEncoder, bert, causal_encoder, gpt, language_encoder, text_encoder
+from likewise.encoders.text import (
+    SIZES,
+    TextEncoder,
+    WeightsSize,
+    bert,
+    causal_encoder,
+    check_architecture,
+    gpt,
+    language_encoder,
+    text_encoder,
+)
 from likewise.errors import UserError
 
 PAD, CLS, SEP = 0, 2, 3
@@ -252,3 +262,38 @@ def test_code_beside_a_known_model_is_not_run(tmp_path: Path) -> None:
     for nonsense in ({"model_type": "bert", "hidden_size": "wide"}, {"model_type": "bert", "num_attention_heads": 0}):
         with pytest.raises(UserError, match="the run's encoder can't be built"):
             text_encoder(f"hf:{tmp_path}", **USUAL, architecture=nonsense)
+
+
+def save_bert(folder: Path) -> dict[str, Any]:
+    """A folder with a small BERT, and its configuration."""
+    small("bert").body.save_pretrained(folder)
+    return json.loads((folder / "config.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("max_position_embeddings", 10**9, r"would have 34,\d{3},\d{3},\d{3} numbers, and its weights are \d"),
+        ("intermediate_size", 10**9, "its configuration is not that of the weights"),
+        ("vocab_size", 10**12, "its configuration is not that of the weights"),
+        ("type_vocab_size", 10**9, "its configuration is not that of the weights"),
+        ("num_labels", 10**9, "num_labels must be at most 100,000, got 1000000000"),
+        ("hidden_size", 10**30, "can't be built"),
+        ("num_hidden_layers", 10**9, r"num_hidden_layers must be at most the \d+ tensors there are, got 1000000000"),
+    ],
+)
+def test_an_architecture_is_no_larger_than_its_weights(name: str, value: int, told: str, tmp_path: Path) -> None:
+    """Nothing of that size is allocated: the sizes are compared before."""
+    config = save_bert(tmp_path) | {name: value}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match=told):
+        text_encoder(f"hf:{tmp_path}", **USUAL)
+    size = WeightsSize(40, 30_000)
+    with pytest.raises(UserError, match=told.replace(r"\d+ t", "40 t")):
+        check_architecture(config, size, "encoder.architecture")
+
+
+def test_an_architecture_that_fits_its_weights_is_read(tmp_path: Path) -> None:
+    config = save_bert(tmp_path)
+    known = {**USUAL, "vocab_size": config["vocab_size"], "max_tokens": 12}
+    assert text_encoder(f"hf:{tmp_path}", **known).dim == 32

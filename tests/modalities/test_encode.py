@@ -112,6 +112,23 @@ def test_texts_are_embedded_as_the_list(texts: lw.Run) -> None:
     assert np.isfinite(texts.encode(["", "x " * 1000])).all()
 
 
+def test_texts_that_are_cut_are_told_once(texts: lw.Run, capsys: pytest.CaptureFixture[str]) -> None:
+    long = " ".join(["the digit zero"] * 40)
+    whole = 2 + len(texts.views.tokenize([long])[0])  # type: ignore[attr-defined]
+    short = sum(len(ids) + 2 for ids in texts.views.tokenize(["zero", "one"]))  # type: ignore[attr-defined]
+    capsys.readouterr()
+    texts.encode(["zero", long, "one", long], batch_size=2)
+    used, tokens = short + 2 * 16, short + 2 * whole
+    told = (
+        f"samples: 2 of 4 documents are cut after 16 tokens: {used} of {tokens} tokens are used ({used / tokens:.1%})"
+    )
+    assert capsys.readouterr().err.splitlines() == [told]
+    texts.encode(["zero", "one"])
+    assert capsys.readouterr().err == ""
+    texts.encode(open_source(["zero", long], progress=False))
+    assert "texts: 1 of 2 documents is cut after 16 tokens" in capsys.readouterr().err
+
+
 def test_recordings_are_embedded_as_their_folder(audio: lw.Run) -> None:
     expected = embedded(audio, "notes", modality="audio")
     paths = [Path("notes") / name for name in expected]

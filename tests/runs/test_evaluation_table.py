@@ -25,7 +25,7 @@ def text_of(shown):
 
 def test_figures_without_labels_are_a_table_of_their_own():
     table = render_table({"test": "stamps", "samples": {"test": 9}, "tables": [FIGURES]})
-    assert [str(column.header) for column in table.columns][2:] == ["recall@1, %", "median rank", "perplexity"]
+    assert [str(column.header) for column in table.columns][2:] == ["R@1, %", "median rank", "perplexity"]
     assert [list(map(str, column.cells)) for column in table.columns][1:] == [
         ["encoder", "chance", "encoder"],
         ["43.3", "0.1", "100.0"],
@@ -34,7 +34,22 @@ def test_figures_without_labels_are_a_table_of_their_own():
     ]
     assert [column.justify for column in table.columns] == ["left", "left", "right", "right", "right"]
     assert "finding [one] by the other" in text_of(table)
-    assert "1,234 pairs" in text_of(table)
+    assert "1,234 pairs; R@: recall@" in text_of(table)
+
+
+def test_tables_of_retrieval_break_no_word_in_a_terminal_of_80_columns():
+    head = ["query → target", "encoder", "recall@1", "recall@5", "recall@10", "mean reciprocal rank", "median rank"]
+    ways = ("caption in German → photograph", "photograph → caption in German")
+    rows = [[way, name, 1.0, 1.0, 1.0, 0.123, 12_345] for way in ways for name in ("encoder", "untrained", "TF-IDF")]
+    table = {"title": "retrieval", "caption": "9 pairs", "head": head, "units": ["", "", "%", "%", "%", "", ""]}
+    console = Console(record=True, width=80, file=io.StringIO())
+    console.print(render_table({"tables": [table | {"rows": rows}]}))
+    lines = console.export_text().splitlines()
+    words = {word for line in lines for word in line.replace("┃", " ").replace("│", " ").split()}
+    assert {"R@1,", "R@5,", "R@10,", "MRR", "median", "rank", "100.0", "0.123", "12,345"} <= words
+    assert {"query", "target", "encoder", "caption", "German", "photograph", "untrained", "TF-IDF"} <= words
+    assert "MRR: mean reciprocal rank" in " ".join(lines[-2:])
+    assert max(map(len, lines)) <= 80
 
 
 def test_several_tables_follow_each_other():

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from cyclopts import Parameter
 
+from likewise.checks import check_int
 from likewise.commands import FromPython
 from likewise.console import tell
-from likewise.errors import UserError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -133,8 +133,7 @@ def embed(
     views = views or run.views
     if out is not None:
         check_suffix(Path(out))
-    if batch_size < 1:
-        raise UserError(f"batch_size must be at least 1, got {batch_size}")
+    check_int(batch_size=batch_size)
     reading: dict[str, Any] = {
         "text_column": text_column,
         "label_column": label_column,

@@ -13,6 +13,9 @@ from likewise.commands.option_names import flag
 from likewise.console import tell
 from likewise.errors import UserError
 from likewise.runs.evaluation import Evaluation
+from likewise.runs.skipped import Skipped
+
+SKIPPED = "evaluation.skipped.csv"  # in the run folder
 
 
 def evaluate(
@@ -33,6 +36,8 @@ def evaluate(
     labelled: Sequence[int | Literal["all"]] | None = None,
     per_file: bool = False,
     columns: Sequence[str] | None = None,
+    size: int | None = None,
+    out: str | Path | None = None,
     root: str | Path | None = None,
     encoder: FromPython = None,
     make_encoder: FromPython = None,
@@ -46,7 +51,7 @@ def evaluate(
     measured in place of accuracies.
 
     Args:
-        run: a finished run, or its folder.
+        run: a finished run, or its folder; or known weights as they are: timm:NAME of images, hf:FOLDER of texts.
         train: labelled data to draw the labels from; the run's own data set if it has labels. With transcripts, the
             recordings; a fifth of them is held out if no test data is given.
         test: labelled data to measure the accuracy on; no setting is selected on it.
@@ -71,6 +76,8 @@ def evaluate(
             that there are, and all, if not given.
         per_file: a text file is one document, not one document a line.
         columns: of a table, the columns that form a pair, such as image text.
+        size: of known weights of images, height and width in pixels; the images' own if not given.
+        out: of known weights, the run folder that they get; runs/DATA-WEIGHTS if not given.
         root: the folder with the files of a named data set.
         encoder: from Python, the module that was trained, if it was your own.
         make_encoder: from Python, a function that builds that module untrained, if resetting its layers does not.
@@ -88,6 +95,7 @@ def evaluate(
     import torch
 
     from likewise.commands.gallery import save_gallery
+    from likewise.commands.given import names_weights, run_of_weights
     from likewise.commands.options import (
         applicable,
         as_module,
@@ -101,6 +109,7 @@ def evaluate(
         own_splits,
         read_options_for,
         read_options_of,
+        skipped_note,
         split_of,
     )
     from likewise.commands.recognition import check_spoken, open_spoken
@@ -123,8 +132,6 @@ def evaluate(
     from likewise.training.machine import device_name
 
     check_positive(minutes=minutes)
-    run = as_run(run)
-    views = views or run.views
     reading: dict[str, Any] = {
         "text_column": text_column,
         "label_column": label_column,
@@ -132,6 +139,19 @@ def evaluate(
         "per_file": per_file or None,
         "columns": columns,
     }
+    asked = read_options_of(modality, **reading)
+    if names_weights(run):
+        if transcripts is not None:
+            raise UserError(f"--transcripts applies to runs that have learned from recordings, not to {run}")
+        if test is None:
+            raise UserError(f"{run} has no data of its own: name some with --test, and labelled data with --train")
+        like = test if train is None else train
+        run = run_of_weights(run, like, size=size, out=out, root=root, read_options=asked, progress=progress)
+    elif size is not None or out is not None:
+        name = "size" if size is not None else "out"
+        raise UserError(f"{flag(name)} applies to known weights (timm:NAME, hf:FOLDER), not to a run: leave it out")
+    run = as_run(run)
+    views = views or run.views
     named, tested, spoken = (train, test), test, None
     if transcripts is not None:
         needless = {**reading, "text_column": None, "labels_per_class": labels_per_class, "minutes": minutes}
@@ -141,14 +161,15 @@ def evaluate(
         spoken = open_spoken(run, transcripts, train, test, text_column=text_column, progress=progress)
         train, test, tested = spoken.train.source, spoken.test.source, spoken.tested
         reading["text_column"] = None  # it was that of the transcripts
+        asked = read_options_of(modality, **reading)
     elif labelled is not None:
         raise UserError("--labelled applies to recordings with --transcripts: leave it out, or name these")
-    asked = read_options_of(modality, **reading)
     no_labels: UserError | None = None
     reads_own = train is None or test is None
     if reads_own:
+        name_own_data(run, None if root else run.config["source"]["root"])
         try:
-            own_train, own_test = own_splits(run, asked)
+            own_train, own_test = own_splits(run, asked, root or run.config["source"]["root"])
         except UserError as error:
             if test is None:
                 raise
@@ -158,14 +179,15 @@ def evaluate(
     check_read_options({**reading, "root": root}, train, test)
     for note in unlabelled_test_note(run.config["data"] and split_of(run.config["data"])[0], test) if reads_own else []:
         tell(note, show=progress)
-    if reads_own:
-        name_own_data(run, None if root else run.config["source"]["root"])
     root = root or run.config["source"]["root"]
     read_options = [read_options_for(run, asked, data) for data in (train, test)]
     train_source, test_source = open_train_and_test(train, test, read_options, root, progress)
     said = [*(train_source.notes if train_source else []), *test_source.notes, *(spoken.notes if spoken else [])]
     for note in dict.fromkeys(said):
         tell(note, show=progress)
+    for source in filter(None, (train_source, test_source)):
+        if left_out := skipped_note(source, str(run.path / SKIPPED)):
+            tell(f"{source.name}: {len(source):,} samples{left_out}", show=progress)
     if encoder is not None:
         run.load_encoder(adopt_for(encoder, views, test_source))
     network = run.encoder
@@ -284,8 +306,11 @@ def evaluate(
         role: len(source.skipped) for role, source in (("train", train_source), ("test", test_source)) if source
     }
     evaluation = Evaluation(result)
+    skipped = Skipped(dict.fromkeys([*(train_source.skipped if train_source else []), *test_source.skipped]))
     try:
         evaluation.save(run.path)
+        if skipped or (run.path / SKIPPED).is_file():
+            skipped.write(run.path / SKIPPED)
         save_gallery(run, network, test_source, views, labelled=spoken is None and bool(test_source.classes))
     except OSError as error:
         if (reason := disk_trouble(error)) is None:

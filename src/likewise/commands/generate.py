@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from likewise.checks import check_int
+from likewise.checks import LARGEST_SEED, check_int
+from likewise.console import tell
 from likewise.errors import UserError
 
 
@@ -43,11 +44,15 @@ def generate(
     Raises:
         UserError: for a run that is not of a causal language model, or a number out of its range.
     """
+    import torch
+
     from likewise.commands.options import as_run
+    from likewise.data.blocks import cut_notes
+    from likewise.data.items import text_items
     from likewise.encoders.generation import generate_tokens
     from likewise.seeding import generator_for
 
-    check_int(0, seed=seed)
+    check_int(0, LARGEST_SEED, seed=seed)
     run = as_run(run)
     views, encoder = run.views, run.encoder
     if run.modality != "text":
@@ -56,7 +61,11 @@ def generate(
             "`likewise pretrain TEXTS --method gpt` trains one"
         )
     prompt = prompt.encode("utf-8", "replace").decode()  # bytes of a command line that are no text
-    ids = views.encode([prompt])[:, :-1]  # without the token that ends a text
+    given = text_items([prompt], views)
+    given.name = "the prompt"
+    ids = given.read(torch.tensor([0]))[:, :-1]  # without the token that ends a text
+    for note in cut_notes(given):
+        tell(note)
     settings: dict[str, Any] = {"max_new_tokens": max_new_tokens, "temperature": temperature, "top_k": top_k}
     written = generate_tokens(encoder, ids, special=views.special, generator=generator_for(seed), **settings)
     return GeneratedText(views.decode(written)[0])

@@ -25,7 +25,7 @@ from likewise.errors import UserError
 from likewise.methods import method_class, method_options
 from likewise.modalities.lookup import adapt_read_options, modality_of, part_modalities
 from likewise.modalities.run import Run
-from likewise.own_files import OWN
+from likewise.own_files import OWN, is_run_folder
 from likewise.registry import MODALITIES
 from likewise.runs.skipped import Skipped
 from likewise.training.recipe import Recipe, load_recipe, recipe_names
@@ -55,6 +55,15 @@ def as_run(run: Any) -> Run:
     if not isinstance(run, (Run, str, Path)):
         raise UserError(f"run must be a run or its folder, got {type(run).__name__}: lw.open_run(FOLDER) opens one")
     return run if isinstance(run, Run) else Run.open(run)
+
+
+def run_in(folder: Path) -> Run | None:
+    """The run in a folder, None where there is none."""
+    try:
+        names = {entry.name for entry in folder.iterdir()}
+    except OSError:
+        return None
+    return Run.open(folder) if is_run_folder(folder, names) else None
 
 
 def as_module(made: Any) -> nn.Module:
@@ -269,11 +278,12 @@ def _place_of(data: str) -> tuple[str, set[str]]:
     return base, {role_of(split) or split.lower()} if split else set()
 
 
-def own_splits(run: Run, asked: ReadOptions) -> tuple[Any, Any]:
+def own_splits(run: Run, asked: ReadOptions, root: Any) -> tuple[Any, Any]:
     """The train and test splits of a run's own data, if the run was not trained on the test split.
 
     Args:
         asked: how it is to be read, where that is another way than the run's.
+        root: the folder with the files of a named data set.
 
     Raises:
         UserError: where the data is in memory or gone, has no test split, or was used whole.
@@ -285,27 +295,29 @@ def own_splits(run: Run, asked: ReadOptions) -> tuple[Any, Any]:
     if not is_name(data) and not Path(base).exists():
         raise UserError(f"the data of {run.path} is no longer at {base}: name labelled data with --train and --test")
     own = run.read_options
-    parts = splits(base, read_options_for(run, asked, data))
+    read_options = read_options_for(run, asked, data)
+    parts = splits(base, read_options)
     if not parts:
         raise UserError(
             f"the encoder has learned from all of {name}, of which nothing can be held out: name data that it has not "
-            "seen with --test, and with --train if labels are to be drawn"
+            f"seen with --test, and with --train if labels are to be drawn; "
+            f"{why_no_labels(open_source(data, root=root, read_options=read_options, progress=False))}"
         )
     if data == parts.get("pretrain") and "test" not in parts:
         raise UserError(
             f"the splits of {base} to train and to test on are not both labelled: name labelled data with --train and "
             "--test"
         )
+    if data not in (parts.get("pretrain"), parts.get("train")) or not {"train", "test"} <= set(parts):
+        raise UserError(
+            f"the encoder has learned from all of {name}: name labelled data that it has not seen with --train and "
+            f"--test, or let `likewise study {base}` hold some out"
+        )
     others = [name for name in ("labels", "label_column") if getattr(asked, name) not in (None, getattr(own, name))]
     if others and not has_own_splits(base):
         raise UserError(
             f"{flag(others[0])}: {base} was split by other labels when {run.path} was trained: a test split by these "
             "would hold samples that it has learned from: name data with --train and --test"
-        )
-    if data not in (parts.get("pretrain"), parts.get("train")) or not {"train", "test"} <= set(parts):
-        raise UserError(
-            f"the encoder has learned from all of {name}: name labelled data that it has not seen with --train and "
-            f"--test, or let `likewise study {base}` hold some out"
         )
     return parts["train"], parts["test"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
 import datetime
 import shlex
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import likewise
 from likewise.atomic import disk_trouble, write_text
-from likewise.checks import check_int, check_positive, require
+from likewise.checks import LARGEST_SEED, check_int, check_positive, require
 from likewise.commands import FromPython
 from likewise.commands.option_names import flag
 from likewise.console import tell
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
     from likewise.training.recipe import Recipe
 
 MOST_THREADS = 1024  # what a run folder may ask for
-LARGEST_SEED = 2**63 - 1  # that torch takes
 PLANNED = ("encoder", "epochs", "warmup_epochs", "freeze_epochs")  # what minutes decide of a recipe
+MOST_DEVICES = 100_000
 OTHER_DATA = "resume with the same data, or name another folder with --out"
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 
@@ -84,7 +85,8 @@ def pretrain(
             base); of pairs one for each half, resnet18+bert-tiny; from Python also a module.
         weights: known weights to go on from: a run folder, timm:NAME, hf:FOLDER (texts), or a file (.safetensors, .pth,
             .pt, .ckpt) for the `encoder`; of pairs one for each half, timm:NAME+none. They choose the encoder if it is
-            not given, and the heads learn before the encoder does (see freeze_epochs, encoder_lr and layer_decay).
+            not given, and the heads learn before the encoder does (see freeze_epochs, encoder_lr,
+            layer_decay and lora).
         epochs: passes over the data; the recipe's if not given. With `resume`, more than a run has or was begun with
             extend it: it goes on with the schedule of the longer training.
         minutes: how long all may take, reading included: some steps are measured, and as many epochs follow as fit.
@@ -139,6 +141,7 @@ def pretrain(
         read_options_of,
         recipe_of,
         reopenable,
+        run_in,
         shape_of,
         skipped_note,
         slug,
@@ -154,6 +157,7 @@ def pretrain(
     from likewise.data.text import corpus
     from likewise.data.tokens import LONE
     from likewise.distributed import is_first_process, launched_processes
+    from likewise.encoders.low_rank import merge_low_rank
     from likewise.evaluation.probe import NeighbourProbe
     from likewise.methods import method_class
     from likewise.modalities.build import Training, build_training, check_count
@@ -181,8 +185,10 @@ def pretrain(
         raise UserError(
             f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}{nearest(precision, PRECISIONS)}"
         )
-    if not (machine["devices"] == "auto" or (machine["devices"].isdigit() and int(devices) > 0)):
-        raise UserError(f"devices must be a whole number or auto, got {devices!r}")
+    if machine["devices"] != "auto":
+        if not (machine["devices"].isdecimal() and int(devices) > 0):
+            raise UserError(f"devices must be a whole number or auto, got {devices!r}")
+        check_int(1, MOST_DEVICES, devices=int(devices))
     if not checkpoint_minutes > 0:
         raise UserError(f"checkpoint_minutes must be above 0, got {checkpoint_minutes}")
     if seed < 0:
@@ -194,6 +200,12 @@ def pretrain(
         raise UserError("augment does not apply to your own views: give one of augment and views")
     if encoder is not None and not isinstance(encoder, (str, nn.Module)):
         raise UserError(f"encoder must be a name or a torch.nn.Module, got {type(encoder).__name__}")
+
+    if isinstance(data, (str, Path)) and not is_name(data) and (begun_run := run_in(Path(data))) is not None:
+        raise UserError(
+            f"{data} is a run, not data: `{begun_run.config['command']} --resume` goes on with it, and "
+            f"`likewise pretrain DATA --weights {data}` begins with its encoder"
+        )
 
     # The recipe and the samples.
     asked = {
@@ -384,9 +396,9 @@ def pretrain(
             for name, text in files.items():
                 write_text(run.path / name, text)
             if plan.weights is not None:
-                save_initial_weights(run.path, learner.encoder)
+                save_initial_weights(run.path, merge_low_rank(copy.deepcopy(learner.encoder)))
         elif run.finished and first:
-            run.load_encoder(learner.encoder)
+            run.load_encoder(merge_low_rank(learner.encoder))
             run.keep(learner.encoder, views)
             return run
         if first:
@@ -441,7 +453,7 @@ def pretrain(
             if fitted.interrupted:
                 where = f"stopped at step {fitted.step} of {fitted.steps}"
                 raise Interrupted(f"{where}; to go on: {run.config['command']} --resume")
-            run.keep(learner.encoder, views)
+            run.keep(merge_low_rank(learner.encoder), views)
             if first:
                 speed = {"seconds": round(fitted.seconds, 1), "samples_per_second": round(fitted.samples_per_second, 1)}
                 run.config |= speed
@@ -488,12 +500,7 @@ def _extend(run: Run, epochs: int, *, step: int, now: str, save: bool) -> None:
             entry[name] = config.pop(name)
     config["extensions"] = [*config.get("extensions", ()), entry]
     config["recipe"] = {**config["recipe"], "epochs": epochs}
-    words = shlex.split(config["command"])
-    if "--epochs" in words:
-        words[words.index("--epochs") + 1] = str(epochs)
-    else:
-        words += ["--epochs", str(epochs)]
-    config["command"] = shlex.join(words)
+    config["command"] = _with_epochs(config["command"], epochs)
     if save:
         config.save(run.path)
         evaluation = run.path / Evaluation.FILE
@@ -515,6 +522,16 @@ def _planned_before(folder: Path, plan: Recipe, minutes: float) -> Recipe:
     if plan.encoder != "auto":
         del said["encoder"]
     return plan.with_(**said)
+
+
+def _with_epochs(command: str, epochs: int) -> str:
+    """A command line with another number of epochs."""
+    words = shlex.split(command)
+    if "--epochs" in words:
+        words[words.index("--epochs") + 1] = str(epochs)
+    else:
+        words += ["--epochs", str(epochs)]
+    return shlex.join(words)
 
 
 def _begun(folder: Path, config: dict[str, Any], precision: str, *, longer: bool) -> Run | None:
@@ -548,10 +565,16 @@ def _begun(folder: Path, config: dict[str, Any], precision: str, *, longer: bool
         allowed = asked["epochs"] > begun["epochs"]
         require(allowed, "epochs", f"at least the {begun['epochs']} of {folder}", asked["epochs"], remedy)
         begun["epochs"] = asked["epochs"]
+    epochs = asked["epochs"] if longer else begun["epochs"]
+    again = (
+        run.config["command"]
+        if epochs == run.config["recipe"]["epochs"]
+        else _with_epochs(run.config["command"], epochs)
+    )
     for key in asked:
         if asked[key] != begun.get(key):
             raise UserError(
                 f"{folder} was begun with {key} {shown(begun.get(key))}, not {shown(asked[key])}: "
-                f"resume it as it was (`{run.config['command']} --resume`), or name another folder with --out"
+                f"resume it as it was (`{again} --resume`), or name another folder with --out"
             )
     return run

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from likewise.checks import check_int
 from likewise.commands.option_names import flag
 from likewise.console import plain, tell
 from likewise.errors import UserError
@@ -96,8 +97,7 @@ def search(
     queries = {kind: query for kind, query in (("text", text), ("image", image), ("audio", audio)) if query is not None}
     if len(queries) != 1:
         raise UserError(f"give one query: --text, --image or --audio; got {' and '.join(queries) or 'none'}")
-    if top < 1:
-        raise UserError(f"top must be at least 1, got {top}")
+    check_int(top=top)
     [(kind, query)] = queries.items()
     reading: dict[str, Any] = {
         "modality": modality,
@@ -134,6 +134,9 @@ def search(
             read_options=read_options.with_(modality="text"),
             progress=False,
         )
+        source.name = "the query"
+        for note in cut_notes(source):
+            tell(note)
     else:
         path = Path(query).expanduser()
         request = Request(path, read_options=read_options, progress=False)

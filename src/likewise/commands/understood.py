@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rich.cells import cell_len, chop_cells
 
 from likewise.console import one_line, stderr_console, tell
+from likewise.data.blocks import BlockSource
 from likewise.data.text import corpus
 from likewise.errors import UserError
 
@@ -57,6 +58,8 @@ def document(source: Source, index: int) -> str | None:
     """What a text says, None for another sample, and for texts of the user's own source."""
     if source.modality != "text":
         return None
+    if isinstance(source, BlockSource):
+        return source.text(index)
     try:
         return str(corpus(source)[index])
     except UserError:

@@ -22,8 +22,8 @@ import torch
 from jaxtyping import Int, Integer, Shaped, UInt8
 from torch import Tensor
 
-from likewise.data.cache import cached, digest
-from likewise.data.label_values import is_missing, mean_no_label
+from likewise.data.cache import cache_folder, cached, digest
+from likewise.data.label_values import ARRAYS_NEED, is_missing, mean_no_label
 from likewise.data.levels import Extent, Levels, find_extent, range_note, spell
 from likewise.data.request import Request
 from likewise.data.source import ImageSource, label_note
@@ -36,6 +36,8 @@ CHECKED = 64
 USUAL = {"f": (0.0, 1.0), "i": (0.0, 255.0)}  # of floats and of whole numbers
 CLEARLY = 2  # times as many pixels must a row have as there are channels, to tell which is which
 BLOCK = 2**22  # numbers looked at at a time
+MOST_PACKED = 1100  # times as long as its deflated bytes an array can be
+SMALL = 2**20  # bytes that an array may have whatever it is packed in
 DAMAGED = (
     ValueError,
     OSError,
@@ -74,6 +76,7 @@ class ArraySource(ImageSource):
         self.name = name
         self.classes = list(classes)
         self._labels = labels
+        self.file = file
         notes = [] if labels is None else label_note(torch.from_numpy(labels.astype(np.int64)), "images")
         if pixels.dtype.kind != "b" and pixels.dtype != np.uint8:
             for i in np.linspace(0, len(pixels) - 1, min(CHECKED, len(pixels))).astype(int):
@@ -99,7 +102,8 @@ class ArraySource(ImageSource):
 
     def labels(self) -> Int[Tensor, " len"]:
         if self._labels is None:
-            raise UserError(f"{self.name} has no labels; give them as a pair (images, labels)")
+            remedy = "give them as a pair (images, labels)" if self.file is None else ARRAYS_NEED
+            raise UserError(f"{self.name} has no labels; {remedy}")
         return torch.from_numpy(self._labels.astype(np.int64))
 
 
@@ -279,7 +283,9 @@ def _load(path: Path, split: str | None) -> tuple[np.ndarray, np.ndarray | None]
                 f"{', '.join(_named(IMAGE_KEYS[:2], split))}; it holds {', '.join(keys) or 'nothing'}"
             )
         labels = _find(keys, LABEL_KEYS, split)
-        return _member(path, images), None if labels is None else np.array(_member(path, labels))
+        pixels, numbers = _member(path, images), None if labels is None else _member(path, labels)
+        # Labels that are not as many are refused without being read.
+        return pixels, np.array(numbers) if numbers is not None and numbers.size == len(pixels) else numbers
     except DAMAGED as error:
         if isinstance(error, UserError):
             raise
@@ -299,14 +305,27 @@ def _member(path: Path, key: str) -> np.ndarray:
     """One array of an `.npz`, memory-mapped from a copy unpacked into the cache."""
 
     def build(building: Path) -> dict[str, Any]:
-        with (
-            zipfile.ZipFile(path) as archive,
-            archive.open(f"{key}.npy") as packed,
-            (building / "array.npy").open("wb") as out,
-        ):
-            shutil.copyfileobj(packed, out)
+        with zipfile.ZipFile(path) as archive:
+            _check_unpacked(path, archive.getinfo(f"{key}.npy"), building)
+            with archive.open(f"{key}.npy") as packed, (building / "array.npy").open("wb") as out:
+                shutil.copyfileobj(packed, out)  # no more than it claims
         return {}
 
     stat = path.stat()
     folder, _ = cached("unpacked", digest([path.resolve(), stat.st_size, stat.st_mtime_ns, key]), build)
     return np.load(folder / "array.npy", mmap_mode="r", allow_pickle=False)
+
+
+def _check_unpacked(path: Path, member: zipfile.ZipInfo, folder: Path) -> None:
+    """Raise `UserError` for a member of an archive that would fill the disk, or claims what its bytes cannot hold."""
+    if member.file_size > MOST_PACKED * member.compress_size + SMALL:
+        raise UserError(
+            f"{path}: {member.filename} claims {member.file_size:,} bytes, more than {MOST_PACKED:,} times the "
+            f"{member.compress_size:,} that it is packed in: save it again with numpy.savez"
+        )
+    free = shutil.disk_usage(folder).free
+    if member.file_size > free:
+        raise UserError(
+            f"{path}: {member.filename} takes {member.file_size:,} bytes in the cache, {cache_folder()}, where "
+            f"{free:,} are free: make room there, or name another folder in the environment variable LIKEWISE_CACHE"
+        )

@@ -11,9 +11,12 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from likewise.data.items import TextItems
 from likewise.data.read_options import ReadOptions
 from likewise.data.source import ChosenIds, Lazy, Source, Subset
 from likewise.data.text import TextSource
+from likewise.data.tokens import load
+from likewise.errors import no_panic
 
 
 class TokenCount(NamedTuple):
@@ -75,6 +78,15 @@ class BlockSource(Source):
         batch = self.tokens.rows(self.tokens.offsets[self.documents[rows]] + begins, 1 + ends - begins)
         batch[:, :1] = self.tokens.special["cls"]
         return torch.from_numpy(batch)
+
+    def text(self, index: int) -> str:
+        """What a block says."""
+        assert self.source.tokenizer is not None
+        [row] = self.read(torch.tensor([index])).tolist()
+        tokenizer, special = load(self.source.tokenizer)
+        silent = {special[role] for role in ("pad", "cls", "sep")}
+        with no_panic("the tokenizer"):
+            return str(tokenizer.decode([i for i in row if i not in silent], skip_special_tokens=False)).strip()
 
     @cached_property
     def lengths(self) -> Int[Tensor, " len"] | None:
@@ -142,13 +154,18 @@ def token_count(source: Source) -> TokenCount | None:
             return None
         documents, tokens, used, cut = (sum(column) for column in list(zip(*counts, strict=True))[:4])
         return TokenCount(documents, tokens, used, cut, None, counts[0].max_tokens)
+    if isinstance(source, TextItems):
+        return _count(np.array([*source.lengths_read.values()], np.int64), source.max_tokens)
     if isinstance(source, BlockSource):
         tokens = int(source.sizes.sum()) + len(source.sizes)
         return TokenCount(len(source.sizes), tokens, tokens, 0, len(source), source.tokens.max_tokens)
     inner, rows = _documents(source)
     if inner is None or inner.tokens is None:
         return None
-    whole, most = inner.tokens.whole_lengths[rows.numpy()], inner.tokens.max_tokens
+    return _count(inner.tokens.whole_lengths[rows.numpy()], inner.tokens.max_tokens)
+
+
+def _count(whole: Int[np.ndarray, " n"], most: int) -> TokenCount:
     return TokenCount(
         len(whole), int(whole.sum()), int(whole.clip(max=most).sum()), int((whole > most).sum()), None, most
     )

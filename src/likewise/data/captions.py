@@ -9,11 +9,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from likewise.data import endings
 from likewise.data.cache import cached, digest
 from likewise.data.files import File, printable, scan
 from likewise.data.pictures import reason
 from likewise.errors import UserError
 
+CAPTIONS = ".txt"
 KEYS = ("caption", "text", "sentence", "description")  # of a sample's JSON, the first that is there
 # Part of every cache key: raise it when the same shard would become other files.
 READER = 2
@@ -38,12 +40,14 @@ def beside(folder: Path, media: Sequence[File], thing: str) -> tuple[dict[str, l
     Returns:
         The captions of each file that has some, as `media` has them; and (file, reason) of what is left over.
     """
-    files, unreadable = scan(folder, (".txt",))
+    files, unreadable = scan(folder, (CAPTIONS,))
     unpaired = [(printable(file), why) for file, why in unreadable]
-    described = {_stem(file.id) for file in media}
+    named = {_stem(file.id) for file in files}
+    caption_of = {file.id: stem for file in media if (stem := described_by(file.id, named)) is not None}
+    taken = set(caption_of.values())
     captions: dict[str, list[str]] = {}
     for file in files:
-        if _stem(file.id) not in described:
+        if _stem(file.id) not in taken:
             unpaired.append((printable(file.id), f"a caption without its {thing}"))
             continue
         try:
@@ -53,9 +57,25 @@ def beside(folder: Path, media: Sequence[File], thing: str) -> tuple[dict[str, l
         else:
             if not captions[_stem(file.id)]:
                 unpaired.append((printable(file.id), "empty file"))
-    without = [file.id for file in media if not captions.get(_stem(file.id))]
-    unpaired += [(printable(file), f"{thing} without its caption") for file in without]
-    return {file.id: found for file in media if (found := captions.get(_stem(file.id)))}, unpaired
+    found = {file.id: captions.get(caption_of.get(file.id, "")) or [] for file in media}
+    unpaired += [(printable(file), f"{thing} without its caption") for file, texts in found.items() if not texts]
+    return {file: texts for file, texts in found.items() if texts}, unpaired
+
+
+def described_by(path: str, captions: Container[str]) -> str | None:
+    """The caption of a file, None without one.
+
+    Args:
+        captions: paths of caption files, without their endings.
+    """
+    return next((each for each in caption_names(path) if each in captions), None)
+
+
+def caption_names(path: str) -> tuple[str, str]:
+    """What the caption of a file may be called, without its ending: of `a.png` `a` or `a.png`, of `b` itself `b`."""
+    stem = _stem(path) if "." in path.rpartition("/")[2] else path
+    # What stands behind a dot need not be an ending: `tour.day 2`.
+    return (stem, path) if path.lower().endswith((*endings.IMAGES, *endings.RECORDINGS)) else (path, stem)
 
 
 def unpacked(shard: Path, suffixes: tuple[str, ...]) -> tuple[Path, dict[str, list[Any]]]:

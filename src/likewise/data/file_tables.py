@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from likewise.data import tables
-from likewise.data.files import File, no_file, printable, walk
+from likewise.data.files import File, Recognises, could_be, no_file, printable, walk
+from likewise.data.label_values import ROWS_NEED
 from likewise.data.labelling import Labelling, by_words
 from likewise.data.pictures import reason
 from likewise.data.read_options import ReadOptions
@@ -149,21 +150,21 @@ def file_rows(request: Request, suffixes: tuple[str, ...], things: str) -> FileR
     if not files:
         file, why = missing[0]
         raise UserError(f"{path}: none of its {len(values):,} {things} can be read ({file}: {why})")
-    why_none = f"{path} gives no labels: " + (
-        "name their column with label_column" if label is None else f"its column {label!r} has none"
-    )
+    why_none = f"{path} gives no labels: " + (ROWS_NEED if label is None else f"its column {label!r} has none")
     words = [""] * len(rows)
     if label is not None:
         words = list(tables.Texts(tables.text_of(table, label, where=path), np.array(rows)))
     return FileRows(path.parent, files, missing, partial(by_words, words, why_none), notes)
 
 
-def paths_near(path: Path, values: Sequence[str], suffixes: tuple[str, ...]) -> list[str] | None:
-    """The paths that values of a table mean: see `file_rows`. None where most of them name no files that end like this.
+def paths_near(path: Path, values: Sequence[str], modality: Any) -> list[str] | None:
+    """The paths that values of a table mean: see `file_rows`. None where most of them name no files of a modality.
 
-    A value that names none, or could mean several, stays what it is.
+    A value that names none, or could mean several, stays what it is. Of a file without a usual ending, that is named as
+    a whole, the content decides.
     """
-    near = files_near(path, suffixes)
+    names = {value.strip().rpartition("/")[2] for value in values}
+    near = files_near(path, modality.suffixes, names, modality.recognises)
     spread = np.unique(np.linspace(0, len(values) - 1, min(SAMPLED, len(values))).astype(int)).tolist()
     if 2 * sum(bool(near.find(values[i], path.parent)) for i in spread) <= len(spread):
         return None
@@ -174,14 +175,31 @@ def paths_near(path: Path, values: Sequence[str], suffixes: tuple[str, ...]) -> 
     return found
 
 
-def files_near(path: Path, suffixes: tuple[str, ...]) -> KnownFiles:
-    """The files that end like this beside a table, or in a folder there."""
+def files_near(
+    path: Path, suffixes: tuple[str, ...], names: Container[str] = (), recognises: Recognises | None = None
+) -> KnownFiles:
+    """The files that end like this beside a table, or in a folder there; of others those of these names, if recognised.
+
+    Args:
+        names: of files whose content may be looked into.
+    """
     found = []
+
+    def is_one(entry: Path) -> bool:
+        if entry.name.lower().endswith(suffixes):
+            return True
+        if recognises is None or entry.name not in names or not could_be(entry.name):
+            return False
+        try:
+            return entry.is_file() and recognises(entry)
+        except OSError:
+            return False
+
     for prefix in ("", *sorted(f"{folder.name}/" for folder in _entries(path.parent) if folder.is_dir())):
         found += [
             prefix + entry.name
             for entry in sorted(_entries(path.parent / prefix))
-            if entry.name.lower().endswith(suffixes) and not entry.name.startswith(".")
+            if not entry.name.startswith(".") and is_one(entry)
         ]
     return KnownFiles(path.parent, found)
 

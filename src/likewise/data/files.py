@@ -19,7 +19,7 @@ from torch import Tensor
 from likewise.console import printable as escaped
 from likewise.console import stderr_console, tell
 from likewise.data import endings
-from likewise.data.label_values import mean_no_label
+from likewise.data.label_values import FILES_NEED, mean_no_label
 from likewise.data.pictures import reason
 from likewise.data.request import Request
 from likewise.data.source import natural_sort
@@ -200,7 +200,7 @@ def by_subfolder(folder: Path, ids: Sequence[str], things: str) -> tuple[list[st
     if "" in names and len(set(names)) < 3:
         return [], (
             f"{folder} gives no labels: {names.count(''):,} of its {len(ids):,} {things} lie in no class "
-            f"subfolder (such as {ids[names.index('')]}); put each class into a folder of its own"
+            f"subfolder (such as {ids[names.index('')]}); {FILES_NEED}"
         )
     classes = natural_sort(set(names) - {""})
     number = {name: i for i, name in enumerate(classes)} | {"": -1}

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Int
 
 from likewise.data.files import File, by_subfolder, folder_notes, printable
+from likewise.data.label_values import FILES_NEED
 from likewise.data.labelling import Labelling, Labels, by_words
 from likewise.data.request import Request
 from likewise.data.split_folders import split_folders
@@ -55,7 +56,7 @@ def folder_labelling(request: Request, folder: Path, files: Sequence[File], thin
         notes += told
     if found is None:
         return partial(_by_place, folder, names, things), notes
-    return partial(by_words, found, f"{paths[0]} gives no labels to the {things} of {folder}"), notes
+    return partial(by_words, found, f"{paths[0]} gives no labels to the {things} of {folder}; {FILES_NEED}"), notes
 
 
 def _by_place(folder: Path, names: Sequence[str], things: str, kept: Int[np.ndarray, " kept"]) -> Labels:

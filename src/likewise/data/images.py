@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import closing, suppress
 from functools import cached_property
@@ -30,7 +31,7 @@ from likewise.data.files import (
 )
 from likewise.data.folder_labels import folder_labelling
 from likewise.data.labelling import Labelling, Labels
-from likewise.data.levels import Extent, Levels, find_extent, level_notes, range_note
+from likewise.data.levels import Extent, Levels, find_extent, kinds_note, level_notes, range_note, unseen_note
 from likewise.data.path_lists import listed_files
 from likewise.data.request import Request
 from likewise.data.source import ImageSource, label_note
@@ -40,6 +41,7 @@ from likewise.own_files import OWN
 
 SUFFIXES = endings.IMAGES
 SAMPLED = 256
+TRIED = 8  # files that are decoded to see whether they can have so many channels
 AHEAD = 512  # decoded files that may wait for an earlier one
 # Part of every cache key: raise it when the same file would become other pixels.
 DECODER = 3
@@ -121,6 +123,7 @@ class ImageFolder(ImageSource):
         self._labelling = labelling
         kind = usual(folder, files, without_own)
         size, channels = size or kind.size, channels or kind.channels
+        _check_channels(folder, files, channels)
         extent = found_extent(folder, kind.deep) if kind.deep and range is None else None
         range = range if extent is None else extent.range
         # Equal names, sizes and times do not make equal pictures: each folder has a cache of its own.
@@ -132,8 +135,11 @@ class ImageFolder(ImageSource):
             self._notes = [
                 *notes,
                 range_note(range) if extent is None else extent.note(),
+                *kinds_note(kind.pixels, pictures.BYTES),
                 *level_notes(metadata["clipped"], metadata["few"], len(files), range),
             ]
+        else:
+            self._notes = [*notes, *unseen_note(metadata.get("deep", 0), len(files), pictures.SIXTEEN_BITS)]
         self.skipped = sorted((printable(file), why) for file, why in [*unreadable, *metadata["skipped"]])
         left_out = {file for file, _ in metadata["skipped"]}
         self._kept = np.array([i for i, file in enumerate(files) if file.id not in left_out], dtype=np.int64)
@@ -179,6 +185,8 @@ class Kind(NamedTuple):
     channels: int
     deep: list[File]
     """Those with pixels of more than 8 bits."""
+    pixels: Counter[str]
+    """How many have pixels of each kind."""
 
 
 def usual(folder: Path, files: list[File], without_own: bool) -> Kind:
@@ -192,7 +200,36 @@ def usual(folder: Path, files: list[File], without_own: bool) -> Kind:
                     headers.append((files[i], pictures.header(folder / files[i].id)))
     size = pictures.usual_size([header.side for _, header in headers])
     channels = {header.channels for _, header in headers}
-    return Kind(size, channels.pop() if len(channels) == 1 else 3, [file for file, header in headers if header.deep])
+    return Kind(
+        size,
+        channels.pop() if len(channels) == 1 else 3,
+        [file for file, header in headers if header.pixels != pictures.BYTES],
+        Counter(header.pixels for _, header in headers),
+    )
+
+
+def _check_channels(folder: Path, files: list[File], channels: int) -> None:
+    """Raise `UserError` where none of some files can be given so many channels, before all of them are decoded.
+
+    What else is wrong with a file is found when it is decoded.
+    """
+    if channels in (1, 3):
+        return
+    refusal = ""
+    with pictures.quietly():
+        for i in np.linspace(0, len(files) - 1, min(TRIED, len(files))).astype(int):
+            try:
+                pictures.decode(folder / files[i].id, 4, channels, Levels(pictures.SIXTEEN_BITS))
+            except UserError as error:
+                refusal = refusal or f"{printable(files[i].id)}: {error}"
+            except Exception:
+                continue
+            else:
+                return
+    if refusal:
+        raise UserError(
+            f"{folder}: none of the {min(TRIED, len(files))} images that were tried can be read ({refusal})"
+        )
 
 
 def found_extent(folder: Path, files: list[File]) -> Extent | None:
@@ -226,7 +263,7 @@ def build(
     """Decode `files` in parallel into `building/pixels.u8`, one after the other; say which were skipped."""
 
     def pixels(file: File) -> tuple[np.ndarray | str, Levels | None]:
-        levels = None if range is None else Levels(range)
+        levels = Levels(range or pictures.SIXTEEN_BITS, of_whole_numbers=range is None)
         try:
             if file.size == 0:
                 return "empty file", None
@@ -237,7 +274,7 @@ def build(
             return pictures.reason(error), None
 
     skipped: list[tuple[str, str]] = []
-    clipped = few = 0
+    clipped = few = deep = 0
     started = time.perf_counter()
     with (
         (building / "pixels.u8").open("wb") as out,
@@ -252,7 +289,7 @@ def build(
             else:
                 out.write(decoded.tobytes())
                 if levels is not None:
-                    clipped, few = clipped + levels.clips, few + levels.are_few
+                    clipped, few, deep = clipped + levels.clips, few + levels.are_few, deep + (levels.numbers > 0)
             done()
     if progress:
         kept = len(files) - len(skipped)
@@ -260,4 +297,6 @@ def build(
             f"{name}: decoded {kept:,} images to {size} x {size} in {time.perf_counter() - started:.1f} s"
             + (f", skipped {len(skipped):,} that cannot be read" if skipped else "")
         )
-    return {"skipped": skipped} | ({} if range is None else {"clipped": clipped, "few": few})
+    if range is not None:
+        return {"skipped": skipped, "clipped": clipped, "few": few}
+    return {"skipped": skipped} | ({"deep": deep} if deep else {})

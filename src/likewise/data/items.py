@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -48,6 +48,35 @@ class Items(Source):
 
     def read(self, indices: Int[Tensor, " n"]) -> Any:
         return self.batch([(i, self.items[i]) for i in indices.tolist()])
+
+
+@runtime_checkable
+class TextEncoding(Protocol):
+    """What makes token ids of texts: `likewise.views.text.TextViews`."""
+
+    max_tokens: int
+
+    def tokenize(self, texts: list[str]) -> list[list[int]]: ...
+    def framed(self, ids: list[list[int]]) -> Int[Tensor, "n t"]: ...
+
+
+class TextItems(Items):
+    """Texts as token ids.
+
+    Attributes:
+        lengths_read: of the texts that were read, by index, how many tokens they have: `[CLS]`, `[SEP]` and those that
+            are cut off among them.
+    """
+
+    def __init__(self, texts: Sequence[str], views: TextEncoding) -> None:
+        def batch(numbered: list[tuple[int, str]]) -> Tensor:
+            ids = views.tokenize([text for _, text in numbered])
+            self.lengths_read |= {i: 2 + len(row) for (i, _), row in zip(numbered, ids, strict=True)}
+            return views.framed(ids)
+
+        super().__init__(texts, batch, modality="text")
+        self.max_tokens = views.max_tokens
+        self.lengths_read: dict[int, int] = {}
 
 
 def listed(samples: Any) -> list[Any] | np.ndarray | Tensor:
@@ -181,13 +210,13 @@ def audio_items(samples: Any, read_options: ReadOptions, *, sample_rate: int | N
     return Items(samples, batch, modality="audio")
 
 
-def text_items(samples: Any, encode: Callable[[list[str]], Tensor]) -> Source:
+def text_items(samples: Any, views: TextEncoding) -> Source:
     """Texts as token ids.
 
     Args:
-        encode: what makes ids of texts.
+        views: what makes ids of texts.
     """
     wrong = next(((i, item) for i, item in enumerate(samples) if not isinstance(item, str)), None)
     if wrong is not None:
         raise UserError(f"sample {wrong[0]} must be a text, got {type(wrong[1]).__name__}")
-    return Items(samples, lambda numbered: encode([text for _, text in numbered]), modality="text")
+    return TextItems(samples, views)

@@ -7,6 +7,14 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+FILES_NEED = (
+    "put each class into a folder of its own, or give a table of files and labels: --labels TABLE, or metadata.csv in "
+    "the folder"
+)
+ROWS_NEED = "name their column with label_column (--label-column COLUMN)"
+ARRAYS_NEED = "put them into an .npz beside the images, as x and y"
+"""What to do where samples have no labels: of files in a folder, of rows of a table, of a file of arrays."""
+
 
 def is_missing(value: Any) -> bool:
     """Whether a value says by itself that there is no label: None, NaN, or text that is empty or `nan`."""

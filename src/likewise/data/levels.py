@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -40,8 +40,8 @@ class Extent(NamedTuple):
         text = f"values from {spell(self.low)} to {spell(self.high)}: grey levels 0 to 255 are {low} to {high}"
         if self.outlying:
             quantiles = "{:.1%} and {:.1%} quantiles".format(*QUANTILES)
-            return f"{text}, the {quantiles} (--range LOW HIGH sets another range)"
-        return next(iter(self.few_levels()), f"{text} (--range LOW HIGH sets another range)")
+            return f"{text}, the {quantiles} (pretrain --range LOW HIGH sets another range)"
+        return next(iter(self.few_levels()), f"{text} (pretrain --range LOW HIGH sets another range)")
 
     def few_levels(self) -> list[str]:
         """What people should know where the numbers fill few of the levels; else nothing."""
@@ -51,7 +51,7 @@ class Extent(NamedTuple):
         own, whole = (f"{spell(low)} to {spell(high)}" for low, high in ((self.low, self.high), self.range))
         return [
             f"values from {own} use {used:.0f} of the 256 grey levels, which are {whole}: "
-            f"--range {spell(self.low)} {spell(self.high)} uses all"
+            f"pretrain --range {spell(self.low)} {spell(self.high)} uses all"
         ]
 
 
@@ -60,6 +60,8 @@ class Levels:
     """Numbers as uint8 levels; counts the numbers outside the range, which become its ends."""
 
     range: Range
+    of_whole_numbers: bool = False
+    """Whether it is the range of whole numbers only, as nobody has looked at others."""
     numbers: int = 0
     outside: int = 0
     lowest: int = 255
@@ -122,6 +124,31 @@ def find_extent(samples: Iterable[Shaped[np.ndarray, "..."]]) -> Extent | None:
         if low >= 0 and high <= top and high - low >= FILLED * top:
             return Extent(low, high, (0.0, top))
     return Extent(low, high, (low, high if high > low else low + 1))
+
+
+def kinds_note(kinds: Mapping[str, int], unchanged: str) -> list[str]:
+    """That images have pixels of several kinds, and how many have each; nothing where they have one.
+
+    Args:
+        kinds: how many images have pixels of each kind.
+        unchanged: the kind that needs no range.
+    """
+    if len(kinds) < 2:
+        return []
+    counts = ", ".join(f"{kind} in {count:,}" for kind, count in sorted(kinds.items(), key=lambda kind: -kind[1]))
+    stay = f"those of {unchanged} stay as they are, " if unchanged in kinds else ""
+    ranges = "one range makes grey levels of the others" if stay else "one range makes grey levels of all"
+    return [f"pixels are of several kinds: {counts} of {sum(kinds.values()):,} images; {stay}{ranges}"]
+
+
+def unseen_note(count: int, total: int, range: Range) -> list[str]:
+    """That there are images of more than 8 bits, but none among those that were looked at for a range."""
+    if not count:
+        return []
+    ends = f"{spell(range[0])} to {spell(range[1])}"
+    are = "has" if count == 1 else "have"
+    deep = f"{count:,} of {total:,} images {are} more than 8 bits"
+    return [f"{deep}: grey levels 0 to 255 are {ends} (pretrain --range LOW HIGH)"]
 
 
 def range_note(range: Range) -> str:

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from likewise.data import tables, text
 from likewise.data.batches import Parts
-from likewise.data.captions import beside, unpacked
+from likewise.data.captions import CAPTIONS, beside, caption_names, described_by, unpacked
 from likewise.data.file_tables import paths_near
 from likewise.data.files import File, by_name, folder_of, no_file, printable, scan
 from likewise.data.folder_labels import folder_labelling, metadata_of
@@ -150,12 +150,14 @@ def adapt_read_options(read_options: ReadOptions, data: Any) -> ReadOptions:
 
 def _has_captions(folder: Path, read_options: ReadOptions) -> bool:
     """Whether a folder has files with captions of the same name, or in a table, or WebDataset shards."""
-    suffixes = tuple(suffix for modality in file_modalities().values() for suffix in modality.suffixes)
-    captions, media = (scan(folder, endings)[0] for endings in ((".txt",), suffixes))
-    described = {Path(file.id).with_suffix("") for file in captions}
     if any(folder.glob("*.tar")) or _described(folder, read_options):
         return True
-    return any(Path(file.id).with_suffix("") in described for file in media)
+    captions = {file.id.removesuffix(file.id[-len(CAPTIONS) :]) for file in scan(folder, (CAPTIONS,))[0]}
+    return bool(captions) and any(
+        described_by(file.id, captions) is not None
+        for modality in file_modalities().values()
+        for file in scan(folder, modality.suffixes, modality.recognises)[0]
+    )
 
 
 def _has_two_columns(table: Path, read_options: ReadOptions) -> bool:
@@ -327,10 +329,10 @@ def column_of(name: str, values: Sequence[str], *, where: object, table: Path | 
     for modality in file_modalities().values():
         if sum(value.endswith(modality.suffixes) for value in some) > len(some) / 2:
             paths = list(values)  # they are looked at again and again
-            return Column(name, modality.name, (table and paths_near(table, paths, modality.suffixes)) or paths)
+            return Column(name, modality.name, (table and paths_near(table, paths, modality)) or paths)
     if table is not None and some and name.lower() not in (*TEXT_COLUMNS, *chain(*TOGETHER)):
         for modality in file_modalities().values():
-            if found := paths_near(table, values, modality.suffixes):
+            if found := paths_near(table, values, modality):
                 return Column(name, modality.name, found)
     for modality in file_modalities().values():
         if name.lower() in modality.column_names and some:
@@ -436,17 +438,18 @@ def _folder(request: Request) -> PairSource | None:
     if described := _described(folder, request.read_options):
         return _table(request._replace(data=described, split=None), name)
     for modality in file_modalities().values():
-        media, unreadable = scan(folder, modality.suffixes)
+        one, many = modality.nouns
+        article = "an" if one[0] in "aeiou" else "a"
+        media, unreadable = scan(folder, modality.suffixes, modality.recognises, f"{article} {one}")
         if media:
             break
     else:
         return None
-    one, many = modality.nouns
     captions, unpaired = beside(folder, media, one)
     if not captions:
         raise UserError(
             f"{folder}: none of its {len(media):,} {many} has a caption that can be read: that of {media[0].id} "
-            f"would be {Path(media[0].id).with_suffix('.txt').as_posix()}; a table with two columns serves as well"
+            f"would be {caption_names(media[0].id)[0]}{CAPTIONS}; a table with two columns serves as well"
         )
     unpaired += [(printable(file), why) for file, why in unreadable]
     known = {file.id: file for file in media}

@@ -39,6 +39,7 @@ WHOLE_NUMBERS = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 DEEP = (*WHOLE_NUMBERS, "F")
 GREY = ("1", "L", "LA", "La", *DEEP)
 DEEP_COLOURS = ("RGB;16", "RGBA;16", "CMYK;16")
+BYTES = "8 bits"
 SIXTEEN_BITS = (0.0, 65535.0)
 START = 256  # bytes of a file that tell what it is
 MOST_BYTES = 8  # for each pixel that Pillow would decode at most: of all channels together
@@ -74,8 +75,8 @@ class Header(NamedTuple):
     """The shorter one, in pixels."""
     channels: int
     """1 where it is stored without colour, else 3; of TIFF files that Pillow does not read, all that there are."""
-    deep: bool
-    """Whether its numbers are of more than 8 bits."""
+    pixels: str
+    """What its numbers are: `BYTES`, or another kind in the words of people, such as "16 bits"."""
 
 
 def usual_size(sides: Sequence[int]) -> int:
@@ -190,9 +191,9 @@ def header(path: Path) -> Header:
     picture = opened(path)
     if picture is None:
         with _tiff_page(path) as page:
-            return Header(min(page.imagewidth, page.imagelength), page.samplesperpixel, page.dtype != np.uint8)
+            return Header(min(page.imagewidth, page.imagelength), page.samplesperpixel, _kind_of(page.dtype))
     with picture:
-        return Header(min(picture.size), 1 if is_grey(picture) else 3, is_deep(picture))
+        return Header(min(picture.size), 1 if is_grey(picture) else 3, _kind(picture))
 
 
 def numbers(path: Path) -> Shaped[np.ndarray, "c h w"]:
@@ -238,6 +239,16 @@ def is_grey(picture: Image.Image) -> bool:
 def is_deep(picture: Image.Image) -> bool:
     """Whether the picture, before it is decoded, has pixels of more than 8 bits."""
     return picture.mode in DEEP or _has_deep_colours(picture)
+
+
+def _kind(picture: Image.Image) -> str:
+    if not is_deep(picture):
+        return BYTES
+    return {"F": "floating point", "I": "32 bits"}.get(picture.mode, "16 bits")
+
+
+def _kind_of(dtype: np.dtype[Any]) -> str:
+    return "floating point" if dtype.kind == "f" else f"{8 * dtype.itemsize} bits"
 
 
 def reason(error: Exception) -> str:
@@ -381,7 +392,7 @@ def _converted(stripe: Image.Image, mode: str, levels: Levels | None) -> Image.I
 
 
 def _levels_of(kind: str, levels: Levels | None) -> Levels:
-    if levels is None and kind == "f":
+    if (levels is None or levels.of_whole_numbers) and kind == "f":
         raise ValueError("floating-point pixels, whose range is not known")
     return Levels(SIXTEEN_BITS) if levels is None else levels
 

@@ -6,9 +6,14 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
+from likewise.checks import check_int
 from likewise.data.value_range import checked_range
 from likewise.errors import UserError
 from likewise.registry import MODALITIES
+
+LARGEST_SIZE = 8192  # px, as views may have
+MOST_CHANNELS = 1024  # as views may have
+MOST_TOKENS = 2**20
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,9 @@ class ReadOptions:
             raise UserError(f"size must be 1 or more pixels, got {self.size}")
         if self.channels is not None and self.channels < 1:
             raise UserError(f"channels must be 1 (grey), 3 (RGB) or another number of 1 or more, got {self.channels}")
+        check_int(1, LARGEST_SIZE, size=self.size)
+        check_int(1, MOST_CHANNELS, channels=self.channels)
+        check_int(1, MOST_TOKENS, max_tokens=self.max_tokens)
         if self.range is not None:
             object.__setattr__(self, "range", checked_range(self.range))
         if self.max_tokens is not None and self.max_tokens < 4:

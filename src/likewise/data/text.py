@@ -8,7 +8,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from copy import copy
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from likewise.data.cache import cached, digest
 from likewise.data.dispatch import folder_modalities
 from likewise.data.files import File, folder_of, printable, progress_bar, scan
 from likewise.data.folder_labels import folder_labelling
-from likewise.data.label_values import mean_no_label
+from likewise.data.label_values import ROWS_NEED, mean_no_label
 from likewise.data.pictures import reason
 from likewise.data.read_options import ReadOptions
 from likewise.data.request import Request
@@ -368,6 +368,8 @@ def _table(
     if label is not None:
         names = labels[1] if labels else None
         give = lambda: _numbered(table[label], kept, f"{where}: column {label!r}", names)  # noqa: E731
+    elif len(columns) > 1:
+        give = partial(_no_labels, f"{where} gives no labels: {ROWS_NEED}")
     return TextSource(
         Texts(column, kept), name=name, ids=ids, labels=give, notes=[*notes, *told], progress=request.progress
     )
@@ -461,6 +463,10 @@ def _in_memory(request: Request) -> TextSource | None:
         notes=notes,
         progress=request.progress,
     )
+
+
+def _no_labels(why: str) -> Labels:
+    raise UserError(why)
 
 
 def _column(values: list[Any]) -> pa.ChunkedArray:

@@ -16,12 +16,14 @@ import torch
 from jaxtyping import Int, UInt
 from torch import Tensor
 
+from likewise.checks import check_int
 from likewise.console import tell
 from likewise.data.cache import cached, digest
 from likewise.errors import UserError, nearest, needs, no_panic
 
 KINDS = {"wordpiece": 32, "wordpiece-unaccented": 32, "bpe": 300}
 """Each kind of tokenizer, and the smallest vocabulary that it can have."""
+MOST_TOKENS = 2**20  # of a vocabulary
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 """The first tokens of every vocabulary that is learned here."""
 NAMES = {
@@ -62,6 +64,7 @@ def train_tokenizer(documents: Sequence[str], kind: str = "wordpiece", vocab_siz
         raise UserError(f"tokenizer must be wordpiece, wordpiece-unaccented or bpe, got {kind!r}{nearest(kind, KINDS)}")
     if vocab_size < KINDS[kind]:
         raise UserError(f"vocab_size must be at least {KINDS[kind]} for a {kind} tokenizer, got {vocab_size}")
+    check_int(1, MOST_TOKENS, vocab_size=vocab_size)
     _check_corpus(documents)
     needs("tokenizers", "text")
     if kind == "bpe":

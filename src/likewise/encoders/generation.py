@@ -12,6 +12,8 @@ from torch.nn import functional as F
 from likewise.checks import check_int, check_non_negative, require
 from likewise.encoders.text import causal_encoder
 
+MOST_NEW_TOKENS = 1_000_000
+
 
 @torch.no_grad()
 def generate_tokens(
@@ -42,7 +44,9 @@ def generate_tokens(
         UserError: for an encoder that is not causal, an empty text, or a number out of its range.
     """
     language = causal_encoder(encoder)
-    check_int(max_new_tokens=max_new_tokens, top_k=top_k)
+    check_int(max_new_tokens=max_new_tokens)
+    check_int(1, MOST_NEW_TOKENS, max_new_tokens=max_new_tokens)
+    check_int(top_k=top_k)
     check_non_negative(temperature=temperature)
     lengths = (ids != special.pad).sum(1)
     require(bool(lengths.all()), "prompt", "a text of at least one token", "an empty one")

@@ -6,11 +6,15 @@ The architectures are those of transformers, with its initialization, built with
 from __future__ import annotations
 
 import json
+import math
+import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from likewise.checks import check_choice, require
@@ -28,6 +32,20 @@ KINDS = (
 )  # fmt: skip
 """Types of models that are read: their code is in transformers. Others may bring their own, or pickled weights."""
 FOLDER = "hf:"
+LAYERS = re.compile(r"layers?$|depths?$|experts?$")
+"""Numbers of an architecture of which a model has as many modules."""
+NO_ARCHITECTURE = ("auto_map", "num_labels", "id2label", "label2id")
+"""Of a configuration: where code lies, and the labels of a head."""
+MOST_LABELS = 100_000
+SPARE = 2**26
+"""Numbers that a model may have beside its weights, such as masks and positions: 256 MiB."""
+
+
+class WeightsSize(NamedTuple):
+    """How large the weights of a model are."""
+
+    tensors: int
+    numbers: int
 
 
 class TextEncoder(Encoder):
@@ -223,11 +241,14 @@ def _read(folder: str) -> Any:
             "save them again with save_pretrained"
         )
     try:
-        kind = json.loads((path / "config.json").read_text(encoding="utf-8")).get("model_type")
+        architecture = json.loads((path / "config.json").read_text(encoding="utf-8"))
+        kind = architecture.get("model_type")
     except (OSError, ValueError, AttributeError, RecursionError) as error:
         raise UserError(f"encoder 'hf:{folder}': its config.json is not that of a model") from error
-    _check_kind(str(kind), f"encoder 'hf:{folder}'")
+    what = f"encoder 'hf:{folder}'"
+    _check_kind(str(kind), what)
     transformers = needs("transformers", "text")
+    check_architecture(architecture, _size_of(path, what), what)
     log = transformers.utils.logging
     verbosity, shows = log.get_verbosity(), log.is_progress_bar_enabled()
     log.set_verbosity_error()  # heads that are left out are no news
@@ -254,16 +275,57 @@ def _read(folder: str) -> Any:
 
 
 def _rebuilt(architecture: dict[str, Any]) -> Any:
+    what = "the run's encoder"
+    _check_kind(str(architecture.get("model_type")), what)
+    return _built(architecture, what)
+
+
+def _built(architecture: dict[str, Any], what: str) -> Any:
+    """A model with random weights, on torch's default device."""
     transformers = needs("transformers", "text")
-    kind = str(architecture.get("model_type"))
-    _check_kind(kind, "the run's encoder")
-    # Where its code lies is no part of an architecture.
-    values = {name: value for name, value in architecture.items() if name != "auto_map"}
+    values = {name: value for name, value in architecture.items() if name not in NO_ARCHITECTURE}
     try:
         config = transformers.AutoConfig.for_model(**values)
         return transformers.AutoModel.from_config(config, trust_remote_code=False)
     except Exception as error:  # a configuration from elsewhere may hold anything
-        raise UserError(f"the run's encoder can't be built: {str(error).strip().splitlines()[0]}") from error
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise UserError(f"{what} can't be built: {reason[:300]}") from error
+
+
+def check_architecture(architecture: dict[str, Any], size: WeightsSize, what: str) -> None:
+    """Raise `UserError` for a configuration of transformers that is larger than its weights: it could take all memory.
+
+    Args:
+        size: of the weights.
+        what: to call it in messages.
+    """
+    for name, value in architecture.items():
+        if LAYERS.search(name) and isinstance(value, int):
+            require(value <= size.tensors, f"{what}: {name}", f"at most the {size.tensors:,} tensors there are", value)
+    labels = architecture.get("num_labels", 0)  # transformers makes a name for each
+    few = not isinstance(labels, int) or labels <= MOST_LABELS
+    require(few, f"{what}: num_labels", f"at most {MOST_LABELS:,}", labels)
+    with torch.device("meta"):  # no memory is taken
+        body = _built(architecture, what)
+    numbers = sum(tensor.numel() for tensor in (*body.parameters(), *body.buffers()))
+    if numbers > 2 * size.numbers + SPARE:  # tied weights are kept once
+        raise UserError(
+            f"{what} would have {numbers:,} numbers, and its weights are {size.numbers:,}: its configuration is not "
+            "that of the weights"
+        )
+
+
+def _size_of(folder: Path, what: str) -> WeightsSize:
+    """The size of the weights in the .safetensors of a folder."""
+    tensors = numbers = 0
+    try:
+        for path in folder.glob("*.safetensors"):
+            with safe_open(path, "pt") as file:
+                shapes = [file.get_slice(name).get_shape() for name in file.keys()]  # noqa: SIM118
+            tensors, numbers = tensors + len(shapes), numbers + sum(map(math.prod, shapes))
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"{what} can't be read: {' '.join(str(error).split())[:300]}") from error
+    return WeightsSize(tensors, numbers)
 
 
 def _check_kind(kind: str, what: str) -> None:
@@ -271,6 +333,16 @@ def _check_kind(kind: str, what: str) -> None:
     if kind not in KINDS:
         known = ", ".join(KINDS)
         raise UserError(f"{what} can't be read: its model type must be one of {known}, got {kind!r}")
+
+
+def most_tokens(config: Mapping[str, Any]) -> int | None:
+    """How many tokens a model of transformers can read, by its config.json; None where it has no limit."""
+    most, pad = config.get("max_position_embeddings"), config.get("pad_token_id")
+    if not isinstance(most, int) or most <= 0:
+        return None
+    if "roberta" in str(config.get("model_type")) and isinstance(pad, int):
+        most -= pad + 1  # its positions are counted from behind the padding's id
+    return most
 
 
 @torch.no_grad()
@@ -290,10 +362,8 @@ def _checked(body: Any, name: str, *, vocab_size: int, max_tokens: int, pad: int
             f"encoder '{name}' knows {known:,} tokens, the tokenizer has {vocab_size:,}: give the one that "
             "it was trained with, --tokenizer FOLDER/tokenizer.json"
         )
-    most = getattr(body.config, "max_position_embeddings", None) or max_tokens
-    if "roberta" in body.config.model_type:  # its positions are counted from behind the padding's id
-        most -= body.config.pad_token_id + 1
-    if max_tokens > most:
+    most = most_tokens(body.config.to_dict())
+    if most is not None and max_tokens > most:
         raise UserError(f"encoder '{name}' can't read {max_tokens} tokens: use --max-tokens {most} or fewer")
     one, other = [token for token in range(3) if token != pad][:2]
     texts = torch.full((2, max_tokens), one)

@@ -17,7 +17,7 @@ from likewise.evaluation.curves import CURVE_SAMPLES
 from likewise.evaluation.features import REFERENCE_SAMPLES, RawFeatures, raw_features
 from likewise.evaluation.few_labels import FewLabelEvaluation
 from likewise.evaluation.inputs import ComputeSettings, EvaluationViews, LabelCount, Progress
-from likewise.evaluation.labels import check_label_counts, draw_labels, label_notes, shared_labels
+from likewise.evaluation.labels import MOST_SEEDS, check_label_counts, draw_labels, label_notes, shared_labels
 from likewise.evaluation.measures import CONFIDENCE, paired_differences, summarize
 from likewise.evaluation.protocols import DEFAULT_PROTOCOLS, PROTOCOLS, EvaluationProtocol
 from likewise.evaluation.reinitialize import reinitialize
@@ -25,6 +25,8 @@ from likewise.evaluation.until_clear import UntilClear, main_difference
 
 UNEVEN_FROM = 1.5
 """Times as many test samples of the largest class as of the smallest, above which classes are uneven."""
+
+MOST_STEPS = 10**9
 
 
 def evaluate_encoder(
@@ -162,16 +164,16 @@ def check_evaluation(protocols: Sequence[str], steps: int | None, *, given: bool
         given: whether the training goes on from known weights.
     """
     _protocols(protocols, given=given)
-    if steps is not None:
-        check_int(steps=steps)
+    check_int(steps=steps)
+    check_int(1, MOST_STEPS, steps=steps)
 
 
 def _check_numbers(seeds: int, batch_size: int, steps: int | None) -> None:
     if isinstance(seeds, bool):
         raise UserError(f"seeds must be a whole number of at least 1, got {seeds}")
-    check_int(seeds=seeds, batch_size=batch_size)
-    if steps is not None:
-        check_int(steps=steps)
+    check_int(seeds=seeds, batch_size=batch_size, steps=steps)
+    check_int(1, MOST_SEEDS, seeds=seeds)
+    check_int(1, MOST_STEPS, steps=steps)
 
 
 def _protocols(names: Sequence[str], *, given: bool) -> dict[str, EvaluationProtocol]:

@@ -15,6 +15,7 @@ from likewise.errors import UserError
 from likewise.evaluation.inputs import LabelCount
 
 USUAL_COUNTS = (1, 10, 100)
+MOST_SEEDS = 10_000
 
 
 def shared_labels(train: Source, test: Source) -> tuple[list[str], Int[Tensor, " train"], Int[Tensor, " test"]]:
@@ -66,7 +67,7 @@ def check_label_counts(counts: list[LabelCount], labels: Int[Tensor, " train"], 
             continue
         if isinstance(count, bool) or not isinstance(count, int) or count < 1:
             raise UserError(f"labels_per_class must be whole numbers of at least 1, or 'all', got {count!r}")
-        if count > sizes[most]:
+        if count > int(sizes[most]):
             raise UserError(
                 f"labels_per_class must be at most {int(sizes[most])}, or 'all', got {count}: "
                 f"class '{classes[most]}' of {name} has only {int(sizes[most])}"
@@ -105,6 +106,7 @@ def label_counts(
         UserError: for sources that cannot be evaluated on, more labels than there are, or no seed.
     """
     check_int(seeds=seeds)
+    check_int(1, MOST_SEEDS, seeds=seeds)
     classes, labels, _ = shared_labels(train, test)
     if counts is None:
         fewest = int(labels[labels >= 0].bincount(minlength=len(classes)).min())

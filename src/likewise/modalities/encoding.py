@@ -8,6 +8,9 @@ import numpy as np
 import torch
 from jaxtyping import Float32
 
+from likewise.checks import check_int
+from likewise.console import tell
+from likewise.data.blocks import cut_notes
 from likewise.data.items import audio_items, image_items, likely_modality, listed, text_items
 from likewise.data.source import Source
 from likewise.errors import UserError
@@ -23,8 +26,7 @@ def encode_samples(
     run: Run, samples: Any, *, modality: str | None = None, sample_rate: int | None = None, batch_size: int = 512
 ) -> Float32[np.ndarray, "n dim"]:
     """See `likewise.Run.encode`."""
-    if batch_size < 1:
-        raise UserError(f"batch_size must be at least 1, got {batch_size}")
+    check_int(batch_size=batch_size)
     known = known_modalities(run)
     if modality is not None and modality not in known:
         raise UserError(f"modality must be {' or '.join(known)}, which {run.path} has learned from, got {modality!r}")
@@ -35,7 +37,10 @@ def encode_samples(
         raise UserError(f"{run.path} has learned from {' and '.join(known)} samples, these are {source.modality}")
     encoder, views = encoder_for(source.modality, run.encoder, run.views)
     compute = ComputeSettings(torch.device(device_name()), batch_size, channels_last=True)
-    return encode(compute.place(encoder), views, source, compute=compute).numpy()
+    embeddings = encode(compute.place(encoder), views, source, compute=compute).numpy()
+    for note in cut_notes(source):
+        tell(note)
+    return embeddings
 
 
 def known_modalities(run: Run) -> list[str]:
@@ -61,7 +66,7 @@ def given(run: Run, samples: Any, modality: str | None, sample_rate: int | None)
         return audio_items(samples, read_options, sample_rate=sample_rate)
     if modality == "text":
         _, views = encoder_for("text", run.encoder, run.views)
-        return text_items(samples, views.encode)
+        return text_items(samples, views)
     if modality is None:
         raise UserError(f"modality must be given, these samples could be several of {', '.join(known)} or none of them")
     raise UserError(f"samples of modality {modality!r} must be a Source")

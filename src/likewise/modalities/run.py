@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,8 @@ class Run(RunFolder):
     def __str__(self) -> str:
         if not self.finished:
             return f"{self.path}: not finished"
+        if "seconds" not in self.config:
+            return f"{self.path}: weights as given"
         return f"{self.path}: {self.config['seconds']:.0f} s, {self.config['samples_per_second']:,.0f} samples/s"
 
     def to_json(self) -> dict[str, Any]:
@@ -63,10 +66,17 @@ class Run(RunFolder):
             raise UserError(f"{self.path} holds the weights of your own module: build it and pass it as encoder=")
         parts = (self.config["views"] or {}).get("parts", [])
         alone = parts and "encoders" not in config  # one encoder for all parts of a sample
-        from likewise.runs.weights import check_sizes
+        from likewise.encoders.text import WeightsSize, check_architecture, text_encoder
+        from likewise.runs.weights import check_sizes, weights_shapes
 
         check_sizes(self.path, config)
         with naming(self.path / "config.json"):
+            for one in config.get("encoders", [config]):
+                if one.get("architecture") is not None:
+                    check_arguments(text_encoder, one, "encoder")
+                    shapes = weights_shapes(self.path)
+                    size = WeightsSize(len(shapes), sum(map(math.prod, shapes)))
+                    check_architecture(one["architecture"], size, "encoder.architecture")
             return modality_of(parts[0]["modality"] if alone else self.modality).encoder(**config)
 
     @property

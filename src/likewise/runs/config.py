@@ -10,7 +10,8 @@ from likewise.runs.declared import Count, Range, check_declared
 from likewise.runs.files import read_object
 from likewise.runs.part import RunPart
 
-Epochs = Annotated[int, Range(1, 10**9)]
+Epochs = Annotated[int, Range(0, 10**9)]
+"""0 where weights are as they were given."""
 
 
 class Fingerprint(TypedDict):

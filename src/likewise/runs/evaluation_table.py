@@ -6,11 +6,15 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from likewise.console import plain
+
+SHORT = {"recall@": "R@", "mean reciprocal rank": "MRR"}
+"""What tables on screen call measures with long names: a terminal may have 80 columns."""
 
 
 def render_table(result: dict[str, Any], first: Sequence[Table] = ()) -> RenderableType:
@@ -106,11 +110,23 @@ def points(row: dict[str, Any]) -> str:
 
 def figures(table: dict[str, Any]) -> Table:
     """An entry of `"tables"`: see `likewise.runs.table`."""
-    shown = Table(title=plain(table["title"]), caption=plain(table["caption"]))
-    for column, (name, unit) in enumerate(zip(table["head"], table["units"], strict=True)):
-        numbers = any(not isinstance(row[column], str | None) for row in table["rows"])
+    head = table["head"]
+    explained = [f"{short}: {long}" for long, short in SHORT.items() if any(long in name for name in head)]
+    caption = "; ".join(text for text in (table.get("caption"), *explained) if text)
+    shown = Table(title=plain(table["title"]), caption=plain(caption))
+    columns = list(zip(*table["rows"], strict=True)) or [()] * len(head)
+    for name, unit, values in zip(head, table["units"], columns, strict=True):
+        numbers = any(not isinstance(value, str | None) for value in values)
+        for long, short in SHORT.items():
+            name = name.replace(long, short)
+        words = f"{name}, {unit}" if unit else name
+        # What a narrow terminal breaks into lines are names, between their words.
+        least = max(map(cell_len, [*words.split(), *(str(_figure(value, unit)) for value in values)]), default=1)
         shown.add_column(
-            plain(f"{name}, {unit}" if unit else name), justify="right" if numbers else "left", overflow="fold"
+            plain(words),
+            justify="right" if numbers else "left",
+            overflow="fold",
+            min_width=least if numbers else None,
         )
     for row in table["rows"]:
         shown.add_row(*(_figure(value, unit) for value, unit in zip(row, table["units"], strict=True)))

@@ -20,7 +20,7 @@ INITIAL = "initial.safetensors"
 """The known weights that a training went on from, as they were given."""
 LAYERS = re.compile(r"layers?$|depths?$|experts?$")
 WIDTHS = re.compile(
-    r"vocab_size$|max_tokens$|^n_(embd|inner|positions)$|hidden_(size|dim)$|intermediate_size$|^d_|^dim$|embedding_size$"
+    r"vocab_size$|max_tokens$|^channels$|^n_(embd|inner|positions)$|hidden_(size|dim)$|intermediate_size$|^d_|^dim$|embedding_size$"
 )
 """Numbers of an architecture that tensors are as many, or as long, as."""
 
@@ -62,23 +62,35 @@ def check_sizes(folder: Path, config: Any, name: str = "encoder") -> None:
 
 
 @lru_cache(maxsize=8)
-def _shapes(path: Path, changed: int) -> tuple[int, int]:
-    """How many tensors a file has, and the longest dimension of any. `changed`: when it was, in ns."""
-    with safe_open(path, "pt") as file:
-        names = list(file.keys())
-        return len(names), max((max(file.get_slice(name).get_shape(), default=1) for name in names), default=1)
+def _shapes(path: Path, changed: int) -> list[list[int]]:
+    """The shapes of the tensors in a file. `changed`: when it was, in ns."""
+    try:
+        with safe_open(path, "pt") as file:
+            return [file.get_slice(name).get_shape() for name in file.keys()]  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"{path} can't be loaded: {' '.join(str(error).split())[:300]}") from error
+
+
+def weights_shapes(folder: Path) -> list[list[int]]:
+    """The shapes of the tensors that a run keeps.
+
+    Raises:
+        UserError: where the file is not there, or damaged.
+    """
+    path = folder / WEIGHTS
+    try:
+        changed = path.stat().st_mtime_ns
+    except OSError as error:
+        raise UserError(f"{path} can't be loaded: {error}") from error
+    return _shapes(path, changed)
 
 
 def _most(folder: Path, key: str) -> int | None:
     """The most that a number of an architecture can be; None for one that makes nothing large."""
     if not (LAYERS.search(key) or WIDTHS.search(key)):
         return None
-    path = folder / WEIGHTS
-    try:
-        tensors, longest = _shapes(path, path.stat().st_mtime_ns)
-    except (OSError, SafetensorError) as error:
-        raise UserError(f"{path} can't be loaded: {' '.join(str(error).split())[:300]}") from error
-    return tensors if LAYERS.search(key) else longest
+    shapes = weights_shapes(folder)
+    return len(shapes) if LAYERS.search(key) else max((max(shape, default=1) for shape in shapes), default=1)
 
 
 def load_weights(folder: Path, encoder: nn.Module, *, name: str = WEIGHTS) -> None:

@@ -10,6 +10,7 @@ import platform
 import time
 from contextlib import suppress
 from pathlib import Path
+from statistics import median
 
 import torch
 from lightning.fabric.utilities import move_data_to_device
@@ -23,7 +24,8 @@ from likewise.seeding import generator_for
 
 WORTH = 1.15  # bfloat16 must be this much faster: it costs three digits of the mantissa
 SAMPLES = 64  # at most, to measure with: enough to be representative, few enough to be quick
-REPEATS = 3
+ROUNDS = 5
+PRECISIONS = ("32-true", "bf16-mixed")
 
 
 def device_name() -> str:
@@ -64,15 +66,19 @@ def fastest_precision(method: Method, context: TrainingContext) -> str:
     with suppress(OSError, ValueError, KeyError):
         return json.loads(memory.read_text())["precision"]
     with torch.random.fork_rng():  # whether it is measured or remembered must not change what is drawn afterwards
-        seconds = {name: _step_seconds(method, context, device, name) for name in ("32-true", "bf16-mixed")}
-    precision = "bf16-mixed" if seconds["32-true"] > WORTH * seconds["bf16-mixed"] else "32-true"
+        rounds = _step_seconds(method, context, device)
+    # Of a round both are as slow as the machine then was: their ratio holds where other programs come and go.
+    ratio = median(full / half for full, half in rounds)
+    precision = "bf16-mixed" if ratio > WORTH else "32-true"
+    seconds = dict(zip(PRECISIONS, (median(each) for each in zip(*rounds, strict=True)), strict=True))
     with suppress(OSError):  # it is measured again next time
         memory.parent.mkdir(parents=True, exist_ok=True)
-        write_json(memory, {"chip": chip, "precision": precision, "seconds": seconds})
+        write_json(memory, {"chip": chip, "precision": precision, "seconds": seconds, "ratio": ratio})
     return precision
 
 
-def _step_seconds(method: Method, context: TrainingContext, device: str, precision: str) -> float:
+def _step_seconds(method: Method, context: TrainingContext, device: str) -> list[tuple[float, ...]]:
+    """Seconds of a step's views, objective and gradients, with each of `PRECISIONS` in turn, for some rounds."""
     assert context.read is not None
     # A divisor of the batch: what a method keeps in memory is sized for whole batches.
     some = next((n for n in range(SAMPLES, 7, -1) if context.batch_size % n == 0), context.batch_size)
@@ -81,18 +87,22 @@ def _step_seconds(method: Method, context: TrainingContext, device: str, precisi
     trial = trial.to(device).train()
     indices = torch.arange(some)
     batch = move_data_to_device(Batch(context.read(indices), indices, indices // 2), device)
-    views = trial.make_views(batch, generator_for(0))
-    times = []
-    for _ in range(REPEATS + 1):
+
+    def step(precision: str) -> float:
         began = time.perf_counter()
+        with torch.no_grad():
+            views = trial.make_views(batch, generator_for(0))
         with torch.autocast(device, torch.bfloat16, enabled=precision == "bf16-mixed"):
             result = trial.objective(*views)
         loss = result["loss"] if isinstance(result, dict) else result
         loss.backward()
         if device == "cuda":
             torch.cuda.synchronize()
-        times.append(time.perf_counter() - began)
-    return min(times[1:])
+        return time.perf_counter() - began
+
+    for precision in PRECISIONS:
+        step(precision)  # the first one prepares the others
+    return [tuple(step(precision) for precision in PRECISIONS) for _ in range(ROUNDS)]
 
 
 def _processor() -> str:

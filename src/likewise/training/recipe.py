@@ -10,6 +10,7 @@ from typing import Any, get_type_hints
 
 from likewise.checks import (
     check_choice,
+    check_finite,
     check_int,
     check_interval,
     check_non_negative,
@@ -17,10 +18,13 @@ from likewise.checks import (
     check_types,
     require,
 )
+from likewise.data.read_options import LARGEST_SIZE, MOST_CHANNELS, MOST_TOKENS
 from likewise.errors import UserError, nearest
 
 OPTIMIZERS = ("sgd", "adam", "adamw", "lars")
 SCHEDULES = ("cosine", "constant")
+MOST_OPTION = {bool: 1, int: 2**31, float: 2**53}
+MOST_EPOCHS = 10**9  # that a run's configuration may have
 POOLINGS = ("mean", "cls", "last")
 
 
@@ -52,6 +56,8 @@ class Recipe:
         encoder_lr: learning rate of the encoder; None: a tenth of `lr` with `weights`, else `lr`.
         layer_decay: factor on the encoder's rate from each layer to the one before it (arXiv:2106.08254); None: 0.75
             with `weights`, else 1.
+        lora: with `weights`, the rank of what the encoder learns beside them, which stay as they are
+            (arXiv:2106.09685); None: it learns with all weights.
         optimizer: `sgd`, `adam`, `adamw` or `lars`.
         lr: learning rate at the top of its schedule.
         momentum: of SGD and LARS; Adam's first beta.
@@ -80,6 +86,7 @@ class Recipe:
     freeze_epochs: float | None = None
     encoder_lr: float | None = None
     layer_decay: float | None = None
+    lora: int | None = None
     optimizer: str = "adamw"
     lr: float = 1e-3
     momentum: float = 0.9
@@ -90,7 +97,12 @@ class Recipe:
     options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        check_int(epochs=self.epochs, batch_size=self.batch_size, micro_batch_size=self.micro_batch_size)
+        check_int(channels=self.channels, max_tokens=self.max_tokens)
+        check_int(1, MOST_EPOCHS, epochs=self.epochs)
+        check_int(batch_size=self.batch_size, micro_batch_size=self.micro_batch_size)
+        check_int(lora=self.lora)
+        with_weights = self.lora is None or self.weights is not None
+        require(with_weights, "lora", "given with weights, which it goes on from", self.lora)
         check_positive(lr=self.lr, encoder_lr=self.encoder_lr, grad_clip=self.grad_clip, seconds=self.seconds)
         check_non_negative(weight_decay=self.weight_decay)
         check_interval(0, 1, closed="right", layer_decay=self.layer_decay)
@@ -102,8 +114,16 @@ class Recipe:
         check_choice(OPTIMIZERS, optimizer=self.optimizer)
         check_choice(SCHEDULES, schedule=self.schedule)
         check_choice(POOLINGS, pooling=self.pooling)
-        check_int(channels=self.channels)
+        for name, value in self.options.items():  # what else it must be, the method knows
+            if isinstance(value, int | float):
+                check_finite(**{name: value})
+                most = MOST_OPTION[type(value)]
+                require(abs(value) <= most, name, f"from {-most:,} to {most:,}", value)
         require(self.size is None or self.size >= 4, "size", "at least 4 px", self.size)
+        check_int(4, LARGEST_SIZE, size=self.size)
+        check_int(1, MOST_CHANNELS, channels=self.channels)
+        check_int(1, MOST_TOKENS, max_tokens=self.max_tokens)
+        check_int(vocab_size=self.vocab_size, sample_rate=self.sample_rate)
 
     @classmethod
     def of(cls, values: dict[str, Any]) -> Recipe:

@@ -108,10 +108,17 @@ class TextViews:
 
     def encode(self, texts: list[str]) -> Int[Tensor, "n t"]:
         """The ids of texts, as sources have them: `[CLS] tokens [SEP]`, then padding; an empty text has no tokens."""
-        pad, _, cls, sep, _ = self.special
+        return self.framed(self.tokenize(texts))
+
+    def tokenize(self, texts: list[str]) -> list[list[int]]:
+        """The ids of whole texts, without special tokens."""
         with no_panic("the tokenizer"):
-            encodings = self._tokenizer.encode_batch(texts, add_special_tokens=False)
-        rows = [torch.tensor([cls, *encoding.ids[: self.max_tokens - 2], sep]) for encoding in encodings]
+            return [encoding.ids for encoding in self._tokenizer.encode_batch(texts, add_special_tokens=False)]
+
+    def framed(self, ids: list[list[int]]) -> Int[Tensor, "n t"]:
+        """`[CLS] tokens [SEP]`, `max_tokens` at most, then padding."""
+        pad, _, cls, sep, _ = self.special
+        rows = [torch.tensor([cls, *row[: self.max_tokens - 2], sep]) for row in ids]
         return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=pad)
 
     def decode(self, ids: Int[Tensor, "n t"]) -> list[str]:

@@ -19,6 +19,8 @@ def learned_from(contents: Contents) -> str:
     # An encoder of the user's own has no configuration: its entry is null.
     method, encoder, source = (config.get(part) or {} for part in ("method", "encoder", "source"))
     what = f"The encoder {encoder['name']}" if "name" in encoder else "An encoder"
+    if not method and (config.get("recipe") or {}).get("weights"):
+        return f"{what} with the weights {config['recipe']['weights']}, as given."
     by = f" by {method['name']}" if "name" in method else ""
     data = source.get("name") or config.get("data")
     on = f" on {data}" if data else ""

@@ -1,0 +1,66 @@
+"""The precision is chosen by measuring, and a machine that turns busy does not change the choice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from likewise.data.open import open_source
+from likewise.methods.base import TrainingContext
+from likewise.methods.simclr import SimCLR
+from likewise.modalities.build import build_training
+from likewise.training import machine
+from likewise.training.fit import training_context_of
+from likewise.training.recipe import Recipe
+
+
+class Clock:
+    """Time goes by in steps: four units with 32 bits, two with bfloat16, and more the busier the machine is."""
+
+    def __init__(self, busy: list[float]) -> None:
+        self.now, self.busy, self.steps = 0.0, busy, 0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+    def objective(self, *views: torch.Tensor) -> torch.Tensor:
+        self.now += (2.0 if torch.is_autocast_enabled("cpu") else 4.0) * self.busy[self.steps // 2]
+        self.steps += 1
+        return torch.zeros((), requires_grad=True)
+
+
+@pytest.fixture
+def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[SimCLR, TrainingContext]:
+    monkeypatch.setenv("LIKEWISE_CACHE", str(tmp_path))
+    images = np.random.default_rng(0).integers(0, 256, (32, 8, 8), dtype=np.uint8)
+    recipe, source, method, _ = build_training(open_source(images), Recipe(encoder="resnet8", batch_size=16), kept=None)
+    context = training_context_of(method, source, recipe, seed=0)
+    method.prepare(context)
+    return method, context
+
+
+# The first round warms up. Then the machine is idle, or busy from some round on.
+@pytest.mark.parametrize("busy", [[1.0] * 6, [1, 1, 1, 9, 9, 9], [9, 9, 1, 1, 1, 1], [1, 1, 7, 1, 7, 1]], ids=str)
+def test_a_machine_that_turns_busy_does_not_change_the_choice(
+    busy: list[float], trained: tuple[SimCLR, TrainingContext], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock(busy)
+    monkeypatch.setattr(machine.time, "perf_counter", clock.perf_counter)
+    monkeypatch.setattr(SimCLR, "objective", lambda _, *views: clock.objective(*views))
+    assert machine.fastest_precision(*trained) == "bf16-mixed"
+    assert clock.steps == 2 * (1 + machine.ROUNDS)
+    assert machine.fastest_precision(*trained) == "bf16-mixed"
+    assert clock.steps == 2 * (1 + machine.ROUNDS)  # remembered
+
+
+def test_equal_precisions_stay_at_32_bits(
+    trained: tuple[SimCLR, TrainingContext], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock([1.0] * 6)
+    monkeypatch.setattr(machine.time, "perf_counter", clock.perf_counter)
+    monkeypatch.setattr(torch, "is_autocast_enabled", lambda _: False)
+    monkeypatch.setattr(SimCLR, "objective", lambda _, *views: clock.objective(*views))
+    assert machine.fastest_precision(*trained) == "32-true"
