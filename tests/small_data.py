@@ -17,6 +17,7 @@ from likewise.methods import method_class
 THINGS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 SPEAKERS = ("a child", "my neighbour", "the old clerk", "somebody in a hurry", "nobody we know")
 SAMPLE_RATE = 2000
+PITCHES = {"a": 150, "b": 250, "c": 400, "d": 650}
 
 
 def sentences(count: int, seed: int = 0) -> list[str]:
@@ -40,6 +41,23 @@ def recordings(count: int, seed: int = 0) -> tuple[list[np.ndarray], list[int]]:
         note = random.uniform(0.2, 0.6) * (overtones[timbre] @ waves) / overtones[timbre].sum()
         notes.append((note + 0.02 * random.standard_normal(len(time))).astype(np.float32))
     return notes, classes
+
+
+def tones(count: int, seed: int = 0) -> tuple[list[np.ndarray], list[str]]:
+    """Recordings of tones that spell words of a, b, c and d, a pitch for each, and what they spell."""
+    random = np.random.default_rng(seed)
+    waves, texts = [], []
+    for _ in range(count):
+        words = ["".join(random.choice(list(PITCHES), random.integers(1, 4))) for _ in range(random.integers(1, 3))]
+        texts.append(" ".join(words))
+        parts = [np.zeros(100)]
+        for letter in texts[-1]:
+            time = np.arange(random.integers(200, 300)) / SAMPLE_RATE
+            tone = 0.5 * np.sin(2 * np.pi * PITCHES.get(letter, 0) * random.uniform(0.97, 1.03) * time)
+            parts.append(tone * np.hanning(len(time)))
+        wave = np.concatenate([*parts, np.zeros(100)])
+        waves.append((wave + 0.01 * random.standard_normal(len(wave))).astype(np.float32))
+    return waves, texts
 
 
 def digits_and_names(count: int = 512) -> Subset:

@@ -10,7 +10,7 @@ import numpy as np
 import soundfile
 from PIL import Image
 
-from small_data import SAMPLE_RATE, THINGS, recordings, sentences
+from small_data import SAMPLE_RATE, THINGS, recordings, sentences, tones
 
 LOW = THINGS[:5]
 COLOURS = {"red": (220, 30, 30), "green": (30, 180, 30), "blue": (30, 30, 220), "yellow": (220, 220, 30)}
@@ -44,6 +44,16 @@ def notes(folder: Path, count: int, seed: int = 0) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(path, wave, SAMPLE_RATE)
     return folder
+
+
+def spelled(folder: Path, count: int, seed: int = 0) -> list[tuple[str, str]]:
+    """Recordings of tones that spell words, and what they spell: (name of the file, text)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for i, (wave, text) in enumerate(zip(*tones(count, seed), strict=True)):
+        soundfile.write(folder / f"{i:02}.wav", wave, SAMPLE_RATE)
+        rows.append((f"{i:02}.wav", text))
+    return rows
 
 
 def square(path: Path, colour: str, points: int, seed: int) -> None:

@@ -16,7 +16,19 @@ import likewise
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "likewise"
 FLOOR = {"atomic", "checks", "console", "distributed", "errors", "own_files", "registry", "seeding"}
-ROOMS = ("losses", "views", "runs", "encoders", "data", "modules", "methods", "training", "evaluation", "modalities")
+ROOMS = (
+    "losses",
+    "views",
+    "runs",
+    "encoders",
+    "data",
+    "modules",
+    "methods",
+    "training",
+    "tasks",
+    "evaluation",
+    "modalities",
+)
 MAY_IMPORT = {
     **{name: set() for name in FLOOR},
     "runs": set(),
@@ -27,7 +39,8 @@ MAY_IMPORT = {
     "modules": {"losses", "encoders"},
     "methods": {"losses", "views", "encoders", "data", "modules", "runs"},
     "training": {"losses", "data", "methods.base", "runs"},
-    "evaluation": {"training", "data", "methods.base", "views.mel", "runs"},
+    "tasks": set(),
+    "evaluation": {"tasks", "training", "data", "methods.base", "views.mel", "runs"},
     "modalities": {"evaluation", "methods", "encoders", "data", "views", "training", "runs"},
     "report": {"runs"},
     "sklearn": {"modalities"},

@@ -32,6 +32,8 @@ def evaluate(
     text_column: str | None = None,
     label_column: str | None = None,
     labels: str | Path | None = None,
+    transcripts: str | Path | None = None,
+    labelled: Sequence[int | Literal["all"]] | None = None,
     per_file: bool = False,
     columns: Sequence[str] | None = None,
     size: int | None = None,
@@ -45,25 +47,33 @@ def evaluate(
     """Measure what an encoder is worth with few labels, against training from scratch and raw features.
 
     What needs no labels is measured too: retrieval among pairs and of parts of a recording, the perplexity of a
-    language model.
+    language model. Of recordings with --transcripts, the character and word error rates of speech recognition are
+    measured in place of accuracies.
 
     Args:
         run: a finished run, or its folder; or known weights as they are: timm:NAME of images, hf:FOLDER of texts.
-        train: labelled data to draw the labels from; the run's own data set if it has labels.
+        train: labelled data to draw the labels from; the run's own data set if it has labels. With transcripts, the
+            recordings; a fifth of them is held out if no test data is given.
         test: labelled data to measure the accuracy on; no setting is selected on it.
         labels_per_class: numbers of labels of each class; `all` takes every label there is. Those of 1, 10 and 100 that
             there are, and all, if not given.
-        seeds: repetitions, each with other labels; 5 if not given, 3 with `minutes`.
+        seeds: repetitions, each with other labels; 5 if not given, 3 with `minutes` or transcripts.
         minutes: repetitions are added until the interval of frozen − scratch, with about 10 labels per class, is
             narrower than 2 points, or these minutes are over.
-        protocols: which protocols to compare; all if not given.
+        protocols: which protocols to compare; all if not given. With transcripts: scratch, frozen, fine-tuned,
+            as-given, untrained, raw-ctc.
         steps: optimisation steps from scratch, half as many for fine-tuning; chosen by the number of labels if not
-            given.
+            given. With transcripts also of the heads on frozen encoders.
         modality: image, text, audio or pair, where the data could be several things.
-        text_column: of a table, the column of texts; if not given, one with a usual name or the only one of texts.
+        text_column: of a table, the column of texts; if not given, one with a usual name or the only one of texts. Of a
+            table of transcripts, the column of these (transcript, transcription, sentence, text …).
         label_column: of a table, the column of labels; a usual name (label, class, section …) if not given.
         labels: of a folder, the table (.csv …) that says which file has which label; if not given, metadata.csv in the
             folder, or else the subfolders.
+        transcripts: of recordings, the table (.csv …) that says what is said in which file: metadata.csv of a folder,
+            the table of the recordings itself, or another one.
+        labelled: with transcripts, numbers of recordings to learn from; `all` takes every one. Those of 10 and 100
+            that there are, and all, if not given.
         per_file: a text file is one document, not one document a line.
         columns: of a table, the columns that form a pair, such as image text.
         size: of known weights of images, height and width in pixels; the images' own if not given.
@@ -79,7 +89,8 @@ def evaluate(
         where that is impossible, a line on stderr says so, and the exit status is 2.
 
     Raises:
-        UserError: for data without labels, more labels per class than any class has, or an option that has no effect.
+        UserError: for data without labels, more labels per class than any class has, transcripts that name no file of
+            the data, or an option that has no effect.
     """
     import torch
 
@@ -101,11 +112,14 @@ def evaluate(
         skipped_note,
         split_of,
     )
+    from likewise.commands.recognition import check_spoken, open_spoken
+    from likewise.data.audio import source_sample_rate
     from likewise.data.blocks import cut_notes
     from likewise.data.copies import copies_between, copies_note, copies_summary
     from likewise.data.splits import unlabelled_test_note
     from likewise.evaluation import DEFAULT_PROTOCOLS, ComputeSettings, evaluate_encoder
     from likewise.evaluation.labels import label_counts, shared_labels
+    from likewise.evaluation.recognition import SEEDS, evaluate_recognition, recognition_notes
     from likewise.modalities.base import EvaluationInputs
     from likewise.modalities.build import adopt_for
     from likewise.modalities.lookup import modality_of
@@ -113,6 +127,7 @@ def evaluate(
     from likewise.modalities.weights import initial_encoder
     from likewise.registry import MODALITIES
     from likewise.report.headline import less_than_untrained
+    from likewise.report.recognition_headline import more_errors_than_untrained
     from likewise.training.callbacks.progress import progress_bar
     from likewise.training.machine import device_name
 
@@ -126,6 +141,8 @@ def evaluate(
     }
     asked = read_options_of(modality, **reading)
     if names_weights(run):
+        if transcripts is not None:
+            raise UserError(f"--transcripts applies to runs that have learned from recordings, not to {run}")
         if test is None:
             raise UserError(f"{run} has no data of its own: name some with --test, and labelled data with --train")
         like = test if train is None else train
@@ -135,6 +152,18 @@ def evaluate(
         raise UserError(f"{flag(name)} applies to known weights (timm:NAME, hf:FOLDER), not to a run: leave it out")
     run = as_run(run)
     views = views or run.views
+    named, tested, spoken = (train, test), test, None
+    if transcripts is not None:
+        needless = {**reading, "text_column": None, "labels_per_class": labels_per_class, "minutes": minutes}
+        check_spoken(run, modality, {**needless, "root": root})
+        if train is None:
+            name_own_data(run, None)
+        spoken = open_spoken(run, transcripts, train, test, text_column=text_column, progress=progress)
+        train, test, tested = spoken.train.source, spoken.test.source, spoken.tested
+        reading["text_column"] = None  # it was that of the transcripts
+        asked = read_options_of(modality, **reading)
+    elif labelled is not None:
+        raise UserError("--labelled applies to recordings with --transcripts: leave it out, or name these")
     no_labels: UserError | None = None
     reads_own = train is None or test is None
     if reads_own:
@@ -153,7 +182,8 @@ def evaluate(
     root = root or run.config["source"]["root"]
     read_options = [read_options_for(run, asked, data) for data in (train, test)]
     train_source, test_source = open_train_and_test(train, test, read_options, root, progress)
-    for note in dict.fromkeys([*(train_source.notes if train_source else []), *test_source.notes]):
+    said = [*(train_source.notes if train_source else []), *test_source.notes, *(spoken.notes if spoken else [])]
+    for note in dict.fromkeys(said):
         tell(note, show=progress)
     for source in filter(None, (train_source, test_source)):
         if left_out := skipped_note(source, str(run.path / SKIPPED)):
@@ -170,7 +200,8 @@ def evaluate(
 
     # The label of a pair says nothing about either half.
     single = "pair" not in (test_source.modality, train_source.modality if train_source else None)
-    labelled = single and train_source is not None and bool(train_source.classes) and bool(test_source.classes)
+    has_labels = single and train_source is not None and bool(train_source.classes) and bool(test_source.classes)
+    has_labels = has_labels and spoken is None
     known = test_source.modality in MODALITIES and run.modality in MODALITIES
     result: dict[str, Any] = {"test": test_source.name, "samples": {"test": len(test_source)}}
     needing = {
@@ -181,14 +212,14 @@ def evaluate(
         "steps": steps,
     }
     chosen = [name for name, value in needing.items() if value is not None]
-    if chosen and not labelled:
+    if chosen and not has_labels and spoken is None:
         if train_source is not None and single:
             shared_labels(train_source, test_source)  # says what is missing
         what = f"{test_source.name} is pairs" if not single else f"{test_source.name} is evaluated without labels"
         raise no_labels or UserError(f"{flag(chosen[0])} applies to samples with labels, but {what}: leave it out")
     tables = []
     with progress_bar(show=progress) as report:
-        if labelled:
+        if has_labels:
             assert train_source is not None
             seeds = seeds_of(seeds, minutes)
             result = evaluate_encoder(
@@ -209,6 +240,28 @@ def evaluate(
                 progress=report,
                 minutes=minutes,
             )
+        if spoken is not None:
+            recognition = evaluate_recognition(
+                tower,
+                spoken.train,
+                spoken.test,
+                sample_rate=source_sample_rate(test_source),
+                labelled=labelled,
+                seeds=SEEDS if seeds is None else seeds,
+                protocols=protocols,
+                steps=steps,
+                make_encoder=build and (lambda: encoder_for(test_source.modality, build(), views)[0]),
+                given=given and encoder_for(test_source.modality, given, views)[0],
+                compute=compute,
+                progress=report,
+            )
+            result = {
+                "train": spoken.train.source.name,
+                "test": test_source.name,
+                "samples": {"train": len(spoken.train.source), "test": len(test_source)},
+                "notes": recognition_notes(recognition),
+                "recognition": recognition | {"left_out": [*spoken.left_out, *recognition["left_out"]]},
+            }
         if known:
             learned = open_training_data(run, root, progress) if train_source is None else train_source
             on_device = compute.place(network).eval()
@@ -216,7 +269,7 @@ def evaluate(
             tables = [table.as_dict() for table in modality_of(run.modality).measure(inputs)]
     if tables:
         result["tables"] = tables
-    if not labelled:
+    if not has_labels and spoken is None:
         if not tables and train_source is not None and single:
             shared_labels(train_source, test_source)  # says what is missing
         if not tables:
@@ -225,20 +278,28 @@ def evaluate(
                 "data with --train and --test"
             )
     notes: list[str] = result.get("notes", [])
-    if labelled or not single:  # a language model is measured on whole documents
+    if has_labels or not single:  # a language model is measured on whole documents
         notes = [*notes, *cut_notes(*([train_source] if train_source else []), test_source)]
     copies = [] if train_source is None else copies_between(train_source, test_source)
     if copies and train_source is not None:
         result["copies"] = copies_summary(copies)
         notes = [*notes, *copies_note(copies, train_source, test_source)]
-    if has_seen(run, test):
+    if has_seen(run, tested):
         notes = [*notes, f"The encoder has learned from samples of {test_source.name}, without their labels."]
     if notes:
         result["notes"] = notes
-    if labelled and (worse := less_than_untrained(Evaluation(result))):
+    heard = Evaluation(result).recognition
+    if worse := more_errors_than_untrained(heard) if heard else has_labels and less_than_untrained(Evaluation(result)):
         result["notes"] = [*result.get("notes", []), worse]
-    options: dict[str, Any] = {"train": train, "test": test, "labels_per_class": result.get("labels_per_class")}
-    options |= {"seeds": result.get("seeds"), "protocols": protocols, "steps": steps, "modality": modality}
+    options: dict[str, Any] = {"train": named[0], "test": named[1]} if spoken else {"train": train, "test": test}
+    options |= {"transcripts": transcripts, "text_column": text_column} if spoken else {}
+    options |= {"labels_per_class": result.get("labels_per_class"), "labelled": heard and heard["labelled"]}
+    options |= {
+        "seeds": heard["seeds"] if heard else result.get("seeds"),
+        "protocols": protocols,
+        "steps": steps,
+        "modality": modality,
+    }
     options |= applicable({**reading, "root": root}, train, test)
     result["command"] = command_line("evaluate", run.path, options)
     result["skipped"] = {
@@ -250,7 +311,7 @@ def evaluate(
         evaluation.save(run.path)
         if skipped or (run.path / SKIPPED).is_file():
             skipped.write(run.path / SKIPPED)
-        save_gallery(run, network, test_source, views, labelled=bool(test_source.classes))
+        save_gallery(run, network, test_source, views, labelled=spoken is None and bool(test_source.classes))
     except OSError as error:
         if (reason := disk_trouble(error)) is None:
             raise

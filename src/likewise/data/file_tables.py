@@ -113,7 +113,7 @@ def file_rows(request: Request, suffixes: tuple[str, ...], things: str) -> FileR
     near: KnownFiles | None = None
     if column is None and (read_options.modality is not None or not tables.usual_columns(there, TEXTS)):
         near = files_near(path, suffixes)
-        column = _column_that_names(table, near, path, least=0.5)
+        column = column_that_names(table, near, path, least=0.5)
     if column is None and read_options.modality is None:
         return None
     if column is None:
@@ -252,7 +252,7 @@ def _labels_in(
     there = table.column_names
     if named := [name for name in there if "." in name and known.find(name, path.parent)]:
         raise UserError(f"{path} must name its columns in its first line, such as file,label, got {named[0]!r}")
-    column = _column_that_names(table, known, path, least=0.0)
+    column = column_that_names(table, known, path, least=0.0)
     if column is None:
         if not asked:
             return None, [f"{path.name} is not used: none of its columns names {things} of {root}"]
@@ -296,7 +296,7 @@ def _labels_in(
     return labels, notes
 
 
-def _column_that_names(table: pa.Table, known: KnownFiles, path: Path, *, least: float) -> str | None:
+def column_that_names(table: pa.Table, known: KnownFiles, path: Path, *, least: float) -> str | None:
     """The column whose values name the most different files; None where that is `least` of the values or below.
 
     A number can be the name of a file, and also an age or a class: these repeat, and so name fewer files.

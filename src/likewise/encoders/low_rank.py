@@ -54,9 +54,12 @@ def add_low_rank(encoder: nn.Module, rank: int) -> int:
 
 
 def merge_low_rank(encoder: nn.Module) -> nn.Module:
-    """The encoder itself, with what it learned with low rank added to its weights; it is plain again."""
+    """The encoder itself, with what it learned with low rank added to its weights; it is plain again.
+
+    Parametrizations of its own, such as the weight norm of wav2vec 2.0, stay.
+    """
     for layer in list(encoder.modules()):
-        if parametrize.is_parametrized(layer, "weight"):
+        if parametrize.is_parametrized(layer, "weight") and _is_low_rank(layer):
             assert isinstance(layer.weight, Tensor)
             weight = nn.Parameter(layer.weight.detach().clone())
             del layer.parametrizations
@@ -64,6 +67,10 @@ def merge_low_rank(encoder: nn.Module) -> nn.Module:
             layer.__class__ = parametrize.type_before_parametrizations(layer)
             layer._parameters = {"weight": weight, **layer._parameters}
     return encoder
+
+
+def _is_low_rank(layer: nn.Module) -> bool:
+    return any(isinstance(each, LowRank) for each in layer.parametrizations["weight"])  # type: ignore[index]
 
 
 def _takes(layer: nn.Module, rank: int) -> bool:

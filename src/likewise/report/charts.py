@@ -18,6 +18,7 @@ from markupsafe import Markup
 from likewise.report.headline import protocol_name
 from likewise.runs.evaluation import Evaluation
 from likewise.runs.gallery import Gallery
+from likewise.runs.recognition import Recognition
 
 Plot = dict[str, Any]
 """{"data": […], "layout": {…}} of plotly."""
@@ -187,16 +188,56 @@ def learning_curves(evaluation: Evaluation, protocols: Sequence[str], count: int
 def accuracy_by_labels(evaluation: Evaluation) -> Plot:
     """Test accuracy by labels per class (logarithmic), with 95 % intervals and the majority class's level."""
     positions = label_positions(evaluation)
-    protocols = evaluation.protocols
+    results = {
+        protocol: {count: row for count in evaluation.counts if (row := evaluation.summary(protocol, count))}
+        for protocol in evaluation.protocols
+    }
+    majority = evaluation.get("majority")
+    level = None if majority is None else ("most frequent class", majority)
+    return _by_amount(results, evaluation, positions, title="labels per class", level=level, highest=1.03)
+
+
+def errors_by_recordings(recognition: Recognition) -> Plot:
+    """Character error rate by the number of recordings (logarithmic), and the level of the commonest transcript."""
+    counts = recognition.counts
+    positions: dict[int | str, float] = {count: float(count) for count in counts if count != "all"}
+    if "all" in counts:
+        positions["all"] = max(recognition["recordings"]["train"], 1.1 * max(positions.values(), default=1.0))
+    results: dict[str, dict[int | str, dict[str, Any]]] = {
+        protocol: {count: row for count in counts if (row := recognition.summary(protocol, count))}
+        for protocol in recognition.protocols
+    }
+    results = {protocol: rows for protocol, rows in results.items() if rows}
+    constant = recognition["baseline"]["cer"]
+    means = [row["mean"] for rows in results.values() for row in rows.values()]
+    return _by_amount(
+        results,
+        recognition,
+        positions,
+        title="recordings with transcripts",
+        level=("commonest transcript", constant),
+        highest=1.03 * max(1.0, constant, *means),
+    )
+
+
+def _by_amount(
+    results: dict[str, dict[int | str, dict[str, Any]]],
+    evaluation: Evaluation | Recognition,
+    positions: dict[int | str, float],
+    *,
+    title: str,
+    level: tuple[str, float] | None,
+    highest: float,
+) -> Plot:
+    """A share by an amount (logarithmic), with 95 % intervals, of each protocol, and a level to compare with."""
     data: list[dict[str, Any]] = []
     marks: list[tuple[str, float, str]] = []
-    for order, protocol in enumerate(protocols):
-        rows = [(count, row) for count in evaluation.counts if (row := evaluation.summary(protocol, count))]
+    for order, (protocol, rows) in enumerate(results.items()):
         colour, dash, symbol = protocol_style(protocol, evaluation)
-        aside = 1.02 ** (order - (len(protocols) - 1) / 2)  # so that intervals do not cover each other
-        means = [row["mean"] for _, row in rows]
+        aside = 1.02 ** (order - (len(results) - 1) / 2)  # so that intervals do not cover each other
+        means = [row["mean"] for row in rows.values()]
         trace = _line(
-            [positions[count] * aside for count, _ in rows],
+            [positions[count] * aside for count in rows],
             means,
             escape(protocol_name(protocol, evaluation)),
             colour,
@@ -206,31 +247,32 @@ def accuracy_by_labels(evaluation: Evaluation) -> Plot:
         trace["marker"] = {"color": colour, "symbol": symbol, "size": 8}
         trace["error_y"] = {
             "type": "data",
-            "array": [_gap(row["high"], row["mean"]) for _, row in rows],
-            "arrayminus": [_gap(row["mean"], row["low"]) for _, row in rows],
+            "array": [_gap(row["high"], row["mean"]) for row in rows.values()],
+            "arrayminus": [_gap(row["mean"], row["low"]) for row in rows.values()],
             "color": colour,
             "thickness": 1.5,
             "width": 4,
         }
-        trace["customdata"] = [_interval(row) for _, row in rows]
+        trace["customdata"] = [_interval(row) for row in rows.values()]
         trace["hovertemplate"] = "%{y:.1%} %{customdata}"
         data.append(trace)
         marks.append((trace["name"], means[-1], colour))
     shapes = []
-    majority = evaluation.get("majority")
-    if majority is not None:
-        shapes.append(_level(majority))
-        marks.append(("most frequent class", majority, "--muted"))
-    ticks = [positions[count] for count in evaluation.counts]
+    if level is not None:
+        shapes.append(_level(level[1]))
+        marks.append((*level, "--muted"))
     layout = _layout(
         xaxis=_axis(
-            title="labels per class", type="log", tickvals=ticks, ticktext=[escape(str(n)) for n in evaluation.counts]
+            title=title,
+            type="log",
+            tickvals=list(positions.values()),
+            ticktext=[escape(str(n)) for n in positions],
         ),
-        yaxis=_axis(tickformat=".0%", range=[0, 1.03]),
+        yaxis=_axis(tickformat=".0%", range=[0, highest]),
         shapes=shapes,
         hovermode="closest",
     )
-    layout["annotations"] = _end_labels(marks, span=1.03, height=330)
+    layout["annotations"] = _end_labels(marks, span=highest, height=330)
     layout["margin"]["r"] = 196
     return {"data": data, "layout": layout}
 
@@ -371,7 +413,7 @@ def class_symbol(label: int) -> str:
     return CLASS_SYMBOLS[label // len(CLASS_COLOURS) % len(CLASS_SYMBOLS)]
 
 
-def protocol_style(protocol: str, evaluation: Evaluation) -> tuple[str, str, str]:
+def protocol_style(protocol: str, evaluation: Evaluation | Recognition) -> tuple[str, str, str]:
     """Colour, dash and marker of a protocol, from the file; the first of each where the file has none of them."""
     style = evaluation.details(protocol).get("style", {})
     allowed = (("color", LINE_COLOURS), ("dash", DASHES), ("marker", MARKERS))

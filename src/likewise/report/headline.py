@@ -7,13 +7,14 @@ from typing import Any
 
 from likewise.runs.evaluation import Evaluation, nearest_to_typical
 from likewise.runs.evaluation_table import points
+from likewise.runs.recognition import Recognition
 from likewise.runs.table import Table, is_number
 
 ENCODER_PROTOCOLS = ("frozen", "fine-tuned")
 """The protocols that the headline may be about: the first that was measured."""
 
 
-def protocol_name(protocol: str, evaluation: Evaluation) -> str:
+def protocol_name(protocol: str, evaluation: Evaluation | Recognition) -> str:
     """A protocol's label, as in the middle of a sentence; its name where the file has no label."""
     label = str(evaluation.details(protocol).get("label") or protocol)
     return label if label[1:2].isupper() else label[:1].lower() + label[1:]

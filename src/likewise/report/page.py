@@ -18,6 +18,7 @@ from likewise.atomic import write_text
 from likewise.report.contents import Contents, read_contents
 from likewise.report.headline import caveat, headline
 from likewise.report.pieces import Section, columns_css, joined
+from likewise.report.recognition_headline import recognition_caveat, recognition_headline
 from likewise.report.sections import SECTIONS
 from likewise.report.sections.run import learned_from, summary_facts
 
@@ -106,8 +107,11 @@ def _anchor(section: Section) -> str:
 
 def _head_html(contents: Contents) -> Markup:
     evaluation = contents.evaluation
+    recognition = evaluation.recognition if evaluation else None
     title = headline(evaluation) if evaluation else None
     notes = [caveat(evaluation), *evaluation.get("notes", [])] if evaluation else []
+    if recognition is not None:
+        title, notes[0] = recognition_headline(recognition), recognition_caveat(recognition)
     name = (contents.config.get("source") or {}).get("name") or contents.folder.name
     lines = [Markup("<h1>{}</h1>").format(title or name)]
     lines += [Markup('<p class="caveat">{}</p>').format(note) for note in notes if note]

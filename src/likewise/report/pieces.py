@@ -15,6 +15,7 @@ from likewise.report.contents import Contents
 from likewise.report.headline import protocol_name
 from likewise.report.sprites import SpriteSheet
 from likewise.runs.evaluation import Evaluation
+from likewise.runs.recognition import Recognition
 
 NOUNS = {"image": "image", "text": "document", "audio": "recording", "pair": "pair"}
 MOST_COLUMNS = 32
@@ -80,7 +81,7 @@ def buttons(choice: Choice) -> Markup:
     return Markup('<fieldset class="choice"><legend>{}</legend>{}</fieldset>').format(choice.text, joined(labels))
 
 
-def swatch(protocol: str, evaluation: Evaluation) -> Markup:
+def swatch(protocol: str, evaluation: Evaluation | Recognition) -> Markup:
     """The line and marker of a protocol in the charts."""
     colour, dash, symbol = protocol_style(protocol, evaluation)
     gaps = {"solid": "", "dash": "5 3", "dot": "2 3"}.get(dash, "6 2 2 2")
@@ -95,7 +96,7 @@ def swatch(protocol: str, evaluation: Evaluation) -> Markup:
     ).format(colour, fill, gaps, outline)
 
 
-def key(protocols: Sequence[str], evaluation: Evaluation, *, narrow: bool = False) -> Markup:
+def key(protocols: Sequence[str], evaluation: Evaluation | Recognition, *, narrow: bool = False) -> Markup:
     """The legend of the protocols; with `narrow`, only where the page is too narrow for names in the chart."""
     items = (
         Markup("<li>{} {}</li>").format(swatch(protocol, evaluation), protocol_name(protocol, evaluation))

@@ -15,6 +15,8 @@ from likewise.runs.declared import Count, Measured, Range, Share, check_declared
 from likewise.runs.evaluation_table import render_table
 from likewise.runs.files import check_keys, read_object
 from likewise.runs.part import RunPart
+from likewise.runs.recognition import Recognition, RecognitionFile
+from likewise.runs.recognition_table import recognition_tables
 from likewise.runs.table import Table
 
 INTERVALS = ("summary", "differences")
@@ -107,6 +109,7 @@ class EvaluationFile(TypedDict):
     uneven: NotRequired[bool]
     settings: NotRequired[ProtocolSettings]
     tables: NotRequired[list[MeasuresTable]]
+    recognition: NotRequired[RecognitionFile]
     command: NotRequired[str]
     notes: NotRequired[list[str]]
 
@@ -116,7 +119,8 @@ class Evaluation(dict[str, Any], RunPart):
 
     Keys: test, samples; where labels were drawn train, classes, seeds, labels_per_class, protocols, protocol_details,
     chance, majority, raw, trials, summary, differences, uneven, settings; where there is something else to measure
-    tables; where test samples are copies of training samples copies; command, skipped, notes.
+    tables; with transcripts train and recognition (`likewise.runs.recognition`); where test samples are copies of
+    training samples copies; command, skipped, notes.
     """
 
     FILE: ClassVar[str] = "evaluation.json"
@@ -130,16 +134,23 @@ class Evaluation(dict[str, Any], RunPart):
     def load(cls, folder: Path) -> Evaluation:
         evaluation = cls(read_object(folder / cls.FILE))
         needed = {"protocols", "labels_per_class", "summary", "trials"}
-        if needed & evaluation.keys() or not evaluation.get("tables"):
+        if needed & evaluation.keys() or not (evaluation.get("tables") or "recognition" in evaluation):
             check_keys(evaluation, needed)
-        details = evaluation.get("protocol_details", {})
-        if not (
-            isinstance(details, dict)
-            and all(isinstance(one, dict) and isinstance(one.get("style", {}), dict) for one in details.values())
-        ):
-            raise ValueError("protocol_details must hold a label and a style for each protocol")
         check_declared(dict(evaluation), EvaluationFile)
-        rows = [(name, place, row) for name in INTERVALS for place, row in enumerate(evaluation.get(name, []))]
+        for held in (evaluation, evaluation.get("recognition", {})):
+            details = held.get("protocol_details", {})
+            if not (
+                isinstance(details, dict)
+                and all(isinstance(one, dict) and isinstance(one.get("style", {}), dict) for one in details.values())
+            ):
+                raise ValueError("protocol_details must hold a label and a style for each protocol")
+        recognition = evaluation.get("recognition", {})
+        rows = [
+            (f"{inside}{name}", place, row)
+            for inside, held in (("", evaluation), ("recognition.", recognition))
+            for name in INTERVALS
+            for place, row in enumerate(held.get(name, []))
+        ]
         for name, place, row in rows:
             if (row["low"] is None) != (row["high"] is None):
                 raise ValueError(f"{name}[{place}] must have low and high, or neither")
@@ -159,6 +170,11 @@ class Evaluation(dict[str, Any], RunPart):
     def tables(self) -> list[Table]:
         """What was measured without drawing labels."""
         return [Table.from_dict(table) for table in self.get("tables", [])]
+
+    @property
+    def recognition(self) -> Recognition | None:
+        """The error rates of speech recognition; None where there were no transcripts."""
+        return Recognition(self["recognition"]) if "recognition" in self else None
 
     @property
     def protocols(self) -> list[str]:
@@ -217,7 +233,9 @@ class Evaluation(dict[str, Any], RunPart):
         return dict(self)
 
     def __rich__(self) -> RenderableType:
-        return render_table(self)
+        spoken = self.recognition
+        first = [] if spoken is None else recognition_tables(spoken, str(self.get("test", "the test data")))
+        return render_table(self, first)
 
     def __str__(self) -> str:
         console = Console(width=100, file=io.StringIO())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from rich.cells import cell_len
@@ -16,9 +17,9 @@ SHORT = {"recall@": "R@", "mean reciprocal rank": "MRR"}
 """What tables on screen call measures with long names: a terminal may have 80 columns."""
 
 
-def render_table(result: dict[str, Any]) -> RenderableType:
-    """The tables and notes of `result`, the contents of `evaluation.json`."""
-    tables: list[RenderableType] = [accuracies(result)] if result.get("summary") else []
+def render_table(result: dict[str, Any], first: Sequence[Table] = ()) -> RenderableType:
+    """The tables and notes of `result`, the contents of `evaluation.json`; other tables `first`."""
+    tables: list[RenderableType] = [*first, *([accuracies(result)] if result.get("summary") else [])]
     tables += [uneven_accuracies(result)] if result.get("uneven") else []
     tables += [differences(result)] if result.get("differences") else []
     tables += [figures(table) for table in result.get("tables", [])]

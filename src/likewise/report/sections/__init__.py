@@ -13,6 +13,7 @@ from likewise.report.sections.evaluation import errors, learning_curves, other_m
 from likewise.report.sections.figures import method_figures
 from likewise.report.sections.gallery import embedding_map, nearest_neighbours
 from likewise.report.sections.matches import retrieval_examples
+from likewise.report.sections.recognition import speech_recognition
 from likewise.report.sections.run import reproduce
 from likewise.report.sections.training import metrics, similarity_snapshots, training_views
 
@@ -23,6 +24,7 @@ SECTIONS: Sequence[Callable[[Contents], Section | None]] = (
     method_figures,
     learning_curves,
     results,
+    speech_recognition,
     errors,
     other_measures,
     retrieval_examples,

@@ -1,0 +1,1 @@
+"""Heads for downstream work on the features of an encoder."""
