@@ -112,7 +112,7 @@ def test_a_folder_of_several_kinds_of_pixels_says_how_many_there_are_of_each(tmp
     Image.fromarray(np.linspace(0, 1, 4096, dtype=np.float32).reshape(64, 64)).save(tmp_path / "map.tif")
     notes = open_source(tmp_path).notes
     assert f"pixels are of several kinds: 16 bits in 3, 8 bits in 2, floating point in 1 of 6 images; {shared}" in notes
-    assert "1 of 6 images use fewer than 64 of the 256 grey levels" in notes
+    assert "1 of 6 images uses fewer than 64 of the 256 grey levels" in notes
     for path in tmp_path.glob("photo*.png"):
         path.unlink()
     assert open_source(tmp_path).notes[1].endswith("of 4 images; one range makes grey levels of all")

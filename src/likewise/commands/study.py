@@ -92,9 +92,9 @@ def study(
 
     began = time.monotonic()
     check_positive(minutes=minutes)
-    usual = False
-    if minutes is None and training.get("epochs") is None and training.get("recipe") is None:
-        minutes, usual = USUAL_MINUTES, True
+    usual = minutes is None and training.get("epochs") is None and training.get("recipe") is None
+    if usual:
+        minutes = USUAL_MINUTES
     counts = None if labels_per_class is None else list(labels_per_class)
     measured = {"labels_per_class": counts, "seeds": seeds, "protocols": protocols, "steps": steps}
     command = command_line(
@@ -130,7 +130,10 @@ def study(
         source = open_source(parts.get("pretrain", data), root=root, read_options=read_options, progress=progress)
         raise UserError(f"{flag(needing[0])} applies to data with labels, but this has none: {why_no_labels(source)}")
     if usual:
-        tell(f"budget: {count_of(minutes, 'minute')}; --minutes gives more or less, --epochs any time", show=progress)
+        tell(
+            f"budget: {count_of(USUAL_MINUTES, 'minute')}; --minutes gives more or less, --epochs any time",
+            show=progress,
+        )
     try:
         learned = parts.get("pretrain", data)
         how = applicable({**training, "root": root}, learned, named.get("probe"))
@@ -166,7 +169,6 @@ def study(
         raise Interrupted(f"stopped after the training; to go on: {command} --resume") from None
     tell(f"the page: {write_report(run)}", show=progress)
     if minutes is not None:
-        tell(
-            f"budget: {(time.monotonic() - began) / 60:.1f} of {count_of(minutes, 'minute')} used in all", show=progress
-        )
+        used = (time.monotonic() - began) / 60
+        tell(f"budget: {used:.1f} of {count_of(minutes, 'minute')} used in all", show=progress)
     return evaluation

@@ -164,9 +164,8 @@ def level_notes(clipped: int, few: int, total: int, range: Range) -> list[str]:
         ends = f"{spell(range[0])} to {spell(range[1])}"
         notes.append(f"values outside {ends} are clipped, in {clipped:,} of {count_of(total, 'image')}")
     if few:
-        notes.append(
-            f"{few:,} of {count_of(total, 'image')} {'uses' if few == 1 else 'use'} fewer than {FEW_LEVELS} of the 256 grey levels"
-        )
+        use = "uses" if few == 1 else "use"
+        notes.append(f"{few:,} of {count_of(total, 'image')} {use} fewer than {FEW_LEVELS} of the 256 grey levels")
     return notes
 
 
