@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import Wav2Vec2Config, Wav2Vec2Model
 
 from likewise.encoders.audio import Wav2Vec2
@@ -38,13 +38,14 @@ class Views:
         return batch
 
 
-def ready(name: str, *, steps: int = 12, seed: int = 0, **options: Any) -> Method:
-    """The method at the beginning of a training of four epochs of three steps."""
+def ready(
+    name: str, *, encoder: type[nn.Module] | None = None, steps: int = 12, seed: int = 0, **options: Any
+) -> Method:
+    """The method, around a wav2vec 2.0 or another encoder, at the beginning of four epochs of three steps."""
     torch.manual_seed(0)
-    encoder = Wav2Vec2(
-        Wav2Vec2Model(Wav2Vec2Config(**SIZES)), {"name": "tiny", "sample_rate": RATE, "seconds": SAMPLES / RATE}
-    )
-    method = build_method(name, encoder, {"mask_prob": 0.1, "mask_length": 3, **options}).double()
+    config = {"name": "tiny", "sample_rate": RATE, "seconds": SAMPLES / RATE}
+    built = encoder() if encoder else Wav2Vec2(Wav2Vec2Model(Wav2Vec2Config(**SIZES)), config)
+    method = build_method(name, built, {"mask_prob": 0.1, "mask_length": 3, **options}).double()
     method.views = Views()
     context = TrainingContext(N, N, steps=steps, steps_per_epoch=3, seed=seed, read=WAVES.__getitem__)
     method.prepare(context)

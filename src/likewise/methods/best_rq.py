@@ -9,29 +9,32 @@ from jaxtyping import Bool, Float, Int
 from lightning.fabric.utilities import move_data_to_device
 from torch import Tensor, nn
 
-from likewise.checks import check_int, check_positive
+from likewise.checks import check_int
 from likewise.data.loader import Batch
-from likewise.encoders.audio import AudioEncoder, expect, standardize
+from likewise.encoders.audio import AudioEncoder, Wav2Vec2, expect, standardize
 from likewise.methods.base import TrainingContext
 from likewise.methods.masked_frames import MaskedCodes
 from likewise.modules.frames import frame_starts, stack_frames
 from likewise.modules.masked_prediction import MaskedPrediction
 from likewise.modules.random_quantizer import RandomQuantizer
-from likewise.runs.figures import Figure, FigureRow
 from likewise.seeding import generator_for
 from likewise.views.mel import log_mel
 
 BANDS = 80
+MASK_NOISE = 0.1  # deviation, as a part of the recording's
 MEASURED = 2048  # samples over which the bands' means and deviations are taken
 
 
 class BestRQ(MaskedCodes):
     """Chiu et al. 2022, Self-supervised Learning with Random-projection Quantizer, arXiv:2202.01855: BEST-RQ.
 
-    Spans of the waveform are replaced by noise, so that any encoder of recordings can be trained. From its features at
-    a masked frame a linear layer predicts the frame's code. The code is that of the log-mel spectrogram there, 80
-    bands, each with mean 0 and deviation 1 over the training samples, stacked to the encoder's frame rate: the nearest
-    entry of a random codebook to a random projection. Neither is trained.
+    A linear layer predicts the code of each masked frame from the encoder's features there. The code is that of the
+    log-mel spectrogram, 80 bands, each with mean 0 and deviation 1 over the training samples, stacked to the encoder's
+    frame rate: the nearest entry of a random codebook to a random projection. Neither is trained.
+
+    As in the paper, spans of the input are replaced by noise, here of the waveform, so that any encoder can be trained.
+    But with the wav2vec2 encoders a learned embedding replaces the masked frames before the Transformer, as in
+    wav2vec 2.0: of few recordings they learn nothing from noise.
 
     `by_frequency` is the loss of a model that knows only how frequent each code is. `code_perplexity` is how many codes
     are in use.
@@ -40,7 +43,6 @@ class BestRQ(MaskedCodes):
         encoder: of recordings.
         mask_prob: share of the frames at which a masked span begins, in (0, 1); spans may overlap.
         mask_length: frames of a span, at least 2.
-        mask_noise: deviation of the noise in masked spans, as a part of the recording's, above 0.
         codes: entries of the codebook, at least 2.
         code_dim: length of an entry.
 
@@ -60,15 +62,12 @@ class BestRQ(MaskedCodes):
         *,
         mask_prob: float = 0.02,
         mask_length: int = 20,
-        mask_noise: float = 0.1,
         codes: int = 8192,
         code_dim: int = 16,
     ) -> None:
         super().__init__(expect(encoder, AudioEncoder, "wav2vec2-tiny"), mask_prob=mask_prob, mask_length=mask_length)
-        check_positive(mask_noise=mask_noise)
         check_int(2, codes=codes)
         check_int(code_dim=code_dim)
-        self.mask_noise = mask_noise
         self.sample_rate: int = self.encoder.config["sample_rate"]
         samples = round(self.sample_rate * self.encoder.config["seconds"])
         spectrum = log_mel(torch.zeros(1, samples), self.sample_rate, BANDS)
@@ -77,6 +76,8 @@ class BestRQ(MaskedCodes):
         self.register_buffer("band_mean", torch.zeros(BANDS, 1))
         self.register_buffer("band_deviation", torch.ones(BANDS, 1))
         self.head = nn.Linear(self.dim, codes)
+        if isinstance(self.encoder, Wav2Vec2):
+            self.mask_embedding = nn.Parameter(torch.rand(self.dim))
         self.prediction = MaskedPrediction(codes)
 
     def prepare(self, context: TrainingContext, optimizers: Any = None) -> None:
@@ -113,7 +114,8 @@ class BestRQ(MaskedCodes):
     def make_views(self, batch: Batch, generator: torch.Generator) -> tuple[Any, ...]:
         view = self.views(batch.samples, generator)
         masked = self.draw_mask(view, generator).to(view.device)
-        return self.with_noise(view, masked, generator), masked, self.codes(view)
+        heard = view if isinstance(self.encoder, Wav2Vec2) else self.with_noise(view, masked, generator)
+        return heard, masked, self.codes(view)
 
     def with_noise(
         self, view: Float[Tensor, "n samples"], masked: Bool[Tensor, "n t"], generator: torch.Generator
@@ -121,20 +123,13 @@ class BestRQ(MaskedCodes):
         """The standardized view, with white noise in place of the masked frames."""
         frame_of_sample = frame_starts(masked.shape[1], view.shape[1]).to(view.device)
         noise = torch.randn(view.shape, generator=generator, dtype=view.dtype).to(view.device)
-        return torch.where(masked[:, frame_of_sample], self.mask_noise * noise, standardize(view))
+        return torch.where(masked[:, frame_of_sample], MASK_NOISE * noise, standardize(view))
 
     def states(self, view: Tensor, masked: Tensor) -> Tensor:
+        if isinstance(self.encoder, Wav2Vec2):
+            return super().states(view, masked)
         features = self.encode(view, lambda some: self.encoder.features(some).flatten(1))
         return features.unflatten(1, (masked.shape[1], -1))
 
     def logits(self, states: Tensor) -> Tensor:
         return self.head(states)
-
-    def figures(self, samples: Any, generator: torch.Generator) -> list[Figure]:
-        if not hasattr(self.views, "picture"):
-            return []
-        view = standardize(self.views.clean(samples))
-        masked = self.draw_mask(view, generator).to(view.device)
-        rows = [("recording", view), ("masked", self.with_noise(view, masked, generator))]
-        caption = f"Of {masked.shape[1]} frames {masked.float().mean():.0%} are masked: there the encoder hears noise."
-        return [Figure("Masked spans", caption, [FigureRow(name, self.views.picture(waves)) for name, waves in rows])]

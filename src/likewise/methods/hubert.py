@@ -147,12 +147,6 @@ class HuBERT(MaskedCodes):
         view = self.views(batch.samples, generator)
         return view, self.draw_mask(view, generator).to(view.device), self.codes(view)
 
-    def states(self, view: Tensor, masked: Tensor) -> Tensor:
-        def encode(rows: Tensor) -> Tensor:
-            return self.encoder.forward_masked(self.mask_embedding, masked[rows], view[rows])[0].flatten(1)
-
-        return self.encode(torch.arange(len(view), device=view.device), encode).unflatten(1, (masked.shape[1], -1))
-
     def logits(self, states: Tensor) -> Tensor:
         return self.cosines(self.projector(states), self.cluster_embeddings) / self.temperature
 

@@ -11,8 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from likewise.checks import check_interval, require
-from likewise.data.loader import Batch
-from likewise.encoders.audio import AudioEncoder
+from likewise.encoders.audio import AudioEncoder, Wav2Vec2
 from likewise.methods.base import EARLY, Method
 from likewise.modules.masked_prediction import MaskedPrediction
 from likewise.modules.span_masking import grey_out, span_mask
@@ -21,7 +20,7 @@ from likewise.runs.figures import Figure, FigureRow
 
 
 class MaskedFrames(Method):
-    """Masks spans of frames. What `make_views` returns begins with the view and the mask.
+    """Masks spans of frames.
 
     Args:
         encoder: of recordings.
@@ -51,7 +50,8 @@ class MaskedFrames(Method):
     def figures(self, samples: Any, generator: torch.Generator) -> list[Figure]:
         if not hasattr(self.views, "picture"):
             return []
-        view, masked, *_ = self.make_views(Batch(samples, torch.arange(len(samples))), generator)
+        view = self.views(samples, generator)
+        masked = self.draw_mask(view, generator).to(view.device)
         picture = self.views.picture(view)
         caption = f"Of {masked.shape[1]} frames {masked.float().mean():.0%} are masked: the grey ones."
         rows = [FigureRow("recording", picture), FigureRow("masked", grey_out(picture, masked))]
@@ -61,15 +61,23 @@ class MaskedFrames(Method):
 class MaskedCodes(MaskedFrames):
     """Predicts the code of each masked frame, by cross-entropy.
 
-    Subclasses set `prediction` and write `states` and `logits`; their `make_views` returns the view, the mask, and the
-    codes of all frames.
+    Subclasses set `prediction` and write `logits`; their `make_views` returns the view, the mask, and the codes of all
+    frames.
     """
 
     prediction: MaskedPrediction
+    mask_embedding: Tensor
+    """Replaces the masked frames of a wav2vec2 encoder, before its Transformer."""
 
     def states(self, view: Float[Tensor, "n samples"], masked: Bool[Tensor, "n t"]) -> Float[Tensor, "n t dim"]:
         """The encoder's features of a view whose masked frames it does not see."""
-        raise NotImplementedError
+        encoder = self.encoder
+        assert isinstance(encoder, Wav2Vec2)
+
+        def encode(rows: Tensor) -> Tensor:
+            return encoder.forward_masked(self.mask_embedding, masked[rows], view[rows])[0].flatten(1)
+
+        return self.encode(torch.arange(len(view), device=view.device), encode).unflatten(1, (masked.shape[1], -1))
 
     def logits(self, states: Float[Tensor, "m dim"]) -> Float[Tensor, "m k"]:
         """How well each of the k codes fits."""
