@@ -44,8 +44,17 @@ def is_first_process() -> bool:
         if "RANK" in os.environ:
             return _number("RANK") == 0
         return _number("NODE_RANK", _number("GROUP_RANK")) == _number("LOCAL_RANK") == 0
+    return _srun_tasks() <= 1 or _number("SLURM_PROCID") == 0
+
+
+def launched_processes() -> int:
+    """How many processes of this program a launcher says that it has started; 1 without a launcher."""
+    return max(_number("WORLD_SIZE", 1), _srun_tasks())
+
+
+def _srun_tasks() -> int:
     interactive = os.environ.get("SLURM_JOB_NAME") in ("bash", "interactive")  # the shell of an allocation, not srun
-    return interactive or _number("SLURM_NTASKS", 1) <= 1 or _number("SLURM_PROCID") == 0
+    return 1 if interactive else _number("SLURM_NTASKS", 1)
 
 
 def forget_stale_rank() -> None:

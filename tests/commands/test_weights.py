@@ -136,6 +136,42 @@ def test_the_encoder_waits_for_the_heads(digits_run: Path) -> None:
     assert 0 < max(moved) < 1e-5
 
 
+def test_lora_keeps_the_weights_and_learns_beside_them(
+    digits_run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = f"pretrain digits --weights {digits_run} --lora 4 --epochs 2 --lr 0.01".split()
+    run(*words, "--out", "low", *TRAINING[:-1])
+    assert "LoRA: " in capsys.readouterr().err
+    recipe = json.loads(Path("low/config.json").read_text())["recipe"]
+    assert (recipe["lora"], recipe["encoder_lr"], recipe["layer_decay"]) == (4, None, None)
+    known, initial, found = weights(digits_run), weights(Path("low"), "initial"), weights(Path("low"))
+    assert equal(initial, known)
+    assert found.keys() == known.keys()
+    changes = {n: found[n] - known[n] for n in known if n.endswith("weight") and known[n].ndim > 1}
+    ranks = [int(torch.linalg.matrix_rank(change.flatten(1), tol=1e-5)) for change in changes.values()]
+    assert max(ranks) == 4
+    assert all(torch.equal(found[n], known[n]) for n in known if known[n].ndim == 1 and "running" not in n)
+
+    # Interrupted and resumed, it ends with the same bits; finished, it opens and is extended.
+    step = Method.training_step
+
+    def stopped(self: Method, *args: Any) -> Any:
+        if self.global_step == 13:
+            raise KeyboardInterrupt
+        return step(self, *args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Method, "training_step", stopped)
+        assert main([*words, "--out", "again", "--checkpoint-minutes", "0.00001", *TRAINING]) == 130
+    run(*words, "--out", "again", "--resume", *TRAINING)
+    assert equal(weights(Path("again")), found)
+    run(*words, "--out", "again", "--resume", *TRAINING)
+    words[words.index("2")] = "3"
+    run(*words, "--out", "again", "--resume", *TRAINING)
+    assert not equal(weights(Path("again")), found)
+    assert lw.embed("again", "digits:test").vectors.shape == (500, 256)
+
+
 def test_weights_of_texts_bring_their_tokenizer(tmp_path: Path) -> None:
     lines = [f"the {colour} thing number {i} of the town" for i in range(30) for colour in COLOURS]
     Path("texts.txt").write_text("\n".join(lines))
@@ -195,6 +231,8 @@ def test_one_half_of_pairs_is_known(digits_run: Path, refused: Any, capsys: pyte
             "--weights .",
             "weights must be timm:NAME, hf:FOLDER, a run folder or a file, got '.', which is a folder without",
         ),
+        ("--lora 4", "lora must be given with weights, which it goes on from, got 4"),
+        ("--weights {run} --lora 0", "lora must be at least 1, got 0"),
         ("--weights {run} --freeze-epochs 3", "freeze_epochs must be from 0 to below epochs (2), got 3"),
         ("--weights {run} --layer-decay 0", "layer_decay must be above 0 and at most 1, got 0"),
         ("--weights {run} --encoder-lr 0", "encoder_lr must be above 0, got 0"),

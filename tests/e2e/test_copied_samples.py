@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from typed import answered
 
 import likewise as lw
 from likewise.cli import main
+from typed_commands import answered
 
 pytestmark = pytest.mark.usefixtures("working_folder")
 QUICK = "--epochs 1 --batch-size 16 --precision 32-true --encoder resnet8 --size 32 --out run --no-progress".split()

@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from typed import answered
 
 import likewise as lw
 from likewise import registry
@@ -23,6 +22,7 @@ from likewise.data.files import by_subfolder, folder_of, scan
 from likewise.data.request import Request
 from likewise.data.source import Source
 from likewise.modalities.base import Modality, TrainingSetup
+from typed_commands import answered
 
 POINTS = 48
 

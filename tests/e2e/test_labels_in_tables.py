@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from typed import answered
 
 import likewise as lw
 from likewise.cli import main
 from small_files import notes, square, table
+from typed_commands import answered
 
 pytestmark = pytest.mark.usefixtures("working_folder")
 QUICK = "--epochs 1 --batch-size 16 --precision 32-true --encoder resnet8 --out run".split()

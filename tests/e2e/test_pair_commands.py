@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from typed import answered
 
 import likewise as lw
 from likewise.cli import main
@@ -17,6 +16,7 @@ from likewise.data.pairs import PairSource
 from likewise.data.text import TextSource
 from small_data import THINGS
 from small_files import COLOURS, by_colour, captioned, lines, notes, squares, table
+from typed_commands import answered
 
 Text = pytest.CaptureFixture[str]
 

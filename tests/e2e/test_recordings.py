@@ -8,12 +8,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import soundfile
-from typed import answered
 
 import likewise as lw
 from likewise.cli import main
 from small_data import SAMPLE_RATE, recordings
 from small_files import notes, table
+from typed_commands import answered
 
 Text = pytest.CaptureFixture[str]
 

@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
-from typed import answered
 
 from likewise.cli import main
+from typed_commands import answered
 
 pytestmark = pytest.mark.usefixtures("working_folder")
 QUICK = "--epochs 1 --batch-size 16 --precision 32-true --encoder resnet8 --out run --no-progress".split()

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from typed import answered
 
 import likewise as lw
 from likewise.cli import main
 from likewise.methods.base import Method
 from small_data import sentences
 from small_files import documents, lines, section, table
+from typed_commands import answered
 
 Text = pytest.CaptureFixture[str]
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import likewise as lw
+from likewise.methods.rotnet import RotNet
 from likewise.training.callbacks.interruption import SIGNALS
 
 
@@ -29,3 +31,27 @@ def test_after_a_training_a_signal_does_what_it_did_before(
     finally:
         for n, handler in before.items():
             signal.signal(n, handler)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_an_ignored_signal_does_not_end_a_training(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`nohup` ignores SIGHUP, and a shell ignores SIGINT for what it starts in the background."""
+    monkeypatch.chdir(tmp_path)
+    before = signal.signal(number, signal.SIG_IGN)
+    step = RotNet.training_step
+
+    def signalled(self: RotNet, *batch: Any) -> Any:
+        signal.raise_signal(number)
+        return step(self, *batch)
+
+    monkeypatch.setattr(RotNet, "training_step", signalled)
+    try:
+        run = lw.pretrain(
+            "digits", method="rotnet", epochs=1, batch_size=512, precision="32-true", out="run", progress=False
+        )
+        assert run.finished
+        assert signal.getsignal(number) is signal.SIG_IGN
+    finally:
+        signal.signal(number, before)

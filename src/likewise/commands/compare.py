@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from likewise.console import plain
 from likewise.errors import UserError
-from likewise.report.headline import nearest_to_typical
+from likewise.runs.evaluation import Evaluation, nearest_to_typical
 from likewise.runs.evaluation_table import accuracy, points
 
 if TYPE_CHECKING:
-    from likewise.runs.evaluation import Evaluation
     from likewise.runs.folder import RunFolder
 
 PROTOCOLS = ("frozen", "fine-tuned")

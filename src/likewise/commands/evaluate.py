@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from likewise.atomic import disk_trouble
+from likewise.checks import check_positive
 from likewise.commands import FromPython
 from likewise.commands.option_names import flag
 from likewise.console import tell
@@ -21,6 +22,7 @@ def evaluate(
     test: Any = None,
     labels_per_class: Sequence[int | Literal["all"]] | None = None,
     seeds: int | None = None,
+    minutes: float | None = None,
     protocols: Sequence[str] | None = None,
     steps: int | None = None,
     modality: str | None = None,
@@ -29,6 +31,8 @@ def evaluate(
     labels: str | Path | None = None,
     per_file: bool = False,
     columns: Sequence[str] | None = None,
+    size: int | None = None,
+    out: str | Path | None = None,
     root: str | Path | None = None,
     encoder: FromPython = None,
     make_encoder: FromPython = None,
@@ -41,12 +45,14 @@ def evaluate(
     language model.
 
     Args:
-        run: a finished run, or its folder.
+        run: a finished run, or its folder; or known weights as they are: timm:NAME of images, hf:FOLDER of texts.
         train: labelled data to draw the labels from; the run's own data set if it has labels.
         test: labelled data to measure the accuracy on; no setting is selected on it.
         labels_per_class: numbers of labels of each class; `all` takes every label there is. Those of 1, 10 and 100 that
             there are, and all, if not given.
-        seeds: repetitions, each with other labels; 5 if not given.
+        seeds: repetitions, each with other labels; 5 if not given, 3 with `minutes`.
+        minutes: repetitions are added until the interval of frozen − scratch, with about 10 labels per class, is
+            narrower than 2 points, or these minutes are over.
         protocols: which protocols to compare; all if not given.
         steps: optimisation steps from scratch, half as many for fine-tuning; chosen by the number of labels if not
             given.
@@ -57,6 +63,8 @@ def evaluate(
             folder, or else the subfolders.
         per_file: a text file is one document, not one document a line.
         columns: of a table, the columns that form a pair, such as image text.
+        size: of known weights of images, height and width in pixels; the images' own if not given.
+        out: of known weights, the run folder that they get; runs/DATA-WEIGHTS if not given.
         root: the folder with the files of a named data set.
         encoder: from Python, the module that was trained, if it was your own.
         make_encoder: from Python, a function that builds that module untrained, if resetting its layers does not.
@@ -73,6 +81,7 @@ def evaluate(
     import torch
 
     from likewise.commands.gallery import save_gallery
+    from likewise.commands.given import names_weights, run_of_weights
     from likewise.commands.options import (
         applicable,
         as_module,
@@ -103,8 +112,7 @@ def evaluate(
     from likewise.training.callbacks.progress import progress_bar
     from likewise.training.machine import device_name
 
-    run = as_run(run)
-    views = views or run.views
+    check_positive(minutes=minutes)
     reading: dict[str, Any] = {
         "text_column": text_column,
         "label_column": label_column,
@@ -113,6 +121,16 @@ def evaluate(
         "columns": columns,
     }
     asked = read_options_of(modality, **reading)
+    if names_weights(run):
+        if test is None:
+            raise UserError(f"{run} has no data of its own: name some with --test, and labelled data with --train")
+        like = test if train is None else train
+        run = run_of_weights(run, like, size=size, out=out, root=root, read_options=asked, progress=progress)
+    elif size is not None or out is not None:
+        name = "size" if size is not None else "out"
+        raise UserError(f"{flag(name)} applies to known weights (timm:NAME, hf:FOLDER), not to a run: leave it out")
+    run = as_run(run)
+    views = views or run.views
     no_labels: UserError | None = None
     reads_own = train is None or test is None
     if reads_own:
@@ -149,7 +167,13 @@ def evaluate(
     labelled = single and train_source is not None and bool(train_source.classes) and bool(test_source.classes)
     known = test_source.modality in MODALITIES and run.modality in MODALITIES
     result: dict[str, Any] = {"test": test_source.name, "samples": {"test": len(test_source)}}
-    needing = {"labels_per_class": labels_per_class, "seeds": seeds, "protocols": protocols, "steps": steps}
+    needing = {
+        "labels_per_class": labels_per_class,
+        "seeds": seeds,
+        "minutes": minutes,
+        "protocols": protocols,
+        "steps": steps,
+    }
     chosen = [name for name, value in needing.items() if value is not None]
     if chosen and not labelled:
         if train_source is not None and single:
@@ -160,7 +184,7 @@ def evaluate(
     with progress_bar(show=progress) as report:
         if labelled:
             assert train_source is not None
-            seeds = 5 if seeds is None else seeds
+            seeds = seeds_of(seeds, minutes)
             result = evaluate_encoder(
                 tower,
                 its_views,
@@ -177,6 +201,7 @@ def evaluate(
                 autocast=autocast,
                 channels_last=True,
                 progress=report,
+                minutes=minutes,
             )
         if known:
             learned = open_training_data(run, root, progress) if train_source is None else train_source
@@ -223,3 +248,8 @@ def evaluate(
         tell(f"likewise: could not write into {run.path}: {reason}; the result is not kept")
         evaluation.incomplete = True
     return evaluation
+
+
+def seeds_of(seeds: int | None, minutes: float | None) -> int:
+    """How many repetitions an evaluation has, at least, where nobody says: fewer where time decides."""
+    return seeds if seeds is not None else 5 if minutes is None else 3

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
 import datetime
 import shlex
 import shutil
+import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import likewise
 from likewise.atomic import disk_trouble, write_text
-from likewise.checks import check_int, require
+from likewise.checks import check_int, check_positive, require
 from likewise.commands import FromPython
+from likewise.commands.option_names import flag
 from likewise.console import tell
 from likewise.errors import Interrupted, UserError, nearest
 from likewise.modalities.run import Run
@@ -23,8 +26,12 @@ from likewise.runs.declared import shown
 from likewise.runs.evaluation import Evaluation
 from likewise.runs.lock import is_unused, training_lock
 
+if TYPE_CHECKING:
+    from likewise.training.recipe import Recipe
+
 MOST_THREADS = 1024  # what a run folder may ask for
 LARGEST_SEED = 2**63 - 1  # that torch takes
+PLANNED = ("encoder", "epochs", "warmup_epochs", "freeze_epochs")  # what minutes decide of a recipe
 OTHER_DATA = "resume with the same data, or name another folder with --out"
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 
@@ -37,6 +44,7 @@ def pretrain(
     encoder: Any = None,
     weights: str | Path | None = None,
     epochs: int | None = None,
+    minutes: float | None = None,
     batch_size: int | None = None,
     size: int | None = None,
     channels: int | None = None,
@@ -58,6 +66,7 @@ def pretrain(
     strategy: str = "auto",
     checkpoint_minutes: float = 5.0,
     probe: Any = None,
+    started: FromPython = None,
     progress: bool = True,
     **hyperparameters: Any,
 ) -> Run:
@@ -76,9 +85,12 @@ def pretrain(
             base); of pairs one for each half, resnet18+bert-tiny; from Python also a module.
         weights: known weights to go on from: a run folder, timm:NAME, hf:FOLDER (texts), or a file (.safetensors, .pth,
             .pt, .ckpt) for the `encoder`; of pairs one for each half, timm:NAME+none. They choose the encoder if it is
-            not given, and the heads learn before the encoder does (see freeze_epochs, encoder_lr and layer_decay).
+            not given, and the heads learn before the encoder does (see freeze_epochs, encoder_lr,
+            layer_decay and lora).
         epochs: passes over the data; the recipe's if not given. With `resume`, more than a run has or was begun with
             extend it: it goes on with the schedule of the longer training.
+        minutes: how long all may take, reading included: some steps are measured, and as many epochs follow as fit.
+            The run keeps them. With `epochs` nothing is measured.
         batch_size: samples a step, over all devices; chosen for the machine if neither given nor in the recipe.
         size: height and width of the images in pixels; their own if not given.
         channels: 1 (grey), 3 (RGB), or how many the images have; their own if not given.
@@ -104,6 +116,7 @@ def pretrain(
         checkpoint_minutes: time between checkpoints.
         probe: labelled data, given as `data` is: each epoch shows the accuracy of a nearest-neighbour classifier on it.
             The training does not use it.
+        started: from Python, when the `minutes` began, on the clock of `time.monotonic`; now if not given.
         progress: show progress on stderr.
         hyperparameters: any other value of the recipe or the method, such as --lr 0.001 --temperature 0.2.
 
@@ -142,12 +155,14 @@ def pretrain(
     from likewise.data.splits import splits
     from likewise.data.text import corpus
     from likewise.data.tokens import LONE
-    from likewise.distributed import is_first_process
+    from likewise.distributed import is_first_process, launched_processes
+    from likewise.encoders.low_rank import merge_low_rank
     from likewise.evaluation.probe import NeighbourProbe
     from likewise.methods import method_class
-    from likewise.modalities.build import build_training, check_count
+    from likewise.modalities.build import Training, build_training, check_count
     from likewise.modalities.lookup import adapt_read_options, modality_of
     from likewise.modalities.towers import encoder_for
+    from likewise.modalities.within_budget import within_budget
     from likewise.registry import MODALITIES
     from likewise.runs.chance import ChanceLevels
     from likewise.runs.skipped import Skipped
@@ -159,7 +174,12 @@ def pretrain(
     from likewise.training.fit import fit, training_context_of
     from likewise.training.machine import fastest_precision
 
-    machine = {"devices": str(devices), "precision": precision, "strategy": strategy}
+    started = time.monotonic() if started is None else started
+    check_positive(minutes=minutes)
+    if minutes is not None and epochs is not None:
+        tell(f"--epochs decides, not --minutes: {epochs} epochs", show=progress)
+        minutes = None
+    machine: dict[str, str] = {"devices": str(devices), "precision": precision, "strategy": strategy}
     if precision not in PRECISIONS:
         raise UserError(
             f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}{nearest(precision, PRECISIONS)}"
@@ -228,7 +248,15 @@ def pretrain(
     for usual_part in (":train", ":unlabeled"):
         name = name.removesuffix(usual_part)
     folder = Path(out) if out is not None else Path("runs") / f"{slug(name)}-{plan.method}"
-    options: dict[str, Any] = {"recipe": recipe, **asked, "seed": seed, "root": root, "modality": modality, **reading}
+    options: dict[str, Any] = {
+        "recipe": recipe,
+        **asked,
+        "minutes": minutes,
+        "seed": seed,
+        "root": root,
+        "modality": modality,
+        **reading,
+    }
     options |= {"probe": probe if isinstance(probe, (str, Path)) else None, **machine, "out": folder}
     if isinstance(plan.augment, list) and recipe is None:
         options["recipe"] = folder / "recipe.yaml"  # a list of operations fits in no option
@@ -242,6 +270,10 @@ def pretrain(
         torch.manual_seed(seed)
         own_encoder, own_views = (encoder if isinstance(encoder, nn.Module) else None), views
         begun_in = folder if resume or not first else None  # another process has begun it already
+        may_shrink = plan.encoder == "auto" and plan.weights is None and encoder is None
+        measures = minutes is not None
+        if minutes is not None and begun_in is not None and not is_unused(folder):
+            plan, measures = _planned_before(folder, plan, minutes), False
         plan, source, learner, loaded = build_training(
             source, plan, encoder=own_encoder, views=own_views, given=chosen, kept=begun_in
         )
@@ -268,6 +300,29 @@ def pretrain(
             def ask(method: Any) -> float:
                 return classify(*encoder_for(labelled.modality, method.encoder, views), method.device)
 
+        budget = None
+        if measures and is_unused(folder):
+            assert minutes is not None
+            if launched_processes() > 1:
+                raise UserError("minutes are measured by one process, a launcher has started several: give --epochs")
+            before = plan
+            training, machine["precision"], budget = within_budget(
+                Training(plan, source, learner, loaded),
+                minutes,
+                started=started,
+                seed=seed,
+                precision=precision,
+                devices=machine["devices"],
+                given=given,
+                may_shrink=may_shrink,
+                probe=ask,
+            )
+            plan, source, learner, loaded = training
+            context = training_context_of(learner, source, plan, seed=seed)
+            learner.prepare(context)
+            new = {name: value for name in PLANNED if (value := getattr(plan, name)) != getattr(before, name)}
+            command += "".join(f" {flag(name)} {value}" for name, value in ({"epochs": plan.epochs} | new).items())
+
         # The run folder: a new one, or one that was begun with the same configuration.
         config: dict[str, Any] = {
             "likewise": likewise.__version__,
@@ -293,6 +348,8 @@ def pretrain(
             "seed": seed,
             "threads": torch.get_num_threads(),  # it decides how sums are split, and so their last bits
         }
+        if budget is not None:
+            config["budget"] = budget
         if (documents := token_count(source)) is not None:
             config["documents"] = documents._asdict()
         if source.lengths is not None:
@@ -322,16 +379,17 @@ def pretrain(
                 show=progress,
             )
         if run is None:
-            if precision == "auto":
+            if machine["precision"] == "auto":
                 machine["precision"] = fastest_precision(learner, context)
+            if precision == "auto":
                 command += f" --precision {machine['precision']}"
             run = Run.create(folder, config | {"command": command, "created": now} | machine)
             for name, text in files.items():
                 write_text(run.path / name, text)
             if plan.weights is not None:
-                save_initial_weights(run.path, learner.encoder)
+                save_initial_weights(run.path, merge_low_rank(copy.deepcopy(learner.encoder)))
         elif run.finished and first:
-            run.load_encoder(learner.encoder)
+            run.load_encoder(merge_low_rank(learner.encoder))
             run.keep(learner.encoder, views)
             return run
         if first:
@@ -356,6 +414,11 @@ def pretrain(
             tell(line, show=progress)
         if context.freeze_steps:
             tell(f"the heads learn alone for {context.freeze_steps} of {context.steps} steps", show=progress)
+        kept = run.config.get("budget")
+        if kept is not None:
+            spent, epoch = (f"{kept[name]:.0f} s" for name in ("spent_seconds", "seconds_per_epoch"))
+            line = f"budget: {kept['minutes']:g} minutes, of which reading and measuring took {spent}"
+            tell(f"{line}; {run.config['recipe']['epochs']} epochs of about {epoch}", show=progress)
         if "padding" in config:
             tell(f"padding: {config['padding']:.1%} of the tokens in batches", show=progress)
 
@@ -381,10 +444,14 @@ def pretrain(
             if fitted.interrupted:
                 where = f"stopped at step {fitted.step} of {fitted.steps}"
                 raise Interrupted(f"{where}; to go on: {run.config['command']} --resume")
-            run.keep(learner.encoder, views)
+            run.keep(merge_low_rank(learner.encoder), views)
             if first:
                 speed = {"seconds": round(fitted.seconds, 1), "samples_per_second": round(fitted.samples_per_second, 1)}
                 run.config |= speed
+                if kept is not None:
+                    used = (kept["spent_seconds"] + fitted.seconds) / 60
+                    kept["used_minutes"] = round(used, 2)
+                    tell(f"budget: {used:.1f} of {kept['minutes']:g} minutes used", show=progress)
                 run.config.save(run.path)
                 save_gallery(run, learner.encoder, source, views, labelled=False)
                 if figures := figures_of(
@@ -408,7 +475,9 @@ def pretrain(
     return run
 
 
-PARAMETERS = tuple(name for name in pretrain.__annotations__ if name not in ("hyperparameters", "views", "return"))
+PARAMETERS = tuple(
+    name for name in pretrain.__annotations__ if name not in ("hyperparameters", "views", "started", "return")
+)
 """The options of `pretrain` besides hyperparameters."""
 
 
@@ -433,6 +502,22 @@ def _extend(run: Run, epochs: int, *, step: int, now: str, save: bool) -> None:
         evaluation = run.path / Evaluation.FILE
         if evaluation.exists():  # it is of the encoder before
             evaluation.replace(evaluation.with_stem(f"{evaluation.stem}-{before}-epochs"))
+
+
+def _planned_before(folder: Path, plan: Recipe, minutes: float) -> Recipe:
+    """The recipe with what the run in `folder` was planned with when it was begun with as many minutes."""
+    config = RunConfig.load(folder)
+    begun = (config.get("budget") or {}).get("minutes")
+    what = f"{begun:g} minutes" if begun is not None else f"{config['recipe']['epochs']} epochs"
+    if begun != minutes:
+        raise UserError(
+            f"{folder} was begun with {what}, not with {minutes:g} minutes: resume it as it was "
+            f"(`{config['command']} --resume`), or name another folder with --out"
+        )
+    said = {name: config["recipe"].get(name) for name in PLANNED}
+    if plan.encoder != "auto":
+        del said["encoder"]
+    return plan.with_(**said)
 
 
 def _begun(folder: Path, config: dict[str, Any], precision: str, *, longer: bool) -> Run | None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from likewise.commands.evaluate import evaluate
+from likewise.checks import check_positive
+from likewise.commands.evaluate import evaluate, seeds_of
 from likewise.commands.option_names import flag
 from likewise.commands.pretrain import PARAMETERS, pretrain
 from likewise.commands.report import write_report
@@ -15,10 +17,15 @@ from likewise.errors import Interrupted, UserError
 from likewise.modalities.run import Run
 from likewise.runs.evaluation import Evaluation
 
+USUAL_MINUTES = 20.0
+TRAINING_SHARE = 2 / 3
+SHORTEST = 1e-3  # minutes, of what a training has left nothing to
+
 
 def study(
     data: Any,
     *,
+    minutes: float | None = None,
     train: Any = None,
     test: Any = None,
     labels_per_class: Sequence[int | Literal["all"]] | None = None,
@@ -39,6 +46,9 @@ def study(
 
     Args:
         data: what to learn from: see `likewise pretrain`.
+        minutes: how long all may take: 20 if neither this nor epochs nor a recipe is given. Two thirds are for the
+            training if there is something to evaluate with, and the evaluation is repeated until it is clear enough or
+            the time is over.
         train: labelled data to draw labels from; the data's own if it has any.
         test: labelled data to measure the accuracy on.
         labels_per_class: numbers of labels of each class; `all` takes every label there is. Those of 1, 10 and 100 that
@@ -80,13 +90,20 @@ def study(
     from likewise.evaluation.labels import label_counts
     from likewise.modalities.lookup import adapt_read_options
 
+    began = time.monotonic()
+    check_positive(minutes=minutes)
+    usual = False
+    if minutes is None and training.get("epochs") is None and training.get("recipe") is None:
+        minutes, usual = USUAL_MINUTES, True
     counts = None if labels_per_class is None else list(labels_per_class)
     measured = {"labels_per_class": counts, "seeds": seeds, "protocols": protocols, "steps": steps}
-    command = command_line("study", data, {"train": train, "test": test, **measured, "root": root, **training})
+    command = command_line(
+        "study", data, {"minutes": minutes, "train": train, "test": test, **measured, "root": root, **training}
+    )
     named = {name: value for name, value in training.items() if value is not None}
     changes = {name: value for name, value in named.items() if name in ("method", *SHAPE) or name not in PARAMETERS}
     changes.pop("views", None)
-    recipe = recipe_of(named.get("recipe"), changes, also=(*PARAMETERS, "train", "test", *measured))
+    recipe = recipe_of(named.get("recipe"), changes, also=(*PARAMETERS, "minutes", "train", "test", *measured))
     asked = {name: named[name] for name in READ if name in named}
     once = {name: named[name] for name in READ_ONCE if name in named}
     check_read_options({**asked, "root": root}, data, train, test, named.get("probe"))
@@ -107,14 +124,18 @@ def study(
         labelled = train_source is not None and train_source.modality != "pair" and bool(train_source.classes)
         if labelled:
             assert train_source is not None
-            label_counts(train_source, test_source, labels_per_class, seeds=5 if seeds is None else seeds)
+            label_counts(train_source, test_source, labels_per_class, seeds=seeds_of(seeds, minutes))
             check_evaluation(protocols or DEFAULT_PROTOCOLS, steps, given=recipe.weights is not None)
     if needing and not labelled:
         source = open_source(parts.get("pretrain", data), root=root, read_options=read_options, progress=progress)
         raise UserError(f"{flag(needing[0])} applies to data with labels, but this has none: {why_no_labels(source)}")
+    if usual:
+        tell(f"budget: {minutes:g} minutes; --minutes gives more or less, --epochs any time", show=progress)
     try:
         learned = parts.get("pretrain", data)
         how = applicable({**training, "root": root}, learned, named.get("probe"))
+        if minutes is not None:
+            how |= {"minutes": round(minutes * (TRAINING_SHARE if test is not None else 1), 3), "started": began}
         run = pretrain(learned, resume=resume, progress=progress, **how)
         if not is_first_process():
             return run  # the first process evaluates
@@ -133,6 +154,7 @@ def study(
             test=test,
             labels_per_class=labels_per_class,
             seeds=seeds,
+            minutes=max(SHORTEST, minutes - (time.monotonic() - began) / 60) if minutes and labelled else None,
             protocols=protocols,
             steps=steps,
             progress=progress,
@@ -143,4 +165,6 @@ def study(
     except KeyboardInterrupt:
         raise Interrupted(f"stopped after the training; to go on: {command} --resume") from None
     tell(f"the page: {write_report(run)}", show=progress)
+    if minutes is not None:
+        tell(f"budget: {(time.monotonic() - began) / 60:.1f} of {minutes:g} minutes used in all", show=progress)
     return evaluation

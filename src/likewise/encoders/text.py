@@ -6,6 +6,7 @@ The architectures are those of transformers, with its initialization, built with
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -273,6 +274,16 @@ def _check_kind(kind: str, what: str) -> None:
         raise UserError(f"{what} can't be read: its model type must be one of {known}, got {kind!r}")
 
 
+def most_tokens(config: Mapping[str, Any]) -> int | None:
+    """How many tokens a model of transformers can read, by its config.json; None where it has no limit."""
+    most, pad = config.get("max_position_embeddings"), config.get("pad_token_id")
+    if not isinstance(most, int) or most <= 0:
+        return None
+    if "roberta" in str(config.get("model_type")) and isinstance(pad, int):
+        most -= pad + 1  # its positions are counted from behind the padding's id
+    return most
+
+
 @torch.no_grad()
 def _checked(body: Any, name: str, *, vocab_size: int, max_tokens: int, pad: int) -> bool:
     """Whether a model that is not ours is causal; its pooling layer, which nothing would train, is taken away.
@@ -290,10 +301,8 @@ def _checked(body: Any, name: str, *, vocab_size: int, max_tokens: int, pad: int
             f"encoder '{name}' knows {known:,} tokens, the tokenizer has {vocab_size:,}: give the one that "
             "it was trained with, --tokenizer FOLDER/tokenizer.json"
         )
-    most = getattr(body.config, "max_position_embeddings", None) or max_tokens
-    if "roberta" in body.config.model_type:  # its positions are counted from behind the padding's id
-        most -= body.config.pad_token_id + 1
-    if max_tokens > most:
+    most = most_tokens(body.config.to_dict())
+    if most is not None and max_tokens > most:
         raise UserError(f"encoder '{name}' can't read {max_tokens} tokens: use --max-tokens {most} or fewer")
     one, other = [token for token in range(3) if token != pad][:2]
     texts = torch.full((2, max_tokens), one)

@@ -21,6 +21,7 @@ from likewise.evaluation.labels import check_label_counts, draw_labels, label_no
 from likewise.evaluation.measures import CONFIDENCE, paired_differences, summarize
 from likewise.evaluation.protocols import DEFAULT_PROTOCOLS, PROTOCOLS, EvaluationProtocol
 from likewise.evaluation.reinitialize import reinitialize
+from likewise.evaluation.until_clear import UntilClear, main_difference
 
 UNEVEN_FROM = 1.5
 """Times as many test samples of the largest class as of the smallest, above which classes are uneven."""
@@ -44,6 +45,7 @@ def evaluate_encoder(
     autocast: bool = False,
     channels_last: bool = False,
     progress: Progress | None = None,
+    minutes: float | None = None,
 ) -> dict[str, Any]:
     """Measure the accuracy of several protocols, on labels drawn anew for each seed.
 
@@ -66,6 +68,8 @@ def evaluate_encoder(
         batch_size: samples at a time, at most; at least 1.
         device, autocast, channels_last: where networks run, whether in bfloat16, and in which memory layout.
         progress: called with (samples processed, of how many, what is being done).
+        minutes: draws are added to `seeds` until the interval of the main difference (frozen against scratch, with
+            about 10 labels per class) is narrower than 2 points, or these minutes are over; None adds none.
 
     Returns:
         The contents of `evaluation.json` but for "command". Accuracies are in [0, 1]. A protocol that gives the same
@@ -102,23 +106,29 @@ def evaluate_encoder(
         train_labels=train_labels,
         test_labels=test_labels,
         classes=len(classes),
-        draws={(s, k): draw_labels(train_labels, k, s) for s in range(seeds) for k in counts},
+        draws={},
         steps=steps,
         compute=compute,
         progress=progress or (lambda done, total, text: None),
     )
-    plan = [
-        (protocol, count, seed)
-        for seed in range(seeds)
-        for count in counts
-        for protocol in chosen.values()
-        if not (seed and count == "all" and protocol.deterministic)
-    ]
     names = list(chosen)
-    trials = sorted(
-        evaluation.run(plan),
-        key=lambda t: (names.index(t["protocol"]), counts.index(t["labels_per_class"]), t["seed"]),
-    )
+    trials: list[dict[str, Any]] = []
+    pair = main_difference(names)
+    goes_on = None if minutes is None or pair is None else UntilClear(pair, 60 * minutes)
+    drawn = range(seeds)
+    while drawn:
+        evaluation.draws |= {(s, k): draw_labels(train_labels, k, s) for s in drawn for k in counts}
+        plan = [
+            (protocol, count, seed)
+            for seed in drawn
+            for count in counts
+            for protocol in chosen.values()
+            if not (seed and count == "all" and protocol.deterministic)
+        ]
+        trials += evaluation.run(plan)
+        drawn = range(drawn.stop, drawn.stop + (goes_on is not None and goes_on(trials)))
+    seeds = drawn.stop
+    trials.sort(key=lambda t: (names.index(t["protocol"]), counts.index(t["labels_per_class"]), t["seed"]))
     frequencies = torch.bincount(test_labels, minlength=len(classes))
     return {
         "train": train.name,

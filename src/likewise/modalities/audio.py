@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from torch import nn
@@ -42,6 +43,7 @@ class AudioModality(Modality):
     )
     suffixes = audio.SUFFIXES
     column_names = ("audio", "sound", "recording")
+    smaller_encoders: ClassVar[Mapping[str, str]] = {"mel-resnet18": "mel-resnet8"}
     recipe_fields = ("sample_rate", "seconds")
 
     def recognises(self, path: Path) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -80,6 +80,8 @@ class Modality(ABC):
     """Of the files that a folder of such samples holds, in lower case; labels are their first subfolders."""
     column_names: ClassVar[tuple[str, ...]] = ()
     """Usual names of a table's column that holds paths of such samples, as a part of pairs (see `open_files`)."""
+    smaller_encoders: ClassVar[Mapping[str, str]] = {}
+    """A smaller encoder for a usual one, where time is short."""
     recipe_fields: ClassVar[tuple[str, ...]] = ()
     read_fields: ClassVar[tuple[str, ...]] = ()
     """The fields of a recipe that only samples of this modality have."""

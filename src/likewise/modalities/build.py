@@ -12,11 +12,12 @@ from torch import nn
 
 from likewise.data.source import Source
 from likewise.encoders import adopt
+from likewise.encoders.low_rank import add_low_rank
 from likewise.errors import UserError
 from likewise.methods import build_method, method_options
 from likewise.methods.base import Method, Views
 from likewise.modalities.lookup import part_modalities, setup
-from likewise.modalities.weights import continued, load_known_weights
+from likewise.modalities.weights import continued, known_parts, load_known_weights
 from likewise.runs.weights import INITIAL, load_weights
 from likewise.training.callbacks.snapshots import PAIRS
 from likewise.training.machine import channels_last, device_name
@@ -71,11 +72,20 @@ def build_training(
         load_weights(kept, encoder, name=INITIAL)
     elif recipe.weights is not None:
         loaded = load_known_weights(encoder, recipe, kinds)
+    if recipe.lora is not None:
+        layers = sum(add_low_rank(part, recipe.lora) for part in known_parts(encoder, recipe, kinds))
+        loaded = [*loaded, f"LoRA: {layers} layers learn with rank {recipe.lora}, {_learned(encoder)}"]
     options = method_options(recipe.method) | recipe.options
     recipe = dataclasses.replace(recipe, batch_size=recipe.batch_size or min(256, len(source)), options=options)
     method = build_method(recipe.method, channels_last(adopt_for(encoder, views, source)), recipe.options)
     method.views = views
     return Training(recipe, source, method, loaded)
+
+
+def _learned(encoder: nn.Module) -> str:
+    """How many of an encoder's parameters learn, as people read it."""
+    learned, every = (sum(p.numel() for p in encoder.parameters() if p.requires_grad or a) for a in (False, True))
+    return f"{learned:,} of {every:,} parameters"
 
 
 def check_count(source: Source) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import nn
@@ -42,6 +42,7 @@ class ImageModality(Modality):
     )
     suffixes = images.SUFFIXES
     column_names = ("image", "img", "photo", "picture")
+    smaller_encoders: ClassVar[Mapping[str, str]] = {"resnet18": "resnet8"}
     recipe_fields = ("size", "channels")
     read_fields = ("range",)
 

@@ -36,6 +36,8 @@ class Run(RunFolder):
     def __str__(self) -> str:
         if not self.finished:
             return f"{self.path}: not finished"
+        if "seconds" not in self.config:
+            return f"{self.path}: weights as given"
         return f"{self.path}: {self.config['seconds']:.0f} s, {self.config['samples_per_second']:,.0f} samples/s"
 
     def to_json(self) -> dict[str, Any]:

@@ -7,7 +7,6 @@ samples were read; timm says how its images were normalized; a folder of transfo
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,10 +17,11 @@ from likewise.checks import require
 from likewise.encoders.base import encoder_name
 from likewise.encoders.pair import PairEncoder
 from likewise.encoders.pretrained import TIMM, load_pretrained, pretrained_config
-from likewise.encoders.text import FOLDER
+from likewise.encoders.text import FOLDER, most_tokens
 from likewise.errors import UserError
 from likewise.modalities.lookup import modality_of
 from likewise.modalities.run import Run, open_run
+from likewise.modalities.text import MAX_TOKENS
 from likewise.runs.config import RunConfig
 from likewise.runs.files import DAMAGED, read_object
 from likewise.runs.weights import INITIAL, WEIGHTS, load_weights
@@ -57,11 +57,9 @@ def continued(
         said = _said(spec, modality) if spec != NONE else {}
         encoders.append(said.pop("encoder", "auto") if encoder == "auto" else encoder)
         fields |= said
-    regime = {
-        "encoder_lr": ENCODER_LR * recipe.lr,
-        "layer_decay": LAYER_DECAY,
-        "freeze_epochs": FREEZE * recipe.epochs,
-    }
+    regime = {"freeze_epochs": FREEZE * recipe.epochs}
+    if recipe.lora is None:  # weights that stay as they are need no small rates
+        regime |= {"encoder_lr": ENCODER_LR * recipe.lr, "layer_decay": LAYER_DECAY}
     regime = {name: value for name, value in regime.items() if getattr(recipe, name) is None}
     if set(encoders) != {"auto"}:
         fields["encoder"] = "+".join(encoders)
@@ -93,10 +91,8 @@ def load_known_weights(encoder: nn.Module, recipe: Recipe, modalities: Sequence[
         UserError: for weights of another architecture.
     """
     lines = []
-    for spec, modality in zip(specs(recipe, modalities), modalities, strict=True):
-        if spec == NONE:
-            continue
-        for part in _parts(encoder, modality):
+    for spec, parts in _with_parts(encoder, recipe, modalities):
+        for part in parts:
             if spec.startswith(FOLDER) or is_transformers_folder(spec):
                 named = f"{FOLDER}{spec.removeprefix(FOLDER)}"
                 require(encoder_name(part) == named, "encoder", f"{named}, as its weights", encoder_name(part))
@@ -113,6 +109,17 @@ def load_known_weights(encoder: nn.Module, recipe: Recipe, modalities: Sequence[
                 told = str(load_pretrained(part, spec))
         lines.append(f"weights: {spec}: {told}")
     return lines
+
+
+def known_parts(encoder: nn.Module, recipe: Recipe, modalities: Sequence[str]) -> list[nn.Module]:
+    """The parts of an encoder that begin with known weights; itself, where it is not of pairs."""
+    return [part for _, parts in _with_parts(encoder, recipe, modalities) for part in parts]
+
+
+def _with_parts(encoder: nn.Module, recipe: Recipe, modalities: Sequence[str]) -> Iterator[tuple[str, list[nn.Module]]]:
+    for spec, modality in zip(specs(recipe, modalities), modalities, strict=True):
+        if spec != NONE:
+            yield spec, list(_parts(encoder, modality))
 
 
 def _parts(encoder: nn.Module, modality: str) -> Iterator[nn.Module]:
@@ -187,10 +194,7 @@ def run_of(spec: str) -> Run | None:
 
 def is_transformers_folder(spec: str) -> bool:
     """Whether this is a folder that transformers' `save_pretrained` wrote."""
-    try:
-        return "model_type" in read_object(Path(spec) / "config.json")
-    except DAMAGED:
-        return False
+    return "model_type" in _read(Path(spec) / "config.json")
 
 
 def _said(spec: str, modality: str) -> dict[str, Any]:
@@ -230,13 +234,22 @@ def _of_transformers(folder: str) -> dict[str, Any]:
     said: dict[str, Any] = {"encoder": f"{FOLDER}{folder}"}
     if (path / "tokenizer.json").is_file():
         said["tokenizer"] = str(path / "tokenizer.json")
-    try:  # of sentence-transformers
-        modes = json.loads((path / "1_Pooling" / "config.json").read_text(encoding="utf-8"))
-    except DAMAGED:
-        return said
+    read = _read(path / "sentence_bert_config.json").get("max_seq_length")
+    most, own = most_tokens(_read(path / "config.json")), read if isinstance(read, int) and read > 0 else MAX_TOKENS
+    if (tokens := min(own, most or own)) != MAX_TOKENS:
+        said["max_tokens"] = tokens
+    modes = _read(path / "1_Pooling" / "config.json")
     known = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls", "pooling_mode_lasttoken": "last"}
-    chosen = [name for mode, name in known.items() if isinstance(modes, dict) and modes.get(mode)]
+    chosen = [name for mode, name in known.items() if modes.get(mode)]
     return said | ({"pooling": chosen[0]} if len(chosen) == 1 else {})
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """A file of transformers or sentence-transformers; empty where it is not there, or damaged."""
+    try:
+        return read_object(path)
+    except DAMAGED:
+        return {}
 
 
 def _with(recipe: Recipe, said: dict[str, Any], given: Collection[str]) -> Recipe:

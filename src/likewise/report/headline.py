@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from typing import Any
 
-from likewise.runs.evaluation import Evaluation
+from likewise.runs.evaluation import Evaluation, nearest_to_typical
 from likewise.runs.evaluation_table import points
 from likewise.runs.table import Table, is_number
 
@@ -69,12 +68,6 @@ def typical_count(evaluation: Evaluation) -> int | str:
     A fixed rule, so that the column is not chosen by its result.
     """
     return nearest_to_typical(evaluation.counts)
-
-
-def nearest_to_typical(counts: Iterable[int | str]) -> int | str:
-    """10 labels per class, or of these counts the one nearest to it; "all" where there are no numbers."""
-    numbers = sorted(n for n in counts if isinstance(n, int))
-    return min(numbers, key=lambda n: abs(math.log(n / 10))) if numbers else "all"
 
 
 def headline(evaluation: Evaluation) -> str | None:

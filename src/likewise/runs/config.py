@@ -10,7 +10,8 @@ from likewise.runs.declared import Count, Range, check_declared
 from likewise.runs.files import read_object
 from likewise.runs.part import RunPart
 
-Epochs = Annotated[int, Range(1, 10**9)]
+Epochs = Annotated[int, Range(0, 10**9)]
+"""0 where weights are as they were given."""
 
 
 class Fingerprint(TypedDict):
@@ -67,6 +68,21 @@ class Extension(TypedDict):
     finished: bool
 
 
+Duration = Annotated[float, Range(0, 1e9)]
+
+
+class BudgetConfig(TypedDict):
+    """The time that a training was given, and what was measured to plan it."""
+
+    minutes: Duration
+    spent_seconds: Duration
+    """Before the training, for reading and measuring."""
+    samples_per_second: Duration
+    seconds_per_epoch: Duration
+    used_minutes: NotRequired[Duration]
+    """In the end."""
+
+
 class ConfigFile(TypedDict):
     """What config.json of a run holds. Those that are not required were added later, or are of finished runs."""
 
@@ -83,6 +99,7 @@ class ConfigFile(TypedDict):
     threads: NotRequired[int]
     padding: NotRequired[float]
     documents: NotRequired[dict[str, Any]]
+    budget: NotRequired[BudgetConfig]
     command: str
     created: NotRequired[str]
     devices: int | str | list[int]

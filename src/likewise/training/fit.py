@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +69,7 @@ def fit(
     chance: dict[str, float] | None = None,
     probe: Callable[[Method], float] | None = None,
     progress: bool = True,
+    callbacks: Sequence[L.Callback] = (),
 ) -> FitResult:
     """Train `method`, which has its `views`, on `source`; `folder` gets metrics, verdict, snapshots and checkpoints.
 
@@ -90,6 +91,7 @@ def fit(
         chance: the figures where nothing is learned.
         probe: an accuracy of the method's encoder, measured each epoch: see `likewise.training.callbacks.probe`.
         progress: whether to print.
+        callbacks: others of Lightning, which come last.
 
     Raises:
         UserError: for a batch larger than the data or too small for the method; when the loss is NaN or the disk full.
@@ -141,6 +143,7 @@ def fit(
                 interruption,
                 saving,
                 *([ScheduleOfRecipe()] if last else []),
+                *callbacks,
             ],
             plugins=[AtomicCheckpointIO()],
             enable_checkpointing=False,

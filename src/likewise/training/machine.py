@@ -33,6 +33,13 @@ def device_name() -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
+def device_count(devices: str) -> int:
+    """How many devices Lightning takes for `devices`, a number or `auto`."""
+    if devices.isdigit():
+        return int(devices)
+    return torch.cuda.device_count() if device_name() == "cuda" else 1
+
+
 def channels_last(module: nn.Module) -> nn.Module:
     """The module with its convolutions' weights in channels-last layout, which is faster on most processors."""
     for parameter in module.parameters():

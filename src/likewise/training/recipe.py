@@ -52,6 +52,8 @@ class Recipe:
         encoder_lr: learning rate of the encoder; None: a tenth of `lr` with `weights`, else `lr`.
         layer_decay: factor on the encoder's rate from each layer to the one before it (arXiv:2106.08254); None: 0.75
             with `weights`, else 1.
+        lora: with `weights`, the rank of what the encoder learns beside them, which stay as they are
+            (arXiv:2106.09685); None: it learns with all weights.
         optimizer: `sgd`, `adam`, `adamw` or `lars`.
         lr: learning rate at the top of its schedule.
         momentum: of SGD and LARS; Adam's first beta.
@@ -80,6 +82,7 @@ class Recipe:
     freeze_epochs: float | None = None
     encoder_lr: float | None = None
     layer_decay: float | None = None
+    lora: int | None = None
     optimizer: str = "adamw"
     lr: float = 1e-3
     momentum: float = 0.9
@@ -91,6 +94,9 @@ class Recipe:
 
     def __post_init__(self) -> None:
         check_int(epochs=self.epochs, batch_size=self.batch_size, micro_batch_size=self.micro_batch_size)
+        check_int(lora=self.lora)
+        with_weights = self.lora is None or self.weights is not None
+        require(with_weights, "lora", "given with weights, which it goes on from", self.lora)
         check_positive(lr=self.lr, encoder_lr=self.encoder_lr, grad_clip=self.grad_clip, seconds=self.seconds)
         check_non_negative(weight_decay=self.weight_decay)
         check_interval(0, 1, closed="right", layer_decay=self.layer_decay)

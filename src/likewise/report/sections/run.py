@@ -19,6 +19,8 @@ def learned_from(contents: Contents) -> str:
     # An encoder of the user's own has no configuration: its entry is null.
     method, encoder, source = (config.get(part) or {} for part in ("method", "encoder", "source"))
     what = f"The encoder {encoder['name']}" if "name" in encoder else "An encoder"
+    if not method and (config.get("recipe") or {}).get("weights"):
+        return f"{what} with the weights {config['recipe']['weights']}, as given."
     by = f" by {method['name']}" if "name" in method else ""
     data = source.get("name") or config.get("data")
     on = f" on {data}" if data else ""
@@ -43,6 +45,10 @@ def summary_facts(contents: Contents) -> list[tuple[str, str]]:
         facts.append(("pretraining", _duration(float(config["seconds"]))))
     elif len(contents.metrics.get("step", [])):
         facts.append(("last step (not finished)", f"{int(np.nanmax(contents.metrics['step'])):,}"))
+    budget = config.get("budget") or {}
+    if budget.get("minutes") is not None:
+        used = f"{budget['used_minutes']:.1f} of " if budget.get("used_minutes") is not None else ""
+        facts.append(("budget", f"{used}{budget['minutes']:g} minutes"))
     if "samples_per_second" in config:
         each = "blocks" if documents.get("blocks") else noun(contents, 2)
         facts.append((f"{each} a second", f"{config['samples_per_second']:,.0f}"))

@@ -23,6 +23,8 @@ AT_ONCE = 3
 class Interruption(L.Callback):
     """Ends a training when a signal requests it.
 
+    A signal that was ignored when the training began stays ignored: of `nohup`, that a terminal was closed.
+
     Attributes:
         asked: whether one did; the training has then ended early.
     """
@@ -31,12 +33,14 @@ class Interruption(L.Callback):
         self.checkpoints, self.show = checkpoints, show
         self.asked = False
         self._interrupts = 0
+        self._ignored: set[int] = set()
 
     @contextmanager
     def handlers(self) -> Iterator[None]:
         """Around the training: afterwards every signal has the handler that it had before."""
         # Noted before the training: the handlers at its start are Lightning's, and SIGTERM would then do nothing more.
         before = {number: signal.getsignal(number) for number in SIGNALS} if _in_main_thread() else {}
+        self._ignored = {number for number, handler in before.items() if handler is signal.SIG_IGN}
         try:
             yield
         finally:
@@ -48,7 +52,7 @@ class Interruption(L.Callback):
         # Here, and not before the training: Lightning installs its own, which end a step in its middle.
         if _in_main_thread():
             for number in SIGNALS:
-                signal.signal(number, self._handle)
+                signal.signal(number, signal.SIG_IGN if number in self._ignored else self._handle)
 
     def _handle(self, number: int, frame: Any) -> None:
         self._interrupts += number == signal.SIGINT
