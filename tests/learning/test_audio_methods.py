@@ -58,8 +58,8 @@ def test_features_tell_instruments_apart(method: str, epochs: int, batch: int, t
 
 @pytest.mark.slow
 def test_wav2vec2_names_what_is_hidden(tmp_path: Path) -> None:
-    # What it learns first is where sounds begin and end. What sounds there are takes far longer: features would have
-    # gained nothing yet.
+    # What it learns first is where sounds begin and end. The instrument is the same in all distractors: features would
+    # have gained nothing.
     run = trained("wav2vec2", melodies(512, seed=1, pauses=True), tmp_path, epochs=5)
     last = run.history.rows[-1]
     assert last["contrastive"] < run.chance["contrastive"] - 0.3  # measured 0.45 below when this was written
@@ -78,3 +78,13 @@ def test_masked_codes_teach_what_is_said(method: str, gain: float, tmp_path: Pat
     assert run.verdict.kind == "learning"
     last = run.history.rows[-1]
     assert last["loss"] < last["by_frequency"] - gain
+
+
+@pytest.mark.slow
+def test_wav2vec2_learns_what_is_said(tmp_path: Path) -> None:
+    train, test = spoken(512, seed=1), spoken(256, seed=2)
+    run = trained("wav2vec2", train, tmp_path, epochs=6, seconds=0.5)
+    # Measured 0.64 and 0.41 when this was written: unlike an instrument, a sound is not the same all over a recording.
+    data = {"train": train, "test": test}
+    assert accuracy(run, "frozen", **data) > accuracy(run, "untrained", **data) + 0.12
+    assert run.verdict.kind == "learning"
