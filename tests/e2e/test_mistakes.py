@@ -437,6 +437,11 @@ def runs(things: Path) -> Path:
         ("pretrain notes --method cola --seconds 0", "seconds must be above 0, got 0"),
         ("pretrain notes --method cola --encoder resnet8", "unknown encoder 'resnet8', did you mean 'mel-resnet8'?"),
         ("pretrain notes --method wav2vec2 --encoder mel-resnet8", "got mel-resnet8: try --encoder wav2vec2-tiny"),
+        ("pretrain notes --method hubert --encoder conv-gru-tiny", "got conv-gru-tiny: try --encoder wav2vec2-tiny"),
+        (
+            "pretrain notes --method best-rq --encoder mel-resnet8",
+            "mask_length must be from 2 to 6, below the 7 frames of a view, got 8",
+        ),
         (
             "pretrain docs.csv --method bert --tokenizer none.json",
             "tokenizer none.json cannot be read: No such file or directory; give a tokenizer.json",

@@ -98,6 +98,21 @@ def test_a_study_without_labels_ends_with_its_page(capsys: Text) -> None:
     assert lw.open_run("run").config["recipe"]["sample_rate"] == SAMPLE_RATE
 
 
+@pytest.mark.parametrize("method", ["hubert", "best-rq"])
+def test_masked_codes_from_the_folder_to_the_page(method: str) -> None:
+    notes(Path("notes"), 16)
+    words = f"pretrain notes --method {method} --epochs 2 --out run --no-progress"
+    assert main([*words.split(), *QUICK]) == 0
+    last = lw.open_run("run").history.rows[-1]
+    assert last["code_perplexity"] > 2
+    assert last["by_frequency"] > 1
+    assert 0 <= last["accuracy"] <= 1
+    assert main(["report", "run"]) == 0
+    page = Path("run/report.html").read_text()
+    assert "Masked spans" in page
+    assert "Of 9 frames" in page
+
+
 def test_what_cannot_be_heard_is_listed_not_fatal(capsys: Text) -> None:
     notes(Path("notes"), 16)
     soundfile.write("notes/empty.wav", np.zeros(0, np.float32), SAMPLE_RATE)

@@ -14,12 +14,14 @@ from transformers import Wav2Vec2Config, Wav2Vec2Model
 from likewise.data.loader import Batch
 from likewise.encoders.audio import Wav2Vec2, audio_encoder
 from likewise.methods import build_method
-from likewise.methods.base import Method
+from likewise.methods.base import Method, TrainingContext
 from likewise.seeding import generator_for
 
 N, SAMPLES = 6, 300
 WAVES = torch.randn(N, SAMPLES, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
 OPTIONS = {
+    "best-rq": {"mask_prob": 0.1, "mask_length": 3, "codes": 7, "code_dim": 4},
+    "hubert": {"mask_prob": 0.1, "mask_length": 3, "clusters": 6, "projection_dim": 5},
     "cola": {"projection_dim": 5},
     "cpc-audio": {"steps": 3, "times": 4},
     "wav2vec2": {"mask_length": 3, "distractors": 5, "codes": 4, "code_dim": 3, "projection_dim": 6, "diversity": 2.0},
@@ -30,11 +32,14 @@ class Views:
     def __call__(self, batch: Tensor, generator: torch.Generator) -> Tensor:
         return batch + 0.3 * torch.randn(batch.shape, generator=generator, dtype=batch.dtype)
 
+    def clean(self, batch: Tensor) -> Tensor:
+        return batch
+
 
 def built(name: str) -> Method:
     torch.manual_seed(0)
     config = {"name": "tiny", "sample_rate": 1000, "seconds": 0.3}
-    if name == "wav2vec2":
+    if name not in ("cola", "cpc-audio"):
         sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
         convolutions = {"conv_dim": (6, 6), "conv_kernel": (9, 2), "conv_stride": (5, 2)}
         positions = {"num_conv_pos_embeddings": 4, "num_conv_pos_embedding_groups": 2}
@@ -45,6 +50,9 @@ def built(name: str) -> Method:
         encoder = audio_encoder("conv-gru-tiny", sample_rate=1000, seconds=0.3)
     method = build_method(name, encoder, OPTIONS[name]).double()
     method.views = Views()
+    method.prepare(TrainingContext(N, N, steps=2, steps_per_epoch=1, read=WAVES.__getitem__))
+    with torch.no_grad():
+        method.begin_epoch(0)
     return method
 
 
@@ -56,7 +64,7 @@ def learned(name: str, part: slice) -> dict[str, Tensor]:
     loss = answer["loss"] if isinstance(answer, dict) else answer
     loss.backward()
     figures = {key: value.detach() for key, value in answer.items()} if isinstance(answer, dict) else {}
-    gradients = {key: parameter.grad for key, parameter in method.named_parameters()}
+    gradients = {key: parameter.grad for key, parameter in method.named_parameters() if parameter.requires_grad}
     return {"the loss": loss.detach(), **figures, **gradients}
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from likewise.views.mel import filterbank, log_mel
+from likewise.views.mel import filterbank, log_mel, mfcc
 
 
 def naive(wave: np.ndarray, sample_rate: int, bands: int, length: int) -> np.ndarray:
@@ -76,3 +76,29 @@ def test_under_autocast_it_stays_exact_and_has_a_gradient() -> None:
     assert torch.equal(ours, expected)
     ours.sum().backward()
     assert waves.grad.abs().max() > 0
+
+
+@pytest.mark.parametrize("sample_rate", [8000, 16_000])
+def test_mfcc_as_written_out(sample_rate: int) -> None:
+    waves = torch.randn(2, round(0.083 * sample_rate), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    ours = mfcc(waves, sample_rate)
+    bands = log_mel(waves, sample_rate, 40)
+    frames = bands.shape[2]
+    assert ours.shape == (2, 39, frames)
+    for i in range(2):
+        cepstrum = [
+            [
+                math.sqrt((1 if k == 0 else 2) / 40)
+                * sum(bands[i, b, t].item() * math.cos(math.pi * k * (b + 0.5) / 40) for b in range(40))
+                for t in range(frames)
+            ]
+            for k in range(13)
+        ]
+        rows = [*cepstrum]
+        for _ in range(2):
+            before, after = rows[-13:], []
+            for row in before:
+                at = [row[min(max(t, 0), frames - 1)] for t in range(-2, frames + 2)]
+                after.append([sum(s * at[t + 2 + s] for s in range(-2, 3)) / 10 for t in range(frames)])
+            rows += after
+        assert np.abs(ours[i].numpy() - np.array(rows)).max() < 1e-10

@@ -48,6 +48,8 @@ METHODS = {
     "sentence-order": "likewise.methods.sentence_order:SentenceOrder",
     "simcse": "likewise.methods.simcse:SimCSE",
     "wav2vec2": "likewise.methods.wav2vec2:Wav2Vec2Pretraining",
+    "best-rq": "likewise.methods.best_rq:BestRQ",
+    "hubert": "likewise.methods.hubert:HuBERT",
     "cola": "likewise.methods.cola:COLA",
     "cpc-audio": "likewise.methods.cpc_audio:AudioCPC",
 }

@@ -9,19 +9,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from likewise.checks import check_int, check_interval, check_non_negative, require
+from likewise.checks import check_int, check_non_negative
 from likewise.data.loader import Batch
 from likewise.encoders.audio import Wav2Vec2, expect
-from likewise.methods.base import EARLY, Method
+from likewise.methods.base import EARLY
+from likewise.methods.masked_frames import MaskedFrames
 from likewise.modules.masked_contrast import MaskedContrast
-from likewise.modules.span_masking import grey_out, sample_distractors, span_mask
+from likewise.modules.span_masking import sample_distractors
 from likewise.modules.temperature import Temperature
-from likewise.runs.figures import Figure, FigureRow
 
 FEW = 1.5  # effective number of entries of a codebook: fewer is a collapse
 
 
-class Wav2Vec2Pretraining(Method):
+class Wav2Vec2Pretraining(MaskedFrames):
     """Baevski et al. 2020, wav2vec 2.0: A Framework for Self-Supervised Learning of Speech, arXiv:2006.11477.
 
     Spans of frames are masked before the Transformer. The contrastive loss compares its output at a masked frame with
@@ -50,7 +50,6 @@ class Wav2Vec2Pretraining(Method):
     """
 
     family = "contrastive"
-    modality = "audio"
     paper = "2006.11477"
     when_to_use = "speech, from waveforms; needs many hours of it and many steps"
     min_batch_size = 2
@@ -70,21 +69,12 @@ class Wav2Vec2Pretraining(Method):
         code_dim: int = 128,
         projection_dim: int = 256,
     ) -> None:
-        super().__init__(encoder)
-        self.encoder = speech = expect(encoder, Wav2Vec2, "wav2vec2-tiny")
+        speech = expect(encoder, Wav2Vec2, "wav2vec2-tiny")
+        super().__init__(speech, mask_prob=mask_prob, mask_length=mask_length)
         check_int(distractors=distractors, codebooks=codebooks, code_dim=code_dim, projection_dim=projection_dim)
         check_int(2, codes=codes)
         check_non_negative(diversity=diversity)
-        check_interval(0, 1, closed="neither", mask_prob=mask_prob)
-        frames = speech.grid()[0]
-        fits = 2 <= mask_length < frames
-        require(fits, "mask_length", f"from 2 to {frames - 1}, below the {frames} frames of a view", mask_length)
-        self.mask_prob, self.mask_length, self.distractors, self.diversity = (
-            mask_prob,
-            mask_length,
-            distractors,
-            diversity,
-        )
+        self.distractors, self.diversity = distractors, diversity
         self.temperature = Temperature(temperature)
         self.mask_embedding = nn.Parameter(torch.rand(self.dim))  # replaces the masked frames
         books = {"books": codebooks, "entries": codes, "entry_dim": code_dim}
@@ -95,8 +85,7 @@ class Wav2Vec2Pretraining(Method):
 
     def make_views(self, batch: Batch, generator: torch.Generator) -> tuple[Any, ...]:
         view = self.views(batch.samples, generator)
-        frames = self.encoder.count_frames(view.shape[1])
-        masked = span_mask(len(view), frames, share=self.mask_prob, span=self.mask_length, generator=generator)
+        masked = self.draw_mask(view, generator)
         distractors = sample_distractors(masked, self.distractors, generator)
         noise = self.masked_contrast.codebooks.noise(*masked.shape, generator=generator)
         return view, *(drawn.to(view.device) for drawn in (masked, distractors, noise))
@@ -124,17 +113,3 @@ class Wav2Vec2Pretraining(Method):
             return None
         message = f"nearly all frames have the same code: {used:.2g} of a codebook's entries are in use"
         return f"{message}; try a larger --diversity, or a smaller --lr"
-
-    def figures(self, samples: Any, generator: torch.Generator) -> list[Figure]:
-        if not hasattr(self.views, "picture"):
-            return []
-        view, masked, *_ = self.make_views(Batch(samples, torch.arange(len(samples))), generator)
-        picture = self.views.picture(view)
-        caption = f"Of {masked.shape[1]} frames {masked.float().mean():.0%} are masked: the grey ones."
-        return [
-            Figure(
-                "Masked spans",
-                caption,
-                [FigureRow("recording", picture), FigureRow("masked", grey_out(picture, masked))],
-            )
-        ]

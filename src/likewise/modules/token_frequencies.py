@@ -37,8 +37,14 @@ class Frequencies(nn.Module):
         return loss
 
 
-def only_frequencies(figures: Mapping[str, float]) -> str | None:
-    """A warning where the `loss` is no better than `by_frequency`, else None."""
+def only_frequencies(figures: Mapping[str, float], what: str = "tokens", of: str = "the text") -> str | None:
+    """A warning where the `loss` is no better than `by_frequency`, else None.
+
+    Args:
+        figures: what was logged.
+        what: plural of what is predicted.
+        of: what it is a part of.
+    """
     if figures.get("loss", 0.0) < (1 - TRIVIAL) * figures.get("by_frequency", float("inf")):
         return None
-    return "tokens are predicted by their frequency alone, whatever the text: try more --epochs or another --lr"
+    return f"{what} are predicted by their frequency alone, whatever {of}: try more --epochs or another --lr"

@@ -6,10 +6,13 @@ from functools import cache
 
 import torch
 from jaxtyping import Float
+from scipy.fft import dct
 from torch import Tensor
+from torch.nn import functional as F
 
 WINDOW, HOP = 0.025, 0.010  # s
 FLOOR = 1e-6  # power below which all is silence
+MFCC_BANDS = 40
 
 
 def log_mel(waves: Float[Tensor, "n samples"], sample_rate: int, bands: int = 64) -> Float[Tensor, "n bands frames"]:
@@ -35,6 +38,29 @@ def log_mel(waves: Float[Tensor, "n samples"], sample_rate: int, bands: int = 64
         )
         power = spectrum.real.square() + spectrum.imag.square()
         return torch.log(FLOOR + weights.to(power) @ power)
+
+
+def mfcc(
+    waves: Float[Tensor, "n samples"], sample_rate: int, coefficients: int = 13
+) -> Float[Tensor, "n features frames"]:
+    """Mel-frequency cepstral coefficients of each frame of `log_mel` with 40 bands, then their first and second slopes.
+
+    The coefficients are those of an orthonormal DCT-II over the bands; there are three times as many features. A slope
+    is the least-squares one over five frames, the outer ones repeated at the ends.
+    """
+    bands = log_mel(waves, sample_rate, MFCC_BANDS)
+    cosines = torch.from_numpy(dct(torch.eye(MFCC_BANDS, dtype=torch.float64).numpy(), axis=0, norm="ortho"))
+    with torch.autocast(waves.device.type, enabled=False):
+        cepstrum = cosines[:coefficients].to(bands) @ bands
+        first = slopes(cepstrum)
+        return torch.cat([cepstrum, first, slopes(first)], dim=1)
+
+
+def slopes(x: Float[Tensor, "n d frames"]) -> Float[Tensor, "n d frames"]:
+    """By how much x rises from frame to frame: the least-squares line through five of them."""
+    steps = torch.arange(-2, 3, dtype=x.dtype, device=x.device)
+    padded = F.pad(x, (2, 2), mode="replicate").flatten(0, 1)[:, None]
+    return F.conv1d(padded, (steps / steps.square().sum())[None, None])[:, 0].view_as(x)
 
 
 @cache
