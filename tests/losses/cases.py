@@ -66,6 +66,7 @@ def coded(tensors: list[Tensor]) -> list[Any]:
 
 LABELS = torch.tensor([0, 1, 1, 2, 0, 1, 3])
 CENTER = torch.tensor([0.1, -0.2, 0.3, 0.0])
+DIRECTIONS = losses.random_directions(4, 6, torch.Generator().manual_seed(3))
 NOISE = (torch.full((7,), -1.5), torch.linspace(-3, -1, 21).view(7, 3))
 TRIPLE, FIVE = ((7, 4),) * 3, ((7, 4),) * 5
 
@@ -113,6 +114,11 @@ OTHERS = [
     Case("swapped_prediction", shapes=FIVE, group=coded),
     Case("barlow_twins"),
     Case("vicreg"),
+    Case("sigreg", shapes=((7, 4),), options={"directions": DIRECTIONS}),
+    Case(
+        "sigreg", shapes=((1, 4),), options={"directions": DIRECTIONS, "knots": 5, "limit": 3.0}, variant="one sample"
+    ),
+    Case("center_prediction", shapes=((7, 4),) * 4, group=lambda views: [views]),
 ]
 
 ALL = COSINE + OTHERS

@@ -15,6 +15,7 @@ from likewise import losses
 
 N, D = 6, 5
 LABELS = torch.arange(N) % 3
+DIRECTIONS = losses.random_directions(D, 4, torch.Generator().manual_seed(0))
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "nt_xent": lambda a, b: losses.nt_xent(a, b, temperature=0.2),
     "info_nce": losses.info_nce,
@@ -26,6 +27,8 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "triplet": lambda a, b: losses.mined_triplet(a, LABELS),
     "barlow_twins": losses.barlow_twins,
     "vicreg": losses.vicreg,
+    "sigreg": lambda a, b: losses.sigreg(a, DIRECTIONS) + losses.sigreg(b, DIRECTIONS),
+    "center_prediction": lambda a, b: losses.center_prediction([a, b]),
     "codes": lambda a, b: losses.swapped_prediction([a, b], [losses.sinkhorn(a), losses.sinkhorn(b)]),
 }
 

@@ -35,6 +35,7 @@ OPTIONS = {
     "queue": 2 * BATCH,
     "queue_from": 0.0,
     "local_crops": 2,
+    "directions": 9,
 }
 """Sizes, by what methods may call them; each method gets those whose name and type it knows."""
 

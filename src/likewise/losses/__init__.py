@@ -10,6 +10,7 @@ from likewise.losses.clustering import sinkhorn, swapped_prediction
 from likewise.losses.contrastive import dcl, dcl_w, hcl, info_nce, nce, nt_xent, nt_xent_hardest, pair_matching, sup_con
 from likewise.losses.cross_modal import clip_loss, siglip_loss
 from likewise.losses.distillation import dino, dino_center, negative_cosine
+from likewise.losses.gaussian import center_prediction, random_directions, sigreg
 from likewise.losses.geometry import alignment, effective_rank, spread, uniformity
 from likewise.losses.gradient_cache import encode_cached
 from likewise.losses.metric import margin_contrastive, mined_triplet, triplet
@@ -19,6 +20,7 @@ from likewise.losses.redundancy import barlow_twins, vicreg
 __all__ = [
     "alignment",
     "barlow_twins",
+    "center_prediction",
     "clip_loss",
     "dcl",
     "dcl_w",
@@ -38,7 +40,9 @@ __all__ = [
     "nt_xent",
     "nt_xent_hardest",
     "pair_matching",
+    "random_directions",
     "siglip_loss",
+    "sigreg",
     "sinkhorn",
     "spread",
     "sup_con",

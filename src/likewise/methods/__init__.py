@@ -31,6 +31,7 @@ METHODS = {
     "dino": "likewise.methods.dino:DINO",
     "barlow-twins": "likewise.methods.barlow_twins:BarlowTwins",
     "vicreg": "likewise.methods.vicreg:VICReg",
+    "lejepa": "likewise.methods.lejepa:LeJEPA",
     "autoencoder": "likewise.methods.autoencoder:Autoencoder",
     "denoising-autoencoder": "likewise.methods.denoising_autoencoder:DenoisingAutoencoder",
     "vae": "likewise.methods.vae:VAE",
