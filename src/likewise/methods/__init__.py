@@ -45,6 +45,7 @@ METHODS = {
     "siglip": "likewise.methods.siglip:SigLIP",
     "slip": "likewise.methods.slip:SLIP",
     "bert": "likewise.methods.bert:BERT",
+    "tsdae": "likewise.methods.tsdae:TSDAE",
     "gpt": "likewise.methods.gpt:GPT",
     "sentence-order": "likewise.methods.sentence_order:SentenceOrder",
     "simcse": "likewise.methods.simcse:SimCSE",
