@@ -259,6 +259,24 @@ def center_prediction(views: Sequence[Tensor], *, global_views: int = 2) -> Tens
     return mean(terms)
 
 
+def ibot(students: Tensor, targets: Tensor, *, weights: Tensor, temperature: float = 0.1) -> Tensor:
+    terms = []
+    for student, target, weight in zip(students, targets, weights, strict=True):
+        below = log_total_exp(list(student / temperature))
+        terms.append(
+            -weight * total([p * (s / temperature - below) for p, s in zip(target.detach(), student, strict=True)])
+        )
+    return total(terms)
+
+
+def koleo(z: Tensor) -> Tensor:
+    rows = [row / (row @ row).sqrt() for row in z]
+    nearest = [
+        min((distance(a, b) for j, b in enumerate(rows) if i != j), key=lambda d: d.item()) for i, a in enumerate(rows)
+    ]
+    return -mean([(d + 1e-8).log() for d in nearest])
+
+
 def pair_matching(first: Tensor, second: Tensor, *, cross_modal: bool) -> dict[str, float]:
     """By ranks, without ties."""
     if cross_modal:

@@ -29,6 +29,7 @@ METHODS = {
     "byol": "likewise.methods.byol:BYOL",
     "simsiam": "likewise.methods.simsiam:SimSiam",
     "dino": "likewise.methods.dino:DINO",
+    "dinov2": "likewise.methods.dinov2:DINOv2",
     "barlow-twins": "likewise.methods.barlow_twins:BarlowTwins",
     "vicreg": "likewise.methods.vicreg:VICReg",
     "lejepa": "likewise.methods.lejepa:LeJEPA",
