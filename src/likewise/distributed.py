@@ -89,6 +89,18 @@ def gather(x: Shaped[Tensor, " n *rest"]) -> Shaped[Tensor, " m *rest"]:
     return x if world_size() == 1 else _Gather.apply(x)
 
 
+@torch.no_grad()
+def gather_uneven(x: Shaped[Tensor, " n *rest"]) -> tuple[Shaped[Tensor, " m *rest"], slice]:
+    """The rows of all processes, which may bring different numbers of them, and where this one's are; no gradients."""
+    if world_size() == 1:
+        return x, slice(0, len(x))
+    counts = gather(torch.tensor([len(x)], device=x.device)).tolist()
+    padding = x.new_zeros(max(counts) - len(x), *x.shape[1:])
+    parts = gather(torch.cat([x, padding])).chunk(world_size()) if max(counts) else [x] * world_size()
+    start = sum(counts[: rank()])
+    return torch.cat([part[:n] for part, n in zip(parts, counts, strict=True)]), slice(start, start + len(x))
+
+
 class _Gather(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:

@@ -190,6 +190,14 @@ def test_weights_of_texts_bring_their_tokenizer(tmp_path: Path) -> None:
     assert lw.open_run("again").config["recipe"]["encoder"] == "hf:folder"
     assert equal(weights(Path("again"), "initial"), weights(Path("masked")))
 
+    # A decoder that shares the encoder's weights leaves them as they are known, and nothing of it is kept.
+    for name in ("masked", "hf:folder"):
+        out = f"rebuilt from {name[:2]}"
+        run(*f"pretrain others.txt --method tsdae --weights {name} --out".split(), out, *how)
+        assert equal(weights(Path(out), "initial"), weights(Path("masked")))
+        assert weights(Path(out)).keys() == weights(Path("masked")).keys()
+        assert not equal(weights(Path(out)), weights(Path("masked")))
+
 
 def test_one_half_of_pairs_is_known(digits_run: Path, refused: Any, capsys: pytest.CaptureFixture[str]) -> None:
     captioned(Path("squares"), 40)

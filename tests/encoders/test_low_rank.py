@@ -89,3 +89,13 @@ def test_an_encoder_of_images_gives_the_same_before_it_learns() -> None:
 def test_a_rank_that_no_layer_has() -> None:
     with pytest.raises(UserError, match="lora must be below the rank of the weights of a layer of Network, got 100"):
         add_low_rank(network(), 100)
+
+
+def test_a_weight_that_is_made_of_others_stays_so() -> None:
+    """As the positional convolution of wav2vec 2.0."""
+    plain = network()
+    nn.utils.parametrizations.weight_norm(plain.linear)
+    low = copy.deepcopy(plain)
+    assert add_low_rank(low, 2) == 1
+    assert merge_low_rank(low).state_dict().keys() == plain.state_dict().keys()
+    assert merge_low_rank(copy.deepcopy(plain)).state_dict().keys() == plain.state_dict().keys()

@@ -64,8 +64,14 @@ def coded(tensors: list[Tensor]) -> list[Any]:
     return [tensors[:3], [t.softmax(1) for t in precise]]
 
 
+def assigned(tensors: list[Tensor]) -> list[Any]:
+    students, targets = tensors
+    return [students, targets.detach().to(torch.promote_types(targets.dtype, torch.float32)).softmax(1)]
+
+
 LABELS = torch.tensor([0, 1, 1, 2, 0, 1, 3])
 CENTER = torch.tensor([0.1, -0.2, 0.3, 0.0])
+DIRECTIONS = losses.random_directions(4, 6, torch.Generator().manual_seed(3))
 NOISE = (torch.full((7,), -1.5), torch.linspace(-3, -1, 21).view(7, 3))
 TRIPLE, FIVE = ((7, 4),) * 3, ((7, 4),) * 5
 
@@ -113,6 +119,14 @@ OTHERS = [
     Case("swapped_prediction", shapes=FIVE, group=coded),
     Case("barlow_twins"),
     Case("vicreg"),
+    Case("sigreg", shapes=((7, 4),), options={"directions": DIRECTIONS}),
+    Case(
+        "sigreg", shapes=((1, 4),), options={"directions": DIRECTIONS, "knots": 5, "limit": 3.0}, variant="one sample"
+    ),
+    Case("koleo", shapes=((7, 4),)),
+    Case("koleo", shapes=((2, 3),), variant="two samples"),
+    Case("ibot", options={"weights": torch.linspace(0.01, 0.3, 7)}, group=assigned),
+    Case("center_prediction", shapes=((7, 4),) * 4, group=lambda views: [views]),
 ]
 
 ALL = COSINE + OTHERS

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import jaxtyping
 import pytest
 
-from likewise.losses import tiles
+from likewise.losses import gaussian, geometry, tiles
 
 
 @pytest.fixture(params=["one tile", "tiles kept", "tiles recomputed"])
@@ -14,6 +14,8 @@ def tiling(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
     if request.param != "one tile":
         monkeypatch.setattr(tiles, "tile_side", lambda device: 5)
         monkeypatch.setattr(tiles, "STRIPE_ELEMENTS", 50)
+        monkeypatch.setattr(geometry, "STRIPE", 3)
+        monkeypatch.setattr(gaussian, "STRIPE_ELEMENTS", 14)
     if request.param == "tiles recomputed":
         monkeypatch.setattr(tiles, "KEPT_ELEMENTS", 0)
     return request.param

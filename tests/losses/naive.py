@@ -240,6 +240,43 @@ def vicreg(
     return loss
 
 
+def sigreg(z: Tensor, *, directions: Tensor, knots: int = 17, limit: float = 5.0) -> Tensor:
+    t = torch.linspace(-limit, limit, knots, dtype=z.dtype)
+    normal = torch.exp(-(t**2) / 2)
+    statistics = []
+    for direction in directions.T:
+        waves = [torch.exp(1j * t * (row @ direction)) for row in z]
+        distance = (sum(waves) / len(z) - normal).abs() ** 2
+        statistics.append(len(z) * torch.trapezoid(distance * normal, t))
+    return mean(statistics)
+
+
+def center_prediction(views: Sequence[Tensor], *, global_views: int = 2) -> Tensor:
+    terms = []
+    for i in range(len(views[0])):
+        center = sum(view[i] for view in views[:global_views]) / global_views
+        terms += [((view[i] - center) ** 2).mean() for view in views]
+    return mean(terms)
+
+
+def ibot(students: Tensor, targets: Tensor, *, weights: Tensor, temperature: float = 0.1) -> Tensor:
+    terms = []
+    for student, target, weight in zip(students, targets, weights, strict=True):
+        below = log_total_exp(list(student / temperature))
+        terms.append(
+            -weight * total([p * (s / temperature - below) for p, s in zip(target.detach(), student, strict=True)])
+        )
+    return total(terms)
+
+
+def koleo(z: Tensor) -> Tensor:
+    rows = [row / (row @ row).sqrt() for row in z]
+    nearest = [
+        min((distance(a, b) for j, b in enumerate(rows) if i != j), key=lambda d: d.item()) for i, a in enumerate(rows)
+    ]
+    return -mean([(d + 1e-8).log() for d in nearest])
+
+
 def pair_matching(first: Tensor, second: Tensor, *, cross_modal: bool) -> dict[str, float]:
     """By ranks, without ties."""
     if cross_modal:

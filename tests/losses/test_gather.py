@@ -12,9 +12,11 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from likewise import losses
+from likewise.distributed import gather_uneven
 
 N, D = 6, 5
 LABELS = torch.arange(N) % 3
+DIRECTIONS = losses.random_directions(D, 4, torch.Generator().manual_seed(0))
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "nt_xent": lambda a, b: losses.nt_xent(a, b, temperature=0.2),
     "info_nce": losses.info_nce,
@@ -26,6 +28,9 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "triplet": lambda a, b: losses.mined_triplet(a, LABELS),
     "barlow_twins": losses.barlow_twins,
     "vicreg": losses.vicreg,
+    "sigreg": lambda a, b: losses.sigreg(a, DIRECTIONS) + losses.sigreg(b, DIRECTIONS),
+    "koleo": lambda a, b: losses.koleo(a) + losses.koleo(b),
+    "center_prediction": lambda a, b: losses.center_prediction([a, b]),
     "codes": lambda a, b: losses.swapped_prediction([a, b], [losses.sinkhorn(a), losses.sinkhorn(b)]),
 }
 
@@ -64,6 +69,8 @@ def one_rank(rank: int, folder: str) -> None:
     value.backward()
     mean = value.detach() / 2
     dist.all_reduce(mean)
+    uneven, mine = gather_uneven(torch.arange(3 * rank)[:, None] + 10.0 * rank)
+    results["uneven"] = [uneven, uneven[mine], gather_uneven(torch.ones(0, 2))[0]]
     results["labels"] = [losses.gather(LABELS[rank * N // 2 : (rank + 1) * N // 2])]
     results["own queries"] = [mean, *(p.grad.clone() for p in model.parameters())]
     torch.save(results, Path(folder) / f"{rank}.pt")
@@ -82,6 +89,17 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
         for rank in ranks:
             for got, exact in zip(rank[name], wanted, strict=True):
                 assert (got - exact).norm() <= 1e-6 * exact.norm().clamp(min=1e-6), name
+
+
+def test_processes_may_bring_different_numbers_of_rows(tmp_path: Path) -> None:
+    mp.spawn(one_rank, args=(str(tmp_path),), nprocs=2)
+    ranks = [torch.load(tmp_path / f"{rank}.pt", weights_only=True)["uneven"] for rank in range(2)]
+    of_second = torch.tensor([[10.0], [11.0], [12.0]])
+    for (every, mine, none), own in zip(ranks, (of_second[:0], of_second), strict=True):
+        assert torch.equal(every, of_second)
+        assert torch.equal(mine, own)
+        assert none.shape == (0, 2)
+    assert gather_uneven(of_second) == (of_second, slice(0, 3))
 
 
 def test_a_single_process_keeps_its_rows() -> None:

@@ -12,9 +12,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from likewise import losses
-from likewise.losses import tiles
+from likewise.losses import gaussian, geometry, tiles
 
 N, D = 300, 4
+DIRECTIONS = losses.random_directions(D, 100, torch.Generator().manual_seed(0)).float()
 LABELS = torch.arange(N) % 10
 
 
@@ -45,12 +46,16 @@ class Largest(TorchDispatchMode):
         lambda a, b: losses.info_nce(a, b, b.detach(), in_batch=False),
         lambda a, b: losses.mined_triplet(a, LABELS),
         lambda a, b: losses.mined_triplet(b, LABELS, mining="batch-hard"),
+        lambda a, b: losses.sigreg(a, DIRECTIONS),
+        lambda a, b: losses.koleo(a),
     ],
 )
 def test_gradients_in_tiles(loss: Callable[[Tensor, Tensor], Tensor], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tiles, "tile_side", lambda device: 32)
     monkeypatch.setattr(tiles, "STRIPE_ELEMENTS", 2 * N)
     monkeypatch.setattr(tiles, "KEPT_ELEMENTS", 0)
+    monkeypatch.setattr(geometry, "STRIPE", D)
+    monkeypatch.setattr(gaussian, "STRIPE_ELEMENTS", 2 * N)
     generator = torch.Generator().manual_seed(0)
     first, second = (torch.randn(N, D, generator=generator).requires_grad_() for _ in range(2))
     with Largest() as largest:

@@ -35,6 +35,7 @@ OPTIONS = {
     "queue": 2 * BATCH,
     "queue_from": 0.0,
     "local_crops": 2,
+    "directions": 9,
 }
 """Sizes, by what methods may call them; each method gets those whose name and type it knows."""
 
@@ -82,11 +83,10 @@ class Encoder(nn.Module):
 
 def encoder(name: str) -> nn.Module:
     """What the method can train."""
-    if name != "mae":
+    if name not in ("mae", "dinov2"):
         return Encoder()
-    body = VisionTransformer(
-        img_size=SIZE, patch_size=4, in_chans=1, num_classes=0, embed_dim=12, depth=1, num_heads=2, mlp_ratio=1
-    )
+    sizes = {"img_size": SIZE, "patch_size": 4, "embed_dim": 12, "depth": 1, "num_heads": 2, "mlp_ratio": 1}
+    body = VisionTransformer(in_chans=1, num_classes=0, dynamic_img_size=name == "dinov2", **sizes)
     body.dim = body.embed_dim
     return body
 

@@ -66,6 +66,9 @@ def text_encoder(family: str = "bert", *, dropout: float = 0.0, pooling: str | N
     for module in body.modules():
         if isinstance(module, nn.Dropout):
             module.p = dropout
+    for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "attn_pdrop", "embd_pdrop", "resid_pdrop"):
+        if hasattr(body.config, name):  # of decoders that are built after the encoder
+            setattr(body.config, name, dropout)
     for parameter in body.parameters():
         if parameter.ndim == 2:
             parameter.data *= 5

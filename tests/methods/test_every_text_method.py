@@ -11,7 +11,7 @@ from small_texts import built, gradients, text_encoder, texts, views_of
 from likewise.methods import build_method
 from likewise.training.recipe import load_recipe
 
-METHODS = ("bert", "gpt", "sentence-order", "simcse")
+METHODS = ("bert", "gpt", "sentence-order", "simcse", "tsdae")
 
 
 def loss_of(answer: Any) -> torch.Tensor:

@@ -59,7 +59,7 @@ def merge_low_rank(encoder: nn.Module) -> nn.Module:
     Parametrizations of its own, such as the weight norm of wav2vec 2.0, stay.
     """
     for layer in list(encoder.modules()):
-        if parametrize.is_parametrized(layer, "weight") and _is_low_rank(layer):
+        if parametrize.is_parametrized(layer, "weight") and _learns_low_rank(layer):
             assert isinstance(layer.weight, Tensor)
             weight = nn.Parameter(layer.weight.detach().clone())
             del layer.parametrizations
@@ -69,11 +69,13 @@ def merge_low_rank(encoder: nn.Module) -> nn.Module:
     return encoder
 
 
-def _is_low_rank(layer: nn.Module) -> bool:
+def _learns_low_rank(layer: nn.Module) -> bool:
     return any(isinstance(each, LowRank) for each in layer.parametrizations["weight"])  # type: ignore[index]
 
 
 def _takes(layer: nn.Module, rank: int) -> bool:
     if not isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d) or getattr(layer, "groups", 1) > 1:
         return False
+    if parametrize.is_parametrized(layer):
+        return False  # its weight is made of others, which stay what the file of an encoder holds
     return rank < min(len(layer.weight), layer.weight[0].numel())

@@ -1,11 +1,11 @@
-"""Vision Transformers patch by patch: encode visible patches, cut a view into patches and join them."""
+"""Vision Transformers patch by patch: encode visible or masked patches, cut a view into patches and join them."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from likewise.encoders.base import encoder_name
@@ -37,6 +37,23 @@ def encode_visible(vit: Any, view: Float[Tensor, "n c h w"], visible: Int[Tensor
     """
     prefix, patches = vit._pos_embed(vit.patch_embed(view)).tensor_split([vit.num_prefix_tokens], dim=1)
     tokens = torch.cat([prefix, take(patches, visible)], dim=1)
+    return vit.norm(vit.blocks(vit.norm_pre(tokens)))
+
+
+def encode_masked(
+    vit: Any, view: Float[Tensor, "n c h w"], masked: Bool[Tensor, "n p"], mask_token: Float[Tensor, " d"]
+) -> Float[Tensor, "n t d"]:
+    """The tokens of the prefix and of all patches, with one learned vector in place of each masked patch (iBOT).
+
+    Args:
+        vit: a `VisionTransformer` of timm.
+        view: to be cut into patches.
+        masked: which patches of each sample are hidden.
+        mask_token: what stands there; its position is added.
+    """
+    patches = vit.patch_embed(view)
+    hidden = masked.reshape(*patches.shape[:-1], 1)
+    tokens = vit._pos_embed(torch.where(hidden, mask_token.to(patches.dtype), patches))
     return vit.norm(vit.blocks(vit.norm_pre(tokens)))
 
 

@@ -9,8 +9,9 @@ from likewise.distributed import gather
 from likewise.losses.clustering import sinkhorn, swapped_prediction
 from likewise.losses.contrastive import dcl, dcl_w, hcl, info_nce, nce, nt_xent, nt_xent_hardest, pair_matching, sup_con
 from likewise.losses.cross_modal import clip_loss, siglip_loss
-from likewise.losses.distillation import dino, dino_center, negative_cosine
-from likewise.losses.geometry import alignment, effective_rank, spread, uniformity
+from likewise.losses.distillation import dino, dino_center, ibot, negative_cosine
+from likewise.losses.gaussian import center_prediction, random_directions, sigreg
+from likewise.losses.geometry import alignment, effective_rank, koleo, spread, uniformity
 from likewise.losses.gradient_cache import encode_cached
 from likewise.losses.metric import margin_contrastive, mined_triplet, triplet
 from likewise.losses.mutual_information import info_nce_parts, jsd
@@ -19,6 +20,7 @@ from likewise.losses.redundancy import barlow_twins, vicreg
 __all__ = [
     "alignment",
     "barlow_twins",
+    "center_prediction",
     "clip_loss",
     "dcl",
     "dcl_w",
@@ -28,9 +30,11 @@ __all__ = [
     "encode_cached",
     "gather",
     "hcl",
+    "ibot",
     "info_nce",
     "info_nce_parts",
     "jsd",
+    "koleo",
     "margin_contrastive",
     "mined_triplet",
     "nce",
@@ -38,7 +42,9 @@ __all__ = [
     "nt_xent",
     "nt_xent_hardest",
     "pair_matching",
+    "random_directions",
     "siglip_loss",
+    "sigreg",
     "sinkhorn",
     "spread",
     "sup_con",

@@ -77,6 +77,30 @@ def dino_center(
     return center.lerp(mean, 1 - momentum)
 
 
+@full_precision
+def ibot(
+    students: Float[Tensor, "m k"],
+    targets: Float[Tensor, "m k"],
+    *,
+    weights: Float[Tensor, " m"],
+    temperature: float = 0.1,
+) -> Float[Tensor, ""]:
+    """iBOT's masked patch prediction (Zhou et al. 2021, arXiv:2111.07832; its weights as in arXiv:2304.07193).
+
+    The weighted sum over masked patches of `-Σ p log softmax(s/T)`; 0 where there is none.
+
+    Args:
+        students: the student's outputs at masked patches.
+        targets: p, the teacher's assignments of the same patches, which it saw; rows that sum to 1.
+        weights: of the patches; a share of one view each, so that views count alike whatever is masked of them.
+        temperature: T > 0.
+    """
+    check_shape(*students.shape, targets=targets)
+    check_shape(len(students), weights=weights)
+    check_positive(temperature=temperature)
+    return -(weights[:, None] * targets.detach() * (students / temperature).log_softmax(1)).sum()
+
+
 def cross_view_entropy(
     logits: Sequence[Float[Tensor, "n k"]], targets: Sequence[Float[Tensor, "n k"]]
 ) -> Float[Tensor, ""]:

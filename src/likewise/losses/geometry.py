@@ -1,13 +1,16 @@
-"""The geometry of embeddings: length, alignment, uniformity, effective rank and spread."""
+"""The geometry of embeddings: length, alignment, uniformity, distance to the nearest, effective rank and spread."""
 
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
+from likewise.losses.checks import check_embeddings
 from likewise.losses.precision import full_precision
+
+STRIPE = 256  # rows whose similarities to all others are held at once
 
 
 def unit(x: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
@@ -33,6 +36,30 @@ def uniformity(embeddings: Float[Tensor, "n dim"], *, temperature: float = 2.0) 
     """
     squared = torch.pdist(F.normalize(embeddings, dim=1)).square()
     return (-temperature * squared).exp().mean().log()
+
+
+@full_precision
+def koleo(embeddings: Float[Tensor, "n d"]) -> Float[Tensor, ""]:
+    """The Kozachenko-Leonenko regularizer (Sablayrolles et al. 2018, arXiv:1806.03198; as in arXiv:2304.07193).
+
+    The mean of `-log` of the distance of each sample to its nearest neighbour on the unit sphere: lower is more spread.
+    With several processes, pass gathered embeddings.
+
+    Args:
+        embeddings: `(n, d)`, n >= 2.
+    """
+    check_embeddings({"embeddings": embeddings}, minimum=2)
+    z = unit(embeddings)
+    with torch.no_grad():
+        nearest = torch.cat([_nearest_others(z, rows) for rows in torch.arange(len(z), device=z.device).split(STRIPE)])
+    distances = torch.linalg.vector_norm(z - z[nearest], dim=1)
+    return -(distances + 1e-8).log().mean()
+
+
+def _nearest_others(z: Float[Tensor, "n d"], rows: Int[Tensor, " m"]) -> Int[Tensor, " m"]:
+    similarities = z[rows] @ z.T
+    similarities.scatter_(1, rows[:, None], -torch.inf)
+    return similarities.argmax(1)
 
 
 @full_precision

@@ -14,7 +14,8 @@ from likewise.data.loader import Batch
 from likewise.distributed import gather
 from likewise.losses import dino, dino_center
 from likewise.methods.base import Method
-from likewise.modules.ema import EMA, cosine_momentum
+from likewise.modules.ema import EMA, cosine_momentum, warmed_up
+from likewise.modules.heads import dino_projector
 from likewise.modules.multi_crop import encode_crops, multi_crop
 from likewise.modules.prototypes import WeightNormPrototypes, check_prototypes, usage_entropy
 
@@ -71,10 +72,7 @@ class DINO(Method):
         check_interval(0, 1, teacher_momentum=teacher_momentum)
         check_positive(temperature=temperature, teacher_start=teacher_start, teacher_temperature=teacher_temperature)
         check_non_negative(teacher_warmup=teacher_warmup, freeze=freeze)
-        hidden: list[nn.Module] = []
-        for width in (self.dim, hidden_dim):
-            hidden += [nn.Linear(width, hidden_dim), nn.BatchNorm1d(hidden_dim) if norm else nn.Identity(), nn.GELU()]
-        self.projector = nn.Sequential(*hidden, nn.Linear(hidden_dim, projection_dim))
+        self.projector = dino_projector(self.dim, hidden_dim, projection_dim, norm=norm)
         self.prototypes = WeightNormPrototypes(projection_dim, prototypes)
         self.teacher = EMA(self.encoder, self.projector, self.prototypes)
         self.register_buffer("center", torch.zeros(prototypes))
@@ -105,9 +103,8 @@ class DINO(Method):
         return {"loss": loss, "code_entropy": usage_entropy(targets.mean(0))}
 
     def teacher_temperature(self) -> float:
-        start, end = self.teacher_ends
         steps = self.teacher_warmup * self.training_context.steps_per_epoch
-        return end if self.global_step >= steps else start + (end - start) * self.global_step / steps
+        return warmed_up(*self.teacher_ends, step=self.global_step, steps=steps)
 
     def frozen_parameters(self, step: int) -> Iterable[nn.Parameter]:
         return [self.prototypes.weight] if step < self.freeze_epochs * self.training_context.steps_per_epoch else []

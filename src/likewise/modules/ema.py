@@ -41,3 +41,8 @@ class EMA(nn.Module):
 def cosine_momentum(start: float, progress: float) -> float:
     """A momentum that rises from `start` to 1 by half a cosine, `progress` in [0, 1] (arXiv:2006.07733)."""
     return 1 - (1 - start) * (math.cos(math.pi * progress) + 1) / 2
+
+
+def warmed_up(start: float, end: float, *, step: int, steps: float) -> float:
+    """A teacher's temperature that goes from `start` to `end` in a line within `steps` (arXiv:2104.14294)."""
+    return end if step >= steps else start + (end - start) * step / steps

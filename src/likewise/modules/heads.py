@@ -26,3 +26,14 @@ def projector(dim: int, out: int) -> nn.Sequential:
     Input `(n, dim)`, output `(n, out)`.
     """
     return mlp(dim, dim, out)
+
+
+def dino_projector(dim: int, hidden_dim: int, out: int, *, norm: bool = False) -> nn.Sequential:
+    """DINO's projection head (arXiv:2104.14294, appendix C): two hidden layers with GELU, and BatchNorm if `norm`.
+
+    Input `(n, dim)`, output `(n, out)`, the bottleneck before the prototypes.
+    """
+    hidden: list[nn.Module] = []
+    for width in (dim, hidden_dim):
+        hidden += [nn.Linear(width, hidden_dim), nn.BatchNorm1d(hidden_dim) if norm else nn.Identity(), nn.GELU()]
+    return nn.Sequential(*hidden, nn.Linear(hidden_dim, out))

@@ -13,7 +13,7 @@ from functools import cache
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int, Shaped, UInt8
+from jaxtyping import Bool, Float, Int, Shaped, UInt8
 from torch import Tensor
 
 from likewise.checks import check_int, check_non_negative, require
@@ -24,6 +24,7 @@ SMALLEST_PATCH = 2  # px: a single one has no edge, texture or direction
 # see down to a pixel or two: of smaller patches the last convolutions would see nothing but their padding (and oneDNN
 # leaves the gradient of such weights undefined in bfloat16).
 SMALLEST_SEEN = 20
+RECTANGLES = 16  # of a mask: half of a view is covered by fewer, but for chance
 MOST_PERMUTED = 9  # patches: there are 9! = 362,880 orders to choose from, 16! can't be listed
 
 
@@ -127,6 +128,48 @@ def shuffled(patches: Shaped[Tensor, "n k *shape"], orders: Int[Tensor, "n k"]) 
 def random_orders(n: int, patches: int, generator: torch.Generator) -> Int[Tensor, "n k"]:
     """A random order of the patches for each of `n` images, on the CPU."""
     return torch.rand(n, patches, generator=generator).argsort(1)
+
+
+def block_masks(
+    n: int, grid: tuple[int, int], generator: torch.Generator, *, share: float, least: float, most: float
+) -> Bool[Tensor, "n p"]:
+    """Masks of the patches of n views, made of rectangles, as in iBOT and BEiT (arXiv:2106.08254, algorithm 1).
+
+    A share of the views, drawn at random, has masked patches, at least one view; from one to the next the part that is
+    masked grows in even steps. Rectangles with 4 patches or more, if so many are to be masked, and ratios of their
+    sides between 0.3 and 1/0.3 are laid until enough is covered; of the last one a random part is taken.
+
+    Args:
+        n: number of views.
+        grid: rows and columns of patches.
+        generator: on the CPU.
+        share: of the views.
+        least: smallest part of a view's patches that is masked; one patch at least.
+        most: largest part.
+
+    Returns:
+        Row by row of the grid, on the CPU.
+    """
+    rows, columns = grid
+    views = max(1, round(n * share))
+    steps = (torch.arange(views) + torch.rand(views, generator=generator)) / views
+    counts = torch.zeros(n)
+    counts[:views] = (rows * columns * (least + (most - least) * steps)).round().clamp(min=1)
+    counts = counts[torch.rand(n, generator=generator).argsort()]
+    u = torch.rand(4, n, RECTANGLES, generator=generator)
+    smallest = counts.clamp(max=4)[:, None]
+    area = smallest + u[0] * (counts[:, None] - smallest)
+    ratio = (math.log(0.3) * (2 * u[1] - 1)).exp()
+    height = (area * ratio).sqrt().round().clamp(1, rows)
+    width = (area / ratio).sqrt().round().clamp(1, columns)
+    top, left = (u[2] * (rows - height + 1)).floor(), (u[3] * (columns - width + 1)).floor()
+    down, right = torch.arange(rows), torch.arange(columns)
+    in_rows = (down >= top[..., None]) & (down < (top + height)[..., None])
+    in_columns = (right >= left[..., None]) & (right < (left + width)[..., None])
+    covered = (in_rows[..., :, None] & in_columns[..., None, :]).flatten(2)
+    first = torch.where(covered.any(1), covered.to(torch.uint8).argmax(1), RECTANGLES)  # which rectangle came first
+    order = first + torch.rand(n, rows * columns, generator=generator)
+    return order.argsort(1).argsort(1) < counts[:, None]
 
 
 @cache

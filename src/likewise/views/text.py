@@ -12,6 +12,7 @@ from torch import Tensor
 
 from likewise.checks import check_int, check_interval, require
 from likewise.errors import UserError, needs, no_panic
+from likewise.views.token_tasks import delete_tokens
 
 # What tokenizers call their special tokens; `likewise.data.tokens` has the same.
 NAMES = {
@@ -83,16 +84,7 @@ class TextViews:
         if self.delete == 0 or batch.numel() == 0:
             return batch
         pad, _, cls, sep, _ = self.special
-        there = batch != pad
-        ordinary = there & (batch != cls) & (batch != sep)
-        draws = torch.rand(batch.shape, generator=generator).to(batch.device)
-        stays = draws >= self.delete
-        # The one that would be the last to go; of a text without ordinary tokens this is another, which stays anyway.
-        last = draws.masked_fill(~ordinary, -1.0).argmax(dim=1, keepdim=True)
-        kept = there & (~ordinary | stays.scatter(1, last, True))
-        moved = batch.gather(1, kept.to(torch.uint8).argsort(dim=1, descending=True, stable=True))
-        places = torch.arange(batch.shape[1], device=batch.device)
-        return moved.masked_fill(places >= kept.sum(1, keepdim=True), pad)
+        return delete_tokens(batch, self.delete, generator, pad=pad, cls=cls, sep=sep)
 
     def weak(self, batch: Int[Tensor, "n _"], generator: torch.Generator) -> Int[Tensor, "n t"]:
         """The texts themselves: a word less can be another label, and dropout is random enough."""

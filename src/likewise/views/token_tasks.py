@@ -1,4 +1,6 @@
-"""Pretext tasks on texts: masked tokens, and halves to put in order. Pure functions of ids `(n, t)` and a generator.
+"""Pretext tasks on texts: deleted and masked tokens, halves to put in order.
+
+Pure functions of ids `(n, t)` and a generator.
 
 A text is `[CLS] tokens [SEP]`, then padding; ordinary tokens are those that are not special. Random numbers come from a
 generator on the CPU, a few operations for the whole batch.
@@ -15,6 +17,33 @@ from torch.nn import functional as F
 def ordinary(ids: Int[Tensor, "n t"], special: tuple[int, ...]) -> Bool[Tensor, "n t"]:
     """Where the tokens are none of `special`."""
     return torch.isin(ids, torch.tensor(special, device=ids.device), invert=True)
+
+
+def delete_tokens(
+    ids: Int[Tensor, "n t"], share: float, generator: torch.Generator, *, pad: int, cls: int, sep: int
+) -> Int[Tensor, "n t"]:
+    """The texts without some of their tokens; the rest moves up, and padding follows.
+
+    Each token that is no padding, beginning or end goes with the same probability, but one at least stays.
+
+    Args:
+        ids: `[CLS] tokens [SEP]`, then `pad`.
+        share: the probability, from 0 to 1.
+        generator: on the CPU.
+        pad: id of padding.
+        cls: id of the beginning.
+        sep: id of the end.
+    """
+    there = ids != pad
+    candidates = there & (ids != cls) & (ids != sep)
+    draws = torch.rand(ids.shape, generator=generator).to(ids.device)
+    stays = draws >= share
+    # The one that would be the last to go; of a text without ordinary tokens this is another, which stays anyway.
+    last = draws.masked_fill(~candidates, -1.0).argmax(dim=1, keepdim=True)
+    kept = there & (~candidates | stays.scatter(1, last, True))
+    moved = ids.gather(1, kept.to(torch.uint8).argsort(dim=1, descending=True, stable=True))
+    places = torch.arange(ids.shape[1], device=ids.device)
+    return moved.masked_fill(places >= kept.sum(1, keepdim=True), pad)
 
 
 def choose_tokens(
