@@ -83,7 +83,7 @@ def change(path: Path, place: tuple[Any, ...], value: Any) -> None:
         (("source", "name"), ABSENT, "source.name must be given, it is absent"),
         (("command",), 3, "command must be text, got 3"),
         (("seed",), 10**30, "seed must be a whole number from 0 to"),
-        (("recipe", "epochs"), "1", "recipe.epochs must be a whole number from 1 to"),
+        (("recipe", "epochs"), "1", "recipe.epochs must be a whole number from 0 to"),
         (("views", "parts"), "x", "views.parts must be a list, got 'x'"),
     ],
 )

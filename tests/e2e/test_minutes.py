@@ -12,6 +12,7 @@ import pytest
 import likewise as lw
 from likewise.cli import main
 from likewise.errors import UserError
+from likewise.evaluation import until_clear
 from likewise.modalities import within_budget as planning
 from likewise.training.budget import Cost
 
@@ -89,14 +90,15 @@ def test_a_resumed_run_follows_the_plan_that_it_has(
 
 
 def test_a_smaller_encoder_is_taken_where_the_usual_one_is_too_slow(measured: list[str]) -> None:
-    large = np.random.default_rng(0).integers(0, 256, (64, 40, 40), dtype=np.uint8)
+    large = np.random.default_rng(0).integers(0, 256, (64, 34, 34), dtype=np.uint8)
     run = lw.pretrain(large, minutes=1.5, batch_size=32, precision="32-true", out="run", progress=False)
     assert measured == ["resnet18", "resnet8"]
     assert run.config["recipe"]["encoder"] == run.config["encoder"]["name"] == "resnet8"
     assert "--encoder resnet8" in run.config["command"]
     measured.clear()
+    how: dict[str, Any] = {"encoder": "resnet18", "batch_size": 32, "precision": "32-true", "progress": False}
     with pytest.raises(UserError, match=r"minutes must be at least .* for one epoch, got 1\.5: 64 samples take 300 s"):
-        lw.pretrain(large, minutes=1.5, encoder="resnet18", batch_size=32, out="other", progress=False)
+        lw.pretrain(large, minutes=1.5, out="other", **how)
     assert measured == ["resnet18"]  # asked for
     assert not Path("other").exists()
 
@@ -125,7 +127,10 @@ def test_several_launched_processes_need_epochs(data: Path, monkeypatch: pytest.
         lw.pretrain(data, minutes=1.0, encoder="resnet8", batch_size=32, out="run", progress=False)
 
 
-def test_a_study_shares_its_minutes(measured: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_study_shares_its_minutes(
+    measured: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(until_clear, "MOST_SEEDS", 4)
     words = f"study digits --minutes 3 {QUICK} --out run --labels-per-class 1 --protocols frozen scratch --steps 2"
     assert main([*words.split(), "--method", "simclr"]) == 0
     kept = config("run")
@@ -133,7 +138,7 @@ def test_a_study_shares_its_minutes(measured: list[str], capsys: pytest.CaptureF
     err = capsys.readouterr().err
     assert " of 3 minutes used in all" in err
     evaluation = json.loads(Path("run/evaluation.json").read_text())
-    assert evaluation["seeds"] >= 3
+    assert evaluation["seeds"] in (3, 4)
     assert "budget" in Path("run/report.html").read_text()
 
 

@@ -580,7 +580,7 @@ def test_texts_that_are_not_utf_8_or_say_nothing(capsys: Text) -> None:
     for file, message in (
         ("blank.txt", "blank.txt holds no text: all of its 2 lines are empty"),
         ("empty.txt", "empty.txt is empty"),
-        ("three.txt", "three has 1 samples: training needs at least 8, better hundreds"),
+        ("three.txt", "three has 1 sample: training needs at least 8, better hundreds"),
         (
             "often.txt",
             "a tokenizer is learned from 10 different words or more, these documents have 3 (one, three, two)",

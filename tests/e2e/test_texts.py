@@ -94,7 +94,7 @@ def test_a_language_model_writes(language_model: Path, capsys: Text) -> None:
     assert " on paper and " in likeliest[0]
     capsys.readouterr()
     assert main(["generate", str(language_model), "--prompt", "my neighbour " * 99, "--max-new-tokens", "1"]) == 0
-    assert "the prompt: 1 of 1 documents is cut after 24 tokens: 24 of " in capsys.readouterr().err
+    assert "the prompt: 1 of 1 document is cut after 24 tokens: 24 of " in capsys.readouterr().err
 
 
 def test_every_kind_of_file_gives_the_same_embeddings(language_model: Path, capsys: Text) -> None:
@@ -290,7 +290,7 @@ def test_one_long_document_is_enough_for_a_language_model(capsys: Text) -> None:
     assert lw.open_run("run").config["documents"]["blocks"] == 131
     Path("short.txt").write_text("the river runs over the old road and under the green mountain, old and small" * 200)
     assert main(["pretrain", "short.txt", "--per-file", "--method", "simcse"]) == 2
-    assert "short has 1 samples: training needs at least 8" in capsys.readouterr().err
+    assert "short has 1 sample: training needs at least 8" in capsys.readouterr().err
 
 
 def test_other_methods_say_how_much_of_the_documents_they_use(capsys: Text) -> None:
@@ -309,7 +309,7 @@ def test_other_methods_say_how_much_of_the_documents_they_use(capsys: Text) -> N
         assert main(command.split()) == 0
         assert f"books: {said}\n" in capsys.readouterr().err
     assert main(["search", "run", "books", "--text", "stone " * 40]) == 0
-    assert "the query: 1 of 1 documents is cut after 24 tokens: 24 of " in capsys.readouterr().err
+    assert "the query: 1 of 1 document is cut after 24 tokens: 24 of " in capsys.readouterr().err
     texts = [path.read_text() for path in sorted(Path("books").iterdir())]
     for name in ("one.csv", "other.csv"):
         table(Path(name), ["text", "section"], [(text, "ab"[i % 2]) for i, text in enumerate(texts)])

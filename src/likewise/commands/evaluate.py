@@ -167,6 +167,8 @@ def evaluate(
     no_labels: UserError | None = None
     reads_own = train is None or test is None
     if reads_own:
+        if run.config["data"] is not None:
+            check_read_options({**reading, "root": root}, run.config["data"], train, test)
         name_own_data(run, None if root else run.config["source"]["root"])
         try:
             own_train, own_test = own_splits(run, asked, root or run.config["source"]["root"])

@@ -52,6 +52,7 @@ def generate(
     from likewise.encoders.generation import generate_tokens
     from likewise.seeding import generator_for
 
+    check_int(0, seed=seed)
     check_int(0, LARGEST_SEED, seed=seed)
     run = as_run(run)
     views, encoder = run.views, run.encoder

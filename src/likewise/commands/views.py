@@ -52,6 +52,7 @@ def show_views(
 
     if Path(out).suffix.lower() != ".png":
         raise UserError(f"out must end in .png, got {out}")
+    check_int(0, seed=seed)
     check_int(0, LARGEST_SEED, seed=seed)
     check_read_options({"root": root}, data)
     recipe = Recipe(augment=augment, size=size, channels=channels)

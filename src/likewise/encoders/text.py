@@ -32,6 +32,7 @@ KINDS = (
 )  # fmt: skip
 """Types of models that are read: their code is in transformers. Others may bring their own, or pickled weights."""
 FOLDER = "hf:"
+MAX_TOKENS = 128  # of a text, where nobody says how many are read
 LAYERS = re.compile(r"layers?$|depths?$|experts?$")
 """Numbers of an architecture of which a model has as many modules."""
 NO_ARCHITECTURE = ("auto_map", "num_labels", "id2label", "label2id")

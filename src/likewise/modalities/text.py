@@ -17,7 +17,7 @@ from likewise.data.request import Request
 from likewise.data.source import ChosenIds, Source, Subset
 from likewise.data.text import corpus
 from likewise.data.tokens import KINDS, read_tokenizer, train_tokenizer
-from likewise.encoders.text import FOLDER, text_encoder
+from likewise.encoders.text import FOLDER, MAX_TOKENS, text_encoder
 from likewise.errors import UserError
 from likewise.evaluation import ComputeSettings, encode
 from likewise.evaluation.distinct_pairs import distinct_pairs
@@ -36,7 +36,7 @@ from likewise.views.text import TextViews
 if TYPE_CHECKING:
     from likewise.training.recipe import Recipe
 
-MAX_TOKENS, VOCAB_SIZE = 128, 8192
+VOCAB_SIZE = 8192
 DELETED = {"none": 0.0, "mild": 0.2, "strong": 0.5}
 TOKENIZER = "tokenizer.json"  # in the run folder
 AT_ONCE = 256  # documents

@@ -17,11 +17,10 @@ from likewise.checks import require
 from likewise.encoders.base import encoder_name
 from likewise.encoders.pair import PairEncoder
 from likewise.encoders.pretrained import TIMM, load_pretrained, pretrained_config
-from likewise.encoders.text import FOLDER, most_tokens
+from likewise.encoders.text import FOLDER, MAX_TOKENS, most_tokens
 from likewise.errors import UserError
 from likewise.modalities.lookup import modality_of
 from likewise.modalities.run import Run, open_run
-from likewise.modalities.text import MAX_TOKENS
 from likewise.runs.config import RunConfig
 from likewise.runs.files import DAMAGED, read_object
 from likewise.runs.weights import INITIAL, WEIGHTS, load_weights
