@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
-from torch import nn
+from jaxtyping import UInt8
+from torch import Tensor, nn
 
 from likewise.data import arrays, builtin, datasets, images, pictures
 from likewise.data.files import File, mostly_recordings
@@ -22,11 +23,12 @@ from likewise.evaluation.features import RawFeatures, raw_features
 from likewise.modalities.base import Modality, TrainingSetup, default_batch_size
 from likewise.modalities.weights import normalization_of
 from likewise.runs.declared import check_arguments
-from likewise.views import ImageViews, drawn, preset
+from likewise.views import ImageViews, drawn, mirrored_alike, preset
 
 if TYPE_CHECKING:
     from likewise.training.recipe import Recipe
 
+COMPARED, LOOKED_AT = 512, 64  # images that say whether they are photographs or symbols: of one channel, of others
 MEASURED = 256  # images whose mean and deviation are those of the normalisation
 LEAST_DEVIATION = 0.01  # of a channel that is all but constant
 
@@ -81,8 +83,10 @@ class ImageModality(Modality):
         name = default_image_encoder(size, accelerated=accelerated) if recipe.encoder == "auto" else recipe.encoder
         ops: Iterable[Any] = recipe.augment
         if isinstance(recipe.augment, str):
-            some = source.read(torch.linspace(0, len(source) - 1, min(64, len(source))).long())
-            ops = preset(recipe.augment, size=size, channels=channels, symbols=channels == 1 or drawn(some))
+            # One channel may be a photograph or a symbol, and black around clothes is as flat as a drawing.
+            count, are_symbols = (COMPARED, _not_mirrored) if channels == 1 else (LOOKED_AT, drawn)
+            symbols = are_symbols(source.read(torch.linspace(0, len(source) - 1, min(count, len(source))).long()))
+            ops = preset(recipe.augment, size=size, channels=channels, symbols=symbols)
         found = source_range(source)
         usual = channels in (1, 3) and found is None
         mean, std = (None, None) if usual else statistics(source)
@@ -112,6 +116,10 @@ class ImageModality(Modality):
 
     def baseline(self, views: ImageViews, compute: ComputeSettings, train: Source) -> RawFeatures:
         return RawFeatures("pixels", raw_features(views, compute))
+
+
+def _not_mirrored(images: UInt8[Tensor, "n 1 h w"]) -> bool:
+    return not mirrored_alike(images)
 
 
 def statistics(source: Source) -> tuple[list[float], list[float]]:
