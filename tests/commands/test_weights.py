@@ -239,7 +239,7 @@ def test_one_half_of_pairs_is_known(digits_run: Path, refused: Any, capsys: pyte
             "--weights .",
             "weights must be timm:NAME, hf:FOLDER, a run folder or a file, got '.', which is a folder without",
         ),
-        ("--lora 4", "lora must be given with weights, which it goes on from, got 4"),
+        ("--lora 4", "lora applies to known weights: name some with --weights, or leave it out"),
         ("--weights {run} --lora 0", "lora must be at least 1, got 0"),
         ("--weights {run} --freeze-epochs 3", "freeze_epochs must be from 0 to below epochs (2), got 3"),
         ("--weights {run} --layer-decay 0", "layer_decay must be above 0 and at most 1, got 0"),

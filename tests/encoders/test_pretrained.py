@@ -243,7 +243,7 @@ def test_timm_without_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
         load_pretrained(image_encoder(name, channels=3, size=160), name)
     assert str(caught.value) == (
         f"weights '{name}' can't be fetched, huggingface.co can't be reached: get the file from "
-        f"https://huggingface.co/timm/test_vit.r160_in1k and give --encoder {name} --weights FILE"
+        f"https://huggingface.co/timm/test_vit.r160_in1k and give it to pretrain, --encoder {name} --weights FILE"
     )
     with pytest.raises(UserError, match=r"of this architecture there are test_vit\.r160_in1k"):
         load_pretrained(resnet(0), "timm:test_vit.dino")

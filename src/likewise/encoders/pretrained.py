@@ -155,7 +155,7 @@ def _timm_state(source: str, encoder: nn.Module) -> dict[str, Tensor]:
     if own:
         shape |= {"in_chans": config["channels"]}
     where = f"https://huggingface.co/{known.hf_hub_id}" if known.hf_hub_id else known.url
-    remedy = f"get the file from {where} and give --encoder {TIMM}{name} --weights FILE"
+    remedy = f"get the file from {where} and give it to pretrain, --encoder {TIMM}{name} --weights FILE"
     if not _is_cached(known) and not _is_reachable(where):
         raise UserError(f"weights '{source}' can't be fetched, {urlsplit(where).hostname} can't be reached: {remedy}")
     try:

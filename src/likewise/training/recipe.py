@@ -101,8 +101,8 @@ class Recipe:
         check_int(1, MOST_EPOCHS, epochs=self.epochs)
         check_int(batch_size=self.batch_size, micro_batch_size=self.micro_batch_size)
         check_int(lora=self.lora)
-        with_weights = self.lora is None or self.weights is not None
-        require(with_weights, "lora", "given with weights, which it goes on from", self.lora)
+        if self.lora is not None and self.weights is None:
+            raise UserError("lora applies to known weights: name some with --weights, or leave it out")
         check_positive(lr=self.lr, encoder_lr=self.encoder_lr, grad_clip=self.grad_clip, seconds=self.seconds)
         check_non_negative(weight_decay=self.weight_decay)
         check_interval(0, 1, closed="right", layer_decay=self.layer_decay)
