@@ -64,3 +64,9 @@ def test_added_draws_are_those_that_a_larger_number_has(monkeypatch: pytest.Monk
     assert added["seeds"] == 4
     assert same(added) == same(evaluate(seeds=4, **how))
     assert evaluate(seeds=2, **how)["seeds"] == 2
+
+
+def test_what_no_draw_can_change_is_not_repeated() -> None:
+    """With all labels, a frozen encoder and raw features have no randomness: time would change nothing."""
+    result = evaluate(seeds=2, minutes=0.05, protocols=("frozen", "raw-logistic"), labels_per_class=("all",))
+    assert (result["seeds"], len(result["trials"])) == (2, 2)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from likewise.console import count_of, plain
 from likewise.errors import UserError
-from likewise.runs.evaluation import Evaluation, nearest_to_typical
+from likewise.runs.counts import nearest_to_typical
+from likewise.runs.evaluation import Evaluation
 from likewise.runs.evaluation_table import accuracy, points
 
 if TYPE_CHECKING:

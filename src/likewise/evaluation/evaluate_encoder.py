@@ -22,6 +22,7 @@ from likewise.evaluation.measures import CONFIDENCE, paired_differences, summari
 from likewise.evaluation.protocols import DEFAULT_PROTOCOLS, PROTOCOLS, EvaluationProtocol
 from likewise.evaluation.reinitialize import reinitialize
 from likewise.evaluation.until_clear import UntilClear, main_difference
+from likewise.runs.counts import nearest_to_typical
 
 UNEVEN_FROM = 1.5
 """Times as many test samples of the largest class as of the smallest, above which classes are uneven."""
@@ -116,7 +117,9 @@ def evaluate_encoder(
     names = list(chosen)
     trials: list[dict[str, Any]] = []
     pair = main_difference(names)
-    goes_on = None if minutes is None or pair is None else UntilClear(pair, 60 * minutes)
+    goes_on = None
+    if minutes is not None and pair is not None and _is_random(pair, counts):
+        goes_on = UntilClear(pair, 60 * minutes)
     drawn = range(seeds)
     while drawn:
         evaluation.draws |= {(s, k): draw_labels(train_labels, k, s) for s in drawn for k in counts}
@@ -150,6 +153,11 @@ def evaluate_encoder(
         "uneven": bool(frequencies.max() > UNEVEN_FROM * frequencies[frequencies > 0].min()),
         "settings": _settings(evaluation, chosen.values()),
     } | ({"notes": notes} if notes else {})
+
+
+def _is_random(pair: tuple[str, str], counts: Sequence[LabelCount]) -> bool:
+    """Whether another draw of labels can change the difference of two protocols with the typical number of labels."""
+    return nearest_to_typical(counts) != "all" or not all(PROTOCOLS[name].deterministic for name in pair)
 
 
 def _compared(protocols: dict[str, EvaluationProtocol], one: str, other: str) -> bool:

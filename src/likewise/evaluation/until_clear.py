@@ -8,7 +8,7 @@ from typing import Any
 
 from likewise.evaluation.measures import paired_differences
 from likewise.evaluation.protocols import PROTOCOLS
-from likewise.runs.evaluation import nearest_to_typical
+from likewise.runs.counts import nearest_to_typical
 
 CLEAR = 0.02
 """Width of the 95 % interval of the main difference, below which it is known well enough: 2 points of accuracy."""

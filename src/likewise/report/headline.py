@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from likewise.runs.evaluation import Evaluation, nearest_to_typical
+from likewise.runs.counts import nearest_to_typical
+from likewise.runs.evaluation import Evaluation
 from likewise.runs.evaluation_table import points
 from likewise.runs.recognition import Recognition
 from likewise.runs.table import Table, is_number

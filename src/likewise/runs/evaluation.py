@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, NotRequired, TypedDict
 
@@ -242,9 +241,3 @@ class Evaluation(dict[str, Any], RunPart):
         with console.capture() as capture:
             console.print(self)
         return capture.get().rstrip()
-
-
-def nearest_to_typical(counts: Iterable[int | str]) -> int | str:
-    """10 labels per class, or of these counts the one nearest to it; "all" where there are no numbers."""
-    numbers = sorted(n for n in counts if isinstance(n, int))
-    return min(numbers, key=lambda n: abs(math.log(n / 10))) if numbers else "all"

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
+from likewise.runs.counts import nearest_to_typical
 from likewise.runs.declared import Count, Range
 
 RecordingCount = Annotated[int, Range(1, 2**53)] | Literal["all"]
@@ -134,12 +135,5 @@ class Recognition(dict[str, Any]):
 
 
 def typical_recordings(counts: Sequence[int | Literal["all"]]) -> int | Literal["all"]:
-    """The number of recordings that headline and examples are about: 100, or the one nearest to it; else all.
-
-    A fixed rule, so that the column is not chosen by its result.
-    """
-    numbers = sorted(count for count in counts if isinstance(count, int))
-    if not numbers:
-        return "all"
-    nearest: int = min(numbers, key=lambda n: abs(math.log(n / TYPICAL)))
-    return nearest
+    """The number of recordings that headline and examples are about: 100, or the one nearest to it; else all."""
+    return nearest_to_typical(counts, TYPICAL)
