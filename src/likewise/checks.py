@@ -56,6 +56,12 @@ def check_int(minimum: int = 1, maximum: int | None = None, **values: Any) -> No
         require(maximum is not None or value <= MOST, name, f"at most {MOST:,}", value)
 
 
+def check_seed(seed: int) -> None:
+    """Raises `UserError` unless torch takes it as a seed."""
+    check_int(0, seed=seed)
+    check_int(0, LARGEST_SEED, seed=seed)
+
+
 def check_finite(**values: Any) -> None:
     """Raises `UserError` unless each is one finite number, or a tensor with one."""
     for name, value in _present(values):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from likewise.checks import LARGEST_SEED, check_int
+from likewise.checks import check_seed
 from likewise.console import tell
 from likewise.errors import UserError
 
@@ -52,8 +52,7 @@ def generate(
     from likewise.encoders.generation import generate_tokens
     from likewise.seeding import generator_for
 
-    check_int(0, seed=seed)
-    check_int(0, LARGEST_SEED, seed=seed)
+    check_seed(seed)
     run = as_run(run)
     views, encoder = run.views, run.encoder
     if run.modality != "text":

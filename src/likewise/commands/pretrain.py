@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import likewise
 from likewise.atomic import disk_trouble, write_text
-from likewise.checks import LARGEST_SEED, check_int, check_positive, require
+from likewise.checks import check_int, check_positive, check_seed, require
 from likewise.commands import FromPython
 from likewise.commands.option_names import flag
 from likewise.console import count_of, tell
@@ -193,7 +193,7 @@ def pretrain(
         raise UserError(f"checkpoint_minutes must be above 0, got {checkpoint_minutes}")
     if seed < 0:
         raise UserError(f"seed must be 0 or more, got {seed}")
-    check_int(0, LARGEST_SEED, seed=seed)
+    check_seed(seed)
     if isinstance(views, str):
         raise UserError(f"views are given from Python, got {views!r}: on the command line --augment chooses them")
     if views is not None and augment is not None:
@@ -517,10 +517,7 @@ def _planned_before(folder: Path, plan: Recipe, minutes: float) -> Recipe:
     begun = (config.get("budget") or {}).get("minutes")
     what = count_of(config["recipe"]["epochs"], "epoch") if begun is None else count_of(begun, "minute")
     if begun != minutes:
-        raise UserError(
-            f"{folder} was begun with {what}, not with {count_of(minutes, 'minute')}: resume it as it was "
-            f"(`{config['command']} --resume`), or name another folder with --out"
-        )
+        raise _begun_otherwise(folder, config["command"], what, f"with {count_of(minutes, 'minute')}")
     said = {name: config["recipe"].get(name) for name in PLANNED}
     if plan.encoder != "auto":
         del said["encoder"]
@@ -535,6 +532,13 @@ def _with_epochs(command: str, epochs: int) -> str:
     else:
         words += ["--epochs", str(epochs)]
     return shlex.join(words)
+
+
+def _begun_otherwise(folder: Path, command: str, begun: str, asked: str) -> UserError:
+    return UserError(
+        f"{folder} was begun with {begun}, not {asked}: resume it as it was (`{command} --resume`), or name "
+        "another folder with --out"
+    )
 
 
 def _begun(folder: Path, config: dict[str, Any], precision: str, *, longer: bool) -> Run | None:
@@ -576,8 +580,5 @@ def _begun(folder: Path, config: dict[str, Any], precision: str, *, longer: bool
     )
     for key in asked:
         if asked[key] != begun.get(key):
-            raise UserError(
-                f"{folder} was begun with {key} {shown(begun.get(key))}, not {shown(asked[key])}: "
-                f"resume it as it was (`{again} --resume`), or name another folder with --out"
-            )
+            raise _begun_otherwise(folder, again, f"{key} {shown(begun.get(key))}", shown(asked[key]))
     return run

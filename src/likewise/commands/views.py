@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from likewise.checks import LARGEST_SEED, check_int
+from likewise.checks import check_seed
 from likewise.commands.written_file import WrittenFile
 from likewise.errors import UserError
 from likewise.own_files import png_info
@@ -52,8 +52,7 @@ def show_views(
 
     if Path(out).suffix.lower() != ".png":
         raise UserError(f"out must end in .png, got {out}")
-    check_int(0, seed=seed)
-    check_int(0, LARGEST_SEED, seed=seed)
+    check_seed(seed)
     check_read_options({"root": root}, data)
     recipe = Recipe(augment=augment, size=size, channels=channels)
     source = open_source(data, root=root, size=size, channels=channels, range=range)
