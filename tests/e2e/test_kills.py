@@ -73,7 +73,7 @@ def check_sound(work: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(3600)
+@pytest.mark.timeout(3600 + 120 * max(KILLS, FULL_DISKS))
 def test_kills(reference: Reference) -> None:
     draw = random.Random(0)
     ends: dict[str, int] = {}
@@ -102,7 +102,7 @@ def test_kills(reference: Reference) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(3600)
+@pytest.mark.timeout(3600 + 120 * max(KILLS, FULL_DISKS))
 def test_full_disks(reference: Reference) -> None:
     """Disks that are full after some more bytes than there were: for each command from its first to its last one."""
     draw = random.Random(1)
