@@ -13,6 +13,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from likewise.commands.clean import clean
     from likewise.commands.compare import compare
     from likewise.commands.demo import demo
     from likewise.commands.embed import embed
@@ -32,6 +33,7 @@ __version__ = version("likewise")
 _HOMES = {
     "Run": "likewise.modalities.run",
     "UserError": "likewise.errors",
+    "clean": "likewise.commands.clean",
     "compare": "likewise.commands.compare",
     "demo": "likewise.commands.demo",
     "embed": "likewise.commands.embed",
@@ -49,6 +51,7 @@ _HOMES = {
 __all__ = [
     "Run",
     "UserError",
+    "clean",
     "compare",
     "demo",
     "embed",
