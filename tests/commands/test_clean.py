@@ -16,6 +16,7 @@ from sklearn.datasets import load_digits
 
 import likewise as lw
 from likewise.cleaning import move
+from likewise.cli import main
 from small_data import SAMPLE_RATE, recordings, sentences
 from small_files import captioned
 from typed_commands import answered, refused
@@ -65,8 +66,6 @@ def test_planted_faults_are_listed(digits_run: Path, photos: Path, capsys: pytes
 
 
 def test_what_is_printed_is_short(digits_run: Path, photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from likewise.cli import main
-
     assert main(["clean", str(digits_run), str(photos), "--list", "duplicate", "blank", "--no-progress"]) == 0
     out = capsys.readouterr().out
     assert "304 samples, 3 faults" in out
@@ -217,6 +216,8 @@ def test_texts(working_folder: Path, capsys: pytest.CaptureFixture[str]) -> None
     planted = {(90, "empty"), (91, "empty"), (92, "repetitive"), (93, "duplicate"), (94, "near-duplicate")}
     assert {(str(len(texts) - 95 + row), kind) for row, kind in planted} <= found
     assert ("94", "5") in of_kind(result, "near-duplicate")
+    assert main(["clean", "run", "more.txt", "--list", "duplicate", "--no-progress"]) == 0
+    assert texts[3][:20] in capsys.readouterr().out
 
 
 def test_recordings(working_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

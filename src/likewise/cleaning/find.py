@@ -149,7 +149,7 @@ def _outliers(
         if score >= FENCE:
             place = int(places[i])
             times = f"{judgement.from_neighbours[i]:.1f} times as far as is usual"
-            middle = f"the middle {judgement.from_the_middle[i]:.1f} times"
+            middle = f"the mean of all {judgement.from_the_middle[i]:.1f} times"
             reason = f"far from all others: its {NEAREST}th neighbour is {times}, {middle}"
             found.append(Fault(source.ids[place], "outlier", reason, round(score, 2), label=name(place), place=place))
     return found

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from likewise.data.source import Source
 
 SHOWN = 10  # faults that are printed
+LETTERS = 60  # of a text that are printed
 
 
 @dataclass(frozen=True, repr=False)
@@ -39,6 +40,8 @@ class Faults:
     sheet: str | None = None
     moved: int | None = None
     """How many files were moved."""
+    documents: Sequence[str] | None = None
+    """The samples, where they are texts."""
 
     def __len__(self) -> int:
         return len(self.faults)
@@ -66,26 +69,35 @@ class Faults:
         summary = Table("kind", "found", box=None, header_style="bold")
         for kind, count in self.counts.items():
             summary.add_row(kind, f"{count:,}")
-        first = Table("kind", "id", "reason", box=None, header_style="bold")
+        texts = [] if self.documents is None else ["text"]
+        first = Table("kind", "id", "reason", *texts, box=None, header_style="bold")
         for fault in self.first():
-            first.add_row(*map(plain, (fault.kind, fault.id, fault.reason)))
+            first.add_row(*map(plain, (fault.kind, fault.id, fault.reason)), *self.text(fault))
         lines = [f"{count_of(self.samples, 'sample')}, {count_of(len(self), 'fault')}"]
         where = self.out or "--out faults.csv lists all"
-        after = [f"{len(self) - SHOWN:,} more: {where}"] if len(self) > SHOWN else [self.out] if self.out else []
+        more = len(self) - len(self.first())
+        after = [f"{more:,} more: {where}"] if more else [self.out] if self.out else []
         after += [self.sheet] if self.sheet else []
         after += [f"{count_of(self.moved, 'file')} moved"] if self.moved is not None else []
         return Group(*map(plain, lines), "", summary, "", first, *map(plain, after))
 
+    def text(self, fault: Fault) -> list[Any]:
+        """How the text with a fault begins; nothing where samples are no texts."""
+        if self.documents is None:
+            return []
+        text = " ".join(self.documents[fault.place].split()) if fault.place >= 0 else ""
+        return [plain(text if len(text) <= LETTERS else f"{text[: LETTERS - 1]}…")]
+
     def first(self) -> list[Fault]:
-        """Those that are printed: of each kind some."""
-        each = -(-SHOWN // max(1, len(self.counts)))
+        """Those that are printed: of each kind as many, at least one."""
+        each = max(1, SHOWN // max(1, len(self.counts)))
         seen: dict[str, int] = {}
         chosen = []
         for fault in self.faults:
             seen[fault.kind] = seen.get(fault.kind, 0) + 1
             if seen[fault.kind] <= each:
                 chosen.append(fault)
-        return chosen[:SHOWN]
+        return chosen
 
 
 def clean(
@@ -161,6 +173,7 @@ def clean(
     from likewise.data.open import open_source
     from likewise.data.resolve import resolve
     from likewise.data.split_folders import split_folder, split_folders
+    from likewise.data.text import corpus
     from likewise.evaluation import ComputeSettings
     from likewise.modalities.build import adopt_for
     from likewise.modalities.embed import stream_embeddings
@@ -286,6 +299,7 @@ def clean(
         None if out is None else str(out),
         None if sheet is None else str(sheet),
         moved,
+        corpus(source) if source.modality == "text" else None,
     )
 
 
