@@ -233,7 +233,8 @@ def test_recordings(working_folder: Path, capsys: pytest.CaptureFixture[str]) ->
     soundfile.write(folder / "softer.wav", 0.5 * waves[7], SAMPLE_RATE)
     shutil.copy(folder / "03.wav", folder / "copy.wav")
     (folder / "broken.wav").write_bytes(b"RIFF....WAVE")
-    result = answered(capsys, "clean", "run", folder, "--no-progress")
+    result = answered(capsys, "clean", "run", folder, "--no-progress", "--sheet", "faults.html")
+    assert "equal to 03.wav" in Path("faults.html").read_text()
     found = {(fault["id"], fault["kind"], fault["partner"]) for fault in result["faults"]}
     assert found >= {
         ("broken.wav", "unreadable", None),
