@@ -89,11 +89,18 @@ class Checkpoints(L.Callback):
 
     Lightning logs a step after this callback. What it will log is written before the checkpoint: killed in between, a
     training that goes on from the checkpoint does not log the step again.
+
+    Args:
+        folder: of the checkpoints.
+        minutes: between two of them.
+        history: the training's.
+        every: steps between two of its rows.
     """
 
-    def __init__(self, folder: Path, *, minutes: float, history: HistoryLogger) -> None:
+    def __init__(self, folder: Path, *, minutes: float, history: HistoryLogger, every: int) -> None:
         self.folder = folder
         self.history = history
+        self.every = every
         self.seconds = minutes * 60
         self.due = False
         self._saved_at = time.monotonic()
@@ -109,7 +116,7 @@ class Checkpoints(L.Callback):
             self.save(trainer)
 
     def save(self, trainer: L.Trainer) -> None:
-        if trainer.global_step % trainer.log_every_n_steps == 0:
+        if trainer.global_step % self.every == 0:
             metrics = {name: float(value) for name, value in trainer.logged_metrics.items()}
             self.history.log_metrics(metrics, step=trainer.global_step - 1)
         path = checkpoint_path(self.folder, trainer.global_step)
