@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from itertools import chain, islice, repeat
 from typing import Any, NamedTuple
 
 import torch
@@ -44,10 +45,28 @@ class Pictures(Dataset[list[Tensor]]):
         return self.transform(Image.fromarray(self.images[index]))
 
 
-def train(source: Source, views: Any, encoder: Any, *, epochs: int, seed: int, bfloat16: bool = False) -> Trained:
+def train(
+    source: Source,
+    views: Any,
+    encoder: Any,
+    *,
+    epochs: int,
+    seed: int,
+    bfloat16: bool = False,
+    steps: int | None = None,
+    ends: list[float] | None = None,
+) -> Trained:
     """Train `encoder`, which has its `dim`, on images of `views.size` pixels without blur.
 
-    `bfloat16`: by autocast, with channels last, where its documentation has float32.
+    Args:
+        source: the images.
+        views: of likewise: their size and normalization.
+        encoder: to train.
+        epochs: passes over them.
+        seed: of torch.
+        bfloat16: by autocast, with channels last, where its documentation has float32.
+        steps: where to stop, before the epochs are over.
+        ends: gets the time at the end of each step.
     """
     from lightly.loss import NTXentLoss
     from lightly.models.modules import SimCLRProjectionHead
@@ -65,15 +84,17 @@ def train(source: Source, views: Any, encoder: Any, *, epochs: int, seed: int, b
     model = nn.Sequential(encoder, head).to(device, memory_format=layout).train()
     criterion = NTXentLoss()
     optimizer = torch.optim.SGD(model.parameters(), lr=RATE)
-    began = time.perf_counter()
-    for _ in range(epochs):
-        for views_of_batch in loader:
-            first, second = (view.to(device, memory_format=layout) for view in views_of_batch)
-            with torch.autocast(device, torch.bfloat16) if bfloat16 else nullcontext():
-                projections = model(first), model(second)
-            loss = criterion(*(each.float() for each in projections))
-            loss.backward()
-            optimizer.step()
-            optimizer.zero_grad()
+    done, began = 0, time.perf_counter()
+    for views_of_batch in islice(chain.from_iterable(repeat(loader, epochs)), steps):
+        first, second = (view.to(device, memory_format=layout) for view in views_of_batch)
+        with torch.autocast(device, torch.bfloat16) if bfloat16 else nullcontext():
+            projections = model(first), model(second)
+        loss = criterion(*(each.float() for each in projections))
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        done += 1
+        if ends is not None:
+            ends.append(time.perf_counter())
     seconds = time.perf_counter() - began
-    return Trained(encoder, seconds, epochs * len(loader) * batch / seconds)
+    return Trained(encoder, seconds, done * batch / seconds)
