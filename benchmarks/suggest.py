@@ -92,9 +92,16 @@ def main() -> None:
     asked = parser.parse_args()
     with workplace() as folder:
         run = asked.run or lw.pretrain(
-            f"{asked.data}:train", encoder="resnet8", epochs=asked.epochs, root=asked.root, out=folder / "run", progress=False
+            f"{asked.data}:train",
+            encoder="resnet8",
+            epochs=asked.epochs,
+            root=asked.root,
+            out=folder / "run",
+            progress=False,
         )
-        train, test = (lw.embed(run, f"{asked.data}:{part}", root=asked.root, progress=False) for part in ("train", "test"))
+        train, test = (
+            lw.embed(run, f"{asked.data}:{part}", root=asked.root, progress=False) for part in ("train", "test")
+        )
     number = {name: i for i, name in enumerate(train.classes)}
     labels, truth = (np.array([number[name] for name in part.labels]) for part in (train, test))
     accuracies: dict[str, list[list[float]]] = {name: [] for name in CHOICES}

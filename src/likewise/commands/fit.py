@@ -96,7 +96,9 @@ def fit(
 
     run = as_run(run)
     if labels is None:
-        raise UserError("labels must be given: a table of files and labels, or a folder with a subfolder for each class")
+        raise UserError(
+            "labels must be given: a table of files and labels, or a folder with a subfolder for each class"
+        )
     check_interval(0, 1, closed="right", coverage=coverage, accuracy=accuracy)
     if coverage is not None and accuracy is not None:
         raise UserError("give one of --coverage and --accuracy: each decides when the classifier abstains")
@@ -115,7 +117,9 @@ def fit(
     where = samples.file or samples.source.name
     found = targets_of(samples.known, task, where, order=samples.source.classes)
     if found.task != "classification" and (coverage is not None or accuracy is not None):
-        raise UserError(f"--coverage and --accuracy apply to one class a sample, the labels of {where} are {found.task}")
+        raise UserError(
+            f"--coverage and --accuracy apply to one class a sample, the labels of {where} are {found.task}"
+        )
     if balanced and found.task == "regression":
         raise UserError(f"--balanced applies to classes, the labels of {where} are numbers: leave it out")
     views = use_own(run, encoder, views, samples.source)
@@ -205,7 +209,7 @@ def _notes(
         more = f" and {len(once) - NAMED:,} more" if len(once) > NAMED else ""
         verb = "has one label: it is" if len(once) == 1 else "have one label each: they are"
         notes.append(
-            f"{', '.join(once[:NAMED])}{more} {verb} learned, but not cross-validated, which needs two labels of a class"
+            f"{', '.join(once[:NAMED])}{more} {verb} learned, but not cross-validated: that needs two labels of a class"
         )
     if figures is None:
         notes.append("nothing could be cross-validated: how accurate the classifier is, is not known")
@@ -213,7 +217,7 @@ def _notes(
     few = [count for count in counts if 1 < count < folds]
     if few and task == "classification":
         notes.append(
-            f"{count_of(len(few), 'class', 'classes')} with fewer than {folds} labels: in some folds none of them is tested"
+            f"{count_of(len(few), 'class', 'classes')} with fewer than {folds} labels: not every fold tests them"
         )
     if counts and not balanced and max(counts) > UNEVEN * max(1, min(counts)):
         notes.append(

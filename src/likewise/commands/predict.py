@@ -150,7 +150,8 @@ def predict(
         "per_file": per_file or None,
         "columns": columns,
     }
-    source = open_samples(its_run, data, reading, labels=labels, root=root, progress=progress)
+    table_of_labels = None if labels is None else Path(labels)
+    source = open_samples(its_run, data, reading, labels=table_of_labels, root=root, progress=progress)
     views = use_own(its_run, encoder, views, source)
     for note in cut_notes(source):
         tell(note, show=progress)
@@ -168,7 +169,7 @@ def predict(
         places = torch.arange(start, min(start + size, len(source)))
         features = torch.cat(list(stream(featurize, source, places, batch_size=batch_size))).numpy()
         answers = rule.answers(linear, features)
-        columns = {"id": [str(id) for id in source.ids[start : start + size]]}
+        columns: dict[str, Any] = {"id": [str(id) for id in source.ids[start : start + size]]}
         if rule.task == "regression":
             columns |= {"value": answers.labels}
         else:
@@ -258,5 +259,7 @@ def _told(measured: dict[str, Any] | None) -> list[str]:
             )
     if unknown := measured["unknown_classes"]:
         what = "no numbers" if "r2" in measured else "not known to the classifier"
-        lines.append(f"labels of the data that are {what}: {', '.join(unknown[:10])}{', …' if len(unknown) > 10 else ''}")
+        lines.append(
+            f"labels of the data that are {what}: {', '.join(unknown[:10])}{', …' if len(unknown) > 10 else ''}"
+        )
     return lines

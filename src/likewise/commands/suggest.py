@@ -14,7 +14,7 @@ from likewise.console import count_of, plain, tell
 from likewise.errors import UserError
 
 STRATEGIES = ("typical", "uncertain")
-ENOUGH = 10
+ENOUGH = 5
 """Labels of each class, on average, from which on samples are chosen that the head is unsure of."""
 
 
@@ -77,7 +77,7 @@ def suggest(
     """Suggest which samples to label next.
 
     While there are few labels, these are typical samples that are unlike each other and unlike those with a label
-    (TypiClust, arXiv:2202.02794). With about ten labels of each class, they are samples that a head is unsure of and
+    (TypiClust, arXiv:2202.02794). With about five labels of each class, they are samples that a head is unsure of and
     that are unlike each other (arXiv:1901.05954).
 
     Args:

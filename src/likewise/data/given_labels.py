@@ -44,14 +44,18 @@ def words_by_id(path: Path, source: Source, read_options: ReadOptions) -> tuple[
     if label is None and len(others) == 1:
         label = others[0]
     if label is None:
-        raise UserError(f"label_column: say which column of {path} has the labels; it has {', '.join(others) or 'none'}")
+        raise UserError(
+            f"label_column: say which column of {path} has the labels; it has {', '.join(others) or 'none'}"
+        )
     ids, words = (list(tables.Texts(tables.text_of(table, name, where=path))) for name in (ID, label))
     return _by_id(ids, words, source, str(path), notes)
 
 
 def words_by_mapping(labels: Mapping[Any, Any], source: Source) -> tuple[list[str | None], list[str]]:
     """The same for labels by id that are given from Python."""
-    return _by_id([str(id) for id in labels], ["" if v is None else str(v) for v in labels.values()], source, "labels", [])
+    return _by_id(
+        [str(id) for id in labels], ["" if v is None else str(v) for v in labels.values()], source, "labels", []
+    )
 
 
 def _by_id(
@@ -71,7 +75,11 @@ def _by_id(
                 raise UserError(f"{where}: row {row:,} gives {id} the label {word!r}, an earlier one {before!r}")
             found[place[id]] = word
     if len(unknown) == len(ids):
-        first = f"the first is {ids[0][:60]!r}, those of the samples begin with {str(source.ids[0])[:60]!r}" if ids else "none"
+        first = (
+            f"the first is {ids[0][:60]!r}, those of the samples begin with {str(source.ids[0])[:60]!r}"
+            if ids
+            else "none"
+        )
         raise UserError(f"labels: no id in {where} is of a sample of {source.name}: {first}")
     if unknown:
         more = f" and {len(unknown) - NAMED:,} more" if len(unknown) > NAMED else ""

@@ -80,9 +80,12 @@ class PredictionParts:
         return table if table.schema == self.schema else None
 
     def write(self, part: int, table: pa.Table) -> None:
-        with replacing(self._path(part)) as path, pa.OSFile(str(path), "wb") as file:
-            with pa.ipc.new_file(file, self.schema) as writer:
-                writer.write_table(table)
+        with (
+            replacing(self._path(part)) as path,
+            pa.OSFile(str(path), "wb") as file,
+            pa.ipc.new_file(file, self.schema) as writer,
+        ):
+            writer.write_table(table)
 
     def finish(self, count: int) -> None:
         """Put all parts into the file, and remove them."""

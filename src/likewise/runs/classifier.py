@@ -158,7 +158,7 @@ class Classifier:
 
     @classmethod
     def check_place(cls, path: Path) -> None:
-        """Raise `UserError` unless a classifier can be written into a folder: a new one, an empty one, or a classifier."""
+        """Raise `UserError` unless a folder can become a classifier: it is absent, empty, or is one."""
         if path.is_dir() and not path.is_symlink():
             names = {entry.name for entry in path.iterdir() if not entry.name.startswith(".")}
             if not names or cls.FILE in names:
@@ -176,7 +176,9 @@ class Classifier:
         """
         path = Path(path).expanduser()
         if not (path / cls.FILE).is_file():
-            there = "is a run" if (path / "config.json").is_file() else "is no classifier" if path.exists() else "is absent"
+            there = (
+                "is a run" if (path / "config.json").is_file() else "is no classifier" if path.exists() else "is absent"
+            )
             raise UserError(
                 f"classifier must be a folder that `likewise fit` made, got {path}, which {there}: "
                 "`likewise fit RUN --labels LABELS` makes one"

@@ -67,7 +67,7 @@ def _classes(info: dict[str, Any]) -> Table:
         column.justify = "right"
     # The classes that are found least often are those to look at.
     recalls = found.get("recall") or [None] * len(info["classes"])
-    order = sorted(range(len(recalls)), key=lambda i: (1.0 if recalls[i] is None else recalls[i]))
+    order = sorted(range(len(recalls)), key=lambda i: 1.0 if recalls[i] is None else recalls[i])
     shown = order[:SHOWN_CLASSES] if len(order) > SHOWN_CLASSES else range(len(order))
     for i in shown:
         cells = ["–" if found[name][i] is None else f"{found[name][i]:.1%}" for name in measures]

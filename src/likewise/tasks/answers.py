@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
-from likewise.tasks.calibration import wilson_interval
+from likewise.tasks.fitted_head import share
 from likewise.tasks.linear_head import Features, LinearHead, sigmoid, softmax
 from likewise.tasks.targets import labels_in
 
@@ -41,11 +41,13 @@ class AnswerRule(NamedTuple):
             probability = sigmoid(scores / self.temperature)
             given = probability >= np.array(self.thresholds or [0.5] * len(self.classes))
             labels = [[self.classes[i] for i in row.nonzero()[0]] for row in given]
-            return Answers(labels, [_plain(row[its]) for row, its in zip(probability, given, strict=True)], ~given.any(1))
+            return Answers(
+                labels, [_plain(row[its]) for row, its in zip(probability, given, strict=True)], given.sum(1) == 0
+            )
         probability = softmax(scores / self.temperature)
         best = probability.argmax(1)
         most = probability[np.arange(len(best)), best]
-        abstained = most < self.threshold if self.threshold is not None else np.zeros(len(best), dtype=bool)
+        abstained = np.asarray(most < (self.threshold or 0.0))
         return Answers([self.classes[i] for i in best], _plain(most), abstained)
 
 
@@ -106,18 +108,13 @@ class AnswerCounts:
             r2 = 1 - float(np.square(errors).sum()) / spread if spread > 0 else None
             return found | {"r2": r2, "mean_absolute_error": float(errors.mean())}
         if self.task == "multilabel":
-            exact, total = _share(self.right, self.labelled), self.there + self.said
+            exact, total = share(self.right, self.labelled), self.there + self.said
             return found | {"exact_match": exact, "micro_f1": 2 * self.hits / total if total else 1.0}
-        found |= {"accuracy": _share(self.right, self.labelled)}
+        found |= {"accuracy": share(self.right, self.labelled)}
         if self.answered < self.labelled:
-            answered = _share(self.right_answered, self.answered) if self.answered else None
+            answered = share(self.right_answered, self.answered) if self.answered else None
             found |= {"coverage": self.answered / self.labelled, "accuracy_of_answers": answered}
         return found
-
-
-def _share(hits: int, count: int) -> dict[str, float]:
-    low, high = wilson_interval(hits, count)
-    return {"mean": hits / count, "low": low, "high": high}
 
 
 def _plain(values: Float[np.ndarray, " n"]) -> list[float]:

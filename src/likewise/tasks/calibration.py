@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import exp, log, sqrt
+from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Bool, Float, Int
 from scipy.optimize import minimize_scalar
 from scipy.special import ndtri
+
+from likewise.tasks.linear_head import Targets
 
 BINS = 15  # as in Guo et al. 2017, arXiv:1706.04599
 PRIOR = 0.5
@@ -20,12 +23,11 @@ PRIOR = 0.5
 LOWEST, HIGHEST = 0.05, 20.0
 NORMAL = float(ndtri(0.975))
 
-Losses = Callable[[Float[np.ndarray, "n outputs"], Shaped[np.ndarray, "n *outputs"]], Float[np.ndarray, " n"]]
+Losses = Callable[[Any, Any], Any]
+"""(scores, targets) -> the loss of each sample: see `HeadTask.losses`."""
 
 
-def fit_temperature(
-    scores: Float[np.ndarray, "n outputs"], targets: Shaped[np.ndarray, "n *outputs"], losses: Losses
-) -> float:
+def fit_temperature(scores: Float[np.ndarray, "n outputs"], targets: Targets, losses: Losses) -> float:
     """What scores are divided by to become probabilities of least cross-entropy (Guo et al. 2017, arXiv:1706.04599).
 
     Its logarithm has a normal prior of mean 0 and deviation `PRIOR`.
@@ -39,7 +41,7 @@ def fit_temperature(
 
 def held_out_temperatures(
     scores: Float[np.ndarray, "n outputs"],
-    targets: Shaped[np.ndarray, "n *outputs"],
+    targets: Targets,
     folds: Int[np.ndarray, " n"],
     losses: Losses,
 ) -> Float[np.ndarray, " n"]:
@@ -90,7 +92,7 @@ def held_out_answers(
 
 
 def best_f1_threshold(probability: Float[np.ndarray, " n"], truth: Bool[np.ndarray, " n"]) -> float:
-    """The threshold of a label of greatest F1, between the probabilities beside it; 0.5 where no sample has the label."""
+    """The threshold of greatest F1 of a label, between two probabilities; 0.5 where no sample has the label."""
     if not truth.any():
         return 0.5
     order = np.argsort(-probability, kind="stable")
@@ -103,7 +105,7 @@ def best_f1_threshold(probability: Float[np.ndarray, " n"], truth: Bool[np.ndarr
     return float((ranked[last] + below) / 2)
 
 
-def wilson_interval(successes: float, count: int) -> tuple[float, float]:
+def wilson_interval(successes: int | float, count: int) -> tuple[float, float]:
     """95 % interval of a share (Wilson 1927): also of a share of 0 or 1 it is not empty."""
     share, square = successes / count, NORMAL**2
     middle = (share + square / (2 * count)) / (1 + square / count)

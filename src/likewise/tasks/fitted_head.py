@@ -109,7 +109,7 @@ def fit_head(
     return FittedHead(head, variance, temperature, threshold, None, figures)
 
 
-def share(successes: float, count: int) -> Figures:
+def share(successes: int | float, count: int) -> Figures:
     """A share of samples with its interval."""
     low, high = wilson_interval(successes, count)
     return {"mean": successes / count, "low": low, "high": high}
@@ -159,8 +159,8 @@ def _abstaining(
     threshold = threshold_of(softmax(final).max(1))(np.arange(len(truth)))
     if threshold is None:
         raise UserError(
-            f"accuracy must be one that some threshold reaches, got {accuracy:g}: in cross-validation {right.mean():.1%} "
-            "of all answers are right, and the surest are no better; ask for less, or give more labels"
+            f"accuracy must be one that some threshold reaches, got {accuracy:g}: {right.mean():.1%} of all answers "
+            "are right in cross-validation, and the surest are wrong too; ask for less, or give more labels"
         )
     confidence = softmax(cooled).max(1)
     answered = held_out_answers(confidence, held.folds, threshold_of(confidence))
@@ -170,9 +170,7 @@ def _abstaining(
     return threshold, figures
 
 
-def _of_several(
-    held: HeldOut, cooled: Float[np.ndarray, "n labels"], truth: Bool[np.ndarray, "n labels"]
-) -> Figures:
+def _of_several(held: HeldOut, cooled: Float[np.ndarray, "n labels"], truth: Bool[np.ndarray, "n labels"]) -> Figures:
     probability = sigmoid(cooled)
     given = np.zeros_like(truth)
     for label in range(truth.shape[1]):

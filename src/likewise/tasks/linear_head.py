@@ -1,7 +1,7 @@
 """Linear heads on fixed features: one for classes, one for several labels a sample, one for numbers.
 
-Each is solved to its optimum by scikit-learn, with a Gaussian prior on the weights under which an output of standardised
-features has a given `variance`: the same value means the same for any number of dimensions and samples.
+Each is solved to its optimum by scikit-learn, with a Gaussian prior on the weights. Under the prior, an output of
+standardised features has a given `variance`: it means the same for any number of dimensions and samples.
 """
 
 from __future__ import annotations

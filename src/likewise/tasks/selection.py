@@ -1,7 +1,7 @@
 """Which samples to label next: typical ones while labels are few, then those that a head is unsure of.
 
-Typical: TypiClust (Hacohen et al. 2022, arXiv:2202.02794). Samples are clustered, into as many clusters as there will be
-labels; of the largest clusters without a label, the sample in the densest place is taken.
+Typical: TypiClust (Hacohen et al. 2022, arXiv:2202.02794). Samples are clustered, into as many clusters as there will
+be labels; of the largest clusters without a label, the sample in the densest place is taken.
 
 Uncertain and diverse: Zhdanov 2019, arXiv:1901.05954. Of the samples that a head is least sure of, clusters weighted by
 its doubt give one sample each.

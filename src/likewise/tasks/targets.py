@@ -46,7 +46,13 @@ def targets_of(words: Sequence[str], task: str | None, where: str, *, order: Seq
     numbers = [_number(word) for word in words]
     if task is None:
         fractions = None not in numbers and any(number % 1 for number in numbers if number is not None)
-        task = "multilabel" if any(SEPARATOR in word for word in words) else "regression" if fractions else "classification"
+        task = (
+            "multilabel"
+            if any(SEPARATOR in word for word in words)
+            else "regression"
+            if fractions
+            else "classification"
+        )
     if task == "regression":
         wrong = next((word for word, number in zip(words, numbers, strict=True) if number is None), None)
         if wrong is not None:
