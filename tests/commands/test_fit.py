@@ -396,6 +396,15 @@ def test_texts_by_ids(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert by_text["counts"] == by_id["counts"]
     predicted = answered(capsys, "predict", "d", "texts.csv", "--out", "p.jsonl")
     assert predicted["measured"]["samples"] == 30
+    # What has a label is not suggested, in whatever table the label is.
+    table(tmp_path / "all.csv", ["text", "label"], [(text, section(text)) for text in dict.fromkeys(texts[:100])])
+    left = len([text for text in texts if text not in texts[:100]])
+    assert refused(capsys, "suggest", "run", "--labels", "all.csv", "--budget", 90).startswith(
+        f"budget must be at most {left}, as many samples of said have no label, got 90"
+    )
+    assert refused(capsys, "suggest", "run", "all.csv", "--labels", "all.csv", "--budget", 1).startswith(
+        "budget must be at most 0, as many samples of all have no label, got 1"
+    )
     table(tmp_path / "wrong.csv", ["id", "label"], [("9999", "low"), ("x", "high")])
     assert refused(capsys, "fit", "run", "--labels", "wrong.csv", "--out", "e").startswith(
         "labels: no id in wrong.csv is of a sample of said: the first is '9999', those of the samples begin with '0'"

@@ -109,6 +109,9 @@ def test_the_temperature_is_that_of_the_scores() -> None:
     right = logits.argmax(1) == labels
     assert calibration_error(softmax(logits).max(1), right) < 0.03
     assert calibration_error(softmax(3 * logits).max(1), right) > 0.1
+    # Nothing to learn from twenty samples of noise: no temperature is better on other folds.
+    noise, halves = random.normal(size=(20, 3)).astype(np.float32), np.arange(20) % 2
+    assert fit_head(Classification(), noise, halves, seed=0).temperature >= 1
     # Ten right answers do not make a head certain.
     assert fit_temperature(5 * np.eye(5)[:5], np.arange(5), losses) > 0.5
 

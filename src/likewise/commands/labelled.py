@@ -20,6 +20,7 @@ from likewise.commands.options import (
 )
 from likewise.console import count_of, tell
 from likewise.data.blocks import cut_notes
+from likewise.data.copies import copies_between
 from likewise.data.given_labels import has_ids, words_by_id, words_by_mapping, words_of
 from likewise.data.open import open_source
 from likewise.data.resolve import is_name
@@ -100,22 +101,38 @@ def open_labelled(run: Run, data: Any, labels: Any, reading: Reading, *, root: A
     return LabelledSamples(source, words_of(source), file, file, [])
 
 
-def labelled_pool(
-    run: Run, data: Any, labels: Any, reading: Reading, *, root: Any, progress: bool
-) -> tuple[LabelledSamples, LabelledSamples | None]:
+class LabelPool(NamedTuple):
+    """Samples to choose from."""
+
+    samples: LabelledSamples
+    others: LabelledSamples | None
+    """Samples with labels that are not among them."""
+    copies: np.ndarray
+    """Places of samples that are equal, or nearly, to others with a label."""
+
+
+def labelled_pool(run: Run, data: Any, labels: Any, reading: Reading, *, root: Any, progress: bool) -> LabelPool:
     """The samples to choose from, with the labels that they have; and samples with labels that are others.
 
     Labels that samples have by themselves, such as subfolders, do not count: only `labels` do.
     """
+    none = np.zeros(0, dtype=np.int64)
     if labels is None:
         source = open_samples(run, data, reading, root=root, progress=progress)
-        return LabelledSamples(source, [None] * len(source), None, None, []), None
+        return LabelPool(LabelledSamples(source, [None] * len(source), None, None, []), None, none)
     found = open_labelled(run, data, labels, reading, root=root, progress=progress)
-    if found.data is None or found.data != found.file:
-        return found, None
+    if found.data is None or found.data != found.file or found.data == _own_or(run, data):
+        return LabelPool(found, None, none)
     # The labels lie with samples of their own.
     source = open_samples(run, data, reading | {"label_column": None}, root=root, progress=progress)
-    return LabelledSamples(source, [None] * len(source), None, None, []), found
+    known = Subset(found.source, torch.from_numpy(found.places))
+    same = {copy.test for copy in copies_between(known, source)}
+    copies = np.array([i for i, id in enumerate(source.ids) if str(id) in same], dtype=np.int64)
+    return LabelPool(LabelledSamples(source, [None] * len(source), None, None, []), found, copies)
+
+
+def _own_or(run: Run, data: Any) -> str | None:
+    return reopenable(run.config["data"] if data is None else data)
 
 
 def open_samples(

@@ -131,8 +131,8 @@ def suggest(
         "per_file": per_file or None,
         "columns": columns,
     }
-    pool, given = labelled_pool(run, data, labels, reading, root=root, progress=progress)
-    free = len(pool.words) - len(pool.known)
+    pool, given, copies = labelled_pool(run, data, labels, reading, root=root, progress=progress)
+    free = len(pool.words) - len(pool.known) - len(copies)
     if budget > free:
         raise UserError(
             f"budget must be at most {free:,}, as many samples of {pool.source.name} have no label, got {budget:,}"
@@ -158,7 +158,7 @@ def suggest(
             weights = Classification().fit(standard, found.targets, variance)
             probability = softmax(LinearHead(*weights, mean, scale).scores(features).astype(np.float64))
         labelled = np.zeros(len(features) + len(others), dtype=bool)
-        labelled[pool.places] = True
+        labelled[pool.places] = labelled[copies] = True
         labelled[len(features) :] = True
         if strategy == "typical":
             places = typical_samples(np.concatenate([features, others]), labelled, budget, seed)

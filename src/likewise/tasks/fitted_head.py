@@ -100,6 +100,8 @@ def fit_head(
         return FittedHead(head, variance, 1.0, None, None, _of_numbers(held, answers))
     temperature = fit_temperature(held.scores, answers, task.losses)
     cooled = held.scores / held_out_temperatures(held.scores, answers, held.folds, task.losses)[:, None]
+    if task.losses(cooled, answers).sum() >= task.losses(held.scores, answers).sum():
+        temperature, cooled = 1.0, held.scores  # of few samples, a temperature can be worse than none
     final = held.scores / temperature
     if isinstance(task, Multilabel):
         thresholds = [best_f1_threshold(*each) for each in zip(sigmoid(final).T, answers.T, strict=True)]
