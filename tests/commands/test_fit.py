@@ -18,7 +18,7 @@ from likewise.cli import main
 from likewise.commands import predict as predict_module
 from likewise.runs.classifier import Classifier
 from small_data import sentences
-from small_files import by_colour, lines, section, table
+from small_files import by_colour, captioned, lines, notes, section, table
 from typed_commands import answered, refused
 
 
@@ -181,6 +181,8 @@ def test_a_killed_prediction_goes_on(
     assert main("predict c digits:test --out p.csv --batch-size 50".split()) == 130
     assert not Path("p.csv").exists()
     assert embedded == [100, 100, 100]
+    said = capsys.readouterr().err
+    assert said.splitlines()[-1] == "stopped after 300 of 500 samples; the same command goes on"
     # Half of a part is no part.
     (last,) = Path(".p.csv.parts").glob("*2.arrow")
     last.write_bytes(last.read_bytes()[:100])
@@ -411,3 +413,36 @@ def test_texts_by_ids(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     )
     given = {row["id"]: section(row["text"]) for row in rows}
     assert lw.fit("run", labels=given, out="f", progress=False).info["counts"] == by_id["counts"]
+
+
+def test_an_encoder_of_pairs_takes_one_part(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What has learned from pairs is fitted to images, and then predicts images, of pairs too."""
+    captioned(tmp_path / "pairs", 40)
+    how: dict[str, Any] = {"method": "clip", "batch_size": 16, "epochs": 1, "precision": "32-true", "progress": False}
+    lw.pretrain("pairs", out="run", **how)
+    by_colour(tmp_path / "colours", 24, seed=3)
+    fitted = answered(capsys, "fit", "run", "--labels", "colours", "--out", "c")
+    assert fitted["encoder"]["modality"] == "image"
+    predicted = answered(capsys, "predict", "c", "pairs", "--out", "p.csv")
+    assert predicted["rows"] == 40
+    assert len(predicted["labels"]) > 1
+    assert refused(capsys, "predict", "c", "pairs", "--out", "p.csv", "--modality", "pair", "--no-progress").startswith(
+        "data must be image samples, as those that c has learned from, got pairs, which is pair"
+    )
+    assert len(answered(capsys, "suggest", "run", "--budget", 3)["samples"]) == 3
+
+
+def test_recordings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    notes(tmp_path / "rec", 32)
+    how: dict[str, Any] = {"method": "cola", "batch_size": 8, "epochs": 1, "precision": "32-true", "progress": False}
+    lw.pretrain("rec", out="run", **how)
+    names = sorted(path.relative_to(tmp_path / "rec") for path in (tmp_path / "rec").rglob("*.wav"))
+    table(tmp_path / "l.csv", ["recording", "timbre"], [(name.stem, name.parent) for name in names[::2]])
+    fitted = answered(capsys, "fit", "run", "--labels", "l.csv", "--out", "c", "--accuracy", 0.6)
+    assert fitted["counts"] == [4, 4, 4, 4]
+    assert fitted["classes"][0] == "timbre a"
+    assert fitted["cross_validation"]["abstaining"]["accuracy"] is not None
+    predicted = answered(capsys, "predict", "c", "rec", "--out", "p.parquet")
+    assert predicted["measured"]["samples"] == 32
+    assert predicted["measured"]["accuracy"]["mean"] > 0.5
+    assert pq.read_table("p.parquet").column("id").to_pylist() == [name.as_posix() for name in names]

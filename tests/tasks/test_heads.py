@@ -172,6 +172,8 @@ def test_typical_samples_are_of_all_clouds_and_in_their_middle() -> None:
     labelled = labels < 3
     others = typical_samples(features, labelled, 3, seed=0)
     assert not labelled[others].any()
+    alike = np.ones((30, 8), dtype=np.float32)
+    assert len(set(typical_samples(alike, np.zeros(30, dtype=bool), 10, seed=0).tolist())) == 10
     every = typical_samples(features[:9], none[:9], 9, seed=0)
     assert sorted(every.tolist()) == list(range(9))
 

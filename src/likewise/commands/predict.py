@@ -13,7 +13,8 @@ from likewise.atomic import disk_trouble
 from likewise.checks import check_int
 from likewise.commands import FromPython
 from likewise.console import count_of, plain, tell
-from likewise.errors import UserError
+from likewise.errors import Interrupted, UserError
+from likewise.registry import MODALITIES
 
 PART = 4096
 """Samples that are kept at once, about: a killed prediction repeats no more."""
@@ -143,8 +144,10 @@ def predict(
         check_predictions_suffix(Path(out))
     head, its_run = open_classifier(classifier, run)
     info = head.info
+    known = info["encoder"]["modality"]
     reading = {
-        "modality": modality,
+        # An encoder of pairs takes several: those that the labels were of.
+        "modality": modality or (known if known in MODALITIES and its_run.modality != known else None),
         "text_column": text_column,
         "label_column": label_column,
         "per_file": per_file or None,
@@ -152,6 +155,11 @@ def predict(
     }
     table_of_labels = None if labels is None else Path(labels)
     source = open_samples(its_run, data, reading, labels=table_of_labels, root=root, progress=progress)
+    if source.modality != known:
+        raise UserError(
+            f"data must be {known} samples, as those that {head.path} has learned from, got {source.name}, which is "
+            f"{source.modality}"
+        )
     views = use_own(its_run, encoder, views, source)
     for note in cut_notes(source):
         tell(note, show=progress)
@@ -209,6 +217,10 @@ def predict(
                     count(start, kept)
                     report(start + len(kept), len(source), "predicting")
                 parts.finish(len(starts))
+            except KeyboardInterrupt:
+                raise Interrupted(
+                    f"stopped after {counts.samples:,} of {count_of(len(source), 'sample')}; the same command goes on"
+                ) from None
             except OSError as error:
                 reason = disk_trouble(error)
                 if reason is None:

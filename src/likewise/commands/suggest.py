@@ -137,6 +137,11 @@ def suggest(
         raise UserError(
             f"budget must be at most {free:,}, as many samples of {pool.source.name} have no label, got {budget:,}"
         )
+    if given is not None and given.source.modality != pool.source.modality:
+        raise UserError(
+            f"labels must be of {pool.source.modality} samples, as {pool.source.name} has them, got those of "
+            f"{given.source.name}, which is {given.source.modality}"
+        )
     known = [*pool.known, *(given.known if given else [])]
     found = targets_of(known, None, "labels") if len(set(known)) > 1 else None
     if strategy == "uncertain" and (found is None or found.task != "classification"):

@@ -6,11 +6,13 @@ standardised features has a given `variance`: it means the same for any number o
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
 
 VARIANCES = (0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)
@@ -131,9 +133,12 @@ def log_sum_exp(scores: Float[np.ndarray, "n outputs"]) -> Float[np.ndarray, " n
 
 
 def _logistic(features: Features, targets: Int[np.ndarray, " n"], variance: float, balanced: bool) -> Weights:
-    solved = LogisticRegression(
+    solver = LogisticRegression(
         C=variance / features.shape[1], class_weight="balanced" if balanced else None, max_iter=ITERATIONS
-    ).fit(features, targets)
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # after so many iterations it is near enough
+        solved = solver.fit(features, targets)
     weight, bias = solved.coef_.astype(np.float32), solved.intercept_.astype(np.float32)
     if len(weight) == 1:  # of two classes, the logit of the second: as two scores of the same probabilities
         weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2

@@ -9,9 +9,12 @@ its doubt give one sample each.
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from sklearn.cluster import KMeans, MiniBatchKMeans
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.neighbors import NearestNeighbors
 
 MOST_CLUSTERS = 500
@@ -84,7 +87,7 @@ def uncertain_samples(
     if len(candidates) <= budget:
         return candidates
     points, weights = normalized(features[candidates]), np.maximum(doubt[candidates], 1e-6)
-    solved = _kmeans(len(points), budget, seed).fit(points, sample_weight=weights)
+    solved = _solved(points, budget, seed, weights)
     distances = np.linalg.norm(points - solved.cluster_centers_[solved.labels_], axis=1)
     nearest = [
         int(members[np.argmin(distances[members])])
@@ -104,14 +107,20 @@ def margin_doubt(probability: Float[np.ndarray, "n classes"]) -> Float[np.ndarra
 
 
 def _clusters(points: Float[np.ndarray, "n dim"], count: int, seed: int) -> Int[np.ndarray, " n"]:
-    return _kmeans(len(points), count, seed).fit_predict(points).astype(np.int64)
+    return _solved(points, count, seed).labels_.astype(np.int64)
 
 
-def _kmeans(samples: int, count: int, seed: int) -> KMeans | MiniBatchKMeans:
+def _solved(
+    points: Float[np.ndarray, "n dim"], count: int, seed: int, weights: Float[np.ndarray, " n"] | None = None
+) -> KMeans | MiniBatchKMeans:
     state = seed % 2**32  # that scikit-learn takes
-    if samples > EXACT:
-        return MiniBatchKMeans(count, random_state=state, n_init=1, batch_size=5000)
-    return KMeans(count, random_state=state, n_init=1)
+    if len(points) > EXACT:
+        solver: KMeans | MiniBatchKMeans = MiniBatchKMeans(count, random_state=state, n_init=1, batch_size=5000)
+    else:
+        solver = KMeans(count, random_state=state, n_init=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer different samples than clusters
+        return solver.fit(points, sample_weight=weights)
 
 
 def _most_typical(
