@@ -276,6 +276,28 @@ def test_labels_that_cannot_be_learned_from(
     assert (tmp_path / "full" / "mine.txt").read_text() == "mine"
 
 
+def test_labels_with_samples_of_their_own_need_no_data(
+    colours: Path, digits_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ("fit", colours / "run", colours / "all", "--labels", colours / "by", "--out", "c", "--no-progress")
+    assert refused(capsys, *asked).startswith(
+        f"data must be left out: the labels in {colours / 'by'} lie with samples of their own"
+    )
+    images = np.random.default_rng(0).integers(0, 17, (40, 8, 8)).astype(np.uint8)
+    images[::2, :, :4] = 0
+    labels = np.arange(40) % 2
+    made = lw.fit(digits_run, labels=(images, labels), out="c", progress=False)
+    assert made.info["counts"] == [20, 20]
+    assert made.info["labels"]["file"] is None
+    found = lw.predict(made, images, progress=False)
+    assert [int(row["label"]) for row in found.table] == labels.tolist()
+    # They are not what is chosen from.
+    chosen = lw.suggest(digits_run, "digits:test", labels=(images, labels), budget=3, progress=False)
+    assert [each.strategy for each in chosen] == ["uncertain"] * 3
+    others = lw.suggest(digits_run, images, labels={"0": "a", "1": "b"}, budget=38, progress=False)
+    assert sorted(int(each.id) for each in others) == list(range(2, 40))
+
+
 def test_a_class_with_one_label_is_kept_and_named(
     colours: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -85,7 +85,7 @@ def fit(
     import numpy as np
 
     from likewise.commands.labelled import features_of, left_out_note, open_labelled, use_own
-    from likewise.commands.options import as_run, command_line
+    from likewise.commands.options import as_run, command_line, reopenable
     from likewise.data.cache import digest
     from likewise.modalities.encoder_digest import encoder_digest
     from likewise.runs.classifier import ARRAYS, Classifier, relative_to
@@ -115,6 +115,11 @@ def fit(
     }
     samples = open_labelled(run, data, labels, reading, root=root, progress=progress)
     where = samples.file or samples.source.name
+    if data is not None and samples.with_samples and reopenable(data) != samples.file:
+        raise UserError(
+            f"data must be left out: the labels in {where} lie with samples of their own; a table gives labels to "
+            "other data by the names of files, or by a column id"
+        )
     found = targets_of(samples.known, task, where, order=samples.source.classes)
     if found.task != "classification" and (coverage is not None or accuracy is not None):
         raise UserError(

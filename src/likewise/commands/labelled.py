@@ -51,6 +51,8 @@ class LabelledSamples(NamedTuple):
     """Where the labels come from; None for those from memory."""
     data: str | None
     """What the samples are of; None for those in memory."""
+    with_samples: bool
+    """Whether the labels lie with samples of their own, and are not given to other data."""
     notes: list[str]
 
     @property
@@ -77,11 +79,11 @@ def open_labelled(run: Run, data: Any, labels: Any, reading: Reading, *, root: A
     if isinstance(labels, Mapping):
         source = open_samples(run, data, reading, root=root, progress=progress)
         words, notes = words_by_mapping(labels, source)
-        return LabelledSamples(source, words, None, reopenable(named), notes)
+        return LabelledSamples(source, words, None, reopenable(named), False, notes)
     file = reopenable(labels)
     if not _is_table(labels):
         source = open_samples(run, labels, reading, root=root, progress=progress)
-        return LabelledSamples(source, words_of(source), file, file, [])
+        return LabelledSamples(source, words_of(source), file, file, True, [])
     table = Path(labels).expanduser()
     if not table.is_file():
         raise UserError(f"labels must be a table of files and labels, or a folder, got {labels}, which is absent")
@@ -91,14 +93,14 @@ def open_labelled(run: Run, data: Any, labels: Any, reading: Reading, *, root: A
         if data is None:
             name_own_data(run, None)
         source = open_samples(run, whole, reading, labels=table, root=root, progress=progress)
-        return LabelledSamples(source, words_of(source), file, reopenable(whole), [])
+        return LabelledSamples(source, words_of(source), file, reopenable(whole), False, [])
     if named is not None and reopenable(named) != file and has_ids(table):
         label_column = reading.get("label_column")
         source = open_samples(run, data, reading | {"label_column": None}, root=root, progress=progress)
         words, notes = words_by_id(table, source, read_options_of(label_column=label_column))
-        return LabelledSamples(source, words, file, reopenable(named), notes)
+        return LabelledSamples(source, words, file, reopenable(named), False, notes)
     source = open_samples(run, table, reading, root=root, progress=progress)
-    return LabelledSamples(source, words_of(source), file, file, [])
+    return LabelledSamples(source, words_of(source), file, file, True, [])
 
 
 class LabelPool(NamedTuple):
@@ -119,20 +121,17 @@ def labelled_pool(run: Run, data: Any, labels: Any, reading: Reading, *, root: A
     none = np.zeros(0, dtype=np.int64)
     if labels is None:
         source = open_samples(run, data, reading, root=root, progress=progress)
-        return LabelPool(LabelledSamples(source, [None] * len(source), None, None, []), None, none)
+        return LabelPool(LabelledSamples(source, [None] * len(source), None, None, False, []), None, none)
     found = open_labelled(run, data, labels, reading, root=root, progress=progress)
-    if found.data is None or found.data != found.file or found.data == _own_or(run, data):
+    named = reopenable(run.config["data"] if data is None else data)
+    if not found.with_samples or (named is not None and named == found.data):
         return LabelPool(found, None, none)
     # The labels lie with samples of their own.
     source = open_samples(run, data, reading | {"label_column": None}, root=root, progress=progress)
     known = Subset(found.source, torch.from_numpy(found.places))
     same = {copy.test for copy in copies_between(known, source)}
     copies = np.array([i for i, id in enumerate(source.ids) if str(id) in same], dtype=np.int64)
-    return LabelPool(LabelledSamples(source, [None] * len(source), None, None, []), found, copies)
-
-
-def _own_or(run: Run, data: Any) -> str | None:
-    return reopenable(run.config["data"] if data is None else data)
+    return LabelPool(LabelledSamples(source, [None] * len(source), None, None, False, []), found, copies)
 
 
 def open_samples(

@@ -38,7 +38,7 @@ class Predictions:
     table: list[dict[str, Any]] | None = None
     """From Python without `out`: id, label, probability and abstained of each sample; of numbers, id and value."""
     skipped: list[tuple[str, str]] = field(default_factory=list)
-    """(file, reason) of what is no sample."""
+    """From Python without `out`: (file, reason) of what is no sample; otherwise these are in .skipped.csv."""
 
     def __len__(self) -> int:
         return self.rows
@@ -48,7 +48,8 @@ class Predictions:
 
     def to_json(self) -> dict[str, Any]:
         shown = {name: getattr(self, name) for name in ("task", "rows", "abstained", "labels", "measured", "notes")}
-        return shown | {"out": self.out, "table": self.table, "skipped": self.skipped}
+        in_memory = {} if self.table is None else {"table": self.table, "skipped": self.skipped}
+        return shown | {"out": self.out} | in_memory
 
     def __rich__(self) -> Any:
         from rich.console import Group
@@ -245,7 +246,7 @@ def predict(
         notes,
         None if out is None else str(out),
         rows,
-        list(source.skipped),
+        list(source.skipped) if out is None else [],
     )
 
 
