@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import errno
 import json
+import random
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from PIL import Image
 
 import likewise as lw
+from hostile import damaged, wrong_documents
 from likewise.cli import main
 from likewise.commands import predict as predict_module
 from likewise.runs.classifier import Classifier
@@ -468,3 +470,35 @@ def test_recordings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert predicted["measured"]["samples"] == 32
     assert predicted["measured"]["accuracy"]["mean"] > 0.5
     assert pq.read_table("p.parquet").column("id").to_pylist() == [name.as_posix() for name in names]
+
+
+def test_no_classifier_from_elsewhere_ends_in_a_traceback(digits_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    images = np.random.default_rng(0).integers(0, 17, (40, 8, 8)).astype(np.uint8)
+    images[::2, :, :4] = 0
+    lw.fit(digits_run, labels=(images, np.arange(40) % 2), out="c", coverage=0.9, progress=False)
+    np.save("x.npy", images[:4])
+    kept = {path.name: path.read_bytes() for path in Path("c").iterdir()}
+    asked = "predict c x.npy --out p.csv --no-progress".split()
+
+    def answer() -> tuple[int, str]:
+        capsys.readouterr()
+        status = main(asked)
+        return status, capsys.readouterr().err
+
+    status, said = answer()
+    assert (status, said) == (0, f"the encoder of {digits_run.resolve()}, which c/classifier.json names\n")
+    refusals = 0
+    for what, document in wrong_documents(json.loads(kept["classifier.json"]), 60, seed=0):
+        Path("c/classifier.json").write_text(json.dumps(document))
+        status, said = answer()
+        assert status in (0, 2), f"{what}: {said}"
+        refusals += status == 2
+    assert refusals > 30
+    Path("c/classifier.json").write_bytes(kept["classifier.json"])
+    draw = random.Random(0)
+    for name, content in kept.items():
+        for _ in range(10):
+            Path("c", name).write_bytes(damaged(content, draw))
+            status, said = answer()
+            assert status in (0, 2), f"{name}: {said}"
+        Path("c", name).write_bytes(content)
