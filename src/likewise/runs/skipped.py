@@ -27,7 +27,7 @@ class Skipped(list[tuple[str, str]], RunPart):
     def write(self, path: Path) -> None:
         """Replace a file outside a run folder, atomically."""
         text = io.StringIO()
-        rows = [(_no_formula(file), _no_formula(reason)) for file, reason in self]
+        rows = [(no_formula(file), no_formula(reason)) for file, reason in self]
         # A carriage return ends a line for readers; only Python 3.13 and later quote it for itself.
         quoting: Any = csv.QUOTE_ALL if any("\r" in cell for row in rows for cell in row) else csv.QUOTE_MINIMAL
         csv.writer(text, lineterminator="\n", quoting=quoting).writerows([("file", "reason"), *rows])
@@ -40,7 +40,7 @@ class Skipped(list[tuple[str, str]], RunPart):
             return cls((_as_it_was(row["file"]), _as_it_was(row["reason"])) for row in csv.DictReader(file))
 
 
-def _no_formula(cell: str) -> str:
+def no_formula(cell: str) -> str:
     """A cell that a spreadsheet takes for text: a quote before what would be a formula. A name may be anything."""
     return f"'{cell}" if FORMULA.match(cell) else cell
 
