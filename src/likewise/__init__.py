@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from likewise.commands.demo import demo
     from likewise.commands.embed import embed
     from likewise.commands.evaluate import evaluate
+    from likewise.commands.export import export
     from likewise.commands.generate import generate
     from likewise.commands.methods import list_methods
     from likewise.commands.pretrain import pretrain
@@ -36,6 +37,7 @@ _HOMES = {
     "demo": "likewise.commands.demo",
     "embed": "likewise.commands.embed",
     "evaluate": "likewise.commands.evaluate",
+    "export": "likewise.commands.export",
     "generate": "likewise.commands.generate",
     "list_methods": "likewise.commands.methods",
     "open_run": "likewise.modalities.run",
@@ -53,6 +55,7 @@ __all__ = [
     "demo",
     "embed",
     "evaluate",
+    "export",
     "generate",
     "list_methods",
     "open_run",

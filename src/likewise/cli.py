@@ -29,6 +29,7 @@ COMMANDS = {
     "evaluate": "likewise.commands.evaluate:evaluate",
     "embed": "likewise.commands.embed:embed",
     "search": "likewise.commands.search:search",
+    "export": "likewise.commands.export:export",
     "generate": "likewise.commands.generate:generate",
     "compare": "likewise.commands.compare:compare",
     "report": "likewise.commands.report:write_report",
