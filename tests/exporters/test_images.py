@@ -108,6 +108,7 @@ def test_timm_builds_the_model_of_a_folder(make_run: MakeRun, encoder: str, size
     np.testing.assert_allclose(found, expected, atol=TOLERANCE)
 
 
+@pytest.mark.slow
 def test_torch_loads_the_program_of_a_network(make_run: MakeRun) -> None:
     run = make_run("digits", encoder="resnet8")
     done = lw.export(run, to="torch.export", out="out", progress=False)
@@ -117,6 +118,7 @@ def test_torch_loads_the_program_of_a_network(make_run: MakeRun) -> None:
     np.testing.assert_allclose(found, expected, atol=TOLERANCE)
 
 
+@pytest.mark.slow
 def test_the_range_of_deep_images_is_kept(make_run: MakeRun) -> None:
     scans = np.random.default_rng(0).integers(100, 900, (16, 8, 8)).astype(np.uint16)
     np.save("scans.npy", scans)

@@ -48,7 +48,9 @@ def new_folder(out: Path) -> Iterator[Path]:
         raise
     except BaseException as error:
         _remove(part, made)
-        if isinstance(error, Exception) and (reason := disk_trouble(error)) is not None:
+        in_place = isinstance(error, FileExistsError | NotADirectoryError)
+        reason = "a file is in the place of one of its folders" if in_place else disk_trouble(error)
+        if isinstance(error, Exception) and reason is not None:
             raise UserError(f"could not write {out}: {reason}; nothing was left behind") from error
         raise
 
