@@ -53,8 +53,10 @@ def traced(network: GraphNetwork, samples: Tensor, name: str) -> torch.export.Ex
 
 def write_program(program: torch.export.ExportedProgram, path: Path) -> None:
     """Write a .pt2 file of torch.export."""
+    buffer = io.BytesIO()  # torch's own writing of files ends the process where the disk is full
     with quiet():
-        torch.export.save(program, path)
+        torch.export.save(program, buffer)
+    path.write_bytes(buffer.getbuffer())
 
 
 def program_reader(path: Path) -> Embed:
