@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from likewise.commands.embed import embed
     from likewise.commands.evaluate import evaluate
     from likewise.commands.fit import fit
+    from likewise.commands.export import export
     from likewise.commands.generate import generate
     from likewise.commands.methods import list_methods
     from likewise.commands.predict import predict
@@ -40,6 +41,7 @@ _HOMES = {
     "embed": "likewise.commands.embed",
     "evaluate": "likewise.commands.evaluate",
     "fit": "likewise.commands.fit",
+    "export": "likewise.commands.export",
     "generate": "likewise.commands.generate",
     "list_methods": "likewise.commands.methods",
     "open_run": "likewise.modalities.run",
@@ -60,6 +62,7 @@ __all__ = [
     "embed",
     "evaluate",
     "fit",
+    "export",
     "generate",
     "list_methods",
     "open_run",

@@ -32,6 +32,7 @@ COMMANDS = {
     "fit": "likewise.commands.fit:fit",
     "predict": "likewise.commands.predict:predict",
     "suggest": "likewise.commands.suggest:suggest",
+    "export": "likewise.commands.export:export",
     "generate": "likewise.commands.generate:generate",
     "compare": "likewise.commands.compare:compare",
     "report": "likewise.commands.report:write_report",
