@@ -13,6 +13,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from likewise.commands.clean import clean
     from likewise.commands.compare import compare
     from likewise.commands.demo import demo
     from likewise.commands.embed import embed
@@ -36,6 +37,7 @@ __version__ = version("likewise")
 _HOMES = {
     "Run": "likewise.modalities.run",
     "UserError": "likewise.errors",
+    "clean": "likewise.commands.clean",
     "compare": "likewise.commands.compare",
     "demo": "likewise.commands.demo",
     "embed": "likewise.commands.embed",
@@ -57,6 +59,7 @@ _HOMES = {
 __all__ = [
     "Run",
     "UserError",
+    "clean",
     "compare",
     "demo",
     "embed",

@@ -33,6 +33,7 @@ COMMANDS = {
     "predict": "likewise.commands.predict:predict",
     "suggest": "likewise.commands.suggest:suggest",
     "export": "likewise.commands.export:export",
+    "clean": "likewise.commands.clean:clean",
     "generate": "likewise.commands.generate:generate",
     "compare": "likewise.commands.compare:compare",
     "report": "likewise.commands.report:write_report",
