@@ -17,6 +17,7 @@ from sklearn.datasets import load_digits
 import likewise as lw
 from likewise.cli import main
 from likewise.methods.base import Method
+from small_files import notes
 from typed_commands import answered, refused
 
 pytestmark = pytest.mark.usefixtures("working_folder")
@@ -172,3 +173,70 @@ def test_mistakes(words: str, told: str, vit: Any, images: None, capsys: pytest.
     said = refused(capsys, "pretrain", "train.npz", *words.split(), "--epochs", 1, "--out", "new", *TRAINING)
     assert said.startswith(told)
     assert not Path("new").exists()
+
+
+def saved_sounds(kind: str, *, normalized: bool = True) -> None:
+    """A small model for recordings of 4 kHz, in a folder of its name."""
+    torch.manual_seed(0)
+    sizes: dict[str, Any] = {
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 48,
+    }
+    convolutions = {"conv_dim": (32, 32), "conv_kernel": (16, 8), "conv_stride": (10, 8), "num_feat_extract_layers": 2}
+    positions = {"num_conv_pos_embeddings": 4, "num_conv_pos_embedding_groups": 2}
+    config = transformers.AutoConfig.for_model(kind, **sizes, **convolutions, **positions)
+    transformers.AutoModel.from_config(config).save_pretrained(kind)
+    said = {"sampling_rate": 4000, "do_normalize": normalized}
+    Path(kind, "preprocessor_config.json").write_text(json.dumps(said))
+
+
+def test_recordings_go_on_from_a_folder(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    notes(Path("notes"), 40)
+    saved_sounds("wavlm", normalized=False)
+    words = ["pretrain", "notes", *"--weights hf:wavlm --seconds 0.3 --epochs 2 --batch-size 20".split(), *TRAINING]
+    run(*words, "--out", "whole")
+    found = lw.open_run("whole")
+    recipe = found.config["recipe"]
+    assert (recipe["method"], recipe["encoder"], recipe["sample_rate"]) == ("cola", "hf:wavlm", 4000)
+    assert found.config["encoder"]["standardized"] is False
+    known = {f"body.{name}": tensor for name, tensor in load_file("wavlm/model.safetensors").items()}
+    initial = weights("whole", "initial")
+    assert all(torch.equal(tensor, known[name]) for name, tensor in initial.items())
+    assert known.keys() - initial.keys() == {"body.masked_spec_embed"}
+    assert not equal(weights("whole"), initial)
+    stopped_at(monkeypatch, 3, *words, "--out", "again", "--checkpoint-minutes", "0.00001")
+    shutil.move("wavlm", "moved")
+    run(*words, "--out", "again", "--resume")
+    assert equal(weights("again"), weights("whole"))
+    assert lw.open_run("again").config["encoder"] == found.config["encoder"]
+
+    notes(Path("others"), 20, seed=1)
+    result = answered(capsys, *f"evaluate hf:moved --train notes --test others {EVALUATED} --out given".split())
+    assert {"frozen", "fine-tuned", "scratch", "untrained"} <= {row["protocol"] for row in result["summary"]}
+    given = lw.open_run("given")
+    assert (given.views.sample_rate, given.encoder.standardized) == (4000, False)
+    assert equal(weights("given"), initial)
+
+
+@pytest.mark.parametrize("method", ["wav2vec2", "hubert", "best-rq"])
+@pytest.mark.parametrize("kind", ["wav2vec2", "hubert", "wavlm"])
+def test_methods_of_speech_go_on_from_a_folder(method: str, kind: str) -> None:
+    notes(Path("notes"), 20)
+    saved_sounds(kind)
+    how = "--seconds 0.5 --epochs 2 --batch-size 10 --freeze-epochs 0".split()
+    options = ["--clusters", "4"] if method == "hubert" else []
+    run("pretrain", "notes", "--method", method, "--weights", f"hf:{kind}", *how, *options, "--out", "new", *TRAINING)
+    assert weights("new").keys() == weights("new", "initial").keys()
+    assert not equal(weights("new"), weights("new", "initial"))
+
+
+def test_recordings_have_the_rate_of_the_weights(capsys: pytest.CaptureFixture[str]) -> None:
+    notes(Path("notes"), 10)
+    saved_sounds("hubert")
+    words = ["pretrain", "notes", "--encoder", "hf:hubert", "--epochs", "1", "--out", "new", *TRAINING]
+    said = refused(capsys, *words, "--sample-rate", 8000)
+    assert said == "sample_rate must be 4000, as hf:hubert has learned from, got 8000"
+    run(*words)
+    assert lw.open_run("new").config["recipe"]["sample_rate"] == 4000

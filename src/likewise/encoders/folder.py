@@ -195,13 +195,15 @@ def check_architecture(architecture: dict[str, Any], size: WeightsSize, what: st
         what: to call it in messages.
     """
     for name, value in architecture.items():
+        few = not isinstance(value, list) or len(value) <= size.tensors  # with a number for each layer
+        require(few, f"{what}: {name}", f"at most as long as the {size.tensors:,} tensors there are", "a longer list")
         if LAYERS.search(name) and (layers := _count(value)):
             require(
                 layers <= size.tensors, f"{what}: {name}", f"at most the {size.tensors:,} tensors there are", layers
             )
     labels = architecture.get("num_labels", 0)  # transformers makes a name for each
-    few = not isinstance(labels, int) or labels <= MOST_LABELS
-    require(few, f"{what}: num_labels", f"at most {MOST_LABELS:,}", labels)
+    named = not isinstance(labels, int) or labels <= MOST_LABELS
+    require(named, f"{what}: num_labels", f"at most {MOST_LABELS:,}", labels)
     with torch.device("meta"):  # no memory is taken
         body = _built(architecture, what)
     numbers = sum(tensor.numel() for tensor in (*body.parameters(), *body.buffers()))

@@ -159,12 +159,13 @@ def build_known(
     else:
         return build(name, **shape)
     each = (config or {}).get("encoders", [config])
-    found = next((one["architecture"] for one in each if one and one.get("name") == name), None)
+    found = next((one for one in each if one and one.get("name") == name and "architecture" in one), None)
     if found is None:  # another encoder than the run's was named
         return build(name, **shape)
+    shape |= {key: found[key] for key in ("architecture", "standardized") if key in found}
     with torch.random.fork_rng():  # to read a folder draws nothing; the weights are loaded later
-        check_architecture(found, weights_size([weights], str(weights)), "encoder.architecture")
-        return build(name, **shape, architecture=found)
+        check_architecture(found["architecture"], weights_size([weights], str(weights)), "encoder.architecture")
+        return build(name, **shape)
 
 
 def initial_encoder(run: Run) -> nn.Module | None:
