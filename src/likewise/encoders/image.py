@@ -1,6 +1,7 @@
 """Image encoders: view `(n, channels, size, size)` -> embedding `(n, dim)`.
 
-The architectures are torchvision's and timm's, built without weights, and a ResNet-8 for small images.
+The architectures are torchvision's and timm's, built without weights, a ResNet-8 for small images, and models of
+transformers that are read from a folder.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from torch import Tensor, nn
 
 from likewise.checks import check_int
 from likewise.encoders.base import Encoder
+from likewise.encoders.folder import FOLDER
+from likewise.encoders.folder_image import folder_image_network
 from likewise.errors import UserError, nearest
 
 SMALL_STEM_UP_TO = 40  # px: ImageNet's stem would leave a 32 px image 8x8 positions before the first block
@@ -94,7 +97,7 @@ class ImageEncoder(Encoder):
 
     def _with_map(self, view: Float[Tensor, "n c h w"]) -> tuple[Float[Tensor, "n dim"], Float[Tensor, "n d i j"]]:
         body: Any = self.body
-        if hasattr(body, "forward_features"):  # timm's
+        if hasattr(body, "forward_features"):  # timm's and those of a folder
             features = body.forward_features(view)
             return body.forward_head(features), self._as_map(features, view)
         for layer in body.children():  # our ResNet and torchvision's are layers in a row
@@ -231,27 +234,38 @@ def _timm(name: str, channels: int, size: int) -> tuple[nn.Module, int]:
     return body, getattr(body, "head_hidden_size", body.num_features)
 
 
-def image_encoder(name: str, *, channels: int, size: int) -> ImageEncoder:
-    """Build an encoder with random weights (drawn from torch's global generator).
+def image_encoder(name: str, *, channels: int, size: int, architecture: dict[str, Any] | None = None) -> ImageEncoder:
+    """Build an encoder with random weights (drawn from torch's global generator), or read a pretrained one.
 
     Args:
-        name: one of `ARCHITECTURES`, or `timm:` and any name that timm knows.
+        name: one of `ARCHITECTURES`; `timm:` and any name that timm knows; or `hf:FOLDER`, a folder that transformers'
+            `save_pretrained` wrote.
         channels: of the views; one channel in stays one channel, nothing is repeated.
         size: height and width of the views, in pixels.
+        architecture: transformers' configuration of what was in FOLDER, to be built again without it, untrained.
 
     Raises:
-        UserError: for an unknown name, or a size that the architecture can't take.
+        UserError: for an unknown name, a folder that is none or holds no such model, or a size that the architecture
+            can't take.
     """
     check_int(1, MOST_CHANNELS, channels=channels)
     check_int(size=size)
-    if name.startswith("timm:"):
+    config: dict[str, Any] = {"name": name, "channels": channels, "size": size}
+    body: nn.Module
+    if name.startswith(FOLDER):
+        body, config["architecture"] = folder_image_network(
+            name, channels=channels, size=size, architecture=architecture
+        )
+        dim = body.num_features
+    elif name.startswith("timm:"):
         body, dim = _timm(name.removeprefix("timm:"), channels, size)
     elif name in ARCHITECTURES:
         body, dim = ARCHITECTURES[name](channels, size)
     else:
         known = ", ".join(ARCHITECTURES)
-        raise UserError(f"unknown encoder '{name}'{nearest(name, ARCHITECTURES)}; there are {known} and timm:NAME")
-    return ImageEncoder(body, dim, {"name": name, "channels": channels, "size": size})
+        near = nearest(name, ARCHITECTURES)
+        raise UserError(f"unknown encoder '{name}'{near}; there are {known}, timm:NAME and hf:FOLDER")
+    return ImageEncoder(body, dim, config)
 
 
 def default_image_encoder(size: int, *, accelerated: bool) -> str:
