@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from likewise.commands.demo import demo
     from likewise.commands.embed import embed
     from likewise.commands.evaluate import evaluate
-    from likewise.commands.fit import fit
     from likewise.commands.export import export
+    from likewise.commands.fit import fit
     from likewise.commands.generate import generate
     from likewise.commands.methods import list_methods
     from likewise.commands.predict import predict
@@ -64,8 +64,8 @@ __all__ = [
     "demo",
     "embed",
     "evaluate",
-    "fit",
     "export",
+    "fit",
     "generate",
     "list_methods",
     "open_run",
