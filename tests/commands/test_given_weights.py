@@ -92,7 +92,10 @@ def test_weights_of_texts(capsys: pytest.CaptureFixture[str]) -> None:
     ("words", "message"),
     [
         (f"{NAME} --train train.npz", f"{NAME} has no data of its own: name some with --test, and labelled data with"),
-        ("hf:nowhere --test test.npz", "weights must be those of an encoder of image, got hf:nowhere"),
+        (
+            "hf:nowhere --test test.npz",
+            "encoder 'hf:nowhere': there is no such folder; of a model of the hub, get config.json",
+        ),
         ("timm:nosuchnet --test test.npz", "encoder 'timm:nosuchnet' is not a model of timm"),
     ],
 )

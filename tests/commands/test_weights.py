@@ -233,7 +233,7 @@ def test_one_half_of_pairs_is_known(digits_run: Path, refused: Any, capsys: pyte
         ),
         (
             "--weights hf:folder",
-            "weights must be those of an encoder of image, got hf:folder: hf:FOLDER is for models of texts",
+            "encoder 'hf:folder': there is no such folder; of a model of the hub, get config.json, model.safetensors",
         ),
         (
             "--weights .",

@@ -11,17 +11,8 @@ import torch
 import transformers
 from torch import Tensor, nn
 
-from likewise.encoders.text import (
-    SIZES,
-    TextEncoder,
-    WeightsSize,
-    bert,
-    causal_encoder,
-    check_architecture,
-    gpt,
-    language_encoder,
-    text_encoder,
-)
+from likewise.encoders.folder import WeightsSize, check_architecture
+from likewise.encoders.text import SIZES, TextEncoder, bert, causal_encoder, gpt, language_encoder, text_encoder
 from likewise.errors import UserError
 
 PAD, CLS, SEP = 0, 2, 3

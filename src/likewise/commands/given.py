@@ -15,8 +15,8 @@ from likewise.commands.options import command_line, slug
 from likewise.console import tell
 from likewise.data.open import open_source
 from likewise.data.read_options import ReadOptions
+from likewise.encoders.folder import FOLDER
 from likewise.encoders.pretrained import TIMM
-from likewise.encoders.text import FOLDER
 from likewise.errors import UserError
 from likewise.modalities.build import build_training
 from likewise.modalities.lookup import modality_of

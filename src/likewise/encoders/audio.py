@@ -1,6 +1,7 @@
 """Audio encoders: view `(n, samples)` -> features of frames `(n, t, dim)` -> embedding `(n, dim)`, their mean.
 
-Each view is first standardized to mean 0 and variance 1: loudness and offset carry no information.
+Each view is first standardized to mean 0 and variance 1: loudness and offset carry no information. Only weights from
+elsewhere that have learned from recordings as they are get them so.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from torch import Tensor, nn
 
 from likewise.checks import require
 from likewise.encoders.base import Encoder, encoder_name
+from likewise.encoders.folder import FOLDER
+from likewise.encoders.folder_audio import folder_audio_network, sound_preprocessing
 from likewise.encoders.image import image_encoder
 from likewise.errors import UserError, nearest, needs
 from likewise.views.mel import log_mel
@@ -162,7 +165,8 @@ class Wav2Vec2(ConvolutionalEncoder):
     """Convolutions, a frame about every 20 ms, and a Transformer over them (arXiv:2006.11477).
 
     Args:
-        body: transformers' `Wav2Vec2Model`; its own masking is not used.
+        body: transformers' `Wav2Vec2Model`, or `HubertModel` or `WavLMModel`, which differ in the Transformer; its own
+            masking is not used.
         config: see `AudioEncoder`.
     """
 
@@ -171,15 +175,20 @@ class Wav2Vec2(ConvolutionalEncoder):
         super().__init__(sizes.hidden_size, list(zip(sizes.conv_kernel, sizes.conv_stride, strict=True)), config)
         self.body = body
         self.latent_dim: int = sizes.conv_dim[-1]
+        self.standardized: bool = config.get("standardized", True)
 
     def inputs_and_latents(
         self, waves: Float[Tensor, "n samples"]
     ) -> tuple[Float[Tensor, "n t dim"], Float[Tensor, "n t c"]]:
         """The Transformer's inputs, and the normalized latents of which they are a linear map."""
-        x = standardize(waves)[:, None]
+        x = (standardize(waves) if self.standardized else waves)[:, None]
         for layer in self.body.feature_extractor.conv_layers:
             x = layer(x)
-        return self.body.feature_projection(x.transpose(1, 2))
+        x, projection = x.transpose(1, 2), self.body.feature_projection
+        found = projection(x)
+        if isinstance(found, tuple):
+            return found
+        return found, projection.layer_norm(x) if projection.feat_proj_layer_norm else x  # of HuBERT
 
     def context(self, inputs: Float[Tensor, "n t dim"]) -> Float[Tensor, "n t dim"]:
         """The Transformer's states; each depends on all frames."""
@@ -249,20 +258,43 @@ def wav2vec2_convolutions(sample_rate: int) -> list[tuple[int, int]]:
     return [(2 * first, first), *[(3, 2)] * min(halvings, 4), *[(2, 2)] * (halvings - 4)]
 
 
-def audio_encoder(name: str, *, sample_rate: int, seconds: int | float) -> AudioEncoder:
-    """Build an encoder with random weights (drawn from torch's global generator).
+def audio_encoder(
+    name: str,
+    *,
+    sample_rate: int,
+    seconds: int | float,
+    architecture: dict[str, Any] | None = None,
+    standardized: bool = True,
+) -> AudioEncoder:
+    """Build an encoder with random weights (drawn from torch's global generator), or read a pretrained one.
 
     Args:
-        name: one of `AUDIO_ENCODERS`.
-        sample_rate: of the views, in Hz: it decides how long filters and strides are.
+        name: one of `AUDIO_ENCODERS`; or `hf:FOLDER`, a folder that transformers' `save_pretrained` wrote.
+        sample_rate: of the views, in Hz: it decides how long filters and strides are. That of the recordings that a
+            pretrained encoder has learned from.
         seconds: length of the views in training, at least 0.1; others can be encoded too.
+        architecture: transformers' configuration of what was in FOLDER, to be built again without it, untrained.
+        standardized: with `architecture`, whether each view gets mean 0 and variance 1.
 
     Raises:
-        UserError: for an unknown name, or views that are too short.
+        UserError: for an unknown name, a folder that is none or holds no such model, another sample rate, or views
+            that are too short.
     """
+    config: dict[str, Any] = {"name": name, "sample_rate": sample_rate, "seconds": seconds}
+    require(seconds >= SHORTEST, "seconds", f"at least {SHORTEST}", seconds)
+    if name.startswith(FOLDER):
+        body, built = folder_audio_network(name, architecture=architecture)
+        if architecture is None:
+            prepared = sound_preprocessing(name)
+            standardized, rate = prepared.standardized, prepared.sample_rate
+            require(sample_rate == rate, "sample_rate", f"{rate}, as {name} has learned from", sample_rate)
+        encoder = Wav2Vec2(body, config | {"architecture": built, "standardized": standardized})
+        samples = round(sample_rate * seconds)
+        require(encoder.count_frames(samples) > 0, "seconds", f"long enough for a frame of {name}", seconds)
+        return encoder
     if name not in AUDIO_ENCODERS:
         known = ", ".join(AUDIO_ENCODERS)
-        raise UserError(f"unknown encoder '{name}'{nearest(name, AUDIO_ENCODERS)}; for audio there are {known}")
-    require(seconds >= SHORTEST, "seconds", f"at least {SHORTEST}", seconds)
+        near = nearest(name, AUDIO_ENCODERS)
+        raise UserError(f"unknown encoder '{name}'{near}; for audio there are {known} and hf:FOLDER")
     build = MelEncoder if name in PICTURES else ConvGRU if name in RECURRENT else wav2vec2
-    return build({"name": name, "sample_rate": sample_rate, "seconds": seconds})
+    return build(config)

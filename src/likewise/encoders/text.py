@@ -5,48 +5,23 @@ The architectures are those of transformers, with its initialization, built with
 
 from __future__ import annotations
 
-import json
-import math
-import re
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from likewise.checks import check_choice, require
 from likewise.encoders.base import Encoder, encoder_name
+from likewise.encoders.folder import FOLDER, architecture_of, build_model, read_model
 from likewise.errors import UserError, nearest, needs
 
 SIZES = {"tiny": (2, 128), "mini": (4, 256), "small": (4, 512), "base": (12, 768)}
 """Layers and width (arXiv:1908.08962); attention heads are 64 wide."""
 
 POOLINGS = ("mean", "cls", "last")
-KINDS = (
-    "albert", "bart", "bert", "camembert", "deberta-v2", "distilbert", "electra", "gemma", "gemma2", "gpt2", "gpt_neo",
-    "gpt_neox", "llama", "mistral", "modernbert", "mpnet", "opt", "qwen2", "qwen3", "roberta", "roformer", "t5",
-    "xlm-roberta",
-)  # fmt: skip
-"""Types of models that are read: their code is in transformers. Others may bring their own, or pickled weights."""
-FOLDER = "hf:"
 MAX_TOKENS = 128  # of a text, where nobody says how many are read
-LAYERS = re.compile(r"layers?$|depths?$|experts?$")
-"""Numbers of an architecture of which a model has as many modules."""
-NO_ARCHITECTURE = ("auto_map", "num_labels", "id2label", "label2id")
-"""Of a configuration: where code lies, and the labels of a head."""
-MOST_LABELS = 100_000
-SPARE = 2**26
-"""Numbers that a model may have beside its weights, such as masks and positions: 256 MiB."""
-
-
-class WeightsSize(NamedTuple):
-    """How large the weights of a model are."""
-
-    tensors: int
-    numbers: int
 
 
 class TextEncoder(Encoder):
@@ -153,9 +128,9 @@ def text_encoder(
     """
     config = {"name": name, "vocab_size": vocab_size, "max_tokens": max_tokens, "pad": pad, "pooling": pooling}
     if name.startswith(FOLDER):
-        body = _read(name.removeprefix(FOLDER)) if architecture is None else _rebuilt(architecture)
+        body = read_model(name, "text") if architecture is None else build_model(architecture, "text")
         causal = _checked(body, name, vocab_size=vocab_size, max_tokens=max_tokens, pad=pad)
-        config["architecture"] = json.loads(body.config.to_json_string())
+        config["architecture"] = architecture_of(body)
     else:
         family, _, size = name.partition("-")
         if family not in _FAMILIES or size not in SIZES:
@@ -227,113 +202,6 @@ def gpt(layers: int, width: int, *, vocab_size: int, max_tokens: int, pad: int, 
 
 
 _FAMILIES = {"bert": bert, "gpt": gpt}
-
-
-def _read(folder: str) -> Any:
-    """The model of a folder, in float32. Nothing is fetched; no code and no pickle of the folder is run."""
-    path = Path(folder)
-    if not path.is_dir():
-        raise UserError(f"encoder 'hf:{folder}': there is no such folder")
-    if not (path / "config.json").is_file():
-        raise UserError(f"encoder 'hf:{folder}': the folder has no config.json, which save_pretrained writes")
-    if not any(path.glob("*.safetensors")):
-        raise UserError(
-            f"encoder 'hf:{folder}': the folder has no .safetensors, and pickled weights are not opened: "
-            "save them again with save_pretrained"
-        )
-    try:
-        architecture = json.loads((path / "config.json").read_text(encoding="utf-8"))
-        kind = architecture.get("model_type")
-    except (OSError, ValueError, AttributeError, RecursionError) as error:
-        raise UserError(f"encoder 'hf:{folder}': its config.json is not that of a model") from error
-    what = f"encoder 'hf:{folder}'"
-    _check_kind(str(kind), what)
-    transformers = needs("transformers", "text")
-    check_architecture(architecture, _size_of(path, what), what)
-    log = transformers.utils.logging
-    verbosity, shows = log.get_verbosity(), log.is_progress_bar_enabled()
-    log.set_verbosity_error()  # heads that are left out are no news
-    log.disable_progress_bar()
-    try:
-        body, info = transformers.AutoModel.from_pretrained(
-            path,
-            local_files_only=True,
-            use_safetensors=True,
-            trust_remote_code=False,
-            dtype=torch.float32,
-            output_loading_info=True,
-        )
-    except Exception as error:  # of many kinds, from three libraries
-        raise UserError(f"encoder 'hf:{folder}' can't be read: {str(error).strip().splitlines()[0]}") from error
-    finally:
-        log.set_verbosity(verbosity)
-        if shows:
-            log.enable_progress_bar()
-    missing = [key for key in info["missing_keys"] if not key.startswith("pooler.")]
-    if missing:
-        raise UserError(f"encoder 'hf:{folder}' lacks weights: {missing[0]} and {len(missing) - 1} more")
-    return body.train()
-
-
-def _rebuilt(architecture: dict[str, Any]) -> Any:
-    what = "the run's encoder"
-    _check_kind(str(architecture.get("model_type")), what)
-    return _built(architecture, what)
-
-
-def _built(architecture: dict[str, Any], what: str) -> Any:
-    """A model with random weights, on torch's default device."""
-    transformers = needs("transformers", "text")
-    values = {name: value for name, value in architecture.items() if name not in NO_ARCHITECTURE}
-    try:
-        config = transformers.AutoConfig.for_model(**values)
-        return transformers.AutoModel.from_config(config, trust_remote_code=False)
-    except Exception as error:  # a configuration from elsewhere may hold anything
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise UserError(f"{what} can't be built: {reason[:300]}") from error
-
-
-def check_architecture(architecture: dict[str, Any], size: WeightsSize, what: str) -> None:
-    """Raise `UserError` for a configuration of transformers that is larger than its weights: it could take all memory.
-
-    Args:
-        size: of the weights.
-        what: to call it in messages.
-    """
-    for name, value in architecture.items():
-        if LAYERS.search(name) and isinstance(value, int):
-            require(value <= size.tensors, f"{what}: {name}", f"at most the {size.tensors:,} tensors there are", value)
-    labels = architecture.get("num_labels", 0)  # transformers makes a name for each
-    few = not isinstance(labels, int) or labels <= MOST_LABELS
-    require(few, f"{what}: num_labels", f"at most {MOST_LABELS:,}", labels)
-    with torch.device("meta"):  # no memory is taken
-        body = _built(architecture, what)
-    numbers = sum(tensor.numel() for tensor in (*body.parameters(), *body.buffers()))
-    if numbers > 2 * size.numbers + SPARE:  # tied weights are kept once
-        raise UserError(
-            f"{what} would have {numbers:,} numbers, and its weights are {size.numbers:,}: its configuration is not "
-            "that of the weights"
-        )
-
-
-def _size_of(folder: Path, what: str) -> WeightsSize:
-    """The size of the weights in the .safetensors of a folder."""
-    tensors = numbers = 0
-    try:
-        for path in folder.glob("*.safetensors"):
-            with safe_open(path, "pt") as file:
-                shapes = [file.get_slice(name).get_shape() for name in file.keys()]  # noqa: SIM118
-            tensors, numbers = tensors + len(shapes), numbers + sum(map(math.prod, shapes))
-    except (OSError, SafetensorError) as error:
-        raise UserError(f"{what} can't be read: {' '.join(str(error).split())[:300]}") from error
-    return WeightsSize(tensors, numbers)
-
-
-def _check_kind(kind: str, what: str) -> None:
-    """Raise `UserError` unless a model's code is part of transformers and runs nothing that came with the model."""
-    if kind not in KINDS:
-        known = ", ".join(KINDS)
-        raise UserError(f"{what} can't be read: its model type must be one of {known}, got {kind!r}")
 
 
 def most_tokens(config: Mapping[str, Any]) -> int | None:

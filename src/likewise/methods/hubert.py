@@ -41,7 +41,7 @@ class HuBERT(MaskedCodes):
     clusters are in use.
 
     Args:
-        encoder: one of the wav2vec2 encoders.
+        encoder: one of the wav2vec2 encoders, or wav2vec2, hubert or wavlm of a folder, hf:FOLDER.
         mask_prob: share of the frames at which a masked span begins, in (0, 1); spans may overlap.
         mask_length: frames of a span, at least 2.
         clusters: of k-means, at least 2; in the paper 100 in the first iteration and 500 in the second.

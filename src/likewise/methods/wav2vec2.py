@@ -34,7 +34,7 @@ class Wav2Vec2Pretraining(MaskedFrames):
     `codebooks` (a collapse) to `codebooks * codes`.
 
     Args:
-        encoder: one of the wav2vec2 encoders.
+        encoder: one of the wav2vec2 encoders, or wav2vec2, hubert or wavlm of a folder, hf:FOLDER.
         mask_prob: share of the frames at which a masked span begins, in (0, 1); spans may overlap.
         mask_length: frames of a span, at least 2.
         distractors: of each masked frame, from its own recording.
@@ -78,7 +78,7 @@ class Wav2Vec2Pretraining(MaskedFrames):
         self.temperature = Temperature(temperature)
         self.mask_embedding = nn.Parameter(torch.rand(self.dim))  # replaces the masked frames
         books = {"books": codebooks, "entries": codes, "entry_dim": code_dim}
-        dropout = speech.body.config.feat_quantizer_dropout
+        dropout = getattr(speech.body.config, "feat_quantizer_dropout", 0.0)  # HuBERT has no quantizer
         self.masked_contrast = MaskedContrast(
             self.dim, speech.latent_dim, projection_dim=projection_dim, dropout=dropout, **books
         )

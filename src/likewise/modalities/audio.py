@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -16,11 +17,14 @@ from likewise.data.read_options import ReadOptions
 from likewise.data.request import Request
 from likewise.data.source import Source
 from likewise.encoders.audio import audio_encoder
+from likewise.encoders.folder import FOLDER, check_within_run
+from likewise.encoders.folder_audio import sound_preprocessing
 from likewise.evaluation import ComputeSettings
 from likewise.evaluation.features import RawFeatures
 from likewise.evaluation.mel import mel_features
 from likewise.evaluation.segments import segment_table
 from likewise.modalities.base import EvaluationInputs, Modality, TrainingSetup, default_batch_size
+from likewise.modalities.weights import build_known
 from likewise.runs.declared import check_arguments
 from likewise.runs.table import Table
 from likewise.views.audio import AudioViews, audio_preset
@@ -63,7 +67,10 @@ class AudioModality(Modality):
     def setup(
         self, source: Source, recipe: Recipe, *, accelerated: bool, run_folder: Path | None = None
     ) -> TrainingSetup:
-        source = source.fitted(ReadOptions(sample_rate=recipe.sample_rate))
+        known_rate = None
+        if recipe.encoder.startswith(FOLDER) and recipe.sample_rate is None:
+            known_rate = sound_preprocessing(recipe.encoder).sample_rate
+        source = source.fitted(ReadOptions(sample_rate=recipe.sample_rate or known_rate))
         rate = audio.source_sample_rate(source)
         seconds = recipe.seconds or SECONDS
         ops = audio_preset(recipe.augment) if isinstance(recipe.augment, str) else recipe.augment
@@ -78,7 +85,8 @@ class AudioModality(Modality):
             augment=recipe.augment if isinstance(recipe.augment, str) else views.config()["ops"],
             batch_size=recipe.batch_size or default_batch_size(len(source), accelerated=accelerated),
         )
-        return TrainingSetup(resolved, source, views, lambda: audio_encoder(name, sample_rate=rate, seconds=seconds))
+        build = partial(build_known, audio_encoder, name, recipe, kept=run_folder, sample_rate=rate, seconds=seconds)
+        return TrainingSetup(resolved, source, views, build)
 
     def unpack(self, config: dict[str, Any], folder: Path) -> AudioViews:
         check_arguments(AudioViews, config, "views")
@@ -86,6 +94,7 @@ class AudioModality(Modality):
 
     def encoder(self, **config: Any) -> nn.Module:
         check_arguments(audio_encoder, config, "encoder")
+        check_within_run(config["name"], config.get("architecture"))
         return audio_encoder(**config)
 
     def read_options(self, views: AudioViews) -> dict[str, Any]:

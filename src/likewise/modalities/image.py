@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -18,10 +19,12 @@ from likewise.data.read_options import ReadOptions
 from likewise.data.request import Request
 from likewise.data.source import Source
 from likewise.encoders import default_image_encoder, image_encoder
+from likewise.encoders.folder import FOLDER, check_within_run
+from likewise.encoders.folder_image import image_preprocessing
 from likewise.evaluation import ComputeSettings
 from likewise.evaluation.features import RawFeatures, raw_features
 from likewise.modalities.base import Modality, TrainingSetup, default_batch_size
-from likewise.modalities.weights import normalization_of
+from likewise.modalities.weights import build_known, normalization_of
 from likewise.runs.declared import check_arguments
 from likewise.views import ImageViews, drawn, mirrored_alike, preset
 
@@ -77,9 +80,11 @@ class ImageModality(Modality):
     def setup(
         self, source: Source, recipe: Recipe, *, accelerated: bool, run_folder: Path | None = None
     ) -> TrainingSetup:
-        source = source.fitted(ReadOptions(size=recipe.size, channels=recipe.channels))
+        known_size = image_preprocessing(recipe.encoder).size if recipe.encoder.startswith(FOLDER) else None
+        asked = recipe.size or known_size
+        source = source.fitted(ReadOptions(size=asked, channels=recipe.channels))
         _, channels, height, width = source.read(torch.tensor([0])).shape
-        size = recipe.size or max(height, width)
+        size = asked or max(height, width)
         name = default_image_encoder(size, accelerated=accelerated) if recipe.encoder == "auto" else recipe.encoder
         ops: Iterable[Any] = recipe.augment
         if isinstance(recipe.augment, str):
@@ -100,7 +105,8 @@ class ImageModality(Modality):
             augment=recipe.augment if isinstance(recipe.augment, str) else views.config()["ops"],
             batch_size=recipe.batch_size or default_batch_size(len(source), accelerated=accelerated),
         )
-        return TrainingSetup(resolved, source, views, lambda: image_encoder(name, channels=channels, size=size))
+        build = partial(build_known, image_encoder, name, recipe, kept=run_folder, channels=channels, size=size)
+        return TrainingSetup(resolved, source, views, build)
 
     def unpack(self, config: dict[str, Any], folder: Path) -> ImageViews:
         check_arguments(ImageViews, config, "views")
@@ -108,6 +114,7 @@ class ImageModality(Modality):
 
     def encoder(self, **config: Any) -> nn.Module:
         check_arguments(image_encoder, config, "encoder")
+        check_within_run(config["name"], config.get("architecture"))
         return image_encoder(**config)
 
     def read_options(self, views: ImageViews) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from likewise.data.read_options import ReadOptions
 from likewise.errors import UserError
 from likewise.modalities.lookup import modality_of
-from likewise.runs.declared import check_arguments
+from likewise.runs.declared import check_arguments, check_declared
 from likewise.runs.files import naming
 from likewise.runs.folder import RunFolder
 
@@ -66,14 +66,14 @@ class Run(RunFolder):
             raise UserError(f"{self.path} holds the weights of your own module: build it and pass it as encoder=")
         parts = (self.config["views"] or {}).get("parts", [])
         alone = parts and "encoders" not in config  # one encoder for all parts of a sample
-        from likewise.encoders.text import WeightsSize, check_architecture, text_encoder
+        from likewise.encoders.folder import WeightsSize, check_architecture
         from likewise.runs.weights import check_sizes, weights_shapes
 
         check_sizes(self.path, config)
         with naming(self.path / "config.json"):
             for one in config.get("encoders", [config]):
                 if one.get("architecture") is not None:
-                    check_arguments(text_encoder, one, "encoder")
+                    check_declared(one["architecture"], dict[str, Any], "encoder.architecture")
                     shapes = weights_shapes(self.path)
                     size = WeightsSize(len(shapes), sum(map(math.prod, shapes)))
                     check_architecture(one["architecture"], size, "encoder.architecture")

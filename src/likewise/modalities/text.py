@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,8 @@ from likewise.data.request import Request
 from likewise.data.source import ChosenIds, Source, Subset
 from likewise.data.text import corpus
 from likewise.data.tokens import KINDS, read_tokenizer, train_tokenizer
-from likewise.encoders.text import FOLDER, MAX_TOKENS, text_encoder
+from likewise.encoders.folder import check_within_run
+from likewise.encoders.text import MAX_TOKENS, text_encoder
 from likewise.errors import UserError
 from likewise.evaluation import ComputeSettings, encode
 from likewise.evaluation.distinct_pairs import distinct_pairs
@@ -28,6 +30,7 @@ from likewise.evaluation.similarity import cosines, similarity_table
 from likewise.evaluation.tfidf import TfIdf
 from likewise.methods import method_class
 from likewise.modalities.base import EvaluationInputs, Modality, TrainingSetup, default_batch_size
+from likewise.modalities.weights import build_known
 from likewise.runs.declared import check_arguments
 from likewise.runs.files import inside, read_text
 from likewise.runs.table import Table
@@ -89,7 +92,9 @@ class TextModality(Modality):
             "max_tokens": views.max_tokens,
             "pad": views.special.pad,
         }
-        return TrainingSetup(resolved, source, views, lambda: text_encoder(name, **shape, pooling=recipe.pooling))
+        shape |= {"pooling": recipe.pooling}
+        build = partial(build_known, text_encoder, name, recipe, kept=run_folder, **shape)
+        return TrainingSetup(resolved, source, views, build)
 
     def pack(self, views: TextViews) -> tuple[dict[str, Any], dict[str, str]]:
         config = views.config()
@@ -102,9 +107,7 @@ class TextModality(Modality):
 
     def encoder(self, **config: Any) -> nn.Module:
         check_arguments(text_encoder, config, "encoder")
-        read = config["name"].startswith(FOLDER) and config.get("architecture") is None
-        if read:  # of a folder anywhere, which a run from elsewhere must not choose
-            raise UserError("encoder.architecture must be given, it is absent")
+        check_within_run(config["name"], config.get("architecture"))
         return text_encoder(**config)
 
     def read_options(self, views: TextViews) -> dict[str, Any]:

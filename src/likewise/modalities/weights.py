@@ -1,23 +1,27 @@
 """Going on from known weights: what they say of a training, and how they come into its encoder.
 
 Known weights are a run's, timm's (`timm:NAME`), a model of transformers (`hf:FOLDER`), or a file. A run says how its
-samples were read; timm says how its images were normalized; a folder of transformers brings its tokenizer.
+samples were read; timm says how its images were normalized; a folder of transformers brings its tokenizer, or says how
+its images or recordings were prepared.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from likewise.checks import require
 from likewise.encoders.base import encoder_name
+from likewise.encoders.folder import FOLDER, KINDS, check_architecture, check_folder, folder_of, weights_size
+from likewise.encoders.folder_image import image_preprocessing
 from likewise.encoders.pair import PairEncoder
 from likewise.encoders.pretrained import TIMM, load_pretrained, pretrained_config
-from likewise.encoders.text import FOLDER, MAX_TOKENS, most_tokens
+from likewise.encoders.text import MAX_TOKENS, most_tokens
 from likewise.errors import UserError
 from likewise.modalities.lookup import modality_of
 from likewise.modalities.run import Run, open_run
@@ -131,6 +135,39 @@ def _parts(encoder: nn.Module, modality: str) -> Iterator[nn.Module]:
             yield tower.encoder
 
 
+def build_known(
+    build: Callable[..., nn.Module], name: str, recipe: Recipe, *, kept: Path | None, **shape: Any
+) -> nn.Module:
+    """An encoder for a training; that of a folder is built without it where a run has its architecture and weights.
+
+    Args:
+        build: of the modality, as `image_encoder`.
+        name: of the encoder.
+        recipe: of the training; as a half of pairs, with the weights of this half.
+        kept: the folder of a run that was begun with these weights.
+        shape: other arguments of `build`.
+
+    Raises:
+        UserError: see `build`.
+    """
+    if not name.startswith(FOLDER):
+        return build(name, **shape)
+    if kept is not None and (kept / INITIAL).is_file():
+        config, weights = RunConfig.load(kept)["encoder"], kept / INITIAL
+    elif recipe.weights is not None and (run := run_of(recipe.weights)) is not None:
+        config, weights = run.config["encoder"], run.path / WEIGHTS
+    else:
+        return build(name, **shape)
+    each = (config or {}).get("encoders", [config])
+    found = next((one for one in each if one and one.get("name") == name and "architecture" in one), None)
+    if found is None:  # another encoder than the run's was named
+        return build(name, **shape)
+    shape |= {key: found[key] for key in ("architecture", "standardized") if key in found}
+    with torch.random.fork_rng():  # to read a folder draws nothing; the weights are loaded later
+        check_architecture(found["architecture"], weights_size([weights], str(weights)), "encoder.architecture")
+        return build(name, **shape)
+
+
 def initial_encoder(run: Run) -> nn.Module | None:
     """The encoder of a run with the known weights that its training began with; None where it began with none.
 
@@ -147,7 +184,7 @@ def initial_encoder(run: Run) -> nn.Module | None:
 def normalization_of(recipe: Recipe, encoder: str, channels: int, *, kept: Path | None = None) -> dict[str, Any]:
     """Mean and deviation of the images that the weights were trained on, as arguments of `ImageViews`.
 
-    Empty where they are the usual ones.
+    Empty where they are the usual ones. A folder of transformers has weights without being named as such.
 
     Args:
         recipe: of the images; as a half of pairs, with the weights of this half.
@@ -155,16 +192,19 @@ def normalization_of(recipe: Recipe, encoder: str, channels: int, *, kept: Path 
         channels: of the views.
         kept: the folder of a run that was begun.
     """
-    if recipe.weights in (None, NONE):
+    of_folder = encoder.startswith(FOLDER)
+    if recipe.weights in (None, NONE) and not of_folder:
         return {}
     views: dict[str, Any] = {}
     if kept is not None and (kept / INITIAL).is_file():
         views = _image_views(RunConfig.load(kept))
-    elif (run := run_of(recipe.weights)) is not None:
+    elif recipe.weights is not None and (run := run_of(recipe.weights)) is not None:
         views = _image_views(run.config)
     if not views and encoder.startswith(TIMM):
         known = pretrained_config(encoder.removeprefix(TIMM))
         views = {"mean": list(known.mean), "std": list(known.std)} if known else {}
+    if not views and of_folder and (prepared := image_preprocessing(encoder)).mean is not None:
+        views = {"mean": prepared.mean, "std": prepared.std}
     if views and len(views["mean"]) != channels:
         views = {name: [sum(views[name]) / len(views[name])] * channels for name in ("mean", "std")}
     return {name: views[name] for name in ("mean", "std")} if views else {}
@@ -202,9 +242,11 @@ def _said(spec: str, modality: str) -> dict[str, Any]:
         require(modality == "image", "weights", f"those of an encoder of {modality}", spec)
         return {"encoder": spec}
     if spec.startswith(FOLDER) or is_transformers_folder(spec):
-        remedy = f"{FOLDER}FOLDER is for models of texts"
-        require(modality == "text", "weights", f"those of an encoder of {modality}", spec, remedy)
-        return _of_transformers(spec.removeprefix(FOLDER))
+        remedy = f"{FOLDER}FOLDER is for models of {', '.join(KINDS)}"
+        require(modality in KINDS, "weights", f"those of an encoder of {modality}", spec, remedy)
+        name = f"{FOLDER}{spec.removeprefix(FOLDER)}"
+        check_folder(name, modality)
+        return {"encoder": name} | (_of_texts(folder_of(name)) if modality == "text" else {})
     if (run := run_of(spec)) is not None:
         return _of_run(run, modality)
     if not Path(spec).is_file():
@@ -228,9 +270,9 @@ def _of_run(run: Run, modality: str) -> dict[str, Any]:
     return fields
 
 
-def _of_transformers(folder: str) -> dict[str, Any]:
-    path = Path(folder)
-    said: dict[str, Any] = {"encoder": f"{FOLDER}{folder}"}
+def _of_texts(path: Path) -> dict[str, Any]:
+    """How the texts of a folder of transformers are read."""
+    said: dict[str, Any] = {}
     if (path / "tokenizer.json").is_file():
         said["tokenizer"] = str(path / "tokenizer.json")
     read = _read(path / "sentence_bert_config.json").get("max_seq_length")

@@ -39,14 +39,14 @@ class Skipped(list[tuple[str, str]], RunPart):
 def csv_text(rows: Iterable[Sequence[str]]) -> str:
     """Rows as the text of a CSV file, which no spreadsheet calculates with."""
     text = io.StringIO()
-    cells = [[_no_formula(cell) for cell in row] for row in rows]
+    cells = [[no_formula(cell) for cell in row] for row in rows]
     # A carriage return ends a line for readers; only Python 3.13 and later quote it for itself.
     quoting: Any = csv.QUOTE_ALL if any("\r" in cell for row in cells for cell in row) else csv.QUOTE_MINIMAL
     csv.writer(text, lineterminator="\n", quoting=quoting).writerows(cells)
     return text.getvalue()
 
 
-def _no_formula(cell: str) -> str:
+def no_formula(cell: str) -> str:
     """A cell that a spreadsheet takes for text: a quote before what would be a formula. A name may be anything."""
     return f"'{cell}" if FORMULA.match(cell) else cell
 

@@ -120,7 +120,7 @@ def fit(
     health.method, health.known_weights = recipe.method, recipe.weights is not None
     health.samples_problem = samples_problem(source.read(order(len(source), seed=seed, epoch=0)[:CHECKED]))
     line = ProgressLine(history, health, batch_size=batch, steps=steps, show=progress)
-    saving = Checkpoints(checkpoints, minutes=checkpoint_minutes)
+    saving = Checkpoints(checkpoints, minutes=checkpoint_minutes, history=history, every=every)
     fixed = source.read(order(len(source), seed=seed, epoch=begun_epochs or recipe.epochs)[:PAIRS])
     interruption = Interruption(saving, show=progress)
     own_folder(folder / "tensorboard")

@@ -11,6 +11,9 @@ from torch import nn
 
 from likewise.training.recipe import Recipe
 
+BLOCKS = ("ResNetBasicLayer", "ResNetBottleNeckLayer")
+"""Layers of transformers whose convolutions are a row of layers themselves."""
+
 
 def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """Two groups: matrices and kernels with weight decay; biases, norms and other vectors without."""
@@ -53,7 +56,7 @@ def encoder_stages(encoder: nn.Module) -> list[list[nn.Parameter]]:
 
 def _layers(module: nn.Module) -> list[nn.Module]:
     """The layers in a row of which a network consists: what holds rows of layers is opened, a layer itself is not."""
-    if not _holds_a_row(module):
+    if type(module).__name__ in BLOCKS or not _holds_a_row(module):
         return [module]
     return [layer for child in module.children() for layer in _layers(child)]
 

@@ -16,6 +16,7 @@ from likewise.atomic import disk_trouble, own_folder, write_atomically
 from likewise.console import tell
 from likewise.distributed import any_process, is_first_process
 from likewise.errors import UserError
+from likewise.training.callbacks.history import HistoryLogger
 
 NAME = re.compile(r"step-[0-9]{8,}\.ckpt")
 KEPT = 2  # the newest, and the one before it in case the newest is corrupt
@@ -84,10 +85,22 @@ def newest(folder: Path) -> Path | None:
 
 
 class Checkpoints(L.Callback):
-    """Save every few minutes, when `due` is set from outside, and at the end; keep the last two."""
+    """Save every few minutes, when `due` is set from outside, and at the end; keep the last two.
 
-    def __init__(self, folder: Path, *, minutes: float) -> None:
+    Lightning logs a step after this callback. What it will log is written before the checkpoint: killed in between, a
+    training that goes on from the checkpoint does not log the step again.
+
+    Args:
+        folder: of the checkpoints.
+        minutes: between two of them.
+        history: the training's.
+        every: steps between two of its rows.
+    """
+
+    def __init__(self, folder: Path, *, minutes: float, history: HistoryLogger, every: int) -> None:
         self.folder = folder
+        self.history = history
+        self.every = every
         self.seconds = minutes * 60
         self.due = False
         self._saved_at = time.monotonic()
@@ -103,6 +116,9 @@ class Checkpoints(L.Callback):
             self.save(trainer)
 
     def save(self, trainer: L.Trainer) -> None:
+        if trainer.global_step % self.every == 0:
+            metrics = {name: float(value) for name, value in trainer.logged_metrics.items()}
+            self.history.log_metrics(metrics, step=trainer.global_step - 1)
         path = checkpoint_path(self.folder, trainer.global_step)
         trainer.save_checkpoint(path)
         self._saved_at = time.monotonic()
