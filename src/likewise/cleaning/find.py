@@ -202,7 +202,7 @@ def _mismatched(
         Fault(
             source.ids[i],
             "mismatched",
-            f"its halves do not fit: one is more similar to {share:.0%} of other halves",
+            f"its halves do not fit: {share:.0%} of other halves fit one of them better",
             round(share, 3),
             place=i,
         )
