@@ -37,7 +37,7 @@ def unseen(_: int) -> None:
 @contextmanager
 def stage(doing: str, total: int) -> Any:
     assert doing
-    assert total
+    assert total >= 0
     yield unseen
 
 
@@ -104,7 +104,9 @@ def test_the_first_of_copies_stays_and_a_chain_of_near_ones_is_no_group() -> Non
     near = np.asarray(Image.fromarray(images[3]).resize((30, 30)).resize((32, 32)))
     data = np.concatenate([images, images[5:6], images[5:6], near[None]])
     source = open_source(data)
-    found = duplicates([source], np.zeros(63, dtype=int), np.zeros(63, dtype=bool), neighbours(pixels(source), unseen))
+    found = duplicates(
+        [source], np.zeros(63, dtype=int), np.zeros(63, dtype=bool), neighbours(pixels(source), unseen), stage
+    )
     assert [(fault.id, fault.kind, fault.partner) for fault in found] == [
         ("60", "duplicate", "5"),
         ("61", "duplicate", "5"),
@@ -118,7 +120,7 @@ def test_the_first_of_copies_stays_and_a_chain_of_near_ones_is_no_group() -> Non
     others = [np.repeat(0.1 * random.normal(size=1600), 5).astype(np.float32) for _ in range(20)]
     sounds = open_source(waves + others, modality="audio", sample_rate=8000)
     vectors = torch.tensor(np.stack(waves + others))
-    found = duplicates([sounds], np.zeros(23, dtype=int), np.zeros(23, dtype=bool), neighbours(vectors, unseen))
+    found = duplicates([sounds], np.zeros(23, dtype=int), np.zeros(23, dtype=bool), neighbours(vectors, unseen), stage)
     assert likeness([sounds], np.array([[0, 2]]))[0] < 0.95
     assert [(fault.id, fault.partner) for fault in found][:1] == [("1", "0")]
 
@@ -128,7 +130,7 @@ def test_a_training_sample_that_is_a_test_sample_is_a_leak() -> None:
     train = open_source((images[:50], labels[:50]))
     test = open_source((np.concatenate([images[100:140], images[7:9]]), np.r_[labels[100:140], labels[7], 0]))
     sides = np.r_[np.zeros(50, dtype=int), np.ones(42, dtype=int)]
-    found = duplicates([train, test], sides, np.zeros(92, dtype=bool), None)
+    found = duplicates([train, test], sides, np.zeros(92, dtype=bool), None, stage)
     assert [(fault.id, fault.kind, fault.partner, fault.label) for fault in found] == [
         ("7", "leak", "40", "7"),
         ("8", "leak", "41", "8"),
@@ -146,7 +148,7 @@ def test_near_copies_of_texts_and_recordings() -> None:
     vectors = torch.randn(32, 8, generator=torch.Generator().manual_seed(0))
     vectors[31] = vectors[6] + 0.01
     none = np.zeros(32, dtype=bool)
-    found = duplicates([source], np.zeros(32, dtype=int), none, neighbours(vectors, unseen))
+    found = duplicates([source], np.zeros(32, dtype=int), none, neighbours(vectors, unseen), stage)
     assert [(fault.id, fault.kind, fault.partner) for fault in found] == [
         ("30", "near-duplicate", "4"),
         ("31", "near-duplicate", "6"),
@@ -187,6 +189,20 @@ def test_planted_label_errors_are_found_among_few_others() -> None:
     assert len(label_errors(features, torch.from_numpy(labels), alone, name="digits").positions) <= 3
 
 
+def test_what_is_like_nothing_else_has_no_suggested_label() -> None:
+    pytest.importorskip("cleanlab")
+    images, labels = digits()
+    strange = np.random.default_rng(0).integers(0, 256, (8, 8, 8)).astype(np.uint8)
+    source = open_source((np.concatenate([images, strange]), np.r_[labels, np.arange(8)]))
+    how: dict[str, Any] = {"embed": pixels, "embed_halves": pixels, "stage": stage}
+    found = find_faults(source, kinds=["outlier", "label-error"], **how).faults
+    outlying = {fault.id for fault in found if fault.kind == "outlier"}
+    assert outlying >= {str(i) for i in range(1797, 1805)}
+    assert not outlying & {fault.id for fault in found if fault.kind == "label-error"}
+    alone = find_faults(source, kinds=["label-error"], **how).faults
+    assert alone == [fault for fault in found if fault.kind == "label-error"]
+
+
 def test_copies_do_not_confirm_each_others_labels() -> None:
     pytest.importorskip("cleanlab")
     images, labels = digits()
@@ -212,10 +228,11 @@ def test_halves_that_do_not_fit() -> None:
     random = torch.Generator().manual_seed(0)
     first = torch.randn(200, 32, generator=random)
     second = first + 0.3 * torch.randn(200, 32, generator=random)
-    second[[3, 90]] = second[[90, 3]]
+    second[[3, 90, 150, 160]] = second[[90, 150, 160, 3]]
     fit = fit_of_pairs(first, second)
-    assert fit.mismatched.nonzero()[:, 0].tolist() == [3, 90]
-    assert fit.closer[[3, 90]].min() > 0.1
+    found = fit.mismatched.nonzero()[:, 0].tolist()
+    assert set(found) <= {3, 90, 150, 160}
+    assert len(found) >= 3
     unrelated = fit_of_pairs(first, torch.randn(200, 32, generator=random))
     assert not unrelated.tells_apart
     assert not unrelated.mismatched.any()

@@ -175,6 +175,7 @@ def test_mistakes(digits_run: Path, photos: Path, capsys: pytest.CaptureFixture[
     assert line(photos, "--sheet", "faults.png") == "sheet must end in .html, got faults.png"
     assert line(photos, "--move-to", "aside").startswith("move_to needs list")
     moving = ("--list", "duplicate", "--move-to")
+    assert line(*moving, "aside") == "move_to needs DATA: name the folder whose files are moved"
     assert line("digits", *moving, "aside") == "move_to moves the files of a folder, digits is none"
     assert line(photos, *moving, photos / "aside").startswith(f"move_to must be outside of {photos}")
     assert line(photos, *moving, photos / "0" / "000.png").startswith("move_to must be a folder, got the file")
@@ -233,7 +234,8 @@ def test_recordings(working_folder: Path, capsys: pytest.CaptureFixture[str]) ->
     soundfile.write(folder / "softer.wav", 0.5 * waves[7], SAMPLE_RATE)
     shutil.copy(folder / "03.wav", folder / "copy.wav")
     (folder / "broken.wav").write_bytes(b"RIFF....WAVE")
-    result = answered(capsys, "clean", "run", folder, "--no-progress")
+    result = answered(capsys, "clean", "run", folder, "--no-progress", "--sheet", "faults.html")
+    assert "equal to 03.wav" in Path("faults.html").read_text()
     found = {(fault["id"], fault["kind"], fault["partner"]) for fault in result["faults"]}
     assert found >= {
         ("broken.wav", "unreadable", None),

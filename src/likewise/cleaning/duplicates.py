@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +16,9 @@ from likewise.cleaning.neighbours import Neighbours
 from likewise.data.copies import SampleContents, compared_parts, label_names, near_pairs, sample_contents
 from likewise.data.source import Source
 from likewise.data.text import corpus
+
+Stage = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+"""(what is being done, how much there is) -> what to call with how much is done."""
 
 PROPOSED = 5
 """Nearest neighbours of a sample that may be its near copies."""
@@ -36,6 +40,7 @@ def duplicates(
     sides: Int[np.ndarray, " n"],
     trivial: Bool[np.ndarray, " n"],
     near: Neighbours | None,
+    stage: Stage,
 ) -> list[Fault]:
     """The samples that are copies of earlier ones (duplicates), or of samples of a later part (leaks).
 
@@ -47,6 +52,7 @@ def duplicates(
         sides: the number of the part that each sample is of: training first, test last.
         trivial: which samples are not compared.
         near: the neighbours of all samples by their embeddings; None to look for equal ones only.
+        stage: begins to show the progress.
     """
     found = []
     for parts_of in [compared_parts, _all_parts] if sources[0].parts else [compared_parts]:
@@ -57,7 +63,7 @@ def duplicates(
         usable = ~trivial & ~np.concatenate([each.blank for each in contents])
         links = list(_equal(contents, usable, sides))
         if len(parts[0]) == 1 and near is not None:
-            links += _nearly_equal([each[0] for each in parts], contents, usable, near)
+            links += _nearly_equal([each[0] for each in parts], contents, usable, near, stage)
         within = parts_of is _all_parts or not sources[0].parts
         across = parts_of is compared_parts
         links = [link for link in links if (within if sides[link.first] == sides[link.second] else across)]
@@ -90,7 +96,11 @@ def _equal(
 
 
 def _nearly_equal(
-    sources: Sequence[Source], contents: Sequence[SampleContents], usable: Bool[np.ndarray, " n"], near: Neighbours
+    sources: Sequence[Source],
+    contents: Sequence[SampleContents],
+    usable: Bool[np.ndarray, " n"],
+    near: Neighbours,
+    stage: Stage,
 ) -> list[Link]:
     """Samples that are not equal, but nearly."""
     modality = sources[0].modality
@@ -104,8 +114,7 @@ def _nearly_equal(
     other = positions[:, :PROPOSED].ravel()
     scale = distances[:, -1]
     nearer = distances[:, :PROPOSED].ravel() / np.minimum(scale[one], scale[other]).clip(1e-9)
-    # Waveforms take long to compare.
-    proposed = nearer < 1 if modality != "audio" else nearer < 2 * MUCH_NEARER
+    proposed = nearer < 1
     pairs = np.concatenate([np.stack([one, other], axis=1), same])
     nearer = np.concatenate([np.where(proposed, nearer, np.inf), np.zeros(len(same))])
     certain = np.concatenate([np.zeros(len(one), dtype=bool), np.ones(len(same), dtype=bool)])
@@ -116,7 +125,8 @@ def _nearly_equal(
     pairs, nearer, certain = pairs[order], nearer[order], certain[order]
     new = np.r_[True, (pairs[1:] != pairs[:-1]).any(1)] if len(pairs) else np.zeros(0, dtype=bool)
     pairs, nearer, certain = pairs[new], nearer[new], certain[new]
-    alike = likeness(sources, pairs)
+    with stage("confirming copies", len(pairs)) as done:
+        alike = likeness(sources, pairs, done)
     copies = certain | (alike >= SURE[modality]) | ((alike >= LIKELY[modality]) & (nearer <= MUCH_NEARER))
     return [
         Link(first, second, value, False)

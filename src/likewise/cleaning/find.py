@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from contextlib import AbstractContextManager
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from likewise.cleaning.duplicates import duplicates
+from likewise.cleaning.duplicates import Stage, duplicates
 from likewise.cleaning.faults import OF_EMBEDDINGS, Fault, sorted_faults
 from likewise.cleaning.label_errors import LEAST_LABELS, label_errors
 from likewise.cleaning.mismatched import LEAST_PAIRS, fit_of_pairs
@@ -29,8 +28,6 @@ SIDES = {"train": 0, "unlabeled": 0, "val": 1, "test": 2}
 NAMED = 10  # classes that a note names
 
 Embed = Callable[[Source], Float[Tensor, "n dim"]]
-Stage = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
-"""(what is being done, how many samples) -> what to call with how many are done."""
 
 
 class Found(NamedTuple):
@@ -89,14 +86,17 @@ def find_faults(
     if {"duplicate", "near-duplicate", "leak", "outlier", "label-error"} & set(kinds):
         sides = np.concatenate([_sides(source, splits or {}), np.full(total - count, 1 + max(SIDES.values()))])
         others = [] if test is None else [_trivial_places(test, stage)]
-        found = duplicates(sources, sides, np.concatenate([trivial, *others]), near)
+        found = duplicates(sources, sides, np.concatenate([trivial, *others]), near, stage)
         faults += found
         for fault in found:
             if fault.kind != "leak":
                 copies[fault.place] = fault.partner_place
     features = features[:count]
-    if "outlier" in kinds:
-        faults += _outliers(source, features, ~trivial & (copies == np.arange(count)), near, name, notes, stage)
+    if {"outlier", "label-error"} & set(kinds):
+        told = notes if "outlier" in kinds else []
+        found = _outliers(source, features, ~trivial & (copies == np.arange(count)), near, name, told, stage)
+        faults += found
+        trivial[[fault.place for fault in found]] = True  # what is like nothing else is of no class
     if "label-error" in kinds:
         faults += _label_errors(source, features, trivial, copies, notes, labels_wanted)
     if "mismatched" in kinds and len(source.parts) > 1:
@@ -202,7 +202,7 @@ def _mismatched(
         Fault(
             source.ids[i],
             "mismatched",
-            f"its halves do not fit: one is more similar to {share:.0%} of other halves",
+            f"its halves do not fit: {share:.0%} of other halves fit one of them better",
             round(share, 3),
             place=i,
         )

@@ -208,6 +208,9 @@ def clean(
     if move_to is not None:
         if list is None:
             raise UserError("move_to needs list: say the files of which kinds are moved (--list duplicate blank …)")
+        if own:
+            # A run folder may come from elsewhere: it must not choose whose files are moved.
+            raise UserError("move_to needs DATA: name the folder whose files are moved")
         if folder is None:
             raise UserError(f"move_to moves the files of a folder, {_name(data)} is none")
         check_target(folder, Path(move_to))
