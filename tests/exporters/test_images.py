@@ -44,6 +44,7 @@ def test_onnx_runtime_alone_embeds_as_the_run_does(make_run: MakeRun, capsys: py
     assert 0.99 <= cost["least_cosine"] <= cost["cosine"] <= 1
     assert cost["accuracy_before"] > 0.5
     assert abs(cost["accuracy_before"] - cost["accuracy_after"]) <= 0.01
+    assert 0 <= cost["accuracy_interval"] < 0.02
     assert cost["samples"] == 1000
     assert cost["speed"] > 0
 
@@ -149,8 +150,12 @@ def test_the_card_shows_what_was_measured_and_escapes_names(make_run: MakeRun) -
         "summary": [row],
     }
     (run.path / "evaluation.json").write_text(json.dumps(evaluation))
+    run.config["source"]["name"] = "[digits](https://example.org)\n# heading"
+    run.config["recipe"]["tokenizer"] = "x\n```\n# heading"
     lw.export(run, to="torch", out="out", progress=False)
     card = Path("out/README.md").read_text()
     assert re.search(r"^\| frozen \\\| encoder \| 87\.1 ± 1\.1 \|$", card, re.MULTILINE)
     assert r"Accuracy on \<b\>digits\</b\>:test in %, mean ± 95 % interval over 3 draws of labels; chance 50.0" in card
     assert 'method: "simclr"' in card
+    assert r"- \[digits\]\(https://example.org\)\\n\# heading: 1,297 samples" in card
+    assert "\n# heading" not in card

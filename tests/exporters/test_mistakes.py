@@ -173,15 +173,22 @@ def test_eight_bits_that_cost_too_much_are_refused(digits: lw.Run, monkeypatch: 
     from likewise.exporters.quantize import Quantized, check_loss
 
     known = {"kind": "static", "bytes_before": 4, "bytes_after": 1, "speed": 2.0, "samples": 100}
-    figures = {"cosine": 0.999, "least_cosine": 0.9, "accuracy_before": 0.9, "accuracy_after": 0.895}
+    figures = {
+        "cosine": 0.999,
+        "least_cosine": 0.9,
+        "accuracy_before": 0.9,
+        "accuracy_after": 0.895,
+        "accuracy_interval": 0.01,
+    }
     check_loss(Quantized(**known, **figures))
     check_loss(Quantized(**known, **figures | {"accuracy_before": None, "accuracy_after": None}))
     with pytest.raises(
         lw.UserError, match=r"mean cosine over 100 samples must be at least 0.99, got 0.9800: add --allow"
     ):
         check_loss(Quantized(**known, **figures | {"cosine": 0.98}))
-    with pytest.raises(lw.UserError, match=r"at most 1 point .* got 2.0 \(90.0% -> 88.0%\): add --allow-lossy"):
+    with pytest.raises(lw.UserError, match=r"at most 1 point .* got 2.0 ± 1.0 \(90.0% -> 88.0%\): add --allow-lossy"):
         check_loss(Quantized(**known, **figures | {"accuracy_after": 0.88}))
+    check_loss(Quantized(**known, **figures | {"accuracy_after": 0.88, "accuracy_interval": 0.03}))
 
 
 def test_a_network_that_no_graph_holds(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from likewise.exporters.text_models import INPUTS, TOKENIZER, loading_arguments
 from likewise.runs.evaluation import Evaluation
 from likewise.runs.evaluation_table import accuracy
 
-NOUNS = {"image": "images", "text": "texts", "audio": "recordings"}
+NOUN = {"image": "image", "text": "text", "audio": "recording"}
 MARKUP = re.compile(r"([\\`*_{}\[\]<>()#|!~&])")
 Row = Sequence[object]
 
@@ -37,9 +37,9 @@ def write_card(
     source = config["source"]
     learned = f"learned by {words(method)}" if method else "with the weights that it was given"
     lines = [
-        f"# {words(subject.name)}: embeddings of {NOUNS[subject.modality]}",
+        f"# {words(subject.name)}: embeddings of {NOUN[subject.modality]}s",
         "",
-        f"An encoder {learned}. It makes a vector of {subject.dim} numbers of each of the {NOUNS[subject.modality]}, "
+        f"An encoder {learned}. It makes a vector of {subject.dim} numbers of each {NOUN[subject.modality]}, "
         "to compare by cosine, to search, or to train a classifier on. "
         f"likewise {version} exported it to {to}{'' if opset is None else f', opset {opset}'}. {check}",
         "",
@@ -54,7 +54,7 @@ def write_card(
         "## Data",
         "",
         f"- {words(source['name'])}: {count_of(source['samples'], 'sample')}, without their labels"
-        + (f"; of pairs, the half of {NOUNS[subject.modality]}" if subject.projection is not None else "")
+        + (f"; of pairs, the half of {NOUN[subject.modality]}s" if subject.projection is not None else "")
         if method
         else f"- nothing was learned from {words(source['name'])}",
     ]

@@ -200,7 +200,9 @@ def _check(found: float, subject: Subject, to: str) -> None:
 
 def _difference(found: float, count: int, on_data: bool) -> str:
     what = f"{count_of(count, 'sample')} of the run's data" if on_data else f"{count:,} random samples"
-    return f"Its embeddings of {what} differ from the run's by at most {found:.1g}"
+    return f"Its embeddings of {what} " + (
+        f"differ from the run's by at most {found:.1g}" if found else "equal the run's"
+    )
 
 
 def _quantize(network: GraphNetwork, source: Source | None, folder: Path) -> Quantized:
