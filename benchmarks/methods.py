@@ -25,19 +25,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch import nn
 
 import likewise
+from benchmarks import lightly_simclr
 from benchmarks.proof import categories
 from likewise.data.open import open_source
 from likewise.data.read_options import ReadOptions
@@ -57,7 +55,6 @@ FEW = 10  # labels a class; the other accuracies take half of the smallest class
 FIGURES = ("knn", "linear", "few")
 COMPARING = ("contrastive", "pretext-invariant", "clustering", "distillation", "redundancy reduction")
 PEER = "lightly's SimCLR"
-PEER_BATCH, PEER_RATE = 256, 0.06
 
 
 class Evaluator(NamedTuple):
@@ -170,7 +167,7 @@ def compare(folder: Path) -> None:
 
     add("pixels", evaluator.pixels(build()))
     base(usual)
-    figures = attempt(lambda: peer(train, views, build, epochs, arguments.seed), evaluator)
+    figures = attempt(lambda: peer(train, views, build(), epochs, arguments.seed), evaluator)
     add(PEER, figures, base(usual))
     for method in chosen:
         with tempfile.TemporaryDirectory() as place:
@@ -196,49 +193,9 @@ def ours(data: str, method: str, **more: Any) -> tuple[nn.Module, dict[str, Any]
     return run.encoder, figures
 
 
-class Pictures(Dataset[list[Tensor]]):
-    """Images of a source, one at a time, as PIL reads them from files."""
-
-    def __init__(self, source: Source, transform: Callable[[Any], list[Tensor]]) -> None:
-        self.images = source.read(torch.arange(len(source))).permute(0, 2, 3, 1).squeeze(3).numpy()
-        self.transform = transform
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __getitem__(self, index: int) -> list[Tensor]:
-        from PIL import Image
-
-        return self.transform(Image.fromarray(self.images[index]))
-
-
-def peer(
-    source: Source, views: Any, build: Callable[[], Any], epochs: int, seed: int
-) -> tuple[nn.Module, dict[str, Any]]:
-    from lightly.loss import NTXentLoss
-    from lightly.models.modules import SimCLRProjectionHead
-    from lightly.transforms import SimCLRTransform
-
-    torch.manual_seed(seed)
-    normalize = {"mean": list(views.mean), "std": list(views.std)}
-    transform = SimCLRTransform(input_size=views.size, gaussian_blur=0.0, normalize=normalize)
-    pictures = Pictures(source, transform)
-    batch = min(PEER_BATCH, len(pictures))
-    loader = DataLoader(pictures, batch, shuffle=True, drop_last=True, num_workers=os.cpu_count() or 1)
-    device = device_name()
-    encoder = build()
-    model = nn.Sequential(encoder, SimCLRProjectionHead(encoder.dim, encoder.dim, 128)).to(device).train()
-    criterion = NTXentLoss()
-    optimizer = torch.optim.SGD(model.parameters(), lr=PEER_RATE)
-    began = time.perf_counter()
-    for _ in range(epochs):
-        for first, second in loader:
-            loss = criterion(model(first.to(device)), model(second.to(device)))
-            loss.backward()
-            optimizer.step()
-            optimizer.zero_grad()
-    seconds = time.perf_counter() - began
-    return encoder, {"samples_per_second": epochs * len(loader) * batch / seconds}
+def peer(source: Source, views: Any, encoder: Any, epochs: int, seed: int) -> tuple[nn.Module, dict[str, Any]]:
+    trained = lightly_simclr.train(source, views, encoder, epochs=epochs, seed=seed)
+    return trained.encoder, {"samples_per_second": trained.samples_per_second}
 
 
 def mean_and_error(values: list[float]) -> tuple[float, float]:

@@ -19,9 +19,9 @@ FEWEST = 100  # files of a category of drawings that is judged
 NO_CATEGORY = {"unsorted", "special"}
 
 
-def categories() -> list[Path]:
+def categories(place: Path = CLIPART) -> list[Path]:
     """The folders of Debian's `openclipart-png` that say what is drawn and have enough files."""
-    named = (folder for folder in CLIPART.iterdir() if folder.is_dir() and folder.name not in NO_CATEGORY)
+    named = (folder for folder in place.iterdir() if folder.is_dir() and folder.name not in NO_CATEGORY)
     return sorted(folder for folder in named if sum(1 for _ in folder.rglob("*.png")) >= FEWEST)
 
 

@@ -42,9 +42,11 @@ MAY_IMPORT = {
     "tasks": set(),
     "evaluation": {"tasks", "training", "data", "methods.base", "views.mel", "runs"},
     "modalities": {"evaluation", "methods", "encoders", "data", "views", "training", "runs"},
+    "exporters": {"runs", "encoders", "modalities", "evaluation", "data"},
     "report": {"runs"},
+    "cleaning": {"data", "evaluation", "runs", "report.sprites"},
     "sklearn": {"modalities"},
-    "commands": {*ROOMS, "report", "__version__"},
+    "commands": {*ROOMS, "exporters", "report", "cleaning", "__version__"},
     "cli": {"__version__"},  # it names the commands by strings
     "__init__": {"commands", "modalities.run"},  # for type checkers; at run time by strings
 }

@@ -13,16 +13,21 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from likewise.commands.clean import clean
     from likewise.commands.compare import compare
     from likewise.commands.demo import demo
     from likewise.commands.embed import embed
     from likewise.commands.evaluate import evaluate
+    from likewise.commands.export import export
+    from likewise.commands.fit import fit
     from likewise.commands.generate import generate
     from likewise.commands.methods import list_methods
+    from likewise.commands.predict import predict
     from likewise.commands.pretrain import pretrain
     from likewise.commands.report import write_report
     from likewise.commands.search import search
     from likewise.commands.study import study
+    from likewise.commands.suggest import suggest
     from likewise.commands.views import show_views
     from likewise.errors import UserError
     from likewise.modalities.run import Run, open_run
@@ -32,34 +37,44 @@ __version__ = version("likewise")
 _HOMES = {
     "Run": "likewise.modalities.run",
     "UserError": "likewise.errors",
+    "clean": "likewise.commands.clean",
     "compare": "likewise.commands.compare",
     "demo": "likewise.commands.demo",
     "embed": "likewise.commands.embed",
     "evaluate": "likewise.commands.evaluate",
+    "fit": "likewise.commands.fit",
+    "export": "likewise.commands.export",
     "generate": "likewise.commands.generate",
     "list_methods": "likewise.commands.methods",
     "open_run": "likewise.modalities.run",
+    "predict": "likewise.commands.predict",
     "pretrain": "likewise.commands.pretrain",
     "search": "likewise.commands.search",
     "show_views": "likewise.commands.views",
     "study": "likewise.commands.study",
+    "suggest": "likewise.commands.suggest",
     "write_report": "likewise.commands.report",
 }
 
 __all__ = [
     "Run",
     "UserError",
+    "clean",
     "compare",
     "demo",
     "embed",
     "evaluate",
+    "export",
+    "fit",
     "generate",
     "list_methods",
     "open_run",
+    "predict",
     "pretrain",
     "search",
     "show_views",
     "study",
+    "suggest",
     "write_report",
 ]
 

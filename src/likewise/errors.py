@@ -48,4 +48,4 @@ def no_panic(what: str) -> Iterator[None]:
 
 
 class Interrupted(KeyboardInterrupt):
-    """A training was asked to stop and did, with a checkpoint; the message is how to go on."""
+    """What runs long was asked to stop and did, with what it has done kept; the message is how to go on."""

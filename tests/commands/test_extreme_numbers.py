@@ -60,6 +60,8 @@ COMMANDS = {
     "evaluate RUN/run --protocols raw-knn --labels-per-class 1": ("seeds", "steps"),
     "evaluate RUN/run --protocols raw-knn --seeds 1": ("labels-per-class",),
     "embed RUN/run RUN/a.npz:test --out RUN/x.npy": ("batch-size",),
+    "fit RUN/run --labels RUN/a.npz:test --out RUN/c": ("coverage", "accuracy", "seed", "batch-size"),
+    "suggest RUN/run RUN/a.npz:test": ("budget", "seed", "batch-size"),
     "search RUN/run RUN/a.npz:test --image RUN/none.png": ("top",),
     "views RUN/a.npz:test --out RUN/x.png": ("size", "channels", "seed"),
     "pretrain RUN/a.npz:train --out RUN/other --batch-size 8": (

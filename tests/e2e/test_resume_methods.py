@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 import torch
-from timm.models.vision_transformer import VisionTransformer
 
 import likewise as lw
 from likewise.data.open import open_source
@@ -43,11 +42,6 @@ def one_thread(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def train(name: str, out: Path, **more: Any) -> lw.Run:
     small = {key: value for key, value in OPTIONS.items() if key in method_options(name)}
     data, shape = training_data(name)
-    if name == "dinov2":  # several views of all patches: the smallest encoder by name takes minutes
-        torch.manual_seed(0)
-        more["encoder"] = VisionTransformer(
-            8, 2, 1, num_classes=0, embed_dim=32, depth=2, num_heads=2, dynamic_img_size=True
-        )
     return lw.pretrain(data, method=name, out=out, **TRAINING, **small, **shape, **more)
 
 

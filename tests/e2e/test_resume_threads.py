@@ -11,7 +11,9 @@ import pytest
 import torch
 
 import likewise as lw
+from likewise.errors import UserError
 from likewise.methods.base import Method
+from likewise.training import machine
 
 
 @pytest.fixture(autouse=True)
@@ -45,3 +47,36 @@ def test_a_resumed_training_has_the_threads_it_was_begun_with(
     assert used == {1}
     assert torch.get_num_threads() == 2
     assert "threads: 1, as the training was begun with, not the 2 of this process" in capsys.readouterr().err
+
+
+def test_a_busy_machine_gets_fewer_threads_and_the_command_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(machine, "fastest_threads", lambda step: 1)
+    how: dict[str, Any] = {"epochs": 1, "batch_size": 512, "precision": "32-true"}
+    torch.set_num_threads(2)
+    run = lw.pretrain("digits", out="run", **how)
+    assert run.config["threads"] == 1
+    assert "threads: 1, which is faster now than 2: other programs keep this machine busy" in capsys.readouterr().err
+    assert run.config["command"].endswith(" --threads 1")
+    assert torch.get_num_threads() == 2
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    again = lw.pretrain("digits", out="again", threads=1, progress=False, **how)
+    assert (again.path / "encoder.safetensors").read_bytes() == (run.path / "encoder.safetensors").read_bytes()
+    with pytest.raises(UserError, match="run was begun with threads 1, not 2: resume it as it was"):
+        lw.pretrain("digits", out="run", threads=2, resume=True, progress=False, **how)
+
+
+@pytest.mark.parametrize(
+    ("threads", "told"),
+    [
+        ("many", "threads must be a whole number or auto, got 'many'"),
+        (0, "threads must be from 1 to 1024, got 0"),
+        (10**6, "threads must be from 1 to 1024, got 1000000"),
+    ],
+)
+def test_threads_that_cannot_be(threads: Any, told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        lw.pretrain("digits", threads=threads)

@@ -19,6 +19,8 @@ from likewise.modules.heads import mlp, projector
         ("resnet18", 3, 96, 512),
         ("resnet34", 3, 32, 512),
         ("resnet50", 3, 32, 2048),
+        ("vit_micro", 1, 8, 64),
+        ("vit_micro", 3, 32, 64),
         ("vit_tiny", 1, 28, 192),
         ("vit_small", 3, 96, 384),
         ("timm:convnext_atto", 1, 32, 320),
@@ -90,7 +92,32 @@ def test_heads() -> None:
 
 
 def test_every_architecture_is_tested_above() -> None:
-    assert set(ARCHITECTURES) == {"resnet8", "resnet18", "resnet34", "resnet50", "vit_tiny", "vit_small"}
+    assert set(ARCHITECTURES) == {"resnet8", "resnet18", "resnet34", "resnet50", "vit_micro", "vit_tiny", "vit_small"}
+
+
+def test_an_untrained_vit_micro_sees_where_something_is() -> None:
+    views = torch.zeros(4, 1, 8, 8)
+    for view, row, column in zip(views, (0, 0, 6, 6), (0, 6, 0, 6), strict=True):
+        view[0, row : row + 2, column : column + 2] = 2
+
+    def share_of_places(name: str) -> float:
+        """How much of the embeddings' length depends on the corner in which the square is."""
+        torch.manual_seed(0)
+        with torch.no_grad():
+            z = image_encoder(name, channels=1, size=8).eval()(views)
+        return float((z - z.mean(0)).norm() / z.norm())
+
+    # Measured: 0.057; vit_tiny, whose weights begin as timm's do, 0.0005.
+    assert share_of_places("vit_micro") > 0.03
+    assert share_of_places("vit_tiny") < 0.005
+
+
+@pytest.mark.parametrize(("size", "places"), [(5, 5), (8, 4), (16, 4), (28, 7), (32, 8), (96, 12)])
+def test_vit_micro_cuts_small_images_into_few_patches(size: int, places: int) -> None:
+    encoder = image_encoder("vit_micro", channels=1, size=size)
+    assert encoder.grid() == (places, places)
+    with torch.no_grad():
+        assert encoder.features(torch.zeros(1, 1, size, size)).shape == (1, places**2, 64)
 
 
 @pytest.mark.parametrize(("name", "size", "part"), [("resnet8", 28, 8), ("resnet18", 64, 16)])

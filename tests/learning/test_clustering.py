@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import torch
 from few_labels import accuracy
-from timm.models.vision_transformer import VisionTransformer
 
 import likewise as lw
 
@@ -38,27 +36,14 @@ def test_it_learns_what_an_untrained_encoder_does_not_know(method: str, margin: 
     assert last["code_entropy"] > 0.8
 
 
-def small_vit() -> VisionTransformer:
-    torch.manual_seed(0)
-    return VisionTransformer(8, 2, 1, num_classes=0, embed_dim=64, depth=3, num_heads=2)
-
-
 @pytest.mark.slow
-def test_dinov2_learns_what_is_masked(tmp_path: Path) -> None:
-    run = lw.pretrain(
-        "digits",
-        method="dinov2",
-        encoder=small_vit(),
-        epochs=12,
-        batch_size=64,
-        lr=2e-3,
-        hidden_dim=256,
-        prototypes=64,
-        precision="32-true",
-        out=tmp_path / "run",
-        progress=False,
-    )
-    # In so few steps patches are learned, and whole views not yet. Measured: 0.33, untrained 0.19, and the term 0.36
-    # below chance; with the teacher's assignments of other samples 0.28 and 0.07.
-    assert run.history.rows[-1]["ibot"] < run.chance["ibot"] - 0.2
-    assert accuracy(run, "frozen") > accuracy(run, "untrained", make_encoder=small_vit) + 0.11
+def test_dinov2_learns_whole_views_and_what_is_masked(tmp_path: Path) -> None:
+    run = lw.pretrain("digits", method="dinov2", epochs=12, precision="32-true", out=tmp_path / "run", progress=False)
+    # Measured with three seeds: 0.66 to 0.72, untrained 0.52; `dino` 0.16 to 0.39 and `ibot` 1.0 below chance.
+    last = run.history.rows[-1]
+    assert last["dino"] < run.chance["dino"] - 0.1
+    assert last["ibot"] < run.chance["ibot"] - 0.5
+    assert last["code_entropy"] > 0.9
+    assert accuracy(run, "frozen") > accuracy(run, "untrained") + 0.11
+    assert run.verdict is not None
+    assert run.verdict.kind == "learning"

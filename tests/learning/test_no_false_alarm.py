@@ -30,8 +30,7 @@ def test_the_demo_recipe_and_the_defaults_of_simclr(tmp_path: Path) -> None:
         assert run.verdict.kind == "learning"
 
 
-# In so few epochs the class tokens of DINOv2 stay at chance, as docs/methods.md says, and they take half an hour.
-OF_IMAGES = [n for n in METHODS if method_class(n).modality in ("any", "image") and n != "dinov2"]
+OF_IMAGES = [n for n in METHODS if method_class(n).modality in ("any", "image")]
 
 
 @pytest.mark.slow

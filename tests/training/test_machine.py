@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ class Clock:
         return self.now
 
     def objective(self, *views: torch.Tensor) -> torch.Tensor:
-        self.now += (2.0 if torch.is_autocast_enabled("cpu") else 4.0) * self.busy[self.steps // 2]
+        self.now += (0.02 if torch.is_autocast_enabled("cpu") else 0.04) * self.busy[self.steps // 2]
         self.steps += 1
         return torch.zeros((), requires_grad=True)
 
@@ -50,9 +51,9 @@ def test_a_machine_that_turns_busy_does_not_change_the_choice(
     clock = Clock(busy)
     monkeypatch.setattr(machine.time, "perf_counter", clock.perf_counter)
     monkeypatch.setattr(SimCLR, "objective", lambda _, *views: clock.objective(*views))
-    assert machine.fastest_precision(*trained) == "bf16-mixed"
+    assert machine.fastest_plan(*trained, threads=1).precision == "bf16-mixed"
     assert clock.steps == 2 * (1 + machine.ROUNDS)
-    assert machine.fastest_precision(*trained) == "bf16-mixed"
+    assert machine.fastest_plan(*trained, threads=1).precision == "bf16-mixed"
     assert clock.steps == 2 * (1 + machine.ROUNDS)  # remembered
 
 
@@ -63,4 +64,63 @@ def test_equal_precisions_stay_at_32_bits(
     monkeypatch.setattr(machine.time, "perf_counter", clock.perf_counter)
     monkeypatch.setattr(torch, "is_autocast_enabled", lambda _: False)
     monkeypatch.setattr(SimCLR, "objective", lambda _, *views: clock.objective(*views))
-    assert machine.fastest_precision(*trained) == "32-true"
+    assert machine.fastest_plan(*trained, threads=1).precision == "32-true"
+
+
+class Processors:
+    """Time goes by in steps: each thread does its share, and waits for the processors that others keep busy."""
+
+    def __init__(self, wait: float) -> None:
+        self.now, self.wait = 0.0, wait
+
+    def perf_counter(self) -> float:
+        return self.now
+
+    def step(self) -> None:
+        number = torch.get_num_threads()
+        self.now += 0.04 / number + self.wait * (number > 1)
+
+
+@pytest.fixture
+def four_threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    with machine.threads_of(4):
+        yield
+
+
+@pytest.mark.parametrize(("wait", "fastest"), [(0.0, 4), (0.005, 4), (0.5, 1)])
+def test_fewer_threads_where_they_wait_for_each_other(
+    wait: float, fastest: int, four_threads: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    processors = Processors(wait)
+    monkeypatch.setattr(machine.time, "perf_counter", processors.perf_counter)
+    assert machine.fastest_threads(processors.step) == fastest
+    assert torch.get_num_threads() == 4
+
+
+def test_a_busy_machine_is_measured_for_seconds_only(four_threads: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    processors = Processors(wait=20.0)
+    monkeypatch.setattr(machine.time, "perf_counter", processors.perf_counter)
+    assert machine.fastest_threads(processors.step) == 1
+    assert processors.now < 2 * 20 * (1 + machine.FEWEST_ROUNDS) + 1
+
+
+def test_the_environment_decides_the_threads(four_threads: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "4")
+    monkeypatch.setattr(machine, "speed_ratios", lambda ways: pytest.fail("nothing is to be measured"))
+    assert machine.fastest_threads(lambda: None) == 4
+
+
+def test_a_training_has_the_threads_that_are_fastest(
+    trained: tuple[SimCLR, TrainingContext], four_threads: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    processors = Processors(wait=0.5)
+
+    def objective(_: SimCLR, *views: torch.Tensor) -> torch.Tensor:
+        processors.step()
+        return torch.zeros((), requires_grad=True)
+
+    monkeypatch.setattr(machine.time, "perf_counter", processors.perf_counter)
+    monkeypatch.setattr(SimCLR, "objective", objective)
+    assert machine.fastest_plan(*trained) == machine.Plan("32-true", 1)
+    assert machine.fastest_plan(*trained, threads=3) == machine.Plan("32-true", 3)

@@ -130,7 +130,7 @@ def evaluate(
     from likewise.report.headline import less_than_untrained
     from likewise.report.recognition_headline import more_errors_than_untrained
     from likewise.training.callbacks.progress import progress_bar
-    from likewise.training.machine import device_name
+    from likewise.training.machine import MEASURED_SAMPLES, device_name, fastest_threads, threads_of
 
     check_positive(minutes=minutes)
     reading: dict[str, Any] = {
@@ -220,8 +220,14 @@ def evaluate(
             shared_labels(train_source, test_source)  # says what is missing
         what = f"{test_source.name} is pairs" if not single else f"{test_source.name} is evaluated without labels"
         raise no_labels or UserError(f"{flag(chosen[0])} applies to samples with labels, but {what}: leave it out")
+    some = test_source.read(torch.arange(min(MEASURED_SAMPLES, len(test_source))))
+
+    def encode_some() -> None:
+        with torch.inference_mode():
+            compute.forward(tower, its_views.clean(some))
+
     tables = []
-    with progress_bar(show=progress) as report:
+    with progress_bar(show=progress) as report, threads_of(fastest_threads(encode_some)):
         if has_labels:
             assert train_source is not None
             seeds = seeds_of(seeds, minutes)

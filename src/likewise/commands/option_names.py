@@ -33,6 +33,7 @@ OTHER_NAMES: dict[str, tuple[str, ...]] = {
     "n_epochs": ("epochs",),
     "num_epochs": ("epochs",),
     "num_gpus": ("devices",),
+    "num_threads": ("threads",),
     "opt": ("optimizer",),
     "output": ("out",),
     "output_dir": ("out",),

@@ -21,7 +21,7 @@ from likewise.commands.option_names import flag
 from likewise.console import count_of, tell
 from likewise.errors import Interrupted, UserError, nearest
 from likewise.modalities.run import Run
-from likewise.runs.config import RunConfig
+from likewise.runs.config import MOST_THREADS, RunConfig
 from likewise.runs.declared import shown
 from likewise.runs.evaluation import Evaluation
 from likewise.runs.lock import is_unused, training_lock
@@ -29,7 +29,6 @@ from likewise.runs.lock import is_unused, training_lock
 if TYPE_CHECKING:
     from likewise.training.recipe import Recipe
 
-MOST_THREADS = 1024  # what a run folder may ask for
 PLANNED = ("encoder", "epochs", "warmup_epochs", "freeze_epochs")  # what minutes decide of a recipe
 MOST_DEVICES = 100_000
 OTHER_DATA = "resume with the same data, or name another folder with --out"
@@ -63,6 +62,7 @@ def pretrain(
     root: str | Path | None = None,
     devices: int | str = "auto",
     precision: str = "auto",
+    threads: int | str = "auto",
     strategy: str = "auto",
     checkpoint_minutes: float = 5.0,
     probe: Any = None,
@@ -80,10 +80,10 @@ def pretrain(
         method: a name of `likewise methods`; if neither it nor a recipe is given, simclr for images, simcse for texts,
             cola for recordings, clip for pairs.
         recipe: the name of a recipe (stl10-simclr) or a YAML file; options override its values.
-        encoder: of images resnet8, resnet18, resnet34, resnet50, vit_tiny, vit_small or timm:NAME; of texts bert-tiny,
-            gpt-tiny (mini, small, base); of recordings mel-resnet8, mel-resnet18 or wav2vec2-tiny (mini, base); of each
-            hf:FOLDER, a model that transformers has saved; of pairs one for each half, resnet18+bert-tiny; from Python
-            also a module.
+        encoder: of images resnet8, resnet18, resnet34, resnet50, vit_micro, vit_tiny, vit_small or timm:NAME; of texts
+            bert-tiny, gpt-tiny (mini, small, base); of recordings mel-resnet8, mel-resnet18 or wav2vec2-tiny (mini,
+            base); of each hf:FOLDER, a model that transformers has saved; of pairs one for each half,
+            resnet18+bert-tiny; from Python also a module.
         weights: known weights to go on from: a run folder, timm:NAME (images), hf:FOLDER (a model of transformers), or
             a file (.safetensors, .pth, .pt, .ckpt) for the `encoder`; of pairs one for each half, timm:NAME+none. They
             choose the encoder if it is not given, and the heads learn before the encoder does (see freeze_epochs,
@@ -113,6 +113,8 @@ def pretrain(
         root: the folder with the files of a named data set.
         devices: how many, or auto (passed to Lightning).
         precision: 32-true, bf16-mixed, 16-mixed, or auto: the faster of the first two, by measuring.
+        threads: of a CPU: how many, or auto: all, or fewer where other programs keep it busy, by measuring. The last
+            bits depend on it.
         strategy: ddp, fsdp … (passed to Lightning).
         checkpoint_minutes: time between checkpoints.
         probe: labelled data, given as `data` is: each epoch shows the accuracy of a nearest-neighbour classifier on it.
@@ -174,7 +176,7 @@ def pretrain(
     from likewise.training.callbacks.snapshots import PAIRS
     from likewise.training.figures import figures_of
     from likewise.training.fit import fit, training_context_of
-    from likewise.training.machine import fastest_precision
+    from likewise.training.machine import device_count, fastest_plan, threads_of
 
     started = time.monotonic() if started is None else started
     check_positive(minutes=minutes)
@@ -190,6 +192,11 @@ def pretrain(
         if not (machine["devices"].isdecimal() and int(devices) > 0):
             raise UserError(f"devices must be a whole number or auto, got {devices!r}")
         check_int(1, MOST_DEVICES, devices=int(devices))
+    if threads != "auto":
+        if not str(threads).isdecimal():
+            raise UserError(f"threads must be a whole number or auto, got {threads!r}")
+        threads = int(threads)
+        check_int(1, MOST_THREADS, threads=threads)
     if not checkpoint_minutes > 0:
         raise UserError(f"checkpoint_minutes must be above 0, got {checkpoint_minutes}")
     if seed < 0:
@@ -267,14 +274,23 @@ def pretrain(
         "modality": modality,
         **reading,
     }
-    options |= {"probe": probe if isinstance(probe, (str, Path)) else None, **machine, "out": folder}
+    options |= {
+        "probe": probe if isinstance(probe, (str, Path)) else None,
+        **machine,
+        "threads": threads,
+        "out": folder,
+    }
     if isinstance(plan.augment, list) and recipe is None:
         options["recipe"] = folder / "recipe.yaml"  # a list of operations fits in no option
-    usual = {"devices": "auto", "strategy": "auto", "precision": "auto", "seed": 0}
+    usual = {"devices": "auto", "strategy": "auto", "precision": "auto", "threads": "auto", "seed": 0}
     command = command_line("pretrain", data, {k: v for k, v in options.items() if v != usual.get(k)})
 
     first = is_first_process()
     progress = progress and first
+    here = torch.get_num_threads()
+    # Helper processes keep the number that their launcher shares out among them.
+    shared_out = launched_processes() > 1 or device_count(machine["devices"]) > 1
+    wanted = here if threads == "auto" and shared_out else threads
     with torch.random.fork_rng(), contextlib.ExitStack() as held:
         # The method, the context of its training, and its figures at chance.
         torch.manual_seed(seed)
@@ -310,18 +326,19 @@ def pretrain(
             def ask(method: Any) -> float:
                 return classify(*encoder_for(labelled.modality, method.encoder, views), method.device)
 
-        budget = None
+        budget = planned = None
         if measures and is_unused(folder):
             assert minutes is not None
             if launched_processes() > 1:
                 raise UserError("minutes are measured by one process, a launcher has started several: give --epochs")
             before = plan
-            training, machine["precision"], budget = within_budget(
+            training, planned, budget = within_budget(
                 Training(plan, source, learner, loaded),
                 minutes,
                 started=started,
                 seed=seed,
                 precision=precision,
+                threads=wanted,
                 devices=machine["devices"],
                 given=given,
                 may_shrink=may_shrink,
@@ -356,7 +373,6 @@ def pretrain(
             "encoder": None if own_encoder is not None else getattr(learner.encoder, "config", None),
             "views": packed,
             "seed": seed,
-            "threads": torch.get_num_threads(),  # it decides how sums are split, and so their last bits
         }
         if budget is not None:
             config["budget"] = budget
@@ -366,18 +382,12 @@ def pretrain(
             config["padding"] = round(Loader(source, batch_size=context.batch_size, epochs=1, seed=seed).padding(), 4)
         if first and (is_unused(folder) or (resume and (folder / RunConfig.FILE).is_file())):
             held.enter_context(training_lock(folder))  # the helper processes of this training share it
-        run = _begun(folder, config, precision, longer=epochs is not None) if begun_in is not None else None
+        run = _begun(folder, config, precision, threads, longer=epochs is not None) if begun_in is not None else None
         begun_here = run is None
         now = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
         if run is not None and (known := run.config["source"].get("fingerprint")):
             changed = changes(known, config["source"]["fingerprint"])
             require(changed is None, "data", f"those that {folder} was begun with", f"others: {changed}", OTHER_DATA)
-        # Helper processes keep the number that their launcher shares out among them.
-        threads, here = run.config.get("threads", 0) if run and resume and first else 0, torch.get_num_threads()
-        if isinstance(threads, int) and 0 < threads <= MOST_THREADS and threads != here:
-            held.callback(torch.set_num_threads, here)
-            torch.set_num_threads(threads)
-            tell(f"threads: {threads}, as the training was begun with, not the {here} of this process", show=progress)
         if run is not None and run.config["recipe"]["epochs"] < plan.epochs:
             step = step_of(last) if (last := newest(run.path / "checkpoints")) else 0
             if run.finished and not step:
@@ -389,11 +399,15 @@ def pretrain(
                 show=progress,
             )
         if run is None:
-            if machine["precision"] == "auto":
-                machine["precision"] = fastest_precision(learner, context)
+            planned = planned or fastest_plan(learner, context, precision=precision, threads=wanted)
+            machine["precision"] = planned.precision
             if precision == "auto":
-                command += f" --precision {machine['precision']}"
-            run = Run.create(folder, config | {"command": command, "created": now} | machine)
+                command += f" --precision {planned.precision}"
+            if threads == "auto" and planned.threads != here:
+                command += f" --threads {planned.threads}"
+            # The number of threads decides how sums are split, and so their last bits.
+            made = {"command": command, "created": now, "threads": planned.threads}
+            run = Run.create(folder, config | made | machine)
             for name, text in files.items():
                 write_text(run.path / name, text)
             if plan.weights is not None:
@@ -419,6 +433,15 @@ def pretrain(
                 f"each epoch leaves out {left_out:,} of {context.samples:,} samples: they fill no batch", show=progress
             )
         tell(f"{plan.method}, {plan.encoder}, {run.config['precision']} -> {run.path}", show=progress)
+        used = here if shared_out else run.config.get("threads", here)
+        if used != here and not begun_here:
+            tell(f"threads: {used}, as the training was begun with, not the {here} of this process", show=progress)
+        elif used != here and threads == "auto":
+            tell(
+                f"threads: {used}, which is faster now than {here}: other programs keep this machine busy",
+                show=progress,
+            )
+        held.enter_context(threads_of(used))
         tell(f"views: {views}", show=progress)
         for line in loaded:
             tell(line, show=progress)
@@ -542,7 +565,7 @@ def _begun_otherwise(folder: Path, command: str, begun: str, asked: str) -> User
     )
 
 
-def _begun(folder: Path, config: dict[str, Any], precision: str, *, longer: bool) -> Run | None:
+def _begun(folder: Path, config: dict[str, Any], precision: str, threads: int | str, *, longer: bool) -> Run | None:
     """The run to go on with, if it was begun with the same configuration; None when nothing was begun.
 
     `longer`: it may have fewer epochs.
@@ -568,6 +591,8 @@ def _begun(folder: Path, config: dict[str, Any], precision: str, *, longer: bool
         asked["data"], begun["data"] = config["data"], run.config["data"]
     if precision != "auto":
         asked["precision"], begun["precision"] = precision, run.config["precision"]
+    if threads != "auto" and "threads" in run.config:
+        asked["threads"], begun["threads"] = threads, run.config["threads"]
     if longer and asked["epochs"] != begun["epochs"]:
         remedy = f"`--resume` extends a training, it shortens none; as it was: `{run.config['command']} --resume`"
         allowed = asked["epochs"] > begun["epochs"]

@@ -115,6 +115,7 @@ class AudioSource(Source):
         sample_rate: in Hz.
         recordings: which recording each sample is from, counted from 0; they are held out as a whole (`groups`).
         seconds: how long each sample is.
+        clipped: whether the recording of each sample has 3 or more full-scale samples in a row.
         notes: how many recordings were cut, are silent, or are clipped.
     """
 
@@ -145,6 +146,7 @@ class AudioSource(Source):
         length, pieces = sounds.lengths[recording], sounds.pieces[recording]
         self._starts, self._ends = first + piece * length // pieces, first + (piece + 1) * length // pieces
         self.recordings = self.groups = torch.from_numpy(recording)
+        self.clipped = torch.from_numpy(sounds.clipped[recording])
         begins = np.rint((self._starts - first) / sample_rate).astype(int)
         self.ids = [
             ids[i] if whole else f"{ids[i]}#{begin}s"
@@ -194,6 +196,15 @@ def num_samples(source: Any) -> Int[Tensor, " len"]:
     if isinstance(source, Subset):
         return num_samples(source.source)[source.indices]
     return (source.seconds * source.sample_rate).round().long()
+
+
+def clipped_recordings(source: Any) -> Bool[Tensor, " len"]:
+    """Which samples are of clipped recordings, also of a subset or a union; none of sources that do not know."""
+    if isinstance(source, Subset):
+        return clipped_recordings(source.source)[source.indices]
+    if isinstance(source, Joined):
+        return torch.cat([clipped_recordings(part) for part in source.sources])
+    return source.clipped if isinstance(source, AudioSource) else torch.zeros(len(source), dtype=torch.bool)
 
 
 def from_files(

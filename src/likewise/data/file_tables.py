@@ -78,7 +78,8 @@ class KnownFiles:
                     return exact
             if found:
                 return found
-        return []
+        # `likewise suggest` writes a quote before a name that a spreadsheet would calculate.
+        return self.find(value[1:], start) if value.startswith("'") else []
 
     def _lies_in(self, path: str, folders: tuple[str, ...], absolute: bool) -> bool:
         """Whether these folders are all of a path, or the last ones, but for the name."""

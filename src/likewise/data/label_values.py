@@ -45,3 +45,11 @@ def _whole(value: Any) -> int | None:
     if isinstance(value, str):
         return int(float(value)) if re.fullmatch(r"\s*[+-]?\d{1,15}(\.0*)?\s*", value) else None
     return int(value) if isinstance(value, int) or (isinstance(value, float) and value.is_integer()) else None
+
+
+def is_number(text: str) -> bool:
+    """Whether a text is a finite number."""
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False

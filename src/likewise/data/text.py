@@ -57,6 +57,7 @@ class TextSource(Source):
         labels: gives them when they are asked for, or raises the `UserError` that says why it cannot.
         skipped: (file, reason) of what could not be read.
         notes: what people should know about the documents.
+        empty: the ids of what is no document, because it holds no text.
         progress: whether to report on stderr when they are tokenised.
     """
 
@@ -71,6 +72,7 @@ class TextSource(Source):
         labels: Callable[[], Labels] | None = None,
         skipped: Iterable[tuple[str, str]] = (),
         notes: Iterable[str] = (),
+        empty: Sequence[str] = (),
         progress: bool = True,
     ) -> None:
         self.documents = documents
@@ -78,6 +80,7 @@ class TextSource(Source):
         self.ids = Indices(len(documents)) if ids is None else ids
         self.skipped = list(skipped)
         self._notes = list(notes)
+        self.empty = empty
         self.progress = progress
         self.tokenizer: str | None = None
         self.max_tokens: int | None = None
@@ -159,6 +162,15 @@ def corpus(source: Source) -> Sequence[str]:
     if not isinstance(source, TextSource):
         raise UserError(f"{source.name} holds no documents: its modality is {source.modality}, not text")
     return source.documents
+
+
+def empty_texts(source: Source) -> list[str]:
+    """The ids of what is no document of a source, of what it is a subset of or of what it joins: it holds no text."""
+    if isinstance(source, Subset):
+        return empty_texts(source.source)
+    if isinstance(source, Joined):
+        return [each for part in source.sources for each in empty_texts(part)]
+    return list(source.empty) if isinstance(source, TextSource) else []
 
 
 def open_source(request: Request) -> TextSource | None:
@@ -248,7 +260,8 @@ def _file(request: Request, path: Path) -> TextSource:
         raise
     kept = None if len(rows) == count else np.frombuffer(rows, dtype=np.int64)
     ids, notes = _left(kept, count, "lines", path)
-    return TextSource(Lines(path, starts, ends), name=name, ids=ids, notes=notes, progress=request.progress)
+    lines = Lines(path, starts, ends)
+    return TextSource(lines, name=name, ids=ids, notes=notes, empty=_empty_ids(kept, count), progress=request.progress)
 
 
 def _folder(request: Request) -> TextSource | None:
@@ -285,6 +298,7 @@ def _folder(request: Request) -> TextSource | None:
         labels=labels,
         skipped=sorted((printable(file), why) for file, why in [*unreadable, *metadata["skipped"]]),
         notes=[*notes, *_empty(len(metadata["empty"]), len(files), "files")],
+        empty=[printable(file) for file in metadata["empty"]],
         progress=request.progress,
     )
 
@@ -371,7 +385,13 @@ def _table(
     elif len(columns) > 1:
         give = partial(_no_labels, f"{where} gives no labels: {ROWS_NEED}")
     return TextSource(
-        Texts(column, kept), name=name, ids=ids, labels=give, notes=[*notes, *told], progress=request.progress
+        Texts(column, kept),
+        name=name,
+        ids=ids,
+        labels=give,
+        notes=[*notes, *told],
+        empty=_empty_ids(kept, len(column)),
+        progress=request.progress,
     )
 
 
@@ -461,6 +481,7 @@ def _in_memory(request: Request) -> TextSource | None:
         ids=ids,
         labels=give,
         notes=notes,
+        empty=_empty_ids(kept, len(data)),
         progress=request.progress,
     )
 
@@ -507,6 +528,15 @@ def _left(
     if len(kept) == 0:
         raise UserError(f"{where} holds no text: all of its {total:,} {things} are empty")
     return ChosenIds(Indices(total), torch.from_numpy(kept)), _empty(total - len(kept), total, things)
+
+
+def _empty_ids(kept: Int[np.ndarray, " n"] | None, total: int) -> Sequence[str]:
+    """The ids of what is empty, which are its numbers among all."""
+    if kept is None:
+        return ()
+    is_empty = np.ones(total, dtype=bool)
+    is_empty[kept] = False
+    return ChosenIds(Indices(total), torch.from_numpy(np.flatnonzero(is_empty)))
 
 
 def _empty(count: int, total: int, things: str) -> list[str]:

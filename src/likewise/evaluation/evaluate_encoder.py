@@ -81,7 +81,8 @@ def evaluate_encoder(
         for logistic regression. "protocol_details" says of each protocol what tables and charts need: its label, line
         style, and whether it uses the pretrained encoder. "differences" compares protocols that do with those that do
         not, seed by seed (see `paired_differences`); "uneven": whether classes are, so that "balanced_accuracy" and
-        "macro_f1" tell more. Reproducible to the bit on a CPU, but for the seconds.
+        "macro_f1" tell more. Reproducible to the bit on a CPU with the same number of
+        threads ("settings" has it), but for the seconds.
 
     Raises:
         UserError: for an argument or data that cannot be evaluated.
@@ -210,6 +211,7 @@ def _settings(evaluation: FewLabelEvaluation, protocols: Iterable[EvaluationProt
     settings: dict[str, Any] = {
         "confidence": CONFIDENCE,
         "device": str(compute.device),
+        "threads": torch.get_num_threads(),
         "autocast": compute.autocast,
         "channels_last": compute.channels_last,
         "batch_size": compute.batch_size,

@@ -9,9 +9,19 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from likewise.data.source import Source
-from likewise.evaluation.features import encoder_features, stream
+from likewise.evaluation.features import Featurizer, encoder_features, stream
 from likewise.evaluation.inputs import ComputeSettings
 from likewise.modalities.towers import encoder_for
+
+
+def embeddings_of(encoder: nn.Module, views: Any, source: Source, *, compute: ComputeSettings) -> Featurizer:
+    """What embeds samples such as those of a source.
+
+    Raises:
+        UserError: when the encoder takes no samples of that modality.
+    """
+    tower, its_views = encoder_for(source.modality, encoder, views)
+    return encoder_features(compute.place(tower).eval(), its_views, compute)
 
 
 def stream_embeddings(
@@ -22,6 +32,4 @@ def stream_embeddings(
     Raises:
         UserError: when the encoder takes no samples of that modality.
     """
-    tower, its_views = encoder_for(source.modality, encoder, views)
-    featurize = encoder_features(compute.place(tower).eval(), its_views, compute)
-    return stream(featurize, source, batch_size=compute.batch_size)
+    return stream(embeddings_of(encoder, views, source, compute=compute), source, batch_size=compute.batch_size)

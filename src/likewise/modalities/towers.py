@@ -24,6 +24,12 @@ class FirstPartViews:
         return self.views.weak(batch.parts[0], generator)
 
 
+def halves_for(encoder: nn.Module, views: Any) -> list[tuple[nn.Module, Any]]:
+    """The encoder and the views of each of the first two parts of samples in parts."""
+    towers = encoder.towers if isinstance(encoder, PairEncoder) else [encoder] * 2
+    return [(towers[i], views.parts[i]) for i in range(2)]
+
+
 def encoder_for(modality: str, encoder: nn.Module, views: Any) -> tuple[nn.Module, Any]:
     """The encoder and the views for samples of a modality: of an encoder of pairs, its tower for them.
 

@@ -16,14 +16,14 @@ from likewise.registry import MODALITIES
 from likewise.runs.config import BudgetConfig
 from likewise.training.budget import FEW_EPOCHS, Budget, measured_cost, planned
 from likewise.training.fit import training_context_of
-from likewise.training.machine import device_count, fastest_precision
+from likewise.training.machine import Plan, device_count, fastest_plan, threads_of
 
 
 class BudgetedTraining(NamedTuple):
     """A training that fits a budget."""
 
     training: Training
-    precision: str
+    plan: Plan
     budget: BudgetConfig
 
 
@@ -34,6 +34,7 @@ def within_budget(
     started: float,
     seed: int,
     precision: str,
+    threads: int | str,
     devices: str,
     given: Collection[str],
     may_shrink: bool,
@@ -45,7 +46,7 @@ def within_budget(
         training: as it would be without a budget, prepared for its context.
         minutes: the budget.
         started: on the clock of `time.monotonic`, when the budget began.
-        seed, precision, devices, probe: of the training.
+        seed, precision, threads, devices, probe: of the training.
         given: names of values of the recipe that stay as they are.
         may_shrink: whether the encoder was chosen for the samples, and so can be a smaller one.
 
@@ -56,11 +57,19 @@ def within_budget(
         recipe, source, method, _ = training
         context = training_context_of(method, source, recipe, seed=seed)
         method.prepare(context)
-        chosen = fastest_precision(method, context) if precision == "auto" else precision
+        plan = fastest_plan(method, context, precision=precision, threads=threads)
         number = device_count(devices)
-        cost = measured_cost(
-            method, source, recipe, minutes=minutes, seed=seed, precision=chosen, devices=number, probe=probe
-        )
+        with threads_of(plan.threads):
+            cost = measured_cost(
+                method,
+                source,
+                recipe,
+                minutes=minutes,
+                seed=seed,
+                precision=plan.precision,
+                devices=number,
+                probe=probe,
+            )
         budget = Budget(minutes, time.monotonic() - started)
         epochs = budget.epochs(cost)
         known = source.modality in MODALITIES
@@ -79,4 +88,4 @@ def within_budget(
         "samples_per_second": round(speed, 1),
         "seconds_per_epoch": round(cost.seconds_per_epoch, 1),
     }
-    return BudgetedTraining(training._replace(recipe=planned(recipe, epochs, given=given)), chosen, kept)
+    return BudgetedTraining(training._replace(recipe=planned(recipe, epochs, given=given)), plan, kept)

@@ -10,6 +10,7 @@ from likewise.runs.declared import Count, Range, check_declared
 from likewise.runs.files import read_object
 from likewise.runs.part import RunPart
 
+MOST_THREADS = 1024
 Epochs = Annotated[int, Range(0, 10**9)]
 """0 where weights are as they were given."""
 
@@ -96,7 +97,7 @@ class ConfigFile(TypedDict):
     encoder: dict[str, Any] | None
     views: ViewsConfig | None
     seed: Count
-    threads: NotRequired[int]
+    threads: NotRequired[Annotated[int, Range(1, MOST_THREADS)]]
     padding: NotRequired[float]
     documents: NotRequired[dict[str, Any]]
     budget: NotRequired[BudgetConfig]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -26,12 +27,7 @@ class Skipped(list[tuple[str, str]], RunPart):
 
     def write(self, path: Path) -> None:
         """Replace a file outside a run folder, atomically."""
-        text = io.StringIO()
-        rows = [(_no_formula(file), _no_formula(reason)) for file, reason in self]
-        # A carriage return ends a line for readers; only Python 3.13 and later quote it for itself.
-        quoting: Any = csv.QUOTE_ALL if any("\r" in cell for row in rows for cell in row) else csv.QUOTE_MINIMAL
-        csv.writer(text, lineterminator="\n", quoting=quoting).writerows([("file", "reason"), *rows])
-        write_text(path, text.getvalue())
+        write_text(path, csv_text([("file", "reason"), *self]))
 
     @classmethod
     def load(cls, folder: Path) -> Skipped:
@@ -40,7 +36,17 @@ class Skipped(list[tuple[str, str]], RunPart):
             return cls((_as_it_was(row["file"]), _as_it_was(row["reason"])) for row in csv.DictReader(file))
 
 
-def _no_formula(cell: str) -> str:
+def csv_text(rows: Iterable[Sequence[str]]) -> str:
+    """Rows as the text of a CSV file, which no spreadsheet calculates with."""
+    text = io.StringIO()
+    cells = [[no_formula(cell) for cell in row] for row in rows]
+    # A carriage return ends a line for readers; only Python 3.13 and later quote it for itself.
+    quoting: Any = csv.QUOTE_ALL if any("\r" in cell for row in cells for cell in row) else csv.QUOTE_MINIMAL
+    csv.writer(text, lineterminator="\n", quoting=quoting).writerows(cells)
+    return text.getvalue()
+
+
+def no_formula(cell: str) -> str:
     """A cell that a spreadsheet takes for text: a quote before what would be a formula. A name may be anything."""
     return f"'{cell}" if FORMULA.match(cell) else cell
 

@@ -1,4 +1,4 @@
-"""Device, precision and memory layout for this machine."""
+"""Device, precision, threads and memory layout for this machine."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ import json
 import os
 import platform
 import time
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import cache, partial
 from pathlib import Path
 from statistics import median
+from typing import NamedTuple
 
 import torch
 from lightning.fabric.utilities import move_data_to_device
@@ -22,9 +25,10 @@ from likewise.data.loader import Batch
 from likewise.methods.base import Method, TrainingContext
 from likewise.seeding import generator_for
 
-WORTH = 1.15  # bfloat16 must be this much faster: it costs three digits of the mantissa
-SAMPLES = 64  # at most, to measure with: enough to be representative, few enough to be quick
-ROUNDS = 5
+WORTH = 1.15  # what is not the usual must be this much faster; bfloat16 costs three digits of the mantissa
+MEASURED_SAMPLES = 64  # at most, to measure with: enough to be representative, few enough to be quick
+ROUNDS, FEWEST_ROUNDS = 5, 2
+MEASURED_SECONDS = 10.0  # after so many no further round is begun: a busy machine is slow
 PRECISIONS = ("32-true", "bf16-mixed")
 
 
@@ -50,59 +54,145 @@ def channels_last(module: nn.Module) -> nn.Module:
     return module
 
 
-def fastest_precision(method: Method, context: TrainingContext) -> str:
-    """`bf16-mixed` where a step of this method is clearly faster with it than with `32-true` on this machine.
+class Plan(NamedTuple):
+    """How a training uses this machine."""
 
-    Measured once for each machine, method and architecture, then read from the cache: repeating a training repeats its
-    precision.
+    precision: str
+    """Of Lightning."""
+    threads: int
+    """Of a CPU."""
+
+
+def fastest_plan(
+    method: Method, context: TrainingContext, *, precision: str = "auto", threads: int | str = "auto"
+) -> Plan:
+    """The precision and the number of threads with which a step of this method is fastest here and now.
+
+    `bf16-mixed` is chosen where it is clearly faster than `32-true`. This is measured once for each machine, number of
+    threads, method and architecture, then read from the cache: repeating a training repeats its precision. The number
+    of threads is measured each time, for it depends on what else the machine does: threads wait for each other, and
+    beside other programs one thread may be many times as fast as all.
+
+    Args:
+        method: prepared for its context.
+        context: of the training.
+        precision: `auto`, or the one to take.
+        threads: `auto`, or how many.
     """
-    device = device_name()
-    if device == "mps":
-        return "32-true"
-    chip = torch.cuda.get_device_name() if device == "cuda" else f"{platform.machine()} {_processor()}"
-    shapes = [(name, tuple(value.shape)) for name, value in method.state_dict().items()]
-    name = f"{chip} x{os.cpu_count()} torch {torch.__version__} {type(method).__name__} {method.views} {shapes}"
-    memory = cache_folder() / "precision" / f"{hashlib.sha256(name.encode()).hexdigest()[:16]}.json"
-    with suppress(OSError, ValueError, KeyError):
-        return json.loads(memory.read_text())["precision"]
+    measures_precision = precision == "auto" and device_name() != "mps"
+    trial = cache(lambda: _Trial(method, context))  # copied when it is needed
     with torch.random.fork_rng():  # whether it is measured or remembered must not change what is drawn afterwards
-        rounds = _step_seconds(method, context, device)
-    # Of a round both are as slow as the machine then was: their ratio holds where other programs come and go.
-    ratio = median(full / half for full, half in rounds)
-    precision = "bf16-mixed" if ratio > WORTH else "32-true"
-    seconds = dict(zip(PRECISIONS, (median(each) for each in zip(*rounds, strict=True)), strict=True))
-    with suppress(OSError):  # it is measured again next time
-        memory.parent.mkdir(parents=True, exist_ok=True)
-        write_json(memory, {"chip": chip, "precision": precision, "seconds": seconds, "ratio": ratio})
-    return precision
+        if threads == "auto":
+            usual = _remembered(method, torch.get_num_threads()) if measures_precision else precision
+            threads = fastest_threads(lambda: trial().step(usual if usual in PRECISIONS else PRECISIONS[0]))
+        if precision == "auto":
+            precision = PRECISIONS[0]
+        if measures_precision and (known := _remembered(method, int(threads))) is not None:
+            precision = known
+        elif measures_precision:
+            with threads_of(int(threads)):
+                ratio = speed_ratios([partial(trial().step, each) for each in PRECISIONS])[-1]
+            precision = PRECISIONS[ratio > WORTH]
+            _remember(method, int(threads), {"precision": precision, "ratio": ratio})
+    return Plan(precision, int(threads))
 
 
-def _step_seconds(method: Method, context: TrainingContext, device: str) -> list[tuple[float, ...]]:
-    """Seconds of a step's views, objective and gradients, with each of `PRECISIONS` in turn, for some rounds."""
-    assert context.read is not None
-    # A divisor of the batch: what a method keeps in memory is sized for whole batches.
-    some = next((n for n in range(SAMPLES, 7, -1) if context.batch_size % n == 0), context.batch_size)
-    trial = copy.deepcopy(method, {id(method.training_context): method.training_context})  # the data is not copied
-    trial.prepare(context._replace(batch_size=some, micro_batch_size=None))
-    trial = trial.to(device).train()
-    indices = torch.arange(some)
-    batch = move_data_to_device(Batch(context.read(indices), indices, indices // 2), device)
+def fastest_threads(step: Callable[[], object]) -> int:
+    """How many threads of a CPU end `step` soonest now: all, unless fewer are clearly faster.
 
-    def step(precision: str) -> float:
-        began = time.perf_counter()
+    All where the environment says how many there are (OMP_NUM_THREADS).
+    """
+    most = torch.get_num_threads()
+    if device_name() != "cpu" or os.environ.get("OMP_NUM_THREADS"):
+        return most
+    counts = [most >> halvings for halvings in range(most.bit_length())]
+
+    def with_threads(number: int) -> None:
+        with threads_of(number):
+            step()
+
+    ratios = speed_ratios([partial(with_threads, number) for number in counts])
+    best = max(ratios)
+    return counts[ratios.index(best)] if best > WORTH else most
+
+
+@contextmanager
+def threads_of(number: int) -> Iterator[None]:
+    """Compute with this number of threads of a CPU."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def speed_ratios(ways: Sequence[Callable[[], object]]) -> list[float]:
+    """How many times as fast as the first way each of them is, measured in turns.
+
+    In a round all are as slow as the machine then is: their ratios hold where other programs come and go.
+    """
+    if len(ways) < 2:
+        return [1.0] * len(ways)
+    for way in ways:
+        way()  # the first time prepares the others
+    began, rounds = time.perf_counter(), list[list[float]]()
+    while len(rounds) < ROUNDS and (len(rounds) < FEWEST_ROUNDS or time.perf_counter() - began < MEASURED_SECONDS):
+        rounds.append([_seconds(way) for way in ways])
+    return [median(each[0] / each[place] for each in rounds) for place in range(len(ways))]
+
+
+def _seconds(way: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    way()
+    return time.perf_counter() - began
+
+
+class _Trial:
+    """A copy of a method, to measure with: views, objective and gradients of a small batch."""
+
+    def __init__(self, method: Method, context: TrainingContext) -> None:
+        assert context.read is not None
+        # A divisor of the batch: what a method keeps in memory is sized for whole batches.
+        some = next((n for n in range(MEASURED_SAMPLES, 7, -1) if context.batch_size % n == 0), context.batch_size)
+        trial = copy.deepcopy(method, {id(method.training_context): method.training_context})  # the data is not copied
+        trial.prepare(context._replace(batch_size=some, micro_batch_size=None))
+        self.device = device_name()
+        self.method = trial.to(self.device).train()
+        indices = torch.arange(some)
+        self.batch = move_data_to_device(Batch(context.read(indices), indices, indices // 2), self.device)
+
+    def step(self, precision: str) -> None:
         with torch.no_grad():
-            views = trial.make_views(batch, generator_for(0))
-        with torch.autocast(device, torch.bfloat16, enabled=precision == "bf16-mixed"):
-            result = trial.objective(*views)
+            views = self.method.make_views(self.batch, generator_for(0))
+        with torch.autocast(self.device, torch.bfloat16, enabled=precision == "bf16-mixed"):
+            result = self.method.objective(*views)
         loss = result["loss"] if isinstance(result, dict) else result
         loss.backward()
-        if device == "cuda":
+        if self.device == "cuda":
             torch.cuda.synchronize()
-        return time.perf_counter() - began
 
-    for precision in PRECISIONS:
-        step(precision)  # the first one prepares the others
-    return [tuple(step(precision) for precision in PRECISIONS) for _ in range(ROUNDS)]
+
+def _memory(method: Method, threads: int) -> tuple[str, Path]:
+    """What is measured, in words, and the file in the cache that remembers it."""
+    chip = torch.cuda.get_device_name() if device_name() == "cuda" else f"{platform.machine()} {_processor()}"
+    shapes = [(name, tuple(value.shape)) for name, value in method.state_dict().items()]
+    words = f"{chip} x{threads} torch {torch.__version__} {type(method).__name__} {method.views} {shapes}"
+    return chip, cache_folder() / "precision" / f"{hashlib.sha256(words.encode()).hexdigest()[:16]}.json"
+
+
+def _remembered(method: Method, threads: int) -> str | None:
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        known = json.loads(_memory(method, threads)[1].read_text())["precision"]
+        return known if known in PRECISIONS else None
+    return None
+
+
+def _remember(method: Method, threads: int, measured: dict[str, object]) -> None:
+    chip, file = _memory(method, threads)
+    with suppress(OSError):  # it is measured again next time
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_json(file, {"chip": chip, "threads": threads} | measured)
 
 
 def _processor() -> str:

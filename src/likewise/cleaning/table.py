@@ -1,0 +1,57 @@
+"""The table of faults as a file: `.csv`, `.jsonl` or `.parquet`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from likewise.atomic import disk_trouble, replacing
+from likewise.cleaning.faults import COLUMNS, Fault
+from likewise.errors import UserError
+from likewise.runs.skipped import csv_text
+
+SUFFIXES = (".csv", ".jsonl", ".parquet")
+
+
+def check_suffix(out: Path) -> None:
+    """Raise `UserError` unless a file's suffix says what to write."""
+    if out.suffix not in SUFFIXES:
+        raise UserError(f"out must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}, got {out}")
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Replace a file, and make its folder.
+
+    Raises:
+        UserError: when it cannot be written; what was there is kept.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as part:
+            part.write_bytes(content)
+    except OSError as error:
+        reason = "it is a folder" if isinstance(error, IsADirectoryError) else disk_trouble(error)
+        if reason is None:
+            raise
+        raise UserError(f"could not write {path}: {reason}; what was there is kept") from error
+
+
+def table_bytes(faults: Sequence[Fault], suffix: str) -> bytes:
+    """The table, a row for each fault, as a file with this suffix holds it."""
+    rows = [fault.as_row() for fault in faults]
+    if suffix == ".jsonl":
+        return "".join(f"{json.dumps(row)}\n" for row in rows).encode()
+    if suffix == ".csv":
+        cells = [["" if value is None else str(value) for value in row.values()] for row in rows]
+        return csv_text([list(COLUMNS), *cells]).encode("utf-8", "backslashreplace")
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = {
+        name: pa.array([row[name] for row in rows], pa.float64() if name == "score" else pa.string())
+        for name in COLUMNS
+    }
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table(columns), sink)
+    return sink.getvalue().to_pybytes()
