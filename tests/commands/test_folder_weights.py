@@ -175,6 +175,31 @@ def test_mistakes(words: str, told: str, vit: Any, images: None, capsys: pytest.
     assert not Path("new").exists()
 
 
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"architecture": None}, "encoder.architecture must be given, it is absent"),
+        ({"architecture": 3}, "encoder.architecture must be an object, got 3"),
+        ({"image_size": 10**9}, "encoder.architecture would have"),
+        ({"model_type": "timm_wrapper"}, "encoder.architecture can't be built"),
+        ({"model_type": "bert"}, "the run's encoder must be a model of images, got 'bert', which is one of texts"),
+        ({"num_channels": 3}, "channels must be 3, as the weights have them, got 1"),
+    ],
+)
+def test_a_run_from_elsewhere(
+    changes: dict[str, Any], told: str, vit: Any, images: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It can name no folder to read, and its architecture is compared with its weights before it is built."""
+    run(*"evaluate hf:vit --train train.npz --test test.npz --protocols frozen --out given".split(), *EVALUATED.split())
+    config = json.loads(Path("given/config.json").read_text())
+    if "architecture" in changes:
+        config["encoder"] |= changes
+    else:
+        config["encoder"]["architecture"] |= changes
+    Path("given/config.json").write_text(json.dumps(config))
+    assert told in refused(capsys, "embed", "given", "test.npz", "--out", "vectors.npy")
+
+
 def saved_sounds(kind: str, *, normalized: bool = True) -> None:
     """A small model for recordings of 4 kHz, in a folder of its name."""
     torch.manual_seed(0)

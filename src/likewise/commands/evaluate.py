@@ -51,7 +51,7 @@ def evaluate(
     measured in place of accuracies.
 
     Args:
-        run: a finished run, or its folder; or known weights as they are: timm:NAME of images, hf:FOLDER of texts.
+        run: a finished run, or its folder; or known weights as they are: timm:NAME of images, hf:FOLDER.
         train: labelled data to draw the labels from; the run's own data set if it has labels. With transcripts, the
             recordings; a fifth of them is held out if no test data is given.
         test: labelled data to measure the accuracy on; no setting is selected on it.
@@ -76,7 +76,8 @@ def evaluate(
             that there are, and all, if not given.
         per_file: a text file is one document, not one document a line.
         columns: of a table, the columns that form a pair, such as image text.
-        size: of known weights of images, height and width in pixels; the images' own if not given.
+        size: of known weights of images, height and width in pixels; if not given the images' own, or those that
+            hf:FOLDER says.
         out: of known weights, the run folder that they get; runs/DATA-WEIGHTS if not given.
         root: the folder with the files of a named data set.
         encoder: from Python, the module that was trained, if it was your own.

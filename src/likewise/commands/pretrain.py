@@ -81,18 +81,19 @@ def pretrain(
             cola for recordings, clip for pairs.
         recipe: the name of a recipe (stl10-simclr) or a YAML file; options override its values.
         encoder: of images resnet8, resnet18, resnet34, resnet50, vit_micro, vit_tiny, vit_small or timm:NAME; of texts
-            bert-tiny, gpt-tiny (mini, small, base) or hf:FOLDER; of recordings mel-resnet8, mel-resnet18 or
-            wav2vec2-tiny (mini, base); of pairs one for each half, resnet18+bert-tiny; from Python also a module.
-        weights: known weights to go on from: a run folder, timm:NAME, hf:FOLDER (texts), or a file (.safetensors, .pth,
-            .pt, .ckpt) for the `encoder`; of pairs one for each half, timm:NAME+none. They choose the encoder if it is
-            not given, and the heads learn before the encoder does (see freeze_epochs, encoder_lr,
-            layer_decay and lora).
+            bert-tiny, gpt-tiny (mini, small, base); of recordings mel-resnet8, mel-resnet18 or wav2vec2-tiny (mini,
+            base); of each hf:FOLDER, a model that transformers has saved; of pairs one for each half,
+            resnet18+bert-tiny; from Python also a module.
+        weights: known weights to go on from: a run folder, timm:NAME (images), hf:FOLDER (a model of transformers), or
+            a file (.safetensors, .pth, .pt, .ckpt) for the `encoder`; of pairs one for each half, timm:NAME+none. They
+            choose the encoder if it is not given, and the heads learn before the encoder does (see freeze_epochs,
+            encoder_lr, layer_decay and lora).
         epochs: passes over the data; the recipe's if not given. With `resume`, more than a run has or was begun with
             extend it: it goes on with the schedule of the longer training.
         minutes: how long all may take, reading included: some steps are measured, and as many epochs follow as fit.
             The run keeps them. With `epochs` nothing is measured.
         batch_size: samples a step, over all devices; chosen for the machine if neither given nor in the recipe.
-        size: height and width of the images in pixels; their own if not given.
+        size: height and width of the images in pixels; if not given their own, or those that hf:FOLDER says.
         channels: 1 (grey), 3 (RGB), or how many the images have; their own if not given.
         range: of images of more than 8 bits, the two numbers that become grey levels 0 and 255, such as 0 4095; found
             over the data if not given. The run keeps it for later data.
