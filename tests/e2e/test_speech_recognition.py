@@ -125,6 +125,27 @@ def test_error_rates_of_runs_side_by_side(heard: Path, capsys: Text) -> None:
     assert "4 transcripts" in told
 
 
+def test_a_study_measures_speech_recognition(heard: Path, capsys: Text) -> None:
+    how = "--method wav2vec2 --encoder wav2vec2-tiny --seconds 0.4 --epochs 1 --batch-size 16 --precision 32-true"
+    words = ["study", heard / "speech", "--transcripts", heard / "said.csv", *how.split(), *QUICK[:-1]]
+    told = refused(capsys, *words[:3], "missing.csv", *words[4:], "--out", "none")
+    assert "missing.csv" in told
+    needless = refused(capsys, *words, "--labels-per-class", "4", "--out", "none")
+    assert "--labels-per-class has no effect with --transcripts: give --labelled" in needless
+    assert "protocols must, with transcripts, be some of" in refused(
+        capsys, *words, "--protocols", "knn", "--out", "none"
+    )
+    assert not Path("none").exists()  # mistakes are reported before the training
+    result = answered(capsys, *words, "--protocols", "frozen", "--text-column", "transcript", "--out", "studied")
+    assert result["recognition"]["protocols"] == ["frozen"]
+    assert result["recognition"]["labelled"] == [4, "all"]
+    assert "Speech recognition</h2>" in Path("studied/report.html").read_text()
+    again = answered(
+        capsys, "evaluate", "studied", "--transcripts", heard / "said.csv", *QUICK[:-1], "--protocols", "frozen"
+    )
+    assert again["recognition"]["summary"] == result["recognition"]["summary"]
+
+
 def test_from_python(heard: Path) -> None:
     result = lw.evaluate(
         heard / "run",
