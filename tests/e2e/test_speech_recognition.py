@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +98,52 @@ def test_data_of_its_own_and_a_split_of_it(heard: Path, capsys: Text) -> None:
         "--transcripts", "others/metadata.csv", "--labelled", "4", *QUICK[3:], "--protocols", "frozen",
     )  # fmt: skip
     assert explicit["recognition"]["summary"] == result["recognition"]["summary"]
+
+
+def test_error_rates_of_runs_side_by_side(heard: Path, capsys: Text) -> None:
+    runs = [Path(name) for name in ("first", "other", "fewer")]
+    for run in (runs[0], runs[2]):
+        shutil.copytree(heard / "run", run)
+    lw.pretrain(heard / "speech", method="wav2vec2", encoder="wav2vec2-tiny", seconds=0.4, epochs=1, batch_size=16,
+                precision="32-true", seed=5, out=runs[1], progress=False)  # fmt: skip
+    lines(Path("fewer.csv"), (heard / "said.csv").read_text().splitlines()[:-4])
+    for run, said in zip(runs, (heard / "said.csv", heard / "said.csv", "fewer.csv"), strict=True):
+        answered(capsys, "evaluate", run, "--transcripts", said, *QUICK[:-1], "--protocols", "frozen")
+    found = answered(capsys, "compare", *runs)
+    assert (found["labelled"], found["labels_per_class"], found["differences"]) == (4, None, [])
+    one, other = (lw.open_run(run).evaluation.recognition for run in runs[:2])
+    assert found["runs"][1]["errors"]["frozen"]["wer"]["mean"] == other.summary("frozen", 4, "wer")["mean"]
+    assert {(r["run"], r["protocol"], r["measure"], r["seeds"]) for r in found["error_differences"]} == {
+        (str(runs[1]), "frozen", measure, 2) for measure in ("cer", "wer")
+    }  # the third has learned from other recordings
+    for row in found["error_differences"]:
+        means = [np.mean([t[row["measure"]] for t in each["trials"] if t["labelled"] == 4]) for each in (one, other)]
+        assert row["mean"] == pytest.approx(means[1] - means[0])
+    assert main(["compare", *map(str, runs)]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "character" in told
+    assert "4 transcripts" in told
+
+
+def test_a_study_measures_speech_recognition(heard: Path, capsys: Text) -> None:
+    how = "--method wav2vec2 --encoder wav2vec2-tiny --seconds 0.4 --epochs 1 --batch-size 16 --precision 32-true"
+    words = ["study", heard / "speech", "--transcripts", heard / "said.csv", *how.split(), *QUICK[:-1]]
+    told = refused(capsys, *words[:3], "missing.csv", *words[4:], "--out", "none")
+    assert "missing.csv" in told
+    needless = refused(capsys, *words, "--labels-per-class", "4", "--out", "none")
+    assert "--labels-per-class has no effect with --transcripts: give --labelled" in needless
+    assert "protocols must, with transcripts, be some of" in refused(
+        capsys, *words, "--protocols", "knn", "--out", "none"
+    )
+    assert not Path("none").exists()  # mistakes are reported before the training
+    result = answered(capsys, *words, "--protocols", "frozen", "--text-column", "transcript", "--out", "studied")
+    assert result["recognition"]["protocols"] == ["frozen"]
+    assert result["recognition"]["labelled"] == [4, "all"]
+    assert "Speech recognition</h2>" in Path("studied/report.html").read_text()
+    again = answered(
+        capsys, "evaluate", "studied", "--transcripts", heard / "said.csv", *QUICK[:-1], "--protocols", "frozen"
+    )
+    assert again["recognition"]["summary"] == result["recognition"]["summary"]
 
 
 def test_from_python(heard: Path) -> None:

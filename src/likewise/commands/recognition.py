@@ -42,6 +42,44 @@ class SpokenData(NamedTuple):
     notes: list[str]
 
 
+def check_transcripts(data: Any, test: Any, transcripts: str | Path, text_column: str | None, progress: bool) -> None:
+    """Raise `UserError` before a training where there are no recordings, or no transcripts of them, to evaluate with.
+
+    Args:
+        data: to learn from transcripts of.
+        test: to test on; a part of `data` if None.
+        transcripts: the table.
+        text_column: of the transcripts.
+        progress: report on stderr.
+    """
+    train, test = _parts(data) if test is None else (data, test)
+    sources = []
+    for part in filter(lambda part: part is not None, (train, test)):
+        source = open_source(part, read_options=read_options_of("audio"), progress=progress)
+        if source.modality != "audio":
+            raise UserError(f"--transcripts applies to recordings, but {source.name} is {source.modality}")
+        sources.append(source)
+    found = [(root_of(part), source) for part, source in zip((train, test), sources, strict=False)]
+    said = read_transcripts(Path(transcripts).expanduser(), found, text_column)
+    for source, texts in zip(sources, said.texts, strict=True):
+        _usable(source, texts)
+
+
+def check_needless(modality: str | None, needless: dict[str, Any]) -> None:
+    """Raise `UserError` for an option that transcripts have no use for.
+
+    Args:
+        modality: that was asked for.
+        needless: values of such options by name; those that are None or False are not given.
+    """
+    if modality not in (None, "audio"):
+        raise UserError(f"modality must be audio with --transcripts, got {modality!r}")
+    for name, value in needless.items():
+        if value is not None and value is not False:
+            instead = "give --labelled" if name == "labels_per_class" else "leave it out"
+            raise UserError(f"{flag(name)} has no effect with --transcripts: {instead}")
+
+
 def check_spoken(run: Run, modality: str | None, needless: dict[str, Any]) -> None:
     """Raise `UserError` for a run that has not learned from recordings, or an option that transcripts have no use for.
 
@@ -51,12 +89,7 @@ def check_spoken(run: Run, modality: str | None, needless: dict[str, Any]) -> No
     """
     if (kinds := known_modalities(run)) and "audio" not in kinds:
         raise UserError(f"--transcripts applies to recordings, but {run.path} has learned from {' and '.join(kinds)}")
-    if modality not in (None, "audio"):
-        raise UserError(f"modality must be audio with --transcripts, got {modality!r}")
-    for name, value in needless.items():
-        if value is not None and value is not False:
-            instead = "give --labelled" if name == "labels_per_class" else "leave it out"
-            raise UserError(f"{flag(name)} has no effect with --transcripts: {instead}")
+    check_needless(modality, needless)
 
 
 def open_spoken(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from likewise.checks import check_positive
+from likewise.checks import check_int, check_positive
 from likewise.commands.evaluate import evaluate, seeds_of
 from likewise.commands.option_names import flag
 from likewise.commands.pretrain import PARAMETERS, pretrain
@@ -32,6 +32,8 @@ def study(
     seeds: int | None = None,
     protocols: Sequence[str] | None = None,
     steps: int | None = None,
+    transcripts: str | Path | None = None,
+    labelled: Sequence[int | Literal["all"]] | None = None,
     resume: bool = False,
     root: str | Path | None = None,
     progress: bool = True,
@@ -57,6 +59,9 @@ def study(
         protocols: which protocols of the evaluation to compare; all if not given.
         steps: optimisation steps from scratch, half as many for fine-tuning; chosen by the number of labels if not
             given.
+        transcripts: of recordings, the table (.csv …) that says what is said in which file; the error rates of speech
+            recognition are measured in place of accuracies. --text-column is of this table.
+        labelled: with transcripts, numbers of recordings to learn from: see `likewise evaluate`.
         resume: continue an interrupted training of the same run folder.
         root: the folder with the files of a named data set.
         progress: show progress on stderr.
@@ -82,12 +87,14 @@ def study(
         shape_of,
         why_no_labels,
     )
+    from likewise.commands.recognition import check_needless, check_transcripts
     from likewise.data.open import open_source
     from likewise.data.splits import has_own_splits, splits, unlabelled_test_note
     from likewise.distributed import is_first_process
     from likewise.evaluation import DEFAULT_PROTOCOLS
     from likewise.evaluation.evaluate_encoder import check_evaluation
     from likewise.evaluation.labels import label_counts
+    from likewise.evaluation.recognition import check_protocols
     from likewise.modalities.lookup import adapt_read_options
 
     began = time.monotonic()
@@ -97,36 +104,52 @@ def study(
         minutes = USUAL_MINUTES
     counts = None if labels_per_class is None else list(labels_per_class)
     measured = {"labels_per_class": counts, "seeds": seeds, "protocols": protocols, "steps": steps}
-    command = command_line(
-        "study", data, {"minutes": minutes, "train": train, "test": test, **measured, "root": root, **training}
-    )
+    spoken = {"transcripts": transcripts, "labelled": labelled}
+    given = {"minutes": minutes, "train": train, "test": test, **measured, **spoken}
+    command = command_line("study", data, {**given, "root": root, **training})
+    text_column = None
+    if transcripts is not None:
+        needless = ("label_column", "labels", "per_file", "columns")
+        check_needless(
+            training.get("modality"),
+            {"labels_per_class": labels_per_class, "root": root} | {name: training.get(name) for name in needless},
+        )
+        training = {**training, "modality": "audio"}
+        text_column = training.pop("text_column", None)
+        check_int(seeds=seeds, steps=steps)
+        check_protocols(protocols, given=training.get("weights") is not None)
+        check_transcripts(data if train is None else train, test, transcripts, text_column, progress)
+    elif labelled is not None:
+        raise UserError("--labelled applies to recordings with --transcripts: leave it out, or name these")
     named = {name: value for name, value in training.items() if value is not None}
     changes = {name: value for name, value in named.items() if name in ("method", *SHAPE) or name not in PARAMETERS}
     changes.pop("views", None)
-    recipe = recipe_of(named.get("recipe"), changes, also=(*PARAMETERS, "minutes", "train", "test", *measured))
+    recipe = recipe_of(named.get("recipe"), changes, also=(*PARAMETERS, "minutes", "train", "test", *measured, *spoken))
     asked = {name: named[name] for name in READ if name in named}
     once = {name: named[name] for name in READ_ONCE if name in named}
     check_read_options({**asked, "root": root}, data, train, test, named.get("probe"))
     read_options = read_options_of(**asked, **once, method=recipe.method)
     parts = splits(data, read_options)
-    train = parts.get("train") if train is None else train
-    if test is None:
+    if transcripts is None and train is None:
+        train = parts.get("train")
+    if transcripts is None and test is None:
         test = parts.get("test")
         for note in unlabelled_test_note(data, test):
             tell(note, show=progress)
-    if train is not None and test is None:
+    if train is not None and test is None and transcripts is None:
         raise UserError("--train needs --test: name labelled data to measure the accuracy on")
     needing = [name for name, value in measured.items() if value is not None]
-    labelled = False
-    if train is not None and test is not None:  # mistakes in these are reported before the training, not after it
+    has_labels = False
+    # Mistakes in these are reported before the training, not after it.
+    if transcripts is None and train is not None and test is not None:
         as_parts = [adapt_read_options(read_options.with_(**shape_of(recipe)), part) for part in (train, test)]
         train_source, test_source = open_train_and_test(train, test, as_parts, root, progress)
-        labelled = train_source is not None and train_source.modality != "pair" and bool(train_source.classes)
-        if labelled:
+        has_labels = train_source is not None and train_source.modality != "pair" and bool(train_source.classes)
+        if has_labels:
             assert train_source is not None
             label_counts(train_source, test_source, labels_per_class, seeds=seeds_of(seeds, minutes))
             check_evaluation(protocols or DEFAULT_PROTOCOLS, steps, given=recipe.weights is not None)
-    if needing and not labelled:
+    if needing and not has_labels and transcripts is None:
         source = open_source(parts.get("pretrain", data), root=root, read_options=read_options, progress=progress)
         raise UserError(f"{flag(needing[0])} applies to data with labels, but this has none: {why_no_labels(source)}")
     if usual:
@@ -136,13 +159,14 @@ def study(
         )
     try:
         learned = parts.get("pretrain", data)
+        evaluated = test is not None or transcripts is not None
         how = applicable({**training, "root": root}, learned, named.get("probe"))
         if minutes is not None:
-            how |= {"minutes": round(minutes * (TRAINING_SHARE if test is not None else 1), 3), "started": began}
+            how |= {"minutes": round(minutes * (TRAINING_SHARE if evaluated else 1), 3), "started": began}
         run = pretrain(learned, resume=resume, progress=progress, **how)
         if not is_first_process():
             return run  # the first process evaluates
-        if test is None:
+        if not evaluated:
             source = open_source(learned, root=root, read_options=run.read_options, progress=progress)
             tell(why_no_labels(source))
             lack = f"{source.name} has no labels to evaluate with: name some"
@@ -151,17 +175,22 @@ def study(
             tell(f"{lack} with --train and --test")
             tell(f"the page: {write_report(run)}", show=progress)
             return run
+        reading = applicable({**asked, "root": root}, train, test)
+        if transcripts is not None:
+            reading = {"text_column": text_column}
         evaluation = evaluate(
             run,
             train=train,
             test=test,
             labels_per_class=labels_per_class,
             seeds=seeds,
-            minutes=max(SHORTEST, minutes - (time.monotonic() - began) / 60) if minutes and labelled else None,
+            minutes=max(SHORTEST, minutes - (time.monotonic() - began) / 60) if minutes and has_labels else None,
             protocols=protocols,
             steps=steps,
             progress=progress,
-            **applicable({**asked, "root": root}, train, test),
+            transcripts=transcripts,
+            labelled=labelled,
+            **reading,
         )
     except Interrupted as stopped:
         raise Interrupted(f"{str(stopped).partition(';')[0]}; to go on: {command} --resume") from None

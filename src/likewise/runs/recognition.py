@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 from likewise.runs.counts import nearest_to_typical
@@ -134,6 +134,6 @@ class Recognition(dict[str, Any]):
         return list(dict.fromkeys((row["protocol"], row["versus"]) for row in self["differences"]))
 
 
-def typical_recordings(counts: Sequence[int | Literal["all"]]) -> int | Literal["all"]:
+def typical_recordings(counts: Iterable[int | str]) -> int | Literal["all"]:
     """The number of recordings that headline and examples are about: 100, or the one nearest to it; else all."""
     return nearest_to_typical(counts, TYPICAL)
