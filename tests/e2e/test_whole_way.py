@@ -1,0 +1,77 @@
+"""From files without labels to labels by ONNX Runtime alone: pretrain, suggest, fit, predict, export."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from typed_commands import answered
+
+ALONE = """
+import csv, json, sys
+from pathlib import Path
+import numpy as np, onnxruntime
+from PIL import Image
+from safetensors.numpy import load_file
+
+files, model, classifier = map(Path, sys.argv[1:])
+known, head = json.loads((classifier / "classifier.json").read_text()), load_file(classifier / "head.safetensors")
+paths = sorted(files.rglob("*.png"))
+images = np.stack([np.asarray(Image.open(path).convert("L"))[None] for path in paths])
+session = onnxruntime.InferenceSession(model / "model.onnx")
+features = session.run(None, {"images": images})[0]
+scores = (features - head["mean"]) / head["scale"] @ head["weight"].T + head["bias"]
+print(json.dumps({str(p.relative_to(files)): known["classes"][i] for p, i in zip(paths, scores.argmax(1))}))
+assert "likewise" not in sys.modules and "torch" not in sys.modules
+"""
+"""Labels by ONNX Runtime, from what was exported and what was fitted."""
+
+FILES, BUDGET = 400, 60
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.slow
+def test_from_files_without_labels_to_labels_by_another_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    digits = load_digits()
+    truth = {}
+    for number, (image, digit) in enumerate(zip(digits.images[:FILES], digits.target, strict=False)):
+        name = f"{number:04}.png"
+        Path("drawings").mkdir(exist_ok=True)
+        Image.fromarray((image * 15).astype("uint8")).save(Path("drawings") / name)
+        truth[name] = str(digit)
+
+    answered(capsys, *"pretrain drawings --epochs 10 --batch-size 100 --precision 32-true --out run".split())
+    answered(capsys, *f"suggest run --budget {BUDGET} --out next.csv".split())
+    suggested = rows(Path("next.csv"))
+    assert len({row["id"] for row in suggested}) == BUDGET
+    with Path("labels.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, ["id", "label"])
+        writer.writeheader()
+        writer.writerows({"id": row["id"], "label": truth[row["id"]]} for row in suggested)
+    fitted = answered(capsys, *"fit run --labels labels.csv --out classifier".split())
+    assert fitted["labels"]["samples"] == BUDGET
+    answered(capsys, *"predict classifier drawings --out predictions.csv".split())
+    predicted = {row["id"]: row["label"] for row in rows(Path("predictions.csv"))}
+    assert set(predicted) == set(truth)
+    assert sum(predicted[name] == truth[name] for name in truth) > 0.75 * FILES
+
+    answered(capsys, *"export run --to onnx --out exported".split())
+    alone = subprocess.run(
+        [sys.executable, "-c", ALONE, "drawings", "exported", "classifier"], capture_output=True, text=True, check=False
+    )
+    assert alone.returncode == 0, alone.stderr
+    assert json.loads(alone.stdout) == predicted
