@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -213,3 +214,9 @@ def test_every_dependency_is_used_and_has_a_tested_pin() -> None:
         used = through_others.get(name) or rf"^\s*(import|from) {module}\b"
         assert re.search(used, code, re.MULTILINE), f"{name} is not used"
         assert f"\n{name.lower()}==" in pins, f"{name} has no pin"
+
+
+def test_names_of_test_files_are_unique() -> None:
+    """The folders of tests are no packages: pytest imports a file by its name alone."""
+    names = Counter(path.name for path in (ROOT / "tests").rglob("*.py") if path.name != "conftest.py")
+    assert [name for name, count in names.items() if count > 1] == []
