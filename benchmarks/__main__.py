@@ -5,7 +5,17 @@ from __future__ import annotations
 import subprocess
 import sys
 
-QUICK = {"startup": [], "views": [], "losses": ["--quick"], "mae": ["--rounds", "3"], "methods": ["--quick"]}
+QUICK = {
+    "startup": [],
+    "views": [],
+    "losses": ["--quick"],
+    "mae": ["--rounds", "3"],
+    "methods": ["--quick"],
+    "speed": ["--sizes", "28", "--steps", "3", "--rounds", "1"],
+    "minutes": ["--data", "digits", "--minutes", "0.5", "--seeds", "2"],
+    "suggest": ["--epochs", "5", "--seeds", "2"],
+    "clean": ["--epochs", "5", "--seeds", "1"],
+}
 
 for name, options in QUICK.items():
     print(f"\n## python -m benchmarks.{name} {' '.join(options)}", flush=True)
