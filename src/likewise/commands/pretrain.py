@@ -176,6 +176,7 @@ def pretrain(
     from likewise.training.callbacks.snapshots import PAIRS
     from likewise.training.figures import figures_of
     from likewise.training.fit import fit, training_context_of
+    from likewise.training.label_free import lidar_of
     from likewise.training.machine import device_count, fastest_plan, threads_of
 
     started = time.monotonic() if started is None else started
@@ -488,6 +489,8 @@ def pretrain(
                     used = (kept["spent_seconds"] + fitted.seconds) / 60
                     kept["used_minutes"] = round(used, 2)
                     tell(f"budget: {used:.1f} of {count_of(kept['minutes'], 'minute')} used", show=progress)
+                if found := lidar_of(learner, source):
+                    run.config["lidar"] = found
                 run.config.save(run.path)
                 save_gallery(run, learner.encoder, source, views, labelled=False)
                 if figures := figures_of(
@@ -525,6 +528,7 @@ def _extend(run: Run, epochs: int, *, step: int, now: str, save: bool) -> None:
     for name in ("seconds", "samples_per_second"):
         if name in config:
             entry[name] = config.pop(name)
+    config.pop("lidar", None)  # of the encoder before
     config["extensions"] = [*config.get("extensions", ()), entry]
     config["recipe"] = {**config["recipe"], "epochs": epochs}
     config["command"] = _with_epochs(config["command"], epochs)
