@@ -18,7 +18,7 @@ from likewise.atomic import disk_trouble, write_text
 from likewise.checks import check_int, check_positive, check_seed, require
 from likewise.commands import FromPython
 from likewise.commands.option_names import flag
-from likewise.console import count_of, tell
+from likewise.console import count_of, tell, tell_notes
 from likewise.errors import Interrupted, UserError, nearest
 from likewise.modalities.run import Run
 from likewise.runs.config import MOST_THREADS, RunConfig
@@ -177,7 +177,7 @@ def pretrain(
     from likewise.training.figures import figures_of
     from likewise.training.fit import fit, training_context_of
     from likewise.training.label_free import lidar_of
-    from likewise.training.machine import device_count, fastest_plan, threads_of
+    from likewise.training.machine import check_devices, device_count, fastest_plan, threads_of
 
     started = time.monotonic() if started is None else started
     check_positive(minutes=minutes)
@@ -193,6 +193,7 @@ def pretrain(
         if not (machine["devices"].isdecimal() and int(devices) > 0):
             raise UserError(f"devices must be a whole number or auto, got {devices!r}")
         check_int(1, MOST_DEVICES, devices=int(devices))
+        check_devices(machine["devices"])
     if threads != "auto":
         if not str(threads).isdecimal():
             raise UserError(f"threads must be a whole number or auto, got {threads!r}")
@@ -255,8 +256,7 @@ def pretrain(
     check_range(range, source)
     if any_method:
         tell(f"method: {plan.method}, the usual one for {source.modality} samples", show=progress)
-    for note in source.notes:
-        tell(note, show=progress)
+    tell_notes(source.notes, show=progress)
     in_blocks = len(source) < PAIRS and method_class(plan.method).whole_documents
     if not (in_blocks and sum(map(len, corpus(source))) >= LONE):  # a few long documents are many samples
         check_count(source)
@@ -319,8 +319,7 @@ def pretrain(
             if own_views is None:
                 like = like.with_(**modality_of(source.modality).read_options(views))
             labelled = open_source(probe, root=root, read_options=adapt_read_options(like, probe), progress=progress)
-            for note in cut_notes(labelled):
-                tell(note, show=progress)
+            tell_notes(cut_notes(labelled), show=progress)
             classify = NeighbourProbe(labelled)
             chance["probe"] = classify.chance
 
