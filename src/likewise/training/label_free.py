@@ -12,7 +12,7 @@ from likewise.seeding import generator_for
 from likewise.training.machine import device_name
 
 SAMPLES, VIEWS = 256, 8  # as many views as some hundred steps' samples: little beside any training
-BATCH = 32  # samples that are read at once
+BATCH = 128  # samples that are read at once: a usual step's
 KEY = 1 << 42  # no training step's
 
 
