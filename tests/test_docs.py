@@ -20,6 +20,7 @@ import yaml
 import likewise
 from likewise import losses
 from likewise.cli import COMMANDS, GLOBAL_FLAGS, build_app
+from likewise.encoders.folder import EXTRAS
 from likewise.methods import METHODS, method_options
 from likewise.training.recipe import Recipe, load_recipe, parse_recipe, recipe_names
 from likewise.views.specification import operations
@@ -235,6 +236,16 @@ def test_every_extra_has_tested_pins() -> None:
     for line in (line for lines in extras.values() for line in lines):
         name = re.split(r"[\[<>=]", line)[0].lower()
         assert name == "likewise" or f"\n{name}==" in pins, f"{name} has no pin"
+
+
+def test_every_extra_that_a_message_names_is_there() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    named = set(EXTRAS.values())
+    for path in (ROOT / "src").rglob("*.py"):
+        named |= set(re.findall(r'needs\("[\w.]+", "(\w+)"\)', path.read_text(encoding="utf-8")))
+    assert {"hf", "text", "audio"} <= named <= set(extras)
+    transformers = {name for name, lines in extras.items() if any("transformers>=5" in line for line in lines)}
+    assert set(EXTRAS.values()) <= transformers
 
 
 def test_every_name_of_the_reference_is_there() -> None:

@@ -8,6 +8,7 @@ import os
 import re
 import secrets
 import stat
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -98,6 +99,16 @@ def sweep_parts(path: Path) -> None:
                 about = entry.stat(follow_symlinks=False)
                 if stat.S_ISREG(about.st_mode) and about.st_mtime < oldest:
                     Path(entry.path).unlink()
+
+
+def check_writable(folder: Path) -> None:
+    """Raise `OSError` unless a folder can be written to or, where it is absent, made; nothing stays of the trial.
+
+    Permissions do not tell: of root, and of file systems of other machines, only a file that is made does.
+    """
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    with tempfile.TemporaryFile(dir=there):
+        pass
 
 
 def own_folder(path: Path) -> Path:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import sys
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from typing import IO, TYPE_CHECKING, cast
 from unicodedata import category
 
@@ -94,6 +96,29 @@ def tell(text: str, *, show: bool = True) -> None:
         stream = Stderr()
         stream.write(printable(text) + "\n")
         stream.flush()
+
+
+_said: ContextVar[set[str] | None] = ContextVar("said", default=None)
+
+
+@contextmanager
+def each_note_once() -> Iterator[None]:
+    """Inside, a note that was told is not told again: of commands that run in others and read the same data."""
+    before = _said.set(set())
+    try:
+        yield
+    finally:
+        _said.reset(before)
+
+
+def tell_notes(notes: Iterable[str], *, show: bool = True) -> None:
+    """What is to be known of data, a line each; see `each_note_once`."""
+    said = _said.get()
+    for note in dict.fromkeys(notes):
+        if said is None or note not in said:
+            tell(note, show=show)
+        if said is not None:
+            said.add(note)
 
 
 def stderr_console() -> Console:

@@ -16,6 +16,10 @@ class UserError(ValueError):
     """
 
 
+class NotInstalled(UserError):
+    """A package that not everyone has is absent."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """ ", did you mean 'resnet18'?" for the known name closest to `name`, or "" when none is close."""
     close = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.55)
@@ -32,7 +36,7 @@ def needs(module: str, extra: str) -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         package = module.partition(".")[0]
-        raise UserError(f"this needs {package}, which is not installed: pip install 'likewise[{extra}]'") from error
+        raise NotInstalled(f"this needs {package}, which is not installed: pip install 'likewise[{extra}]'") from error
 
 
 @contextmanager

@@ -49,7 +49,7 @@ def test_the_table_says_what_is_missing(runs: list[str], capsys: pytest.CaptureF
     text = " ".join(capsys.readouterr().out.split())
     note = f"{runs[2]} is not evaluated: `likewise evaluate {runs[2]}`, with --train and --test where"
     assert note.replace(" ", "") in text.replace(" ", "")
-    for words in ("effective rank", "verdict", "resnet8", "against the", "simclr"):
+    for words in ("effective rank", "LiDAR", "verdict", "resnet8", "against the", "simclr"):
         assert words in text
 
 

@@ -343,9 +343,12 @@ def test_what_cannot_be_written_is_said(
         assert message == "could not write s.csv: the disk is full; what was there is kept"
         patch.setattr(Classifier, "save", full)
         message = refused(capsys, "fit", digits_run, "--labels", "digits:test", "--out", "d", "--no-progress")
-        assert message == "could not write d: the disk is full"
+        assert message == "could not write d: the disk is full; name another folder with --out"
     assert Path("p.csv").read_text() == "mine"
     lines(Path("not-a-folder"), ["x"])
+    # Before anything is read: the labels that are named do not exist.
+    message = refused(capsys, "fit", digits_run, "--labels", "no.csv", "--out", "not-a-folder/c", "--no-progress")
+    assert message == "could not write not-a-folder/c: not a directory; name another folder with --out"
     message = refused(capsys, "predict", "c", "digits:test", "--out", "not-a-folder/p.csv", "--no-progress")
     assert "not-a-folder" in message
 

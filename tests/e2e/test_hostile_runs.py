@@ -123,6 +123,8 @@ def test_what_builds_encoder_and_views_is_checked_by_its_types(
     status, line = answer(command, capsys)
     assert status == 2
     assert line.startswith(f"likewise: {name}/config.json: {told}")
+    assert line.endswith("; copy the run folder anew")
+    assert line.count("copy the run folder") == 1
 
 
 @pytest.mark.parametrize(

@@ -171,3 +171,16 @@ def test_arrays_and_their_labels_from_python() -> None:
     assert lw.embed(run, waves, out="x.npy", progress=False).rows == 48
     with pytest.raises(lw.UserError, match="sample_rate must be given for recordings in memory"):
         lw.pretrain(waves, method="cola", out="again", progress=False)
+
+
+def test_a_study_says_once_what_is_to_be_known_of_the_data(
+    working_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    notes(Path("notes"), 32)
+    for timbre in sorted(Path("notes").iterdir()):
+        soundfile.write(timbre / "silent.wav", np.zeros(SAMPLE_RATE // 2, np.float32), SAMPLE_RATE)
+    words = "study notes --epochs 1 --precision 32-true --labels-per-class 1 --seeds 1 --steps 2 --protocols frozen"
+    assert main(words.split()) == 0
+    said = [line for line in capsys.readouterr().err.splitlines() if "silent" in line]
+    assert said
+    assert len(said) == len(set(said))

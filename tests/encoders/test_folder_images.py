@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import transformers
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from likewise.encoders.folder import KINDS, WeightsSize, check_architecture
+import likewise as lw
+from likewise.encoders.folder import KINDS, WeightsSize, build_model, check_architecture
 from likewise.encoders.folder_image import image_preprocessing
 from likewise.encoders.image import ImageEncoder, image_encoder
 from likewise.encoders.low_rank import add_low_rank, merge_low_rank
@@ -229,6 +231,26 @@ def test_sizes_that_a_model_cant_take(tmp_path: Path) -> None:
     saved("vit", tmp_path / "five", num_channels=5)
     with pytest.raises(UserError, match=r"channels must be 5, as those of hf:.*five, got 3"):
         encoder_of(tmp_path / "five", size=32)
+
+
+def test_an_extra_brings_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved("vit", tmp_path / "vit")
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    told = r"^this needs transformers, which is not installed: pip install 'likewise\[hf\]'$"
+    with pytest.raises(UserError, match=told):
+        encoder_of(tmp_path / "vit")
+    with pytest.raises(UserError, match=told):
+        build_model({"model_type": "vit"}, "image")
+
+
+@pytest.mark.parametrize("method", ["mae", "dinov2"])
+def test_methods_that_mask_patches_refuse_a_vit_of_transformers(method: str, tmp_path: Path) -> None:
+    saved("vit", tmp_path / "vit")
+    for how in ({"encoder": f"hf:{tmp_path / 'vit'}"}, {"weights": f"hf:{tmp_path / 'vit'}"}):
+        told = r"^encoder must be a Vision Transformer of timm, got hf:.*vit: try --encoder vit_tiny$"
+        with pytest.raises(UserError, match=told):
+            lw.pretrain("digits", method=method, size=32, channels=3, out=tmp_path / "run", progress=False, **how)
+    assert not (tmp_path / "run").exists()
 
 
 def test_folders_that_are_none_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,7 +86,7 @@ def test_visible_patches_see_nothing_of_the_masked_ones(vit: VisionTransformer) 
 
 
 def test_an_encoder_without_patches_is_refused() -> None:
-    with pytest.raises(UserError, match=r"must be a Vision Transformer, got resnet8: try --encoder vit_tiny"):
+    with pytest.raises(UserError, match=r"must be a Vision Transformer of timm, got resnet8: try --encoder vit_tiny"):
         vision_transformer(image_encoder("resnet8", channels=1, size=8))
     with pytest.raises(UserError, match="got Flatten"):
         vision_transformer(torch.nn.Flatten())

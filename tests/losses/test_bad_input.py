@@ -137,3 +137,19 @@ def test_mistakes(call: Callable[[], object], message: str) -> None:
         call()
     assert str(caught.value) == message
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("embeddings", "message"),
+    [
+        (X, r"embeddings must be floating-point \(n, q, d\), got float32 of shape \(4, 3\)"),
+        (torch.ones(6, 4, 3, dtype=torch.long), r"embeddings must be floating-point \(n, q, d\), got int64 of shape"),
+        (torch.ones(6, 1, 3), "views must be at least 2, got 1"),
+        (torch.ones(1, 6, 3), "samples must be at least 2, got 1"),
+    ],
+)
+def test_lidar_of_what_has_no_views(embeddings: torch.Tensor, message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{message}"):
+        losses.lidar(embeddings)
+    with pytest.raises(ValueError, match=r"^delta must be above 0, got 0\.0$"):
+        losses.lidar(torch.ones(6, 4, 3), delta=0.0)

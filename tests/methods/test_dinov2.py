@@ -192,7 +192,9 @@ def test_chance_is_what_equal_scores_give() -> None:
 
 def test_mistakes_are_named() -> None:
     resnet = image_encoder("resnet8", channels=1, size=8)
-    with pytest.raises(UserError, match=r"encoder must be a Vision Transformer, got resnet8: try --encoder vit_tiny"):
+    with pytest.raises(
+        UserError, match=r"encoder must be a Vision Transformer of timm, got resnet8: try --encoder vit_tiny"
+    ):
         DINOv2(resnet)
     for options, message in [
         ({"prototypes": 1}, "prototypes must be at least 2, got 1"),

@@ -180,7 +180,9 @@ def test_pictures_show_what_was_masked_and_what_was_put_there() -> None:
 
 def test_bad_options_are_named() -> None:
     resnet = image_encoder("resnet8", channels=1, size=8)
-    with pytest.raises(UserError, match=r"encoder must be a Vision Transformer, got resnet8: try --encoder vit_tiny"):
+    with pytest.raises(
+        UserError, match=r"encoder must be a Vision Transformer of timm, got resnet8: try --encoder vit_tiny"
+    ):
         build_method("mae", resnet, {})
     for mask_ratio in (0.0, 0.99, 1.0, -0.5, 1.5):
         with pytest.raises(

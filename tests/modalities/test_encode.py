@@ -157,6 +157,27 @@ def test_of_a_long_recording_the_first_piece_is_taken(audio: lw.Run) -> None:
     assert same(audio.encode("long.wav"), first)
 
 
+@pytest.mark.parametrize("in_files", [True, False])
+def test_what_is_cut_of_long_recordings_is_said(
+    in_files: bool, audio: lw.Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wave = np.random.default_rng(0).uniform(-0.5, 0.5, 40 * SAMPLE_RATE).astype(np.float32)
+    short = wave[: 2 * SAMPLE_RATE]
+    samples: list[Any] = [short, wave, wave]
+    if in_files:
+        for name, sound in zip("abc", samples, strict=True):
+            soundfile.write(f"{name}.wav", sound, SAMPLE_RATE)
+        samples = ["a.wav", "b.wav", "c.wav"]
+    capsys.readouterr()
+    audio.encode(samples[:1])
+    assert "longer" not in capsys.readouterr().err
+    audio.encode(samples)
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "2 recordings are longer than 30 s: only the first piece is encoded (the first one: sample 1); likewise.embed "
+        "encodes every piece"
+    )
+
+
 def test_the_halves_of_pairs_have_their_own_towers(pairs: lw.Run) -> None:
     expected = embedded(pairs, "pairs", modality="image")
     paths = [Path("pairs") / name for name in expected]

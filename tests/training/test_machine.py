@@ -16,6 +16,7 @@ from likewise.modalities.build import build_training
 from likewise.training import machine
 from likewise.training.fit import training_context_of
 from likewise.training.recipe import Recipe
+from typed_commands import refused
 
 
 class Clock:
@@ -124,3 +125,21 @@ def test_a_training_has_the_threads_that_are_fastest(
     monkeypatch.setattr(SimCLR, "objective", objective)
     assert machine.fastest_plan(*trained) == machine.Plan("32-true", 1)
     assert machine.fastest_plan(*trained, threads=3) == machine.Plan("32-true", 3)
+
+
+def test_a_cpu_gets_no_more_processes_than_it_has_cores(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(machine, "device_name", lambda: "cpu")
+    monkeypatch.setattr(machine.os, "cpu_count", lambda: 4)
+    for devices in ("auto", "1", "4"):
+        machine.check_devices(devices)
+    told = (
+        "devices must be at most 4, the cores of the CPU, got 5000: this machine has no GPU, and a CPU needs one "
+        "process only: leave it out, or --devices 4"
+    )
+    words = ("pretrain", "digits", "--devices", "5000", "--out", tmp_path / "run")
+    assert refused(capsys, *words) == told
+    assert not (tmp_path / "run").exists()
+    monkeypatch.setattr(machine, "device_name", lambda: "cuda")
+    machine.check_devices("5000")

@@ -31,8 +31,8 @@ class RunComparison:
     labels_per_class: int | str | None
     """Of the accuracies; None where no run has any."""
     runs: list[dict[str, Any]]
-    """Of each: run, method, encoder, weights, epochs, samples, seconds, verdict, effective_rank, probe, accuracy and
-    errors."""
+    """Of each: run, method, encoder, weights, epochs, samples, seconds, verdict, effective_rank, lidar, probe, accuracy
+    and errors."""
     differences: list[dict[str, Any]]
     """Of each later run and protocol: run, versus, protocol, mean, low, high, seeds."""
     notes: list[str]
@@ -48,14 +48,15 @@ class RunComparison:
         from rich.console import Group
         from rich.table import Table
 
-        table = Table(title="runs", caption="effective rank: of the last embeddings, larger is better among equal dims")
+        caption = "effective rank (RankMe), LiDAR: of the last embeddings, larger is better among equal dims"
+        table = Table(title="runs", caption=caption)
         table.add_column("")
         for run in self.runs:
             table.add_column(plain(run["run"]), justify="right", overflow="fold")
         for name, show in _ROWS.items():
             cells = ["–" if run[name] is None else show(run[name]) for run in self.runs]
             if set(cells) != {"–"}:
-                table.add_row(name.replace("_", " "), *map(plain, cells))
+                table.add_row(_HEADINGS.get(name, name), *map(plain, cells))
         for protocol in PROTOCOLS if self.labels_per_class is not None else ():
             found = [run["accuracy"].get(protocol) for run in self.runs]
             count = self.labels_per_class
@@ -95,8 +96,10 @@ _ROWS: dict[str, Any] = {
     "seconds": "{:,.0f}".format,
     "verdict": str,
     "effective_rank": "{:.1f}".format,
+    "lidar": "{:.1f}".format,
     "probe": "{:.1%}".format,
 }
+_HEADINGS = {"effective_rank": "effective rank", "lidar": "LiDAR"}
 
 
 def compare(*runs: Any, labels_per_class: int | Literal["all"] | None = None) -> RunComparison:
@@ -104,8 +107,8 @@ def compare(*runs: Any, labels_per_class: int | Literal["all"] | None = None) ->
 
     Evaluations on the same data draw the same labels, or recordings with transcripts, so accuracies and errors are
     compared seed by seed with the first run. The intervals are over draws of labels: that another training seed gives
-    another encoder is not in them. The effective rank (RankMe, arXiv:2210.02885) needs no labels: it chooses among runs
-    of the same method and width.
+    another encoder is not in them. The effective rank (RankMe, arXiv:2210.02885) and LiDAR (arXiv:2312.04000) need no
+    labels: they choose among runs of the same method and width on the same data.
 
     Args:
         runs: two or more runs, or their folders; the later ones are compared with the first.
@@ -217,6 +220,7 @@ def _row(
         "seconds": config.get("seconds"),
         "verdict": None if verdict is None else verdict.kind,
         "effective_rank": last("effective_rank"),
+        "lidar": (config.get("lidar") or {}).get("value"),
         "probe": last("probe"),
         "accuracy": {name: {key: row[key] for key in shown} for name, row in found.items() if row is not None},
         "errors": errors,

@@ -10,7 +10,7 @@ from likewise.atomic import disk_trouble
 from likewise.checks import check_positive
 from likewise.commands import FromPython
 from likewise.commands.option_names import flag
-from likewise.console import count_of, tell
+from likewise.console import count_of, tell, tell_notes
 from likewise.errors import UserError
 from likewise.runs.evaluation import Evaluation
 from likewise.runs.skipped import Skipped
@@ -186,8 +186,7 @@ def evaluate(
     read_options = [read_options_for(run, asked, data) for data in (train, test)]
     train_source, test_source = open_train_and_test(train, test, read_options, root, progress)
     said = [*(train_source.notes if train_source else []), *test_source.notes, *(spoken.notes if spoken else [])]
-    for note in dict.fromkeys(said):
-        tell(note, show=progress)
+    tell_notes(said, show=progress)
     for source in filter(None, (train_source, test_source)):
         if left_out := skipped_note(source, str(run.path / SKIPPED)):
             tell(f"{source.name}: {count_of(len(source), 'sample')}{left_out}", show=progress)

@@ -18,7 +18,7 @@ from likewise.atomic import disk_trouble, write_text
 from likewise.checks import check_int, check_positive, check_seed, require
 from likewise.commands import FromPython
 from likewise.commands.option_names import flag
-from likewise.console import count_of, tell
+from likewise.console import count_of, tell, tell_notes
 from likewise.errors import Interrupted, UserError, nearest
 from likewise.modalities.run import Run
 from likewise.runs.config import MOST_THREADS, RunConfig
@@ -176,7 +176,8 @@ def pretrain(
     from likewise.training.callbacks.snapshots import PAIRS
     from likewise.training.figures import figures_of
     from likewise.training.fit import fit, training_context_of
-    from likewise.training.machine import device_count, fastest_plan, threads_of
+    from likewise.training.label_free import lidar_of
+    from likewise.training.machine import check_devices, device_count, fastest_plan, threads_of
 
     started = time.monotonic() if started is None else started
     check_positive(minutes=minutes)
@@ -192,6 +193,7 @@ def pretrain(
         if not (machine["devices"].isdecimal() and int(devices) > 0):
             raise UserError(f"devices must be a whole number or auto, got {devices!r}")
         check_int(1, MOST_DEVICES, devices=int(devices))
+        check_devices(machine["devices"])
     if threads != "auto":
         if not str(threads).isdecimal():
             raise UserError(f"threads must be a whole number or auto, got {threads!r}")
@@ -254,8 +256,7 @@ def pretrain(
     check_range(range, source)
     if any_method:
         tell(f"method: {plan.method}, the usual one for {source.modality} samples", show=progress)
-    for note in source.notes:
-        tell(note, show=progress)
+    tell_notes(source.notes, show=progress)
     in_blocks = len(source) < PAIRS and method_class(plan.method).whole_documents
     if not (in_blocks and sum(map(len, corpus(source))) >= LONE):  # a few long documents are many samples
         check_count(source)
@@ -318,8 +319,7 @@ def pretrain(
             if own_views is None:
                 like = like.with_(**modality_of(source.modality).read_options(views))
             labelled = open_source(probe, root=root, read_options=adapt_read_options(like, probe), progress=progress)
-            for note in cut_notes(labelled):
-                tell(note, show=progress)
+            tell_notes(cut_notes(labelled), show=progress)
             classify = NeighbourProbe(labelled)
             chance["probe"] = classify.chance
 
@@ -488,6 +488,8 @@ def pretrain(
                     used = (kept["spent_seconds"] + fitted.seconds) / 60
                     kept["used_minutes"] = round(used, 2)
                     tell(f"budget: {used:.1f} of {count_of(kept['minutes'], 'minute')} used", show=progress)
+                if found := lidar_of(learner, source):
+                    run.config["lidar"] = found
                 run.config.save(run.path)
                 save_gallery(run, learner.encoder, source, views, labelled=False)
                 if figures := figures_of(
@@ -525,6 +527,7 @@ def _extend(run: Run, epochs: int, *, step: int, now: str, save: bool) -> None:
     for name in ("seconds", "samples_per_second"):
         if name in config:
             entry[name] = config.pop(name)
+    config.pop("lidar", None)  # of the encoder before
     config["extensions"] = [*config.get("extensions", ()), entry]
     config["recipe"] = {**config["recipe"], "epochs": epochs}
     config["command"] = _with_epochs(config["command"], epochs)

@@ -12,7 +12,7 @@ from likewise.commands.evaluate import evaluate, seeds_of
 from likewise.commands.option_names import flag
 from likewise.commands.pretrain import PARAMETERS, pretrain
 from likewise.commands.report import write_report
-from likewise.console import count_of, tell
+from likewise.console import count_of, each_note_once, tell
 from likewise.errors import Interrupted, UserError
 from likewise.modalities.run import Run
 from likewise.runs.evaluation import Evaluation
@@ -158,40 +158,41 @@ def study(
             show=progress,
         )
     try:
-        learned = parts.get("pretrain", data)
-        evaluated = test is not None or transcripts is not None
-        how = applicable({**training, "root": root}, learned, named.get("probe"))
-        if minutes is not None:
-            how |= {"minutes": round(minutes * (TRAINING_SHARE if evaluated else 1), 3), "started": began}
-        run = pretrain(learned, resume=resume, progress=progress, **how)
-        if not is_first_process():
-            return run  # the first process evaluates
-        if not evaluated:
-            source = open_source(learned, root=root, read_options=run.read_options, progress=progress)
-            tell(why_no_labels(source))
-            lack = f"{source.name} has no labels to evaluate with: name some"
-            if has_own_splits(data):
-                lack = f"the splits of {data} to train and to test on are not both labelled: name labelled data"
-            tell(f"{lack} with --train and --test")
-            tell(f"the page: {write_report(run)}", show=progress)
-            return run
-        reading = applicable({**asked, "root": root}, train, test)
-        if transcripts is not None:
-            reading = {"text_column": text_column}
-        evaluation = evaluate(
-            run,
-            train=train,
-            test=test,
-            labels_per_class=labels_per_class,
-            seeds=seeds,
-            minutes=max(SHORTEST, minutes - (time.monotonic() - began) / 60) if minutes and has_labels else None,
-            protocols=protocols,
-            steps=steps,
-            progress=progress,
-            transcripts=transcripts,
-            labelled=labelled,
-            **reading,
-        )
+        with each_note_once():
+            learned = parts.get("pretrain", data)
+            evaluated = test is not None or transcripts is not None
+            how = applicable({**training, "root": root}, learned, named.get("probe"))
+            if minutes is not None:
+                how |= {"minutes": round(minutes * (TRAINING_SHARE if evaluated else 1), 3), "started": began}
+            run = pretrain(learned, resume=resume, progress=progress, **how)
+            if not is_first_process():
+                return run  # the first process evaluates
+            if not evaluated:
+                source = open_source(learned, root=root, read_options=run.read_options, progress=progress)
+                tell(why_no_labels(source))
+                lack = f"{source.name} has no labels to evaluate with: name some"
+                if has_own_splits(data):
+                    lack = f"the splits of {data} to train and to test on are not both labelled: name labelled data"
+                tell(f"{lack} with --train and --test")
+                tell(f"the page: {write_report(run)}", show=progress)
+                return run
+            reading = applicable({**asked, "root": root}, train, test)
+            if transcripts is not None:
+                reading = {"text_column": text_column}
+            evaluation = evaluate(
+                run,
+                train=train,
+                test=test,
+                labels_per_class=labels_per_class,
+                seeds=seeds,
+                minutes=max(SHORTEST, minutes - (time.monotonic() - began) / 60) if minutes and has_labels else None,
+                protocols=protocols,
+                steps=steps,
+                progress=progress,
+                transcripts=transcripts,
+                labelled=labelled,
+                **reading,
+            )
     except Interrupted as stopped:
         raise Interrupted(f"{str(stopped).partition(';')[0]}; to go on: {command} --resume") from None
     except KeyboardInterrupt:

@@ -13,6 +13,7 @@ from jaxtyping import Int, Int16, UInt8
 from PIL import Image
 from torch import Tensor
 
+from likewise.console import count_of
 from likewise.data import audio, images
 from likewise.data.arrays import ArraySource, levels, planes
 from likewise.data.batches import Ragged
@@ -58,6 +59,59 @@ class TextEncoding(Protocol):
 
     def tokenize(self, texts: list[str]) -> list[list[int]]: ...
     def framed(self, ids: list[list[int]]) -> Int[Tensor, "n t"]: ...
+
+
+class RecordingItems(Items):
+    """Recordings that are read from files.
+
+    Attributes:
+        longer_read: of those that were read, the indices of the ones that are cut to their first piece.
+    """
+
+    def __init__(self, paths: Sequence[Any], rate: int) -> None:
+        def made(numbered: tuple[int, Any]) -> Int16[Tensor, " length"]:
+            index, item = numbered
+            if not isinstance(item, str | os.PathLike):
+                kinds = "paths, or 1-D arrays"
+                raise UserError(f"recordings must all be {kinds}, sample {index} is {type(item).__name__}")
+            try:
+                sound = audio.decode(Path(item).expanduser(), rate)
+            except Exception as error:
+                raise UserError(f"recording {str(item)!r} can't be read: {reason(error)}") from error
+            if sound.pieces > 1:
+                self.longer_read.add(index)
+            return torch.from_numpy(sound.samples[: len(sound.samples) // sound.pieces])
+
+        def batch(numbered: list[tuple[int, Any]]) -> Ragged:
+            return Ragged.of(in_threads(made, numbered, ahead=len(numbered)))
+
+        super().__init__(paths, batch, modality="audio")
+        self.longer_read: set[int] = set()
+
+
+class FirstPieces(Subset):
+    """Of recordings that are cut into pieces, the first ones.
+
+    Attributes:
+        longer_read: the indices of those that have others.
+    """
+
+    def __init__(self, source: Any) -> None:
+        _, first, pieces = np.unique(source.recordings.numpy(), return_index=True, return_counts=True)
+        super().__init__(source, torch.from_numpy(first))
+        self.longer_read: set[int] = set(np.flatnonzero(pieces > 1).tolist())
+
+
+def longer_note(source: Source) -> list[str]:
+    """That recordings which were read are longer than one piece, and only their first piece is used."""
+    longer = source.longer_read if isinstance(source, RecordingItems | FirstPieces) else None
+    if not longer:
+        return []
+    counted = count_of(len(longer), "recording is", "recordings are")
+    return [
+        f"{counted} longer than {audio.LONGEST} s: only the first piece is encoded (the first one: sample "
+        f"{min(longer)}); likewise.embed encodes every piece"
+    ]
 
 
 class TextItems(Items):
@@ -186,28 +240,12 @@ def audio_items(samples: Any, read_options: ReadOptions, *, sample_rate: int | N
         if source.skipped:
             index, why = source.skipped[0]
             raise UserError(f"recording {index} can't be used: {why}")
-        recordings = source.recordings.numpy()
-        return Subset(source, torch.from_numpy(np.searchsorted(recordings, np.unique(recordings))))
+        return FirstPieces(source)
     if sample_rate is not None:
         raise UserError("sample_rate is for recordings that are arrays: files say their own")
     for module in ("soundfile", "soxr"):
         needs(module, "audio")
-
-    def made(numbered: tuple[int, Any]) -> Int16[Tensor, " length"]:
-        index, item = numbered
-        if not isinstance(item, str | os.PathLike):
-            kinds = "paths, or 1-D arrays"
-            raise UserError(f"recordings must all be {kinds}, sample {index} is {type(item).__name__}")
-        try:
-            sound = audio.decode(Path(item).expanduser(), rate)
-        except Exception as error:
-            raise UserError(f"recording {str(item)!r} can't be read: {reason(error)}") from error
-        return torch.from_numpy(sound.samples[: len(sound.samples) // sound.pieces])
-
-    def batch(numbered: list[tuple[int, Any]]) -> Ragged:
-        return Ragged.of(in_threads(made, numbered, ahead=len(numbered)))
-
-    return Items(samples, batch, modality="audio")
+    return RecordingItems(samples, rate)
 
 
 def text_items(samples: Any, views: TextEncoding) -> Source:

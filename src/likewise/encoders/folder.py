@@ -32,7 +32,7 @@ KINDS = {
 """Types of models that are read, by modality: their code is in transformers. Others may bring their own, or pickled
 weights."""
 NOUNS = {"text": "texts", "image": "images", "audio": "recordings"}
-EXTRAS = {"text": "text", "image": "text", "audio": "audio"}
+EXTRAS = {"text": "text", "image": "hf", "audio": "audio"}
 """Of likewise, which bring transformers."""
 CONFIG, PREPROCESSING = "config.json", "preprocessor_config.json"
 FILES = {"text": "tokenizer.json", "image": PREPROCESSING, "audio": PREPROCESSING}
@@ -222,9 +222,10 @@ def _count(value: Any) -> int:
 
 def _built(architecture: dict[str, Any], what: str) -> Any:
     """A model with random weights, on torch's default device."""
-    if not any(str(architecture.get("model_type")) in kinds for kinds in KINDS.values()):
+    modality = next((each for each, kinds in KINDS.items() if str(architecture.get("model_type")) in kinds), None)
+    if modality is None:
         raise UserError(f"{what} can't be built: transformers' {architecture.get('model_type')!r} is none that is read")
-    transformers = needs("transformers", "text")
+    transformers = needs("transformers", EXTRAS[modality])
     values = {name: value for name, value in architecture.items() if name not in NO_ARCHITECTURE}
     try:
         config = transformers.AutoConfig.for_model(**values)

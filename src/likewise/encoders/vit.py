@@ -23,7 +23,7 @@ def vision_transformer(encoder: nn.Module) -> Any:
     body = getattr(encoder, "body", encoder)
     if not isinstance(body, VisionTransformer):
         name = encoder_name(encoder)
-        raise UserError(f"encoder must be a Vision Transformer, got {name}: try --encoder vit_tiny")
+        raise UserError(f"encoder must be a Vision Transformer of timm, got {name}: try --encoder vit_tiny")
     return body
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from likewise.data.tokens import load
+from likewise.encoders.folder import EXTRAS
 from likewise.encoders.text import TextEncoder
 from likewise.errors import needs
 from likewise.exporters.files import MODEL, write_object, write_tensors
@@ -34,7 +35,7 @@ def write_tokenizer(subject: Subject, path: Path) -> None:
 
 def write_transformers_folder(subject: Subject, folder: Path) -> None:
     """Write what `AutoModel` and `AutoTokenizer`, or of recordings `AutoFeatureExtractor`, load."""
-    transformers = needs("transformers", subject.modality)
+    transformers = needs("transformers", EXTRAS[subject.modality])
     body = body_of(subject)
     config = copy.deepcopy(body.config)
     config.architectures = [type(body).__name__]
@@ -101,7 +102,7 @@ def write_sentence_transformers_folder(subject: Subject, folder: Path) -> None:
 
 def transformers_reader(subject: Subject, folder: Path) -> Callable[[Tensor], Tensor]:
     """The model that transformers makes of a folder, with the encoder's pooling behind it."""
-    transformers = needs("transformers", subject.modality)
+    transformers = needs("transformers", EXTRAS[subject.modality])
     log = transformers.utils.logging
     verbosity, shows = log.get_verbosity(), log.is_progress_bar_enabled()
     log.set_verbosity_error()

@@ -11,7 +11,7 @@ from likewise.losses.contrastive import dcl, dcl_w, hcl, info_nce, nce, nt_xent,
 from likewise.losses.cross_modal import clip_loss, siglip_loss
 from likewise.losses.distillation import dino, dino_center, ibot, negative_cosine
 from likewise.losses.gaussian import center_prediction, random_directions, sigreg
-from likewise.losses.geometry import alignment, effective_rank, koleo, spread, uniformity
+from likewise.losses.geometry import alignment, effective_rank, koleo, lidar, spread, uniformity
 from likewise.losses.gradient_cache import encode_cached
 from likewise.losses.metric import margin_contrastive, mined_triplet, triplet
 from likewise.losses.mutual_information import info_nce_parts, jsd
@@ -35,6 +35,7 @@ __all__ = [
     "info_nce_parts",
     "jsd",
     "koleo",
+    "lidar",
     "margin_contrastive",
     "mined_triplet",
     "nce",

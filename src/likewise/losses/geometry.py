@@ -1,4 +1,4 @@
-"""The geometry of embeddings: length, alignment, uniformity, distance to the nearest, effective rank and spread."""
+"""The geometry of embeddings: length, alignment, uniformity, distance to the nearest, effective ranks and spread."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from likewise.losses.checks import check_embeddings
+from likewise.checks import check_int, check_positive, require
+from likewise.losses.checks import check_embeddings, described
 from likewise.losses.precision import full_precision
 
 STRIPE = 256  # rows whose similarities to all others are held at once
@@ -70,6 +71,37 @@ def effective_rank(embeddings: Float[Tensor, "n dim"]) -> Float[Tensor, ""]:
     """
     values = torch.linalg.svdvals(embeddings.double())
     return torch.special.entr(values / values.sum()).sum().exp().to(embeddings.dtype)
+
+
+@full_precision
+def lidar(embeddings: Float[Tensor, "n q d"], *, delta: float = 1e-4) -> Float[Tensor, ""]:
+    """LiDAR: the effective rank of what tells samples apart, whatever their views, from 1 to min(n - 1, d).
+
+    Thilak et al. 2023, arXiv:2312.04000: exp of the entropy of the normalized eigenvalues of `W^-1/2 B W^-1/2`. B is
+    the covariance of the means of the samples, and W that of their views about these means, plus `delta` times the
+    identity. 1 where the means do not differ by more than rounding.
+
+    Args:
+        embeddings: `(n, q, d)`: q >= 2 views of each of n >= 2 samples.
+        delta: keeps W invertible; compared with the variance of the views.
+    """
+    is_stack = embeddings.ndim == 3 and embeddings.is_floating_point()
+    require(is_stack, "embeddings", "floating-point (n, q, d)", described(embeddings))
+    n, q, dim = embeddings.shape
+    check_int(2, samples=n, views=q)
+    check_positive(delta=delta)
+    z = embeddings.double()
+    means = z.mean(1)
+    within = (z - means[:, None]).flatten(0, 1)
+    between = means - means.mean(0)
+    rounding = 16 * torch.finfo(embeddings.dtype).eps * z.abs().amax()
+    between = torch.where(between.abs().amax() > rounding, between, 0.0)
+    identity = torch.eye(dim, dtype=z.dtype, device=z.device)
+    root = torch.linalg.cholesky(within.T @ within / (n * q) + delta * identity)
+    # The eigenvalues that are not 0, by the singular values of the whitened means: never more than n, however large d.
+    values = torch.linalg.svdvals(torch.linalg.solve_triangular(root, between.T, upper=False)).square()
+    share = values / values.sum().clamp_min(torch.finfo(z.dtype).tiny)
+    return torch.special.entr(share).sum().exp().to(embeddings.dtype)
 
 
 @full_precision

@@ -37,6 +37,7 @@ class Autoencoder(Method):
     family = "generative"
     modality = "image"
     paper = "1206.5538"
+    compares_augmentations = False
     when_to_use = "the simplest baseline: what compression alone teaches"
 
     def __init__(self, encoder: nn.Module, *, code_dim: int | None = 30) -> None:

@@ -41,6 +41,7 @@ class BERT(Method):
     modality = "text"
     whole_documents = True
     paper = "1810.04805"
+    compares_augmentations = False
     when_to_use = "text of any kind, for fine-tuning: each document is learned from on its own, whatever the batch"
 
     def __init__(self, encoder: nn.Module, *, mask_ratio: float = 0.15, whole_words: bool = False) -> None:

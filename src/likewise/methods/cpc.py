@@ -40,6 +40,7 @@ class CPC(Method):
 
     family = "mutual information"
     paper = "1807.03748"
+    compares_augmentations = False
     when_to_use = "when the order of the parts is informative: large images, sequences"
     min_batch_size = 2
 

@@ -44,6 +44,7 @@ class AudioCPC(Method):
     family = "mutual information"
     modality = "audio"
     paper = "1807.03748"
+    compares_augmentations = False
     when_to_use = "streaming audio: the encoder is causal"
     min_batch_size = 2
     encoder: ConvGRU

@@ -36,6 +36,7 @@ class GPT(Method):
     modality = "text"
     whole_documents = True
     paper = "2005.14165"
+    compares_augmentations = False
     when_to_use = "to generate text, or for the likelihood of texts; its features are weaker"
 
     def __init__(self, encoder: nn.Module) -> None:

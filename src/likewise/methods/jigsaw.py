@@ -40,6 +40,7 @@ class Jigsaw(Method):
     family = "predictive"
     modality = "image"
     paper = "1603.09246"
+    compares_augmentations = False
     when_to_use = "photographs of objects with parts; more permutations make it harder"
     min_batch_size = 2
 

@@ -39,6 +39,7 @@ class MAE(Method):
     family = "generative"
     modality = "image"
     paper = "2111.06377"
+    compares_augmentations = False
     when_to_use = "Vision Transformers on many images: cheap steps, weak augmentations, best when fine-tuned"
 
     def __init__(

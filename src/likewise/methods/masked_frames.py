@@ -32,6 +32,7 @@ class MaskedFrames(Method):
     """
 
     modality = "audio"
+    compares_augmentations = False
     encoder: AudioEncoder
 
     def __init__(self, encoder: AudioEncoder, *, mask_prob: float, mask_length: int) -> None:

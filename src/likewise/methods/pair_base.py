@@ -26,6 +26,7 @@ class PairMethod(Method):
     modality = "pair"
     min_batch_size = 2
     cross_modal = True
+    compares_augmentations = False
 
     def __init__(self, encoder: nn.Module) -> None:
         super().__init__(encoder)

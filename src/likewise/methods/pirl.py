@@ -48,6 +48,7 @@ class PIRL(Method):
     family = "pretext-invariant"
     modality = "image"
     paper = "1912.01991"
+    compares_augmentations = False
     when_to_use = "contrastive learning with a jigsaw: invariant to the places of parts; small batches"
 
     bank: MemoryBank

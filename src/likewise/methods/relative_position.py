@@ -41,6 +41,7 @@ class RelativePosition(Method):
     family = "predictive"
     modality = "image"
     paper = "1505.05192"
+    compares_augmentations = False
     when_to_use = "photographs of objects whose parts have typical places"
 
     def __init__(

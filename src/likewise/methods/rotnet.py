@@ -27,6 +27,7 @@ class RotNet(Method):
     family = "predictive"
     modality = "image"
     paper = "1803.07728"
+    compares_augmentations = False
     when_to_use = "images with an up and a down; no pairs, any batch size"
 
     def __init__(self, encoder: nn.Module) -> None:

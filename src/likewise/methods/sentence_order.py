@@ -33,6 +33,7 @@ class SentenceOrder(Method):
     family = "predictive"
     modality = "text"
     paper = "1909.11942"
+    compares_augmentations = False
     when_to_use = "texts of several sentences where coherence matters"
 
     def __init__(self, encoder: nn.Module) -> None:

@@ -41,6 +41,7 @@ class SimCSE(Method):
     family = "contrastive"
     modality = "text"
     paper = "2104.08821"
+    compares_augmentations = False
     accepts_groups = True
     when_to_use = "sentence embeddings to compare or search with; better with pairs of texts, where there are some"
     min_batch_size = 2

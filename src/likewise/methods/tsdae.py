@@ -42,6 +42,7 @@ class TSDAE(Method):
     family = "generative"
     modality = "text"
     paper = "2104.06979"
+    compares_augmentations = False
     when_to_use = "sentence embeddings from texts of a domain, best on from known weights; any batch size"
 
     def __init__(self, encoder: nn.Module, *, deletion: float = 0.6) -> None:

@@ -11,7 +11,7 @@ from jaxtyping import Float32
 from likewise.checks import check_int
 from likewise.console import tell
 from likewise.data.blocks import cut_notes
-from likewise.data.items import audio_items, image_items, likely_modality, listed, text_items
+from likewise.data.items import audio_items, image_items, likely_modality, listed, longer_note, text_items
 from likewise.data.source import Source
 from likewise.errors import UserError
 from likewise.evaluation import ComputeSettings, encode
@@ -38,7 +38,7 @@ def encode_samples(
     encoder, views = encoder_for(source.modality, run.encoder, run.views)
     compute = ComputeSettings(torch.device(device_name()), batch_size, channels_last=True)
     embeddings = encode(compute.place(encoder), views, source, compute=compute).numpy()
-    for note in cut_notes(source):
+    for note in [*cut_notes(source), *longer_note(source)]:
         tell(note)
     return embeddings
 

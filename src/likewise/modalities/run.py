@@ -10,7 +10,7 @@ from likewise.data.read_options import ReadOptions
 from likewise.errors import UserError
 from likewise.modalities.lookup import modality_of
 from likewise.runs.declared import check_arguments, check_declared
-from likewise.runs.files import naming
+from likewise.runs.files import COPY_ANEW, naming
 from likewise.runs.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Run(RunFolder):
         from likewise.runs.weights import check_sizes, weights_shapes
 
         check_sizes(self.path, config)
-        with naming(self.path / "config.json"):
+        with naming(self.path / "config.json", COPY_ANEW):
             for one in config.get("encoders", [config]):
                 if one.get("architecture") is not None:
                     check_declared(one["architecture"], dict[str, Any], "encoder.architecture")
@@ -115,7 +115,7 @@ class Run(RunFolder):
         if self._views is None:
             if self.config["views"] is None:
                 raise UserError(f"{self.path} was trained with your own views: pass them as views=")
-            with naming(self.path / "config.json"):
+            with naming(self.path / "config.json", COPY_ANEW):
                 self._views = modality_of(self.modality).unpack(self.config["views"], self.path)
         return self._views
 
@@ -123,7 +123,7 @@ class Run(RunFolder):
     def read_options(self) -> ReadOptions:
         """How the run's own data is read."""
         asked = {name: value for name, value in self.config["read_options"].items() if value is not None}
-        with naming(self.path / "config.json"):
+        with naming(self.path / "config.json", COPY_ANEW):
             check_arguments(ReadOptions, asked, "read_options")
             asked |= {"columns": tuple(asked["columns"])} if "columns" in asked else {}
             options = ReadOptions(**asked)

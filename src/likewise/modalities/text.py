@@ -32,7 +32,7 @@ from likewise.methods import method_class
 from likewise.modalities.base import EvaluationInputs, Modality, TrainingSetup, default_batch_size
 from likewise.modalities.weights import build_known
 from likewise.runs.declared import check_arguments
-from likewise.runs.files import inside, read_text
+from likewise.runs.files import COPY_ANEW, inside, naming, read_text
 from likewise.runs.table import Table
 from likewise.views.text import TextViews
 
@@ -67,7 +67,8 @@ class TextModality(Modality):
     ) -> TrainingSetup:
         tokenizer, vocab_size = recipe.tokenizer or "wordpiece", recipe.vocab_size or VOCAB_SIZE
         if run_folder is not None and (run_folder / TOKENIZER).is_file():
-            learned = read_text(inside(run_folder, TOKENIZER))
+            with naming(run_folder / "config.json", COPY_ANEW):
+                learned = read_text(inside(run_folder, TOKENIZER))
         elif tokenizer in KINDS:
             learned = train_tokenizer(corpus(source), kind=tokenizer, vocab_size=vocab_size)
         else:

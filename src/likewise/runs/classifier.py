@@ -188,7 +188,7 @@ class Classifier:
             check_declared(info, ClassifierFile)
         except DAMAGED as error:
             raise UserError(f"{path / cls.FILE} can't be read: {reason_of(error)}") from error
-        with naming(path / cls.FILE):
+        with naming(path / cls.FILE, "fit the classifier again"):
             _check_lengths(info)
         weights = path / cls.WEIGHTS
         try:

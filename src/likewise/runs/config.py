@@ -84,6 +84,16 @@ class BudgetConfig(TypedDict):
     """In the end."""
 
 
+class LiDARConfig(TypedDict):
+    """LiDAR at the end of the training: see `likewise.training.label_free`."""
+
+    value: Annotated[float, Range(1, 1e9)]
+    samples: Count
+    views: Count
+    dimensions: Count
+    """Of the embeddings: it is at most the smaller of this and `samples` - 1."""
+
+
 class ConfigFile(TypedDict):
     """What config.json of a run holds. Those that are not required were added later, or are of finished runs."""
 
@@ -108,6 +118,7 @@ class ConfigFile(TypedDict):
     strategy: str
     seconds: NotRequired[float]
     samples_per_second: NotRequired[float]
+    lidar: NotRequired[LiDARConfig]
     extensions: NotRequired[list[Extension]]
 
 

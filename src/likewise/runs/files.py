@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from likewise.errors import UserError
+from likewise.errors import NotInstalled, UserError
 
 DAMAGED = (
     OSError,
@@ -29,6 +29,8 @@ DAMAGED = (
     csv.Error,
 )
 
+COPY_ANEW = "copy the run folder anew"
+"""What to do about a run folder in which something is wrong."""
 LARGEST = 2**28
 """Bytes of a text file of a run: that of an evaluation of thousands of classes has a tenth."""
 DEEPEST = 64
@@ -82,12 +84,14 @@ def _levels(text: str) -> Iterator[int]:
 
 
 @contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """What is wrong with a value inside is told with the name of its file in front."""
+def naming(path: Path, remedy: str) -> Iterator[None]:
+    """What is wrong with a value inside is told with the name of its file in front, and what to do behind."""
     try:
         yield
+    except NotInstalled:
+        raise  # not the file's fault
     except UserError as error:
-        raise UserError(f"{path}: {error}") from error
+        raise UserError(f"{path}: {error}; {remedy}") from error
 
 
 def reason_of(error: Exception) -> str:
@@ -108,7 +112,7 @@ def inside(folder: Path, name: object) -> Path:
         lexical = not Path(name).is_absolute() and ".." not in Path(name).parts
         if lexical and path.resolve().is_relative_to(whole) and path.is_file():
             return path
-    raise UserError(f"config.json must name a file inside {folder}, got {name!r}: copy the run folder whole")
+    raise UserError(f"config.json must name a file inside {folder}, got {name!r}")
 
 
 def check_keys(found: dict[str, Any], needed: set[str]) -> None:

@@ -9,7 +9,7 @@ from likewise.errors import UserError
 from likewise.runs.chance import ChanceLevels
 from likewise.runs.config import RunConfig
 from likewise.runs.evaluation import Evaluation
-from likewise.runs.files import DAMAGED, read_object, reason_of
+from likewise.runs.files import COPY_ANEW, DAMAGED, read_object, reason_of
 from likewise.runs.history import History
 from likewise.runs.lock import is_unused
 from likewise.runs.part import Part
@@ -66,7 +66,7 @@ class RunFolder:
         try:
             config.check_complete()
         except UserError as error:
-            raise UserError(f"{path / RunConfig.FILE}: {error}; copy the run folder anew") from error
+            raise UserError(f"{path / RunConfig.FILE}: {error}; {COPY_ANEW}") from error
         return cls(path, config)
 
     @property

@@ -14,6 +14,7 @@ from torch import nn
 from likewise.atomic import write_atomically, write_json
 from likewise.errors import UserError
 from likewise.runs.declared import shown
+from likewise.runs.files import COPY_ANEW
 
 WEIGHTS, ARCHITECTURE = "encoder.safetensors", "encoder.json"
 INITIAL = "initial.safetensors"
@@ -57,7 +58,8 @@ def check_sizes(folder: Path, config: Any, name: str = "encoder") -> None:
             check_sizes(folder, value, place)
         elif isinstance(value, int) and (most := _most(folder, str(key))) is not None and value > most:
             raise UserError(
-                f"{folder / 'config.json'}: {place} must be at most {most:,}, as in {WEIGHTS}, got {shown(value)}"
+                f"{folder / 'config.json'}: {place} must be at most {most:,}, as in {WEIGHTS}, got {shown(value)}; "
+                f"{COPY_ANEW}"
             )
 
 

@@ -20,6 +20,7 @@ from lightning.fabric.utilities import move_data_to_device
 from torch import nn
 
 from likewise.atomic import write_json
+from likewise.checks import require
 from likewise.data.cache import cache_folder
 from likewise.data.loader import Batch
 from likewise.methods.base import Method, TrainingContext
@@ -44,6 +45,14 @@ def device_count(devices: str) -> int:
     if devices.isdigit():
         return int(devices)
     return torch.cuda.device_count() if device_name() == "cuda" else 1
+
+
+def check_devices(devices: str) -> None:
+    """Raise `UserError` for more processes than a CPU has cores: each holds a copy, and they wait for each other."""
+    cores = os.cpu_count() or 1
+    if device_name() == "cpu" and devices.isdecimal() and int(devices) > cores:
+        remedy = f"this machine has no GPU, and a CPU needs one process only: leave it out, or --devices {cores}"
+        require(False, "devices", f"at most {cores}, the cores of the CPU", devices, remedy)
 
 
 def channels_last(module: nn.Module) -> nn.Module:

@@ -164,7 +164,9 @@ def metrics(contents: Contents) -> Section | None:
     others = [
         _measured(name, step, measured[name], chance, height=200, number=number) for number, name in enumerate(names)
     ]
-    body = Markup("{}<p>{}</p>{}").format(_verdict(contents), _progress(contents), grid(main, "two"))
+    body = Markup("{}<p>{}</p>{}{}").format(
+        _verdict(contents), _progress(contents), _ranks(contents), grid(main, "two")
+    )
     if others:
         body += Markup("<h3>Other metrics</h3>{}").format(grid(others, "three"))
     return Section("Training metrics", body, [*main, *others])
@@ -214,6 +216,23 @@ def _progress(contents: Contents) -> str:
     level = contents.chance["loss"]
     where = "below" if last < 0.98 * level else "not below"
     return f"After {steps} the loss is {last:.3g}, {where} chance ({level:.3g})."
+
+
+def _ranks(contents: Contents) -> Markup:
+    """LiDAR beside RankMe: what chooses among runs without labels."""
+    lidar = contents.config.get("lidar") or {}
+    if not {"value", "samples", "views", "dimensions"} <= lidar.keys():
+        return Markup("")
+    ranks = contents.metrics.get("effective_rank", np.array([]))
+    ranks = ranks[np.isfinite(ranks)]
+    rankme = f"the effective rank of a batch (RankMe) was {ranks[-1]:.1f} and " if len(ranks) else ""
+    most = max(1, min(lidar["samples"] - 1, lidar["dimensions"]))
+    return Markup("<p>{}</p>").format(
+        f"At the end {rankme}LiDAR was {lidar['value']:.1f} of at most {most:,}, over {lidar['samples']:,} "
+        f"{noun(contents, lidar['samples'])} with {lidar['views']:,} random views each. LiDAR counts the directions in "
+        "which samples differ more than the views of one sample. Both need no labels: larger is better among runs of "
+        "one method and width on the same data."
+    )
 
 
 def similarity_snapshots(contents: Contents) -> Section | None:
