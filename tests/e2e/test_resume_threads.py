@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import likewise as lw
 from likewise.errors import UserError
 from likewise.methods.base import Method
 from likewise.training import machine
+from small_files import by_colour, captioned, table
 
 
 @pytest.fixture(autouse=True)
@@ -80,3 +81,29 @@ def test_a_busy_machine_gets_fewer_threads_and_the_command_says_so(
 def test_threads_that_cannot_be(threads: Any, told: str) -> None:
     with pytest.raises(UserError, match=told):
         lw.pretrain("digits", threads=threads)
+
+
+def test_an_evaluation_measures_how_many_threads_are_fastest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By encoding some samples, of every modality."""
+    monkeypatch.chdir(tmp_path)
+    fewest: list[int] = []
+
+    def fastest(step: Callable[[], object]) -> int:
+        step()
+        fewest.append(1)
+        return 1
+
+    monkeypatch.setattr(machine, "fastest_threads", fastest)
+    torch.set_num_threads(2)
+    how: dict[str, Any] = {"epochs": 1, "batch_size": 8, "precision": "32-true", "threads": 1, "progress": False}
+    few: dict[str, Any] = {"labels_per_class": (2,), "seeds": 1, "protocols": ("frozen",), "progress": False}
+    rows = [(f"{word} number {n}", word) for n in range(16) for word in ("apple", "boat")]
+    texts = lw.pretrain(str(table(Path("t.csv"), ["text", "label"], rows)) + ":train", out="texts", **how)
+    images = lw.pretrain(f"{by_colour(Path('squares'), 32, 0)}:train", size=16, out="images", **how)
+    pairs = lw.pretrain(f"{captioned(Path('pairs'), 16)}:train", method="clip", size=16, out="pairs-run", **how)
+    assert fewest == []
+    assert lw.evaluate(texts, **few)["settings"]["threads"] == 1
+    assert lw.evaluate(images, **few)["settings"]["threads"] == 1
+    assert lw.evaluate(pairs, progress=False)["tables"]
+    assert fewest == [1, 1, 1]
+    assert torch.get_num_threads() == 2
