@@ -43,6 +43,24 @@ def disk_trouble(error: BaseException | None) -> str | None:
 
 
 @contextmanager
+def telling_of_the_disk(path: Path, then: str = "what was there is kept") -> Iterator[None]:
+    """What a user can fix about a failed write of `path` becomes a `UserError`; `then`: what to add to it."""
+    try:
+        yield
+    except OSError as error:
+        reason = "it is a folder" if isinstance(error, IsADirectoryError) else disk_trouble(error)
+        if reason is None:
+            raise
+        raise UserError(f"could not write {path}: {reason}; {then}") from error
+
+
+def check_file_place(path: Path) -> None:
+    """Raise `UserError` where a file cannot be written: before the work whose result it takes, not after it."""
+    with telling_of_the_disk(path, "name another place"):
+        check_writable(path.parent)
+
+
+@contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A new file beside `path`, to be written to; flushed to the disk and renamed to `path` at the end.
 

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 import likewise as lw
+from typed_commands import refused
 
 
 def test_embeddings_in_memory(digits_run: Path) -> None:
@@ -71,3 +72,22 @@ def test_files_that_could_not_be_read_are_listed_beside_the_vectors(
     assert (folder / "v.skipped.csv").read_text() == 'file,reason\nv.npy,"not an image, by its content"\n'
     lw.embed(digits_run, "digits:test", out=tmp_path / "w.parquet")
     assert not (tmp_path / "w.skipped.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "ending"),
+    [
+        ("embed RUN nowhere --out FILE", ".npy"),
+        ("suggest RUN nowhere --out FILE", ".csv"),
+        ("clean RUN nowhere --out FILE", ".csv"),
+        ("clean RUN nowhere --sheet FILE", ".html"),
+    ],
+)
+def test_a_file_that_cannot_be_written_is_found_before_the_work(
+    words: str, ending: str, digits_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before the data is even looked for: there is none of this name."""
+    Path("file").write_text("no folder")
+    typed = [{"RUN": digits_run, "FILE": f"file/x{ending}"}.get(word, word) for word in words.split()]
+    told = refused(capsys, *typed)
+    assert told == f"could not write file/x{ending}: not a directory; name another place"

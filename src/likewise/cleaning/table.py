@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from likewise.atomic import disk_trouble, replacing
+from likewise.atomic import replacing, telling_of_the_disk
 from likewise.cleaning.faults import COLUMNS, Fault
 from likewise.errors import UserError
 from likewise.runs.skipped import csv_text
@@ -26,15 +26,10 @@ def write_file(path: Path, content: bytes) -> None:
     Raises:
         UserError: when it cannot be written; what was there is kept.
     """
-    try:
+    with telling_of_the_disk(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as part:
             part.write_bytes(content)
-    except OSError as error:
-        reason = "it is a folder" if isinstance(error, IsADirectoryError) else disk_trouble(error)
-        if reason is None:
-            raise
-        raise UserError(f"could not write {path}: {reason}; what was there is kept") from error
 
 
 def table_bytes(faults: Sequence[Fault], suffix: str) -> bytes:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from likewise.atomic import check_file_place
 from likewise.checks import check_choice, check_int
 from likewise.commands import FromPython
 from likewise.console import count_of, plain, tell
@@ -195,6 +196,9 @@ def clean(
         check_suffix(Path(out))
     if sheet is not None and Path(sheet).suffix not in (".html", ".htm"):
         raise UserError(f"sheet must end in .html, got {sheet}")
+    for file in (out, sheet):
+        if file is not None:
+            check_file_place(Path(file))
 
     own = data is None
     if own:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from cyclopts import Parameter
 
+from likewise.atomic import check_file_place
 from likewise.checks import check_int
 from likewise.commands import FromPython
 from likewise.console import count_of, tell
@@ -133,6 +134,7 @@ def embed(
     views = views or run.views
     if out is not None:
         check_suffix(Path(out))
+        check_file_place(Path(out))
     check_int(batch_size=batch_size)
     reading: dict[str, Any] = {
         "text_column": text_column,

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from likewise import __version__
-from likewise.atomic import check_writable, disk_trouble
+from likewise.atomic import check_writable, telling_of_the_disk
 from likewise.checks import check_int, check_interval, check_seed
 from likewise.commands import FromPython
 from likewise.console import count_of, tell
@@ -107,7 +106,7 @@ def fit(
     check_int(batch_size=batch_size)
     path = run.path / "classifier" if out is None else Path(out).expanduser()
     Classifier.check_place(path)
-    with _telling_of_the_disk(path):
+    with telling_of_the_disk(path, "name another folder with --out"):
         check_writable(path)
     reading = {
         "modality": modality,
@@ -197,21 +196,10 @@ def fit(
         },
         {name: np.asarray(array, dtype=np.float32) for name, array in zip(ARRAYS, fitted.head, strict=True)},
     )
-    with _telling_of_the_disk(path):
+    with telling_of_the_disk(path, "name another folder with --out"):
         classifier.save()
     tell(f"the classifier: {path}; `likewise predict {path} DATA --out predictions.csv` uses it", show=progress)
     return classifier
-
-
-@contextmanager
-def _telling_of_the_disk(path: Path) -> Iterator[None]:
-    """What a user can fix about a failed write becomes a `UserError`."""
-    try:
-        yield
-    except OSError as error:
-        if (reason := disk_trouble(error)) is None:
-            raise
-        raise UserError(f"could not write {path}: {reason}; name another folder with --out") from error
 
 
 def _notes(

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from likewise.atomic import disk_trouble
+from likewise.atomic import check_file_place, telling_of_the_disk
 from likewise.checks import check_int
 from likewise.commands import FromPython
 from likewise.console import count_of, plain, tell
@@ -143,6 +143,7 @@ def predict(
     check_int(batch_size=batch_size)
     if out is not None:
         check_predictions_suffix(Path(out))
+        check_file_place(Path(out))
     head, its_run = open_classifier(classifier, run)
     info = head.info
     known = info["encoder"]["modality"]
@@ -202,31 +203,26 @@ def predict(
                 report(len(rows), len(source), "predicting")
         else:
             key = digest([info["digest"], info["encoder"]["digest"], *rule, batch_size, size, fingerprint(source)])
-            try:
-                parts = PredictionParts(Path(out), key, schema)
-                done = 0
-                for part, start in enumerate(starts):
-                    kept = parts.read(part)
-                    if kept is None:
-                        if done:
-                            tell(f"going on after {done:,} of {count_of(len(source), 'sample')}", show=progress)
-                        done = 0
-                        kept = predicted(start)
-                        parts.write(part, kept)
-                    elif part == 0 or done:
-                        done = start + len(kept)
-                    count(start, kept)
-                    report(start + len(kept), len(source), "predicting")
-                parts.finish(len(starts))
-            except KeyboardInterrupt:
-                raise Interrupted(
-                    f"stopped after {counts.samples:,} of {count_of(len(source), 'sample')}; the same command goes on"
-                ) from None
-            except OSError as error:
-                reason = disk_trouble(error)
-                if reason is None:
-                    raise
-                raise UserError(f"could not write {out}: {reason}; what was there is kept") from error
+            with telling_of_the_disk(Path(out)):
+                try:
+                    parts = PredictionParts(Path(out), key, schema)
+                    done = 0
+                    for part, start in enumerate(starts):
+                        kept = parts.read(part)
+                        if kept is None:
+                            if done:
+                                tell(f"going on after {done:,} of {count_of(len(source), 'sample')}", show=progress)
+                            done = 0
+                            kept = predicted(start)
+                            parts.write(part, kept)
+                        elif part == 0 or done:
+                            done = start + len(kept)
+                        count(start, kept)
+                        report(start + len(kept), len(source), "predicting")
+                    parts.finish(len(starts))
+                except KeyboardInterrupt:
+                    seen = f"{counts.samples:,} of {count_of(len(source), 'sample')}"
+                    raise Interrupted(f"stopped after {seen}; the same command goes on") from None
             listing = list_skipped(source, Path(out))
     if left_out := skipped_note(source, "skipped of the result" if out is None else str(listing)):
         tell(f"{source.name}: {count_of(len(source), 'sample')}{left_out}", show=progress)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from likewise.atomic import disk_trouble
+from likewise.atomic import check_file_place, telling_of_the_disk
 from likewise.checks import check_choice, check_int, check_seed
 from likewise.commands import FromPython
 from likewise.commands.written_file import WrittenFile
@@ -124,6 +124,8 @@ def suggest(
     check_seed(seed)
     if out is not None and Path(out).suffix != ".csv":
         raise UserError(f"out must end in .csv, got {out}")
+    if out is not None:
+        check_file_place(Path(out))
     reading = {
         "modality": modality,
         "text_column": text_column,
@@ -190,12 +192,8 @@ def suggest(
     if out is not None:
         texts = documents is not None
         rows = [[safe_cell(each.id), "", *([safe_cell(each.text or "")] if texts else [])] for each in suggestions]
-        try:
+        with telling_of_the_disk(Path(out)):
             write_rows(Path(out), ["id", "label", *(["text"] if texts else [])], rows)
-        except OSError as error:
-            if (reason := disk_trouble(error)) is None:
-                raise
-            raise UserError(f"could not write {out}: {reason}; what was there is kept") from error
         suggestions.out = WrittenFile(out)
         tell(
             f"{out}: fill in the column label, then `likewise fit {run.path} --labels {out}`",

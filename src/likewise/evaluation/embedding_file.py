@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from likewise.atomic import disk_trouble, replacing
+from likewise.atomic import replacing, telling_of_the_disk
 from likewise.console import one_line
 from likewise.errors import UserError
 from likewise.own_files import ids_file
@@ -40,7 +40,7 @@ def write_embeddings(parts: Iterator[Float[Tensor, "n dim"]], source: Source, ou
     """
     check_suffix(out)
     write = _write_npy if out.suffix == ".npy" else _write_parquet
-    try:
+    with telling_of_the_disk(out):
         out.parent.mkdir(parents=True, exist_ok=True)
         with replacing(out) as part:
             dim = write(part, parts, source)
@@ -48,11 +48,6 @@ def write_embeddings(parts: Iterator[Float[Tensor, "n dim"]], source: Source, ou
             with replacing(ids_file(out)) as part, part.open("w", encoding="utf-8", newline="\n") as file:
                 file.writelines(f"{one_line(str(id))}\n" for id in source.ids)
         return dim
-    except OSError as error:
-        reason = "it is a folder" if isinstance(error, IsADirectoryError) else disk_trouble(error)
-        if reason is None:
-            raise
-        raise UserError(f"could not write {out}: {reason}; what was there is kept") from error
 
 
 def _write_npy(path: Path, parts: Iterator[Float[Tensor, "n dim"]], source: Source) -> int:
