@@ -1,7 +1,7 @@
 """What some minutes of training are worth: features beside pixels, an untrained encoder and training from scratch.
 
     python -m benchmarks.minutes [--data fashion-mnist] [--root FOLDER] [--minutes 5] [--seeds 3] [--method simclr]
-                                 [--held-out N] [--peer] [--json FILE]
+                                 [--recipe NAME] [--held-out N] [--peer] [--json FILE]
 
 Each training seed is `likewise pretrain DATA --minutes M --seed S`. Frozen features of the test images are judged by
 

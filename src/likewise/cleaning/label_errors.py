@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from likewise.errors import UserError, needs
-from likewise.evaluation.features import MIN_SCALE
+from likewise.evaluation.features import standardization
 from likewise.evaluation.labels import rank_in_class
 from likewise.evaluation.linear import apply, fit_linear
 
@@ -65,8 +65,9 @@ def label_errors(
     number[enough] = torch.arange(len(enough))
     checked = (number[labels] >= 0).nonzero()[:, 0]
     given = number[labels[checked]]
-    scaled = _standard(features[checked])
-    probabilities = _held_out(scaled, given, copies[checked], len(enough))
+    known = features[checked]
+    mean, scale = standardization(known)
+    probabilities = _held_out((known - mean) / scale, given, copies[checked], len(enough))
     issues = find_label_issues(given.numpy(), probabilities.numpy(), n_jobs=1)
     of_label = probabilities.gather(1, given[:, None])[:, 0]
     best, suggested = probabilities.max(1)
@@ -78,12 +79,6 @@ def label_errors(
         list(zip(of_label[found].tolist(), best[found].tolist(), strict=True)),
         ((sizes > 0) & (sizes < LEAST_LABELS)).nonzero()[:, 0].tolist(),
     )
-
-
-def _standard(features: Float[Tensor, "n dim"]) -> Float[Tensor, "n dim"]:
-    deviation = features.std(0, correction=0)
-    average = deviation.square().mean().sqrt().clamp_min(1e-12)
-    return (features - features.mean(0)) / deviation.maximum(MIN_SCALE * average)
 
 
 def _held_out(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from likewise.atomic import check_file_place
 from likewise.checks import check_choice, check_int
 from likewise.commands import FromPython
-from likewise.console import count_of, plain, tell
+from likewise.console import count_of, plain, tell, tell_notes
 from likewise.errors import UserError
 
 if TYPE_CHECKING:
@@ -240,14 +240,12 @@ def clean(
         if each.modality not in known or each.modality != source.modality:
             wanted = " or ".join(sorted(known)) if each is source else source.modality
             raise UserError(f"{each.name} is {each.modality}, it must be {wanted}: name other data, or another run")
-        for note in each.notes:
-            tell(note, show=progress)
+        tell_notes(each.notes, show=progress)
     if move_to is not None and source.parts:
         raise UserError(f"move_to moves files that are samples, those of {source.name} are parts of pairs")
     if encoder is not None:
         run.load_encoder(adopt_for(encoder, views, source))
-    for note in cut_notes(source):
-        tell(note, show=progress)
+    tell_notes(cut_notes(source), show=progress)
     compute = ComputeSettings(torch.device(device_name()), batch_size, channels_last=True)
 
     @contextmanager
@@ -284,8 +282,7 @@ def clean(
         splits=split_folders(folder) if folder is not None and split is None else {},
         labels_wanted="label-error" in (list or ()) or labels is not None or label_column is not None,
     )
-    for note in result.notes:
-        tell(note, show=progress)
+    tell_notes(result.notes, show=progress)
     faults = result.faults
     if out is not None:
         write_file(Path(out), table_bytes(faults, Path(out).suffix))

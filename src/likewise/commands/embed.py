@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from likewise.atomic import check_file_place
 from likewise.checks import check_int
 from likewise.commands import FromPython
-from likewise.console import count_of, tell
+from likewise.console import count_of, tell, tell_notes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -146,12 +146,10 @@ def embed(
     check_read_options({**reading, "root": root}, data)
     asked = read_options_of(modality, **reading)
     source = open_source(data, root=root, read_options=read_options_for(run, asked, data), progress=progress)
-    for note in source.notes:
-        tell(note, show=progress)
+    tell_notes(source.notes, show=progress)
     if encoder is not None:
         run.load_encoder(adopt_for(encoder, views, source))
-    for note in cut_notes(source):
-        tell(note, show=progress)
+    tell_notes(cut_notes(source), show=progress)
     compute = ComputeSettings(torch.device(device_name()), batch_size, channels_last=True)
     with progress_bar(show=progress) as report:
 

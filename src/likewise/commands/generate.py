@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from likewise.checks import check_seed
-from likewise.console import tell
+from likewise.console import tell_notes
 from likewise.errors import UserError
 
 
@@ -64,8 +64,7 @@ def generate(
     given = text_items([prompt], views)
     given.name = "the prompt"
     ids = given.read(torch.tensor([0]))[:, :-1]  # without the token that ends a text
-    for note in cut_notes(given):
-        tell(note)
+    tell_notes(cut_notes(given))
     settings: dict[str, Any] = {"max_new_tokens": max_new_tokens, "temperature": temperature, "top_k": top_k}
     written = generate_tokens(encoder, ids, special=views.special, generator=generator_for(seed), **settings)
     return GeneratedText(views.decode(written)[0])

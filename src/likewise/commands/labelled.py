@@ -18,7 +18,7 @@ from likewise.commands.options import (
     reopenable,
     split_of,
 )
-from likewise.console import count_of, tell
+from likewise.console import count_of, tell_notes
 from likewise.data.blocks import cut_notes
 from likewise.data.copies import copies_between
 from likewise.data.given_labels import has_ids, words_by_id, words_by_mapping, words_of
@@ -150,8 +150,7 @@ def open_samples(
     check_read_options({name: value for name, value in given.items() if name != "modality"}, data)
     asked = read_options_of(**{**reading, "labels": labels})
     source = open_source(data, root=root, read_options=read_options_for(run, asked, data), progress=progress)
-    for note in source.notes:
-        tell(note, show=progress)
+    tell_notes(source.notes, show=progress)
     return source
 
 
@@ -175,8 +174,7 @@ def features_of(
 ) -> Float[np.ndarray, "n dim"]:
     """Features of the samples at some places, float32."""
     chosen = Subset(source, torch.from_numpy(places))
-    for note in cut_notes(chosen):
-        tell(note, show=progress)
+    tell_notes(cut_notes(chosen), show=progress)
     compute = ComputeSettings(torch.device(device_name()), batch_size, channels_last=True)
     featurize = embeddings_of(run.encoder, views, chosen, compute=compute)
     done = 0

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from likewise.atomic import check_file_place, telling_of_the_disk
 from likewise.checks import check_int
 from likewise.commands import FromPython
-from likewise.console import count_of, plain, tell
+from likewise.console import count_of, plain, tell, tell_notes
 from likewise.errors import Interrupted, UserError
 from likewise.registry import MODALITIES
 
@@ -163,8 +163,7 @@ def predict(
             f"{source.modality}"
         )
     views = use_own(its_run, encoder, views, source)
-    for note in cut_notes(source):
-        tell(note, show=progress)
+    tell_notes(cut_notes(source), show=progress)
     compute = ComputeSettings(torch.device(device_name()), batch_size, channels_last=True)
     featurize = embeddings_of(its_run.encoder, views, source, compute=compute)
     linear = LinearHead(**head.arrays)

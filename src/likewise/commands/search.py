@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from likewise.checks import check_int
 from likewise.commands.option_names import flag
-from likewise.console import plain, tell
+from likewise.console import plain, tell_notes
 from likewise.errors import UserError
 
 
@@ -135,8 +135,7 @@ def search(
             progress=False,
         )
         source.name = "the query"
-        for note in cut_notes(source):
-            tell(note)
+        tell_notes(cut_notes(source))
     else:
         path = Path(query).expanduser()
         request = Request(path, read_options=read_options, progress=False)
@@ -156,8 +155,7 @@ def search(
         if source.modality == "pair":
             other = next((i for i, other in enumerate(part_modalities(source)) if other != kind), 0)
             source = source.parts[other]
-        for note in cut_notes(source):
-            tell(note)
+        tell_notes(cut_notes(source))
         if source.modality == "text":
             documents = corpus(source)
         ids, parts = source.ids, stream_embeddings(run.encoder, run.views, source, compute=compute)

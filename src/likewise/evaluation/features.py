@@ -133,6 +133,19 @@ def evenly_spaced(length: int, count: int) -> Int[Tensor, " n"]:
     return torch.arange(min(length, count)) * length // min(length, count)
 
 
+def standardization(
+    features: Float[Tensor, "n dim"], *, one_scale: bool = False
+) -> tuple[Float[Tensor, " dim"], Float[Tensor, " dim"]]:
+    """The mean of each dimension, and its deviation, which is not far below the average one.
+
+    `one_scale`: the average deviation for all of them.
+    """
+    deviation = features.std(0, correction=0)
+    average = deviation.square().mean().sqrt().clamp_min(1e-12)
+    scale = average.expand_as(deviation) if one_scale else deviation.maximum(MIN_SCALE * average)
+    return features.mean(0), scale
+
+
 class FeatureTable:
     """Features of all samples that an evaluation needs, with the scaling that the linear heads use.
 
@@ -163,10 +176,7 @@ class FeatureTable:
             self.mean = torch.zeros(())
             self.scale = (known.values().square().sum() / known.numel()).sqrt().clamp_min(1e-12)
             return
-        self.mean = known.mean(0)
-        deviation = known.std(0, correction=0)
-        average = deviation.square().mean().sqrt().clamp_min(1e-12)
-        self.scale = average.expand_as(deviation) if one_scale else deviation.maximum(MIN_SCALE * average)
+        self.mean, self.scale = standardization(known, one_scale=one_scale)
 
     def train(self, indices: Int[Tensor, " n"]) -> Float[Tensor, "n dim"]:
         """Features of training samples, which must be among `needed` or `reference`."""

@@ -50,9 +50,9 @@ def device_count(devices: str) -> int:
 def check_devices(devices: str) -> None:
     """Raise `UserError` for more processes than a CPU has cores: each holds a copy, and they wait for each other."""
     cores = os.cpu_count() or 1
-    if device_name() == "cpu" and devices.isdecimal() and int(devices) > cores:
-        remedy = f"this machine has no GPU, and a CPU needs one process only: leave it out, or --devices {cores}"
-        require(False, "devices", f"at most {cores}, the cores of the CPU", devices, remedy)
+    remedy = f"this machine has no GPU, and a CPU needs one process only: leave it out, or --devices {cores}"
+    allowed = device_name() != "cpu" or not devices.isdecimal() or int(devices) <= cores
+    require(allowed, "devices", f"at most {cores}, the cores of the CPU", devices, remedy)
 
 
 def channels_last(module: nn.Module) -> nn.Module:
