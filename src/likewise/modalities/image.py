@@ -57,7 +57,7 @@ class ImageModality(Modality):
         source = source.fitted(ReadOptions(size=recipe.size, channels=recipe.channels))
         images = source.read(torch.linspace(0, len(source) - 1, min(COMPARED, len(source))).long())
         small = PLACED_FROM <= max(images.shape[2:]) <= RESNET8_UP_TO
-        # Clothes gain. Written digits, which mirroring changes, are better known by the views that SimCLR has of symbols.
+        # Clothes gain by it; of written digits, which mirroring changes, SimCLR with the views of symbols knows more.
         if small and placed_alike(images) and mirrored_alike(images):
             return "contrastive-autoencoder", "small images of one thing in the same place"
         return super().usual_method(source, recipe)
