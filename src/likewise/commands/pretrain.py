@@ -324,7 +324,7 @@ def pretrain(
             chance["probe"] = classify.chance
 
             def ask(method: Any) -> float:
-                return classify(*encoder_for(labelled.modality, method.encoder, views), method.device)
+                return classify(*encoder_for(labelled.modality, method.deployed_encoder, views), method.device)
 
         budget = planned = None
         if measures and is_unused(folder):
@@ -369,6 +369,7 @@ def pretrain(
                 "family": learner.family,
                 "paper": learner.paper,
                 "supervised": learner.supervised,
+                "encoder": learner.deployed_role,
             },
             "encoder": None if own_encoder is not None else getattr(learner.encoder, "config", None),
             "views": packed,
@@ -480,7 +481,8 @@ def pretrain(
             if fitted.interrupted:
                 where = f"stopped at step {fitted.step} of {fitted.steps}"
                 raise Interrupted(f"{where}; to go on: {run.config['command']} --resume")
-            run.keep(merge_low_rank(learner.encoder), views)
+            kept_encoder = merge_low_rank(learner.deployed_encoder).requires_grad_(True)  # a teacher's has no gradients
+            run.keep(kept_encoder, views)
             if first:
                 speed = {"seconds": round(fitted.seconds, 1), "samples_per_second": round(fitted.samples_per_second, 1)}
                 run.config |= speed
@@ -491,12 +493,12 @@ def pretrain(
                 if found := lidar_of(learner, source):
                     run.config["lidar"] = found
                 run.config.save(run.path)
-                save_gallery(run, learner.encoder, source, views, labelled=False)
+                save_gallery(run, kept_encoder, source, views, labelled=False)
                 if figures := figures_of(
                     learner, source.read(order(len(source), seed=seed, epoch=begun_epochs)[:PAIRS])
                 ):
                     figures.save(run.path)
-                run.save(learner.encoder, views)
+                run.save(kept_encoder, views)
                 for extension in run.config.get("extensions", ()):
                     extension["finished"] = True
                     run.config.save(run.path)
