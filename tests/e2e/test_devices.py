@@ -6,8 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
+from torch import Tensor, nn
 
 import likewise as lw
+from likewise.methods.base import Method
+from processes import in_processes, trained
 
 
 @pytest.mark.slow
@@ -35,3 +39,36 @@ def test_a_study_by_two_processes_is_told_once(likewise, tmp_path: Path) -> None
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["test"] == "digits:test"
     assert (tmp_path / "runs" / "digits-simclr" / "report.html").exists()
+
+
+NAMED = ("simclr", "byol", "barlow-twins")
+APART = 0.01
+"""Of the weights' norm."""
+
+
+def weights(name: str, folder: Path, devices: int) -> dict[str, Tensor]:
+    """The kept encoder after two epochs."""
+    method: Method = trained(name, folder / name, devices=devices)
+    assert not any(isinstance(layer, nn.SyncBatchNorm) for layer in method.modules())
+    return {key: value for key, value in method.deployed_encoder.state_dict().items() if value.is_floating_point()}
+
+
+def each_trained(folder: Path, names: tuple[str, ...], devices: int) -> dict[str, dict[str, Tensor]]:
+    return {name: weights(name, folder, devices) for name in names}
+
+
+def norm(values: list[Tensor]) -> float:
+    return float(torch.stack([value.double().square().sum() for value in values]).sum().sqrt())
+
+
+def check_near(one: dict[str, Tensor], two: dict[str, Tensor], most: float) -> None:
+    assert one.keys() == two.keys()
+    assert norm([two[name] - value for name, value in one.items()]) < most * norm(list(one.values()))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMED)
+def test_two_processes_end_where_one_does(name: str, tmp_path: Path) -> None:
+    first, second = in_processes(2, each_trained, tmp_path, (name,), 2)
+    assert all(torch.equal(first[name][key], value) for key, value in second[name].items())
+    check_near(weights(name, tmp_path / "one", 1), first[name], APART)

@@ -14,6 +14,8 @@ from small_methods import BATCH, CASES, gradients, loss_of, ready, views_of
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from likewise.modules.batch_norm import join_batch_norm
+
 MICRO, STEPS, RATE = 4, 2, 0.1
 TOLERANCES = {torch.float32: 1e-5, torch.float64: 1e-8}
 NEGLIGIBLE = 0.1  # part of the whole gradient: a bias before BatchNorm has none, but for rounding
@@ -64,13 +66,11 @@ class Objective(nn.Module):
 
 
 def trained(case: str, part: slice) -> dict[str, dict[str, Tensor]]:
-    """Losses and gradients of some steps on `part` of every batch, and the state they end with.
-
-    BatchNorm in the heads would normalise each part by itself (on GPUs, `SyncBatchNorm` joins them): it is left out.
-    """
-    method = ready(case, batch_norm=False)
+    """Losses and gradients of some steps on `part` of every batch, and the state they end with."""
+    method = ready(case)
     objective: nn.Module = Objective(method)
     if dist.is_initialized():
+        join_batch_norm(method, torch.device("cpu"))
         objective = DistributedDataParallel(objective)
     results: dict[str, dict[str, Tensor]] = {"losses": {}}
     for step in range(STEPS):
