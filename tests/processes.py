@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import lightning as L
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
@@ -36,11 +38,29 @@ def small_training(name: str, **changes: Any) -> Training:
     return build_training(open_source(data, progress=False, **how), recipe, kept=None)
 
 
-def trained(name: str, folder: Path, *, devices: int, **changes: Any) -> Method:
-    """A method after a training in float32."""
+class InterruptAt(L.Callback):
+    """An interrupt, as by a person, after a step."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        if trainer.global_step == self.step:
+            signal.raise_signal(signal.SIGINT)
+
+
+def trained(
+    name: str, folder: Path, *, devices: int, stop_at: int | None = None, resume: bool = False, **changes: Any
+) -> Method:
+    """A method after a training in float32, or after its first `stop_at` steps."""
     recipe, source, method, _ = small_training(name, **changes)
     how: dict[str, Any] = {"strategy": "ddp", "devices": str(devices)} if devices > 1 else {"devices": "1"}
-    fit(method, source, recipe, folder, precision="32-true", progress=False, **how)
+    callbacks = [] if stop_at is None else [InterruptAt(stop_at)]
+    folder.mkdir(parents=True, exist_ok=True)
+    fitted = fit(
+        method, source, recipe, folder, precision="32-true", progress=False, resume=resume, callbacks=callbacks, **how
+    )
+    assert fitted.step == (stop_at or fitted.steps)
     return method
 
 

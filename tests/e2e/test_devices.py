@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 import likewise as lw
-from likewise.methods.base import Method
 from processes import in_processes, trained
 
 
@@ -46,15 +46,15 @@ APART = 0.01
 """Of the weights' norm."""
 
 
-def weights(name: str, folder: Path, devices: int) -> dict[str, Tensor]:
+def weights(name: str, folder: Path, devices: int, **how: Any) -> dict[str, Tensor]:
     """The kept encoder after two epochs."""
-    method: Method = trained(name, folder / name, devices=devices)
+    method = trained(name, folder / name, devices=devices, **how)
     assert not any(isinstance(layer, nn.SyncBatchNorm) for layer in method.modules())
     return {key: value for key, value in method.deployed_encoder.state_dict().items() if value.is_floating_point()}
 
 
-def each_trained(folder: Path, names: tuple[str, ...], devices: int) -> dict[str, dict[str, Tensor]]:
-    return {name: weights(name, folder, devices) for name in names}
+def each_trained(folder: Path, names: tuple[str, ...], how: dict[str, Any]) -> dict[str, dict[str, Tensor]]:
+    return {name: weights(name, folder, 2, **how) for name in names}
 
 
 def norm(values: list[Tensor]) -> float:
@@ -69,6 +69,14 @@ def check_near(one: dict[str, Tensor], two: dict[str, Tensor], most: float) -> N
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMED)
 def test_two_processes_end_where_one_does(name: str, tmp_path: Path) -> None:
-    first, second = in_processes(2, each_trained, tmp_path, (name,), 2)
+    first, second = in_processes(2, each_trained, tmp_path, (name,), {})
     assert all(torch.equal(first[name][key], value) for key, value in second[name].items())
     check_near(weights(name, tmp_path / "one", 1), first[name], APART)
+
+
+@pytest.mark.slow
+def test_two_processes_go_on_where_one_stopped(tmp_path: Path) -> None:
+    name, folder = "byol", tmp_path / "two"
+    weights(name, folder, 1, stop_at=7)
+    resumed, _ = in_processes(2, each_trained, folder, (name,), {"resume": True})
+    check_near(weights(name, tmp_path / "one", 1), resumed[name], APART)

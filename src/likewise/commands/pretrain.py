@@ -469,8 +469,9 @@ def pretrain(
                 run.path,
                 seed=seed,
                 precision=run.config["precision"],
-                devices=run.config["devices"],
-                strategy=run.config["strategy"],
+                # How many processes there are decides no more than rounding: a resumed training may have others.
+                devices=run.config["devices"] if machine["devices"] == "auto" else machine["devices"],
+                strategy=run.config["strategy"] if machine["strategy"] == "auto" else machine["strategy"],
                 resume=resume,
                 begun_epochs=begun_epochs,
                 checkpoint_minutes=checkpoint_minutes,
