@@ -220,6 +220,15 @@ def test_a_small_batch_has_two_shards_and_a_smaller_one_is_refused() -> None:
         normed(3, in_batch=False)
 
 
+@pytest.mark.parametrize(("micro", "parts"), [(24, [24] * 4), (96, [48, 48])])
+def test_micro_batches_are_the_shards(micro: int, parts: list[int]) -> None:
+    moco = normed(96, in_batch=False)
+    moco.training_context = moco.training_context._replace(micro_batch_size=micro)
+    moco.objective(*rows_of(96))
+    assert [len(part) for part in moco.encoder.met] == parts
+    assert [len(part) for part in moco.keys.copies[0].met] == parts
+
+
 def test_with_the_keys_of_the_batch_it_is_normalized_whole() -> None:
     moco = normed(96, in_batch=True)
     moco.objective(*rows_of(96))

@@ -146,9 +146,10 @@ class Method(L.LightningModule):
             encoder: what to call instead of the encoder, for methods that need more than the embedding.
         """
         encoder = encoder or self.encoder
-        if self.training_context.micro_batch_size is None or not torch.is_grad_enabled():
+        micro = self.training_context.micro_batch_size
+        if micro is None or micro > len(view) or not torch.is_grad_enabled():
             return encoder(view)
-        return encode_cached(encoder, view, micro_batch_size=self.training_context.micro_batch_size)
+        return encode_cached(encoder, view, micro_batch_size=micro)
 
     def embed(self, view: Any) -> Tensor:
         """The embeddings `(n, d)` that the objective compares: those of the head, where there is one."""

@@ -89,7 +89,8 @@ class MoCoV1(Method):
     def objective(self, first: Any, second: Any) -> dict[str, Tensor]:
         assert self.queue is not None, "call prepare() before training"
         self.keys.update(self.encoder, self.projector, momentum=self.key_momentum)
-        shards = max(2, len(first) // SHARD) if self.sharded and world_size() == 1 else 1
+        size = self.training_context.micro_batch_size or SHARD
+        shards = max(2, len(first) // size) if self.sharded and world_size() == 1 else 1
         generator = generator_for(self.training_context.seed, self.global_step)
         k = shuffle_batchnorm(self.keys, second, generator, shards=shards)
         q, keys = gather(in_shards(self.embed, first, shards)), gather(k)
