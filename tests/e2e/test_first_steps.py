@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 from PIL import Image
 from safetensors.torch import load_file
+from sklearn.datasets import load_digits
 
 import likewise as lw
 from likewise.cli import main
@@ -70,6 +72,20 @@ def test_each_modality_has_a_usual_method(capsys: Text) -> None:
         assert run.config["recipe"]["method"] == method
         prefix = {"text": "body.", "audio": "image.body."}[modality]  # as the guide of Python says
         assert all(name.startswith(prefix) for name in load_file(run.path / "encoder.safetensors"))
+
+
+def test_small_images_of_one_thing_in_its_place_have_a_usual_method_of_their_own(capsys: Text) -> None:
+    digits = torch.from_numpy(load_digits().images[:80] * 15.9).to(torch.uint8)[:, None]
+    np.save("large.npy", digits.repeat_interleave(3, 2).repeat_interleave(3, 3).numpy())
+    how = ["pretrain", "large.npy", "--epochs", "1", "--precision", "32-true"]
+    assert main(how) == 0
+    known = "method: contrastive-autoencoder, the usual one for small images of one thing in the same place"
+    assert known in capsys.readouterr().err.splitlines()
+    run = lw.open_run("runs/large-contrastive-autoencoder")
+    assert run.encoder.dim == 4 * run.encoder.features_dim
+    # Hyperparameters are meant for the method that everybody expects.
+    assert main([*how, "--temperature", "0.3"]) == 0
+    assert "method: simclr, the usual one for image samples" in capsys.readouterr().err.splitlines()
 
 
 def test_columns_that_could_be_a_pair_are_said_to(capsys: Text) -> None:

@@ -36,6 +36,36 @@ def test_an_encoder_knows_its_dim_and_keeps_its_channels(name: str, channels: in
     assert again.state_dict().keys() == encoder.state_dict().keys()
 
 
+@pytest.mark.parametrize(
+    ("name", "size", "cells"),
+    [("resnet8", 28, 2), ("resnet18", 28, 3), ("vit_micro", 28, 2), ("timm:test_vit", 160, 2)],
+)
+def test_a_pool_grid_keeps_the_mean_of_each_cell(name: str, size: int, cells: int) -> None:
+    torch.manual_seed(0)
+    encoder = image_encoder(name, channels=1, size=size, pool_grid=cells).eval()
+    view = torch.rand(2, 1, size, size)
+    with torch.no_grad():
+        embedding, feature_map = encoder(view), encoder.feature_map(view)
+    assert encoder.dim == encoder.features_dim * cells**2
+    assert embedding.shape == (2, encoder.dim)
+    places = feature_map.shape[-1]
+    for d, i, j in ((0, 0, 0), (5, cells - 1, 0), (encoder.features_dim - 1, 0, cells - 1)):
+        rows, columns = (slice(k * places // cells, -(-(k + 1) * places // cells)) for k in (i, j))
+        expected = feature_map[:, d, rows, columns].mean((1, 2))
+        torch.testing.assert_close(embedding[:, (d * cells + i) * cells + j], expected)
+    assert torch.equal(embedding, encoder.with_features(view)[0])
+    assert image_encoder(**encoder.config).dim == encoder.dim
+
+
+def test_a_pool_grid_has_at_most_as_many_cells_as_there_are_places() -> None:
+    with pytest.raises(
+        UserError, match=r"^pool_grid must be at most 2, the places in a row of resnet8 at 28 px, got 3"
+    ):
+        image_encoder("resnet8", channels=1, size=28, pool_grid=3)
+    plain = image_encoder("resnet8", channels=1, size=28)
+    assert plain.config == {"name": "resnet8", "channels": 1, "size": 28}
+
+
 def test_small_images_get_the_small_stem() -> None:
     small, large = (image_encoder("resnet18", channels=3, size=size).body for size in (32, 96))
     assert (small.conv1.kernel_size, small.conv1.stride) == ((3, 3), (1, 1))

@@ -64,6 +64,9 @@ def test_formats_of_other_architectures(tmp_path: Path) -> None:
     small = build_run(tmp_path / "small", "digits", encoder="resnet18")
     with pytest.raises(lw.UserError, match=r"^resnet18 can't be exported to timm: for images up to 40 px its stem is"):
         lw.export(small, to="timm", out="out", progress=False)
+    grid = build_run(tmp_path / "grid", "digits", encoder="resnet8", pool_grid=2)
+    with pytest.raises(lw.UserError, match=r"to torch: its embedding keeps 2 x 2 places, which their models have not"):
+        lw.export(grid, to="torch", out="out", progress=False)
     texts = build_run(tmp_path / "texts", sentences(64), encoder="bert-tiny", **TEXT)
     with pytest.raises(
         lw.UserError, match=r"torch: torchvision and timm have models of images only; take --to onnx or "

@@ -248,14 +248,18 @@ def pretrain(
     # A named data set says which part of it is for pretraining; a folder given whole is taken whole.
     part = splits(data).get("pretrain", data) if is_name(data) else data
     source = open_source(part, root=root, read_options=read_options.with_(**shape_of(plan)), progress=progress)
+    which = f"{source.modality} samples"
     if any_method and source.modality in MODALITIES:
-        default = modality_of(source.modality).default_method
-        plan = recipe_of(recipe, given | {"method": default}, also=PARAMETERS)
+        kind = modality_of(source.modality)
+        usual = kind.default_method
+        if weights is None and not plan.options.keys() & given.keys():  # those of a method are meant for that one
+            usual, which = kind.usual_method(source, plan)
+        plan = recipe_of(recipe, given | {"method": usual}, also=PARAMETERS)
     check_modality(plan.method, source)
     check_options([*given, *(["per_file"] if per_file else []), *(["range"] if range else [])], source)
     check_range(range, source)
     if any_method:
-        tell(f"method: {plan.method}, the usual one for {source.modality} samples", show=progress)
+        tell(f"method: {plan.method}, the usual one for {which}", show=progress)
     tell_notes(source.notes, show=progress)
     in_blocks = len(source) < PAIRS and method_class(plan.method).whole_documents
     if not (in_blocks and sum(map(len, corpus(source))) >= LONE):  # a few long documents are many samples

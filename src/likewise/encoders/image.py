@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from likewise.checks import check_int
+from likewise.checks import check_int, require
 from likewise.encoders.base import Encoder
 from likewise.encoders.folder import FOLDER
 from likewise.encoders.folder_image import folder_image_network
@@ -51,22 +51,25 @@ class ImageEncoder(Encoder):
         body: the network, `(n, c, h, w)` -> `(n, dim)`.
         dim: length of its output.
         config: what `image_encoder(**config)` needs to build it again.
+        pool_grid: above 1, the embedding is the mean of the features in each of `pool_grid` x `pool_grid` cells, one
+            cell after the other for each feature, instead of what the architecture pools.
     """
 
     config: dict[str, Any]
 
-    def __init__(self, body: nn.Module, dim: int, config: dict[str, Any]) -> None:
+    def __init__(self, body: nn.Module, dim: int, config: dict[str, Any], pool_grid: int = 1) -> None:
         super().__init__()
         for layer in body.modules():
             if type(layer) is nn.Conv2d and max(layer.stride) > 1:
                 layer.__class__ = StridedConv
         self.body = body
-        self.dim = dim
         self.features_dim: int = getattr(body, "num_features", dim)
+        self.dim = dim if pool_grid == 1 else self.features_dim * pool_grid**2
+        self.pool_grid = pool_grid
         self.config = config
 
     def forward(self, view: Float[Tensor, "n c h w"]) -> Float[Tensor, "n dim"]:
-        return self.body(view)
+        return self.body(view) if self.pool_grid == 1 else self._with_map(view)[0]
 
     def features(self, view: Float[Tensor, "n c h w"]) -> Float[Tensor, "n places d"]:
         """The features of each place, row by row.
@@ -98,6 +101,12 @@ class ImageEncoder(Encoder):
         return rows, columns
 
     def _with_map(self, view: Float[Tensor, "n c h w"]) -> tuple[Float[Tensor, "n dim"], Float[Tensor, "n d i j"]]:
+        embedding, feature_map = self._pooled_with_map(view)
+        if self.pool_grid == 1:
+            return embedding, feature_map
+        return nn.functional.adaptive_avg_pool2d(feature_map, self.pool_grid).flatten(1), feature_map
+
+    def _pooled_with_map(self, view: Float[Tensor, "n c h w"]) -> tuple[Float[Tensor, "n d"], Float[Tensor, "n d i j"]]:
         body: Any = self.body
         if hasattr(body, "forward_features"):  # timm's and those of a folder
             features = body.forward_features(view)
@@ -279,7 +288,9 @@ def _timm(name: str, channels: int, size: int) -> tuple[nn.Module, int]:
     return body, getattr(body, "head_hidden_size", body.num_features)
 
 
-def image_encoder(name: str, *, channels: int, size: int, architecture: dict[str, Any] | None = None) -> ImageEncoder:
+def image_encoder(
+    name: str, *, channels: int, size: int, pool_grid: int = 1, architecture: dict[str, Any] | None = None
+) -> ImageEncoder:
     """Build an encoder with random weights (drawn from torch's global generator), or read a pretrained one.
 
     Args:
@@ -287,14 +298,15 @@ def image_encoder(name: str, *, channels: int, size: int, architecture: dict[str
             `save_pretrained` wrote.
         channels: of the views; one channel in stays one channel, nothing is repeated.
         size: height and width of the views, in pixels.
+        pool_grid: see `ImageEncoder`; at most as many cells in a row as the last map has places.
         architecture: transformers' configuration of what was in FOLDER, to be built again without it, untrained.
 
     Raises:
-        UserError: for an unknown name, a folder that is none or holds no such model, or a size that the architecture
-            can't take.
+        UserError: for an unknown name, a folder that is none or holds no such model, a size that the architecture
+            can't take, or more cells than its last map has places.
     """
     check_int(1, MOST_CHANNELS, channels=channels)
-    check_int(size=size)
+    check_int(size=size, pool_grid=pool_grid)
     config: dict[str, Any] = {"name": name, "channels": channels, "size": size}
     body: nn.Module
     if name.startswith(FOLDER):
@@ -310,7 +322,14 @@ def image_encoder(name: str, *, channels: int, size: int, architecture: dict[str
         known = ", ".join(ARCHITECTURES)
         near = nearest(name, ARCHITECTURES)
         raise UserError(f"unknown encoder '{name}'{near}; there are {known}, timm:NAME and hf:FOLDER")
-    return ImageEncoder(body, dim, config)
+    if pool_grid == 1:
+        return ImageEncoder(body, dim, config)
+    encoder = ImageEncoder(body, dim, config | {"pool_grid": pool_grid}, pool_grid)
+    places = min(encoder.grid())
+    require(
+        pool_grid <= places, "pool_grid", f"at most {places}, the places in a row of {name} at {size} px", pool_grid
+    )
+    return encoder
 
 
 def default_image_encoder(size: int, *, accelerated: bool) -> str:

@@ -46,6 +46,9 @@ def reasons_against(subject: Subject) -> dict[str, str]:
     reasons = {"sentence-transformers": "its models are of texts"}
     if isinstance(network, Wav2Vec2):
         reasons |= {"torch": "torchvision and timm have models of images only", "timm": "its models are of images"}
+    elif isinstance(network, ImageEncoder) and network.pool_grid > 1:
+        places = f"its embedding keeps {network.pool_grid} x {network.pool_grid} places, which their models have not"
+        reasons |= dict.fromkeys(("torch", "timm", "transformers"), places)
     elif isinstance(network, ImageEncoder) and network.config["name"] != "resnet8":
         reasons["transformers"] = "torchvision's and timm's networks are no models of transformers"
         if network.config["name"].startswith("resnet") and network.config["size"] <= SMALL_STEM_UP_TO:

@@ -34,6 +34,7 @@ METHODS = {
     "vicreg": "likewise.methods.vicreg:VICReg",
     "lejepa": "likewise.methods.lejepa:LeJEPA",
     "autoencoder": "likewise.methods.autoencoder:Autoencoder",
+    "contrastive-autoencoder": "likewise.methods.contrastive_autoencoder:ContrastiveAutoencoder",
     "denoising-autoencoder": "likewise.methods.denoising_autoencoder:DenoisingAutoencoder",
     "vae": "likewise.methods.vae:VAE",
     "mae": "likewise.methods.mae:MAE",

@@ -96,6 +96,10 @@ class Modality(ABC):
             UserError: for data of this modality that cannot be read.
         """
 
+    def usual_method(self, source: Source, recipe: Recipe) -> tuple[str, str]:
+        """By which method these samples are learned from where none is named, and what the samples are."""
+        return self.default_method, f"{self.name} samples"
+
     def recognises(self, path: Path) -> bool:
         """Whether a file that has another ending than `suffixes`, or none, is such a sample by its content."""
         return False

@@ -21,16 +21,18 @@ from likewise.data.source import Source
 from likewise.encoders import default_image_encoder, image_encoder
 from likewise.encoders.folder import FOLDER, check_within_run
 from likewise.encoders.folder_image import image_preprocessing
+from likewise.encoders.image import RESNET8_UP_TO
 from likewise.evaluation import ComputeSettings
 from likewise.evaluation.features import RawFeatures, raw_features
 from likewise.modalities.base import Modality, TrainingSetup, default_batch_size
 from likewise.modalities.weights import build_known, normalization_of
 from likewise.runs.declared import check_arguments
-from likewise.views import ImageViews, drawn, mirrored_alike, preset
+from likewise.views import ImageViews, drawn, mirrored_alike, placed_alike, preset
 
 if TYPE_CHECKING:
     from likewise.training.recipe import Recipe
 
+PLACED_FROM = 24  # px: smaller images have too few places in a feature map
 COMPARED, LOOKED_AT = 512, 64  # images that say whether they are photographs or symbols: of one channel, of others
 MEASURED = 256  # images whose mean and deviation are those of the normalisation
 LEAST_DEVIATION = 0.01  # of a channel that is all but constant
@@ -48,8 +50,15 @@ class ImageModality(Modality):
     suffixes = images.SUFFIXES
     column_names = ("image", "img", "photo", "picture")
     smaller_encoders: ClassVar[Mapping[str, str]] = {"resnet18": "resnet8"}
-    recipe_fields = ("size", "channels")
+    recipe_fields = ("size", "channels", "pool_grid")
     read_fields = ("range",)
+
+    def usual_method(self, source: Source, recipe: Recipe) -> tuple[str, str]:
+        source = source.fitted(ReadOptions(size=recipe.size, channels=recipe.channels))
+        images = source.read(torch.linspace(0, len(source) - 1, min(COMPARED, len(source))).long())
+        if PLACED_FROM <= max(images.shape[2:]) <= RESNET8_UP_TO and placed_alike(images):
+            return "contrastive-autoencoder", "small images of one thing in the same place"
+        return super().usual_method(source, recipe)
 
     def recognises(self, path: Path) -> bool:
         return pictures.recognises(path)
@@ -105,7 +114,8 @@ class ImageModality(Modality):
             augment=recipe.augment if isinstance(recipe.augment, str) else views.config()["ops"],
             batch_size=recipe.batch_size or default_batch_size(len(source), accelerated=accelerated),
         )
-        build = partial(build_known, image_encoder, name, recipe, kept=run_folder, channels=channels, size=size)
+        shape: dict[str, Any] = {"channels": channels, "size": size, "pool_grid": recipe.pool_grid or 1}
+        build = partial(build_known, image_encoder, name, recipe, kept=run_folder, **shape)
         return TrainingSetup(resolved, source, views, build)
 
     def unpack(self, config: dict[str, Any], folder: Path) -> ImageViews:

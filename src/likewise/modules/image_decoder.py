@@ -8,15 +8,16 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 GROUPS = 8
-FIRST_WIDTH, LAST_WIDTH = 128, 16  # channels at the smallest resolution and, at the least, at the largest
+FIRST_WIDTH, LAST_WIDTH = 128, 16  # channels at the smallest resolution and, at the least, at half the size
 
 
 class ImageDecoder(nn.Module):
     """Transposed convolutions from embeddings to images (DCGAN, arXiv:1511.06434).
 
     It begins with 4 to 7 positions a side. Each layer doubles the size and halves the channels; the output is cropped
-    to the size. The kernel is twice as wide as the stride, which avoids checkerboard artifacts. The norms are
-    GroupNorms: an image does not depend on the others of the batch.
+    to the size. The kernel is twice as wide as the stride, which avoids checkerboard artifacts. The last doubling is a
+    convolution whose channels are pixels (arXiv:1609.05158): layers as large as the image would cost more than all
+    others. The norms are GroupNorms: an image does not depend on the others of the batch.
 
     Args:
         dim: length of the embeddings.
@@ -29,7 +30,8 @@ class ImageDecoder(nn.Module):
         self.size = size
         doublings = (size // 4).bit_length() - 1
         first = -(-size // 2**doublings)
-        widths = [max(LAST_WIDTH, FIRST_WIDTH >> step) for step in range(doublings + 1)]
+        widths = [max(LAST_WIDTH, FIRST_WIDTH >> step) for step in range(max(1, doublings))]
+        pixels = 2 if doublings else 1  # a side, of each of the last positions
         layers: list[nn.Module] = [
             nn.Linear(dim, widths[0] * first**2, bias=False),
             nn.Unflatten(1, (widths[0], first, first)),
@@ -42,7 +44,8 @@ class ImageDecoder(nn.Module):
                 nn.GroupNorm(GROUPS, narrow),
                 nn.ReLU(inplace=True),
             ]
-        self.layers = nn.Sequential(*layers, nn.Conv2d(widths[-1], channels, kernel_size=3, padding=1))
+        last = nn.Conv2d(widths[-1], channels * pixels**2, kernel_size=3, padding=1)
+        self.layers = nn.Sequential(*layers, last, nn.PixelShuffle(pixels))
 
     def forward(self, z: Float[Tensor, "n dim"]) -> Float[Tensor, "n c s s"]:
         return self.layers(z)[..., : self.size, : self.size]

@@ -26,6 +26,7 @@ SCHEDULES = ("cosine", "constant")
 MOST_OPTION = {bool: 1, int: 2**31, float: 2**53}
 MOST_EPOCHS = 10**9  # that a run's configuration may have
 POOLINGS = ("mean", "cls", "last")
+MOST_CELLS = 16  # in a row, that an image encoder's last map is averaged over
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,8 @@ class Recipe:
             tokenizer.json.
         vocab_size: how many different tokens a tokenizer may learn; None: 8,192.
         max_tokens: length at which texts are cut off, or of the blocks that `bert` and `gpt` read; None: 128.
+        pool_grid: of images: so many rows and columns of cells, in each of which the embedding has the mean of the last
+            feature map; None or 1: the encoder's own pooling, usually the mean over all places.
         pooling: what of a text's tokens makes its embedding: `mean`, `cls` or `last`; None: the encoder's usual.
         sample_rate: of recordings, in Hz; None: that of most files, at most 16,000.
         seconds: how much of a recording a view is; None: 1.
@@ -75,6 +78,7 @@ class Recipe:
     tokenizer: str | None = None
     vocab_size: int | None = None
     max_tokens: int | None = None
+    pool_grid: int | None = None
     pooling: str | None = None
     sample_rate: int | None = None
     seconds: float | None = None
@@ -113,6 +117,7 @@ class Recipe:
         require(thaws, "freeze_epochs", f"from 0 to below epochs ({self.epochs})", self.freeze_epochs)
         check_choice(OPTIMIZERS, optimizer=self.optimizer)
         check_choice(SCHEDULES, schedule=self.schedule)
+        check_int(1, MOST_CELLS, pool_grid=self.pool_grid)
         check_choice(POOLINGS, pooling=self.pooling)
         for name, value in self.options.items():  # what else it must be, the method knows
             if isinstance(value, int | float):

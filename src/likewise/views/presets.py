@@ -59,6 +59,7 @@ PHOTOS: dict[tuple[str, int], tuple[Operation, ...]] = {
     ),
 }
 
+PLACED_SHARE = 0.15  # of the variance of pixels in the mean image
 FEWEST_TO_COMPARE, COMPARED_SIZE = 64, 32  # images, and pixels of them
 MIRRORED_GROWS = 1.15
 SMALL_SYMBOL = 20  # px; below, a symbol is a few strokes of single pixels
@@ -148,6 +149,19 @@ def mirrored_alike(images: UInt8[Tensor, "n c h w"]) -> bool:
     rows, mirrored = pixels.flatten(1), pixels.flip(-1).flatten(1)
     nearest = [torch.cdist(these, rows).fill_diagonal_(math.inf).amin(1) + 1 for these in (rows, mirrored)]
     return bool((nearest[1] / nearest[0]).median() < MIRRORED_GROWS)
+
+
+def placed_alike(images: UInt8[Tensor, "n c h w"]) -> bool:
+    """Whether each image shows one thing in the same place, as those of clothes and digits do, not drawings and scenes.
+
+    Their mean image then has much of their variance: 0.30 of Fashion-MNIST's, 0.29 of MNIST's and 0.48 of the digits',
+    0.05 of clip art's. False of fewer than 64 images, which say too little.
+    """
+    if len(images) < FEWEST_TO_COMPARE:
+        return False
+    pixels = images.float()
+    centred = pixels - pixels.mean((0, 2, 3), keepdim=True)
+    return bool(centred.mean(0).square().mean() > PLACED_SHARE * centred.square().mean())
 
 
 def light(operations: Iterable[Operation], size: int) -> tuple[Operation, ...]:
