@@ -122,7 +122,7 @@ class Noise(NamedTuple):
 
     seed: Int[Tensor, ""]
     place: Int[Tensor, " n"]  # of a sample among those of the batch that get noise
-    count: Int[Tensor, ""]  # of these
+    total: Int[Tensor, ""]  # of these
 
     @classmethod
     def of(cls, seed: Int[Tensor, ""], drawn: Bool[Tensor, " n"]) -> Noise:
@@ -132,7 +132,7 @@ class Noise(NamedTuple):
     def like(self, samples: Float[Tensor, " m *rest"], drawn: Bool[Tensor, " n"]) -> Float[Tensor, " m *rest"]:
         """Standard Gaussian noise for the samples that were drawn: the same whichever part of the batch they are."""
         seeded = torch.Generator(samples.device).manual_seed(int(self.seed))
-        shape = (int(self.count), *samples.shape[1:])
+        shape = (int(self.total), *samples.shape[1:])
         first = int(self.place[drawn][0])
         return torch.randn(shape, generator=seeded, device=samples.device)[first : first + len(samples)]
 
