@@ -13,7 +13,7 @@ import lightning as L
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from torch import Tensor
+from torch import Tensor, nn
 
 from likewise.data.batches import Parts
 from likewise.data.open import open_source
@@ -38,6 +38,34 @@ def small_training(name: str, **changes: Any) -> Training:
     return build_training(open_source(data, progress=False, **how), recipe, kept=None)
 
 
+class InDouble:
+    """Views in float64: what differs by more than its rounding is not the same."""
+
+    def __init__(self, views: Any) -> None:
+        self.views = views
+
+    def __call__(self, batch: Any, generator: torch.Generator) -> Any:
+        return doubled(self.views(batch, generator))
+
+    def weak(self, batch: Any, generator: torch.Generator) -> Any:
+        return doubled(self.views.weak(batch, generator))
+
+    def local(self, batch: Any, generator: torch.Generator) -> Any:
+        return doubled(self.views.local(batch, generator))
+
+    def clean(self, batch: Any) -> Any:
+        return doubled(self.views.clean(batch))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.views, name)
+
+
+def doubled(view: Any) -> Any:
+    if isinstance(view, Parts):
+        return Parts(tuple(map(doubled, view.parts)))
+    return view.double() if view.is_floating_point() else view
+
+
 class InterruptAt(L.Callback):
     """An interrupt, as by a person, after a step."""
 
@@ -50,10 +78,22 @@ class InterruptAt(L.Callback):
 
 
 def trained(
-    name: str, folder: Path, *, devices: int, stop_at: int | None = None, resume: bool = False, **changes: Any
+    name: str,
+    folder: Path,
+    *,
+    devices: int,
+    double: bool = True,
+    stop_at: int | None = None,
+    resume: bool = False,
+    **changes: Any,
 ) -> Method:
-    """A method after a training in float32, or after its first `stop_at` steps."""
+    """A method after a training in float64 without dropout, or in float32; or after its first `stop_at` steps."""
     recipe, source, method, _ = small_training(name, **changes)
+    if double:
+        method.double().views = InDouble(method.views)
+        for layer in method.modules():
+            if isinstance(layer, nn.Dropout):
+                layer.p = 0.0  # each process draws its own
     how: dict[str, Any] = {"strategy": "ddp", "devices": str(devices)} if devices > 1 else {"devices": "1"}
     callbacks = [] if stop_at is None else [InterruptAt(stop_at)]
     folder.mkdir(parents=True, exist_ok=True)

@@ -9,8 +9,10 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from likewise.data.loader import Batch
+from likewise.distributed import world_size
 from likewise.methods import METHODS, build_method, method_class, method_options
 from likewise.methods.base import Method, TrainingContext
+from likewise.modules.batch_norm import join_batch_norm
 from likewise.seeding import generator_for
 
 SAMPLES, BATCH, CLASSES, SIZE = 32, 8, 4, 12
@@ -117,6 +119,8 @@ def ready(case: str, *, dtype: torch.dtype = torch.float64, size: int = BATCH) -
     read = images(dtype).__getitem__
     method.prepare(TrainingContext(SAMPLES, size, steps=40, steps_per_epoch=SAMPLES // size, read=read))
     method.to(dtype).train()
+    if world_size() > 1:  # as a training begins
+        join_batch_norm(method, torch.device("cpu"))
     with torch.no_grad():
         method.begin_epoch(0)
     return method

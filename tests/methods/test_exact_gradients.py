@@ -14,8 +14,6 @@ from small_methods import BATCH, CASES, gradients, loss_of, ready, views_of
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from likewise.modules.batch_norm import join_batch_norm
-
 MICRO, STEPS, RATE = 4, 2, 0.1
 TOLERANCES = {torch.float32: 1e-5, torch.float64: 1e-8}
 NEGLIGIBLE = 0.1  # part of the whole gradient: a bias before BatchNorm has none, but for rounding
@@ -70,7 +68,6 @@ def trained(case: str, part: slice) -> dict[str, dict[str, Tensor]]:
     method = ready(case)
     objective: nn.Module = Objective(method)
     if dist.is_initialized():
-        join_batch_norm(method, torch.device("cpu"))
         objective = DistributedDataParallel(objective)
     results: dict[str, dict[str, Tensor]] = {"losses": {}}
     for step in range(STEPS):
