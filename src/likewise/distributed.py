@@ -81,6 +81,20 @@ def any_process(decision: bool, device: torch.device | str = "cpu") -> bool:
     return bool(flag)
 
 
+def largest(number: int, device: torch.device | str = "cpu") -> int:
+    """The largest of the processes' numbers; every process must call it.
+
+    Args:
+        number: of this process.
+        device: where the group communicates.
+    """
+    if world_size() == 1:
+        return number
+    most = torch.tensor(number, device=device)
+    dist.all_reduce(most, op=dist.ReduceOp.MAX)
+    return int(most)
+
+
 def gather(x: Shaped[Tensor, " n *rest"]) -> Shaped[Tensor, " m *rest"]:
     """The rows of all processes in the order of their ranks, with gradients; `x` itself in a single process.
 
@@ -116,24 +130,68 @@ class _Gather(torch.autograd.Function):
         return local_rows(total)
 
 
+def total(x: Shaped[Tensor, " *shape"]) -> Shaped[Tensor, " *shape"]:
+    """The sum over processes, with gradients; `x` itself in a single process."""
+    return x if world_size() == 1 else _Total.apply(x)
+
+
+class _Total(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        summed = x.clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(summed)
+        return summed
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        summed = gradient.clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(summed)
+        return summed
+
+
+def share_of_mean(count: int, device: torch.device | str = "cpu") -> float:
+    """The factor of a mean over this process's rows with which the average over processes is the mean over all rows.
+
+    1 where all processes have equally many rows. Every process must call it.
+
+    Args:
+        count: rows of this process.
+        device: where the group communicates.
+    """
+    if world_size() == 1:
+        return 1.0
+    counts = gather(torch.tensor([count], device=device))
+    return count * world_size() / max(1, int(counts.sum()))
+
+
 def local_rows(x: Shaped[Tensor, " m *rest"]) -> Shaped[Tensor, " n *rest"]:
     """The rows of this process, of rows that `gather` joined or that all processes have alike."""
     return x.chunk(world_size())[rank()]
 
 
-def shuffle_batchnorm(encode: Callable[[Any], Tensor], view: Tensor, generator: torch.Generator) -> Tensor:
+def shuffle_batchnorm(
+    encode: Callable[[Any], Tensor], view: Tensor, generator: torch.Generator, *, shards: int = 1
+) -> Tensor:
     """`encode(view)`, with the samples of all processes shuffled over them: shuffling BN of MoCo.
 
     arXiv:1911.05722, section 3.3. Without it, BatchNorm statistics reveal which keys belong to a process's own
-    queries. No gradients. With a single process, `encode(view)`.
+    queries. No gradients. A single process shuffles over its shards; with one shard it is `encode(view)`.
 
     Args:
         generator: in the same state in every process.
+        shards: of a process; see `in_shards`.
     """
-    if world_size() == 1:
+    if world_size() == shards == 1:
         return encode(view)
     shuffled = torch.randperm(len(view) * world_size(), generator=generator).to(view.device)
-    return gather(encode(gather(view)[local_rows(shuffled)]))[local_rows(shuffled.argsort())]
+    encoded = in_shards(encode, gather(view)[local_rows(shuffled)], shards)
+    return gather(encoded)[local_rows(shuffled.argsort())]
+
+
+def in_shards(encode: Callable[[Any], Tensor], view: Tensor, shards: int) -> Tensor:
+    """`encode(view)` in so many parts, one after the other: BatchNorm normalizes each apart, as devices do."""
+    return encode(view) if shards == 1 else torch.cat([encode(part) for part in view.tensor_split(shards)])
 
 
 def _in_group() -> bool:

@@ -9,8 +9,10 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from likewise.data.loader import Batch
+from likewise.distributed import world_size
 from likewise.methods import METHODS, build_method, method_class, method_options
 from likewise.methods.base import Method, TrainingContext
+from likewise.modules.batch_norm import join_batch_norm
 from likewise.seeding import generator_for
 
 SAMPLES, BATCH, CLASSES, SIZE = 32, 8, 4, 12
@@ -108,7 +110,7 @@ def batch(step: int = 0, *, dtype: torch.dtype = torch.float64, size: int = BATC
     return Batch(images(dtype)[indices], indices, indices % CLASSES)
 
 
-def ready(case: str, *, dtype: torch.dtype = torch.float64, batch_norm: bool = True, size: int = BATCH) -> Method:
+def ready(case: str, *, dtype: torch.dtype = torch.float64, size: int = BATCH) -> Method:
     """A method at the beginning of its first epoch."""
     torch.manual_seed(0)
     name = CASES[case][0]
@@ -116,12 +118,9 @@ def ready(case: str, *, dtype: torch.dtype = torch.float64, batch_norm: bool = T
     method.views = Views()
     read = images(dtype).__getitem__
     method.prepare(TrainingContext(SAMPLES, size, steps=40, steps_per_epoch=SAMPLES // size, read=read))
-    if not batch_norm:
-        for module in list(method.modules()):
-            for child, layer in module.named_children():
-                if isinstance(layer, nn.modules.batchnorm._BatchNorm):
-                    setattr(module, child, nn.Identity())
     method.to(dtype).train()
+    if world_size() > 1:  # as a training begins
+        join_batch_norm(method, torch.device("cpu"))
     with torch.no_grad():
         method.begin_epoch(0)
     return method

@@ -64,11 +64,8 @@ class Objective(nn.Module):
 
 
 def trained(case: str, part: slice) -> dict[str, dict[str, Tensor]]:
-    """Losses and gradients of some steps on `part` of every batch, and the state they end with.
-
-    BatchNorm in the heads would normalise each part by itself (on GPUs, `SyncBatchNorm` joins them): it is left out.
-    """
-    method = ready(case, batch_norm=False)
+    """Losses and gradients of some steps on `part` of every batch, and the state they end with."""
+    method = ready(case)
     objective: nn.Module = Objective(method)
     if dist.is_initialized():
         objective = DistributedDataParallel(objective)

@@ -163,3 +163,73 @@ def test_v3_leaves_the_patch_projection_of_a_transformer_as_it_is() -> None:
     assert held
     assert not list(ready(MoCoV3).frozen_parameters(0))
     assert moco.chance(8) == {"loss": pytest.approx(4 * 0.2 * math.log(8))}
+
+
+class Normed(nn.Module):
+    """An encoder whose embeddings are the view, normalized by its batch."""
+
+    dim = 3
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(3, affine=False)
+        self.scale = nn.Parameter(torch.ones(3))
+        self.met: list[Tensor] = []
+
+    def forward(self, view: Tensor) -> Tensor:
+        self.met.append(view.detach())
+        return self.scale * self.norm(view)
+
+
+def normed(batch: int, *, in_batch: bool) -> MoCoV1:
+    torch.manual_seed(0)
+    moco = MoCoV1(Normed(), projection_dim=3, in_batch=in_batch, queue=batch)
+    moco.prepare(TrainingContext(4 * batch, batch, steps=16, steps_per_epoch=4, seed=4))
+    moco.train()
+    return moco
+
+
+def rows_of(batch: int) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    return torch.randn(batch, 3, generator=generator), torch.randn(batch, 3, generator=generator)
+
+
+def test_one_process_normalizes_shuffled_shards_where_the_batch_would_tell_the_key() -> None:
+    moco = normed(96, in_batch=False)
+    first, second = rows_of(96)
+    moco.objective(first, second)
+    queries, keys = moco.encoder.met, moco.keys.copies[0].met
+    assert [len(part) for part in queries] == [len(part) for part in keys] == [32, 32, 32]
+    assert torch.equal(torch.cat(queries), first)
+    assert sorted(map(tuple, torch.cat(keys).tolist())) == sorted(map(tuple, second.tolist()))
+    # A shard of keys belongs to queries of all shards.
+    places = {tuple(row): place // 32 for place, row in enumerate(second.tolist())}
+    assert all({places[tuple(row)] for row in part.tolist()} == {0, 1, 2} for part in keys)
+    # Each is normalized apart, and back in its place.
+    apart = torch.cat([nn.BatchNorm1d(3, affine=False)(part) for part in keys])
+    expected = {tuple(row): out for row, out in zip(torch.cat(keys).tolist(), apart, strict=True)}
+    k = moco.keys.copies[1](torch.stack([expected[tuple(row)] for row in second.tolist()]))
+    torch.testing.assert_close(moco.queue.keys, F.normalize(k, dim=1))
+
+
+def test_a_small_batch_has_two_shards_and_a_smaller_one_is_refused() -> None:
+    moco = normed(4, in_batch=False)
+    moco.objective(*rows_of(4))
+    assert [len(part) for part in moco.encoder.met] == [2, 2]
+    with pytest.raises(UserError, match="batch_size must be at least 4, got 3"):
+        normed(3, in_batch=False)
+
+
+@pytest.mark.parametrize(("micro", "parts"), [(24, [24] * 4), (96, [48, 48])])
+def test_micro_batches_are_the_shards(micro: int, parts: list[int]) -> None:
+    moco = normed(96, in_batch=False)
+    moco.training_context = moco.training_context._replace(micro_batch_size=micro)
+    moco.objective(*rows_of(96))
+    assert [len(part) for part in moco.encoder.met] == parts
+    assert [len(part) for part in moco.keys.copies[0].met] == parts
+
+
+def test_with_the_keys_of_the_batch_it_is_normalized_whole() -> None:
+    moco = normed(96, in_batch=True)
+    moco.objective(*rows_of(96))
+    assert [len(part) for part in (*moco.encoder.met, *moco.keys.copies[0].met)] == [96, 96]

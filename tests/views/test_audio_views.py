@@ -31,6 +31,7 @@ from likewise.views.audio import (
     audio_preset,
     effects,
 )
+from likewise.views.operation import Noise
 
 RATE = 1000
 SIZE = (1000, RATE)
@@ -167,7 +168,7 @@ def test_polarity() -> None:
 def test_noise_is_white_and_as_loud_as_asked() -> None:
     x = torch.stack([waves(1, 16_000)[0], 0.01 * torch.arange(16_000).sin(), torch.zeros(16_000), waves(1, 16_000)[0]])
     asked = torch.tensor([10.0, -3.0, 10.0, math.inf])
-    noisy = WhiteNoise().apply(x, Hiss(asked, torch.tensor(5)))
+    noisy = WhiteNoise().apply(x, Hiss(asked, Noise.of(torch.tensor(5), asked < math.inf)))
     rest = noisy - x
     assert (snr(x[:2], rest[:2]) - asked[:2]).abs().max() < 1e-3
     assert torch.equal(noisy[2:], x[2:])
@@ -179,7 +180,7 @@ def test_noise_is_white_and_as_loud_as_asked() -> None:
 
 def test_mixing_adds_another_recording_as_loud_as_asked() -> None:
     x = waves(4) * torch.tensor([[1.0], [0.1], [0.0], [3.0]])
-    company = Company(torch.tensor([1, 0, 0, 2]), torch.tensor([5.0, 20.0, 5.0, 5.0]))
+    company = Company(torch.tensor([1, 0, 0, 2]), torch.tensor([5.0, 20.0, 5.0, 5.0]), torch.tensor(4))
     mixed = Mixing().apply(x, company)
     rest = mixed - x
     assert (snr(x[:2], rest[:2]) - company.snr[:2]).abs().max() < 1e-3

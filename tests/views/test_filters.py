@@ -10,6 +10,7 @@ from torchvision.transforms import RandomErasing
 from torchvision.transforms.v2 import functional as reference
 
 from likewise.views.filters import Blur, Erasing, Field, Filter, GaussianNoise, Solarize, blur, erase
+from likewise.views.operation import Noise
 from likewise.views.resample import background
 
 
@@ -41,12 +42,12 @@ def test_blur_of_tiny_images() -> None:
 def test_noise_is_gaussian_and_clamped() -> None:
     grey = torch.full((4, 3, 64, 64), 0.5)
     std = torch.tensor([0.0, 0.05, 0.1, 0.0])
-    noisy = GaussianNoise().apply(grey, Field(std, torch.tensor(1)))
+    noisy = GaussianNoise().apply(grey, Field(std, Noise.of(torch.tensor(1), std > 0)))
     assert torch.equal(noisy[std == 0], grey[std == 0])
     for i in (1, 2):
         values = ((noisy[i] - 0.5) / std[i]).flatten().numpy()
         assert stats.kstest(values, "norm").pvalue > 0.01
-    extreme = GaussianNoise().apply(images(), Field(torch.ones(5), torch.tensor(2)))
+    extreme = GaussianNoise().apply(images(), Field(torch.ones(5), Noise.of(torch.tensor(2), torch.ones(5) > 0)))
     assert extreme.min() == 0
     assert extreme.max() == 1
 

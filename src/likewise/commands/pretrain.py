@@ -328,7 +328,7 @@ def pretrain(
             chance["probe"] = classify.chance
 
             def ask(method: Any) -> float:
-                return classify(*encoder_for(labelled.modality, method.encoder, views), method.device)
+                return classify(*encoder_for(labelled.modality, method.deployed_encoder, views), method.device)
 
         budget = planned = None
         if measures and is_unused(folder):
@@ -373,6 +373,7 @@ def pretrain(
                 "family": learner.family,
                 "paper": learner.paper,
                 "supervised": learner.supervised,
+                "encoder": learner.deployed_role,
             },
             "encoder": None if own_encoder is not None else getattr(learner.encoder, "config", None),
             "views": packed,
@@ -472,8 +473,9 @@ def pretrain(
                 run.path,
                 seed=seed,
                 precision=run.config["precision"],
-                devices=run.config["devices"],
-                strategy=run.config["strategy"],
+                # How many processes there are decides no more than rounding: a resumed training may have others.
+                devices=run.config["devices"] if machine["devices"] == "auto" else machine["devices"],
+                strategy=run.config["strategy"] if machine["strategy"] == "auto" else machine["strategy"],
                 resume=resume,
                 begun_epochs=begun_epochs,
                 checkpoint_minutes=checkpoint_minutes,
@@ -484,7 +486,8 @@ def pretrain(
             if fitted.interrupted:
                 where = f"stopped at step {fitted.step} of {fitted.steps}"
                 raise Interrupted(f"{where}; to go on: {run.config['command']} --resume")
-            run.keep(merge_low_rank(learner.encoder), views)
+            kept_encoder = merge_low_rank(learner.deployed_encoder).requires_grad_(True)  # a teacher's has no gradients
+            run.keep(kept_encoder, views)
             if first:
                 speed = {"seconds": round(fitted.seconds, 1), "samples_per_second": round(fitted.samples_per_second, 1)}
                 run.config |= speed
@@ -495,12 +498,12 @@ def pretrain(
                 if found := lidar_of(learner, source):
                     run.config["lidar"] = found
                 run.config.save(run.path)
-                save_gallery(run, learner.encoder, source, views, labelled=False)
+                save_gallery(run, kept_encoder, source, views, labelled=False)
                 if figures := figures_of(
                     learner, source.read(order(len(source), seed=seed, epoch=begun_epochs)[:PAIRS])
                 ):
                     figures.save(run.path)
-                run.save(learner.encoder, views)
+                run.save(kept_encoder, views)
                 for extension in run.config.get("extensions", ()):
                     extension["finished"] = True
                     run.config.save(run.path)

@@ -14,10 +14,11 @@ from torch import Tensor, nn
 from likewise.data.loader import Batch
 from likewise.data.sampling import Sampling, epoch_sampling
 from likewise.data.source import Source
-from likewise.distributed import rank
+from likewise.distributed import rank, world_size
 from likewise.losses import encode_cached
+from likewise.modules.batch_norm import join_batch_norm, part_batch_norm
 from likewise.runs.figures import Figure
-from likewise.seeding import generator_for
+from likewise.seeding import generator_for, generator_for_part
 
 EARLY = 0.2  # share of the training before which no degenerate solution is reported
 
@@ -83,6 +84,10 @@ class Method(L.LightningModule):
     """Whether it also takes samples of several parts of its modality."""
     whole_documents: ClassVar[bool] = False
     """Whether it learns from all tokens of long texts, in blocks, not from their beginnings only."""
+    deployed_role: ClassVar[str] = "trained"
+    """What the kept encoder is in the method: `online` beside a momentum copy, `teacher`, or `trained`."""
+    sync_batch_norm: ClassVar[bool] = True
+    """Whether BatchNorm normalizes by the whole batch, where several processes share it."""
     supervised: bool = False
     """Whether batches need labels."""
 
@@ -141,9 +146,10 @@ class Method(L.LightningModule):
             encoder: what to call instead of the encoder, for methods that need more than the embedding.
         """
         encoder = encoder or self.encoder
-        if self.training_context.micro_batch_size is None or not torch.is_grad_enabled():
+        micro = self.training_context.micro_batch_size
+        if micro is None or micro > len(view) or not torch.is_grad_enabled():
             return encoder(view)
-        return encode_cached(encoder, view, micro_batch_size=self.training_context.micro_batch_size)
+        return encode_cached(encoder, view, micro_batch_size=micro)
 
     def embed(self, view: Any) -> Tensor:
         """The embeddings `(n, d)` that the objective compares: those of the head, where there is one."""
@@ -199,15 +205,28 @@ class Method(L.LightningModule):
         """The share of the training that is done, in [0, 1]."""
         return self.global_step / max(1, self.training_context.steps)
 
+    @property
+    def deployed_encoder(self) -> nn.Module:
+        """The encoder that is kept, probed and evaluated, `deployed_role` in the method: that of its paper."""
+        return self.encoder
+
+    def setup(self, stage: str) -> None:
+        if self.sync_batch_norm and world_size() > 1:
+            join_batch_norm(self, self.trainer.strategy.root_device)
+
+    def teardown(self, stage: str) -> None:
+        part_batch_norm(self)
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        key = (self.training_context.seed, self.global_step, rank())
-        torch.manual_seed(generator_for(*key).initial_seed())  # dropout and the like, inside the networks
+        key = (self.training_context.seed, self.global_step)
+        torch.manual_seed(generator_for(*key, rank()).initial_seed())  # dropout and the like, inside the networks
+        drawing = generator_for_part(*key, part=rank(), parts=world_size())
         with torch.no_grad():
             if self.training_context.steps_per_epoch and self.global_step % self.training_context.steps_per_epoch == 0:
                 self.begin_epoch(self.global_step // self.training_context.steps_per_epoch)
             # Autocast is for networks: in bfloat16 a resampling matrix would move pixels.
             with torch.autocast(self.device.type, enabled=False):
-                views = self.make_views(batch, generator_for(*key))
+                views = self.make_views(batch, drawing)
         result = self.objective(*views)
         scalars = result if isinstance(result, dict) else {"loss": result}
         self.log_dict({name: value.detach() for name, value in scalars.items()})

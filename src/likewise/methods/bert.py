@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from likewise.checks import check_interval, require
 from likewise.data.loader import Batch
+from likewise.distributed import share_of_mean
 from likewise.encoders.text import language_encoder
 from likewise.losses.vocabulary import token_cross_entropy
 from likewise.methods.base import EARLY, Method
@@ -76,7 +77,7 @@ class BERT(Method):
             self.transform(states), language_encoder(self.encoder).embedding.weight, targets, self.bias
         )
         return {
-            "loss": prediction.loss,
+            "loss": prediction.loss * share_of_mean(len(targets), targets.device),
             "accuracy": prediction.correct.float().mean(),
             "by_frequency": self.frequencies(targets),
         }

@@ -17,7 +17,7 @@ from likewise.methods.masked_frames import MaskedCodes
 from likewise.modules.frames import frame_starts, stack_frames
 from likewise.modules.masked_prediction import MaskedPrediction
 from likewise.modules.random_quantizer import RandomQuantizer
-from likewise.seeding import generator_for
+from likewise.seeding import draw_rows, generator_for
 from likewise.views.mel import log_mel
 
 BANDS = 80
@@ -122,8 +122,10 @@ class BestRQ(MaskedCodes):
     ) -> Float[Tensor, "n samples"]:
         """The standardized view, with white noise in place of the masked frames."""
         frame_of_sample = frame_starts(masked.shape[1], view.shape[1]).to(view.device)
-        noise = torch.randn(view.shape, generator=generator, dtype=view.dtype).to(view.device)
-        return torch.where(masked[:, frame_of_sample], MASK_NOISE * noise, standardize(view))
+        noise = draw_rows(
+            lambda n, whole: torch.randn(n, view.shape[1], generator=whole, dtype=view.dtype), len(view), generator
+        )
+        return torch.where(masked[:, frame_of_sample], MASK_NOISE * noise.to(view.device), standardize(view))
 
     def states(self, view: Tensor, masked: Tensor) -> Tensor:
         if isinstance(self.encoder, Wav2Vec2):

@@ -33,6 +33,7 @@ class BYOL(Method):
     paper = "2006.07733"
     when_to_use = "no negatives: strong with small batches too, at the cost of a second network in memory"
     min_batch_size = 2
+    deployed_role = "online"
 
     def __init__(
         self, encoder: nn.Module, *, projection_dim: int = 256, hidden_dim: int = 4096, target_momentum: float = 0.996

@@ -24,7 +24,8 @@ class CPC(Method):
 
     Each patch is encoded alone. In each column a GRU runs from top to bottom and predicts the rows below. The loss is
     the InfoNCE of predictions and latents: negatives are the latents at the same distance in all columns, rows and
-    images. Similarities are cosines over T, where the paper has dot products.
+    images. Similarities are cosines over T, where the paper has dot products. The authors' code is not public: what the
+    paper leaves open (epochs, the GRU's place for images, how negatives are drawn) could not be checked.
 
     Args:
         encoder: patch of any size -> `(n, encoder.dim)`.

@@ -17,6 +17,7 @@ from likewise.losses import info_nce
 from likewise.methods.base import Method
 from likewise.modules.sequence_prediction import SequencePrediction
 from likewise.modules.temperature import Temperature
+from likewise.views.pretext import random_orders
 
 
 def centered(x: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
@@ -64,7 +65,7 @@ class AudioCPC(Method):
     def make_views(self, batch: Batch, generator: torch.Generator) -> tuple[Any, ...]:
         view = self.views(batch.samples, generator)
         usable = self.encoder.count_frames(view.shape[1]) - len(self.sequence.predict)
-        times = torch.rand(len(view), usable, generator=generator).argsort(1)[:, : self.times]
+        times = random_orders(len(view), usable, generator)[:, : self.times]
         return view, times.to(view.device)
 
     def objective(self, view: Float[Tensor, "n samples"], times: Int[Tensor, "n k"]) -> Tensor:

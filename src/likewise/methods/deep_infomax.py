@@ -17,6 +17,7 @@ from likewise.losses import info_nce_parts, jsd
 from likewise.methods.base import Method
 from likewise.modules.critic import Critic
 from likewise.modules.discriminator import Discriminator
+from likewise.seeding import draw_rows
 
 ESTIMATORS = {"jsd": jsd, "infonce": info_nce_parts}
 
@@ -80,8 +81,9 @@ class DeepInfoMax(Method):
 
     def make_views(self, batch: Batch, generator: torch.Generator) -> tuple[Any, ...]:
         views = [self.views(batch.samples, generator) for _ in range(self.each)]
-        shape = len(batch.indices), self.each, self.summary.out_features
-        return torch.rand(shape, generator=generator).to(views[0]), *views
+        shape = self.each, self.summary.out_features
+        noise = draw_rows(lambda n, whole: torch.rand(n, *shape, generator=whole), len(batch.indices), generator)
+        return noise.to(views[0]), *views
 
     def objective(self, noise: Float[Tensor, "n v y"], *views: Any) -> dict[str, Tensor]:
         embedding, places = self.encode_with_places(torch.cat(views))

@@ -12,6 +12,7 @@ from likewise.checks import check_interval, check_non_negative, require
 from likewise.data.loader import Batch
 from likewise.methods.autoencoder import Autoencoder
 from likewise.runs.figures import Figure, FigureRow
+from likewise.seeding import draw_rows
 
 
 class DenoisingAutoencoder(Autoencoder):
@@ -46,9 +47,10 @@ class DenoisingAutoencoder(Autoencoder):
         return self.corrupt(view, generator), view
 
     def corrupt(self, view: Float[Tensor, "n c s s"], generator: torch.Generator) -> Float[Tensor, "n c s s"]:
-        kept = torch.rand(len(view), 1, *view.shape[2:], generator=generator) >= self.masked
-        noise = self.noise * torch.randn(view.shape, generator=generator)
-        return (view + noise.to(view.device)) * kept.to(view.device)
+        n, _, *shape = view.shape
+        kept = draw_rows(lambda rows, whole: torch.rand(rows, 1, *shape, generator=whole), n, generator) >= self.masked
+        noise = draw_rows(lambda rows, whole: torch.randn(rows, *view.shape[1:], generator=whole), n, generator)
+        return (view + (self.noise * noise).to(view.device)) * kept.to(view.device)
 
     def figures(self, samples: Any, generator: torch.Generator) -> list[Figure]:
         if not hasattr(self.views, "picture"):

@@ -48,6 +48,7 @@ class DINO(Method):
     paper = "2104.14294"
     when_to_use = "Vision Transformers: no negatives; features for nearest neighbours and segmentation"
     center: Tensor
+    deployed_role = "teacher"
 
     def __init__(
         self,
@@ -79,6 +80,10 @@ class DINO(Method):
         self.local_crops, self.momentum, self.temperature = local_crops, teacher_momentum, temperature
         self.teacher_ends, self.teacher_warmup = (teacher_start, teacher_temperature), teacher_warmup
         self.freeze_epochs = freeze
+
+    @property
+    def deployed_encoder(self) -> nn.Module:
+        return self.teacher.copies[0]
 
     def make_views(self, batch: Batch, generator: torch.Generator) -> tuple[Any, ...]:
         return multi_crop(self.views, batch.samples, generator, local_crops=self.local_crops)

@@ -20,6 +20,7 @@ from likewise.modules.ema import EMA, cosine_momentum, warmed_up
 from likewise.modules.heads import dino_projector
 from likewise.modules.multi_crop import encode_crops, multi_crop
 from likewise.modules.prototypes import WeightNormPrototypes, check_prototypes, usage_entropy
+from likewise.seeding import draw_rows
 from likewise.views.pretext import block_masks
 
 MASKED_VIEWS = 0.5  # share of the global views that have masked patches
@@ -61,6 +62,7 @@ class DINOv2(Method):
     paper = "2304.07193"
     when_to_use = "Vision Transformers: features of whole images and of their patches, for dense tasks; many steps"
     min_batch_size = 2
+    deployed_role = "teacher"
 
     def __init__(
         self,
@@ -108,12 +110,18 @@ class DINOv2(Method):
         self.teacher_ends, self.teacher_warmup = (teacher_start, teacher_temperature), teacher_warmup
         self.prototypes, self.freeze_epochs = prototypes, freeze
 
+    @property
+    def deployed_encoder(self) -> nn.Module:
+        return self.teacher.copies[0]
+
     def make_views(self, batch: Batch, generator: torch.Generator) -> tuple[Any, ...]:
         crops = multi_crop(self.views, batch.samples, generator, local_crops=self.local_crops)
-        masks = block_masks(
-            2 * len(crops[0]), self.grid, generator, share=MASKED_VIEWS, least=LEAST_MASKED, most=self.mask_ratio
-        )
-        return masks.unflatten(0, (2, -1)).transpose(0, 1).to(crops[0].device), *crops
+        return draw_rows(self.draw_masks, len(crops[0]), generator).to(crops[0].device), *crops
+
+    def draw_masks(self, n: int, generator: torch.Generator) -> Bool[Tensor, "n 2 p"]:
+        """Masks of the patches of both global views, on the CPU."""
+        masks = block_masks(2 * n, self.grid, generator, share=MASKED_VIEWS, least=LEAST_MASKED, most=self.mask_ratio)
+        return masks.unflatten(0, (2, -1)).transpose(0, 1)
 
     def objective(self, masks: Bool[Tensor, "n 2 p"], *crops: Any) -> dict[str, Tensor]:
         momentum = cosine_momentum(self.momentum, self.progress)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from likewise.data.loader import Batch
+from likewise.distributed import share_of_mean
 from likewise.encoders.generation import generate_tokens
 from likewise.encoders.text import causal_encoder
 from likewise.losses.vocabulary import token_cross_entropy
@@ -45,7 +46,7 @@ class GPT(Method):
         self.frequencies = Frequencies(self.vocab_size)
 
     def make_views(self, batch: Batch, generator: torch.Generator) -> tuple[Any, ...]:
-        return (self.views.clean(batch.samples),)  # deleted tokens would make other texts to learn from
+        return (self.views.weak(batch.samples, generator),)  # deleted tokens would make other texts to learn from
 
     def objective(self, ids: Tensor) -> dict[str, Tensor]:
         language = causal_encoder(self.encoder)
@@ -55,7 +56,7 @@ class GPT(Method):
         targets = ids[:, 1:][real]
         prediction = token_cross_entropy(states, language.embedding.weight, targets)
         return {
-            "loss": prediction.loss,
+            "loss": prediction.loss * share_of_mean(len(targets), targets.device),
             "accuracy": prediction.correct.float().mean(),
             "perplexity": prediction.loss.detach().exp(),
             "by_frequency": self.frequencies(targets),

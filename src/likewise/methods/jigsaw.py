@@ -15,6 +15,7 @@ from likewise.methods.base import Method
 from likewise.modules.classification import classification_chance, classification_metrics
 from likewise.modules.heads import mlp
 from likewise.runs.figures import Figure, FigureRow
+from likewise.seeding import draw_rows
 from likewise.views.pretext import Grid, mosaic, permutation_set, shuffled, standardize
 
 
@@ -70,7 +71,9 @@ class Jigsaw(Method):
 
     def shuffle(self, tiles: Float[Tensor, "n k c p p"], generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Tiles in the order of a random permutation, and which one it is."""
-        drawn = torch.randint(len(self.permutations), (len(tiles),), generator=generator).to(tiles.device)
+        drawn = draw_rows(
+            lambda n, whole: torch.randint(len(self.permutations), (n,), generator=whole), len(tiles), generator
+        ).to(tiles.device)
         return shuffled(tiles, self.permutations[drawn]), drawn
 
     def objective(self, tiles: Any, drawn: Tensor) -> dict[str, Tensor]:

@@ -8,15 +8,18 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from likewise.checks import check_int, check_interval
-from likewise.distributed import gather, shuffle_batchnorm
+from likewise.checks import check_int, check_interval, require
+from likewise.distributed import gather, in_shards, shuffle_batchnorm, world_size
 from likewise.losses import info_nce
 from likewise.methods.base import Method, TrainingContext
+from likewise.modules.batch_norm import has_batch_norm
 from likewise.modules.ema import EMA
 from likewise.modules.heads import mlp
 from likewise.modules.queue import Queue, queue_size
 from likewise.modules.temperature import Temperature
 from likewise.seeding import generator_for
+
+SHARD = 32  # samples: the paper's batch of a GPU
 
 
 class MoCoV1(Method):
@@ -32,17 +35,21 @@ class MoCoV1(Method):
         key_momentum: momentum of the key encoder, in [0, 1].
         queue: length of the queue, a multiple of the batch; None is the paper's 65,536, but at most one in twenty
             samples, as of ImageNet.
-        in_batch: whether the keys of the batch's other samples are negatives too. An encoder with BatchNorm in a single
-            process needs it: without other processes to shuffle with, the batch's statistics reveal the positive key.
+        in_batch: whether the keys of the batch's other samples are negatives too. If not, an encoder with BatchNorm in
+            a single process normalizes shards of the batch apart, of about 32 samples as in the paper, and keys in
+            other shards than their queries: otherwise the batch's statistics reveal the positive key. Several processes
+            are such shards in any case.
 
     Raises:
-        UserError: for a number out of its range.
+        UserError: for a number out of its range, or a batch of fewer than 4 samples that is to be sharded.
     """
 
     family = "contrastive"
     paper = "1911.05722"
     when_to_use = "many negatives with small batches; MoCo v2 is the same with a better head"
     own_temperature = 0.07
+    deployed_role = "online"
+    sync_batch_norm = False  # processes normalize apart, and are shuffled
 
     def __init__(
         self,
@@ -62,6 +69,7 @@ class MoCoV1(Method):
         self.temperature = Temperature(self.own_temperature if temperature is None else temperature)
         self.key_momentum, self.in_batch = key_momentum, in_batch
         self.projection_dim, self.queue_size = projection_dim, queue
+        self.sharded = not in_batch and has_batch_norm(self.encoder)
         self.queue: Queue | None = None
 
     def head(self, out: int) -> nn.Module:
@@ -69,6 +77,9 @@ class MoCoV1(Method):
 
     def prepare(self, context: TrainingContext, optimizers: Callable[[Method], Any] | None = None) -> None:
         super().prepare(context, optimizers)
+        if self.sharded and world_size() == 1:
+            remedy = "BatchNorm needs at least two shards of two; or try --in-batch"
+            require(context.batch_size >= 4, "batch_size", "at least 4", context.batch_size, remedy)
         self.queue = Queue(
             queue_size(self.queue_size, samples=context.samples, batch_size=context.batch_size, most=65536, share=0.05),
             self.projection_dim,
@@ -78,8 +89,11 @@ class MoCoV1(Method):
     def objective(self, first: Any, second: Any) -> dict[str, Tensor]:
         assert self.queue is not None, "call prepare() before training"
         self.keys.update(self.encoder, self.projector, momentum=self.key_momentum)
-        k = shuffle_batchnorm(self.keys, second, generator_for(self.training_context.seed, self.global_step))
-        q, keys = gather(self.embed(first)), gather(k)
+        size = self.training_context.micro_batch_size or SHARD
+        shards = max(2, len(first) // size) if self.sharded and world_size() == 1 else 1
+        generator = generator_for(self.training_context.seed, self.global_step)
+        k = shuffle_batchnorm(self.keys, second, generator, shards=shards)
+        q, keys = gather(in_shards(self.embed, first, shards)), gather(k)
         self.track(q, keys)
         temperature = self.temperature(self.progress)
         scalars = {
@@ -113,11 +127,11 @@ class MoCoV2(MoCoV1):
         in_batch: whether the keys of the batch's other samples are negatives too; see `MoCoV1`.
 
     Raises:
-        UserError: for a number out of its range.
+        UserError: as `MoCoV1`.
     """
 
     paper = "2003.04297"
-    when_to_use = "many negatives with small batches: strong on one GPU"
+    when_to_use = "many negatives with small batches"
     own_temperature = 0.2
 
     def head(self, out: int) -> nn.Module:

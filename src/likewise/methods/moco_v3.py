@@ -39,6 +39,7 @@ class MoCoV3(Method):
     paper = "2104.02057"
     when_to_use = "Vision Transformers and large batches; symmetric, without a queue"
     min_batch_size = 2
+    deployed_role = "online"
 
     def __init__(
         self,

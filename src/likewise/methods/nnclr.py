@@ -21,7 +21,8 @@ class NNCLR(Method):
     """Dwibedi et al. 2021, With a Little Help from My Friends, arXiv:2104.14548.
 
     The loss is InfoNCE between the nearest neighbour of a view's embedding in the queue and the predictions from the
-    other views of the batch, averaged over both directions.
+    other views of the batch, averaged over both directions. The authors' code is not public: what the paper leaves open
+    (which views enter the queue, and when) could not be checked.
 
     Args:
         encoder: view -> `(n, encoder.dim)`.

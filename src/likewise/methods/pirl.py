@@ -25,8 +25,9 @@ class PIRL(Method):
     """Misra & van der Maaten 2019, Self-Supervised Learning of Pretext-Invariant Representations, arXiv:1912.01991.
 
     The target is the image's row in the bank, a moving average of its embeddings f. The embedding g of its shuffled
-    patches and the embedding f of the image itself are each contrasted with rows of other images: with InfoNCE, as in
-    the authors' code. The loss is `balance` InfoNCE(g) + (1 - `balance`) InfoNCE(f).
+    patches and the embedding f of the image itself are each contrasted with rows of other images, with InfoNCE. The
+    paper and the authors' configuration have NCE, a binary classification of each row, instead. The loss is
+    `balance` InfoNCE(g) + (1 - `balance`) InfoNCE(f).
 
     Args:
         encoder: view or patch of any size -> `(n, encoder.dim)`.

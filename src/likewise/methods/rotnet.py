@@ -35,8 +35,8 @@ class RotNet(Method):
         self.classifier = nn.Linear(self.dim, 4)
 
     def make_views(self, batch: Batch, generator: torch.Generator) -> tuple[Any, ...]:
-        # Weak views, as the paper's crops and flips: a small, blurred crop has no up, and strong rotations would make
-        # the labels wrong.
+        # Weak views: a small, blurred crop has no up, and strong rotations would make the labels wrong. The authors'
+        # code crops 8 to 100 % of an image, which weak views do not.
         return (rotations(self.views.weak(batch.samples, generator)),)
 
     def objective(self, rotated: Any) -> dict[str, Tensor]:

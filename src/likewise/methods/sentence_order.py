@@ -13,6 +13,7 @@ from likewise.encoders.text import language_encoder
 from likewise.methods.base import Method
 from likewise.modules.classification import classification_chance, classification_metrics
 from likewise.runs.figures import Figure, FigureRow
+from likewise.seeding import draw_rows
 from likewise.views.token_tasks import halves
 
 
@@ -42,7 +43,7 @@ class SentenceOrder(Method):
         self.classifier = nn.Linear(self.dim, 2)
 
     def make_views(self, batch: Batch, generator: torch.Generator) -> tuple[Any, ...]:
-        swapped = torch.rand(len(batch.samples), generator=generator) < 0.5
+        swapped = draw_rows(lambda n, whole: torch.rand(n, generator=whole) < 0.5, len(batch.samples), generator)
         ids = self.views.clean(batch.samples)
         swapped = swapped.to(ids.device)
         return self.in_halves(ids, swapped, generator), swapped

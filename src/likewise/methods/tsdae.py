@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from likewise.checks import check_interval
 from likewise.data.loader import Batch
+from likewise.distributed import share_of_mean
 from likewise.encoders.text import language_encoder
 from likewise.losses.vocabulary import token_cross_entropy
 from likewise.methods.base import EARLY, Method
@@ -57,7 +58,7 @@ class TSDAE(Method):
         self.frequencies = Frequencies(self.vocab_size)
 
     def make_views(self, batch: Batch, generator: torch.Generator) -> tuple[Any, ...]:
-        ids = self.views.clean(batch.samples)
+        ids = self.views.weak(batch.samples, generator)
         return self.damaged(ids, generator), ids
 
     def damaged(self, ids: Int[Tensor, "n t"], generator: torch.Generator) -> Int[Tensor, "n t"]:
@@ -71,7 +72,7 @@ class TSDAE(Method):
         states = self.states(self.encode(damaged), ids)[real]
         prediction = token_cross_entropy(states, language.embedding.weight, targets, self.bias)
         return {
-            "loss": prediction.loss,
+            "loss": prediction.loss * share_of_mean(len(targets), targets.device),
             "accuracy": prediction.correct.float().mean(),
             "by_frequency": self.frequencies(targets),
         }

@@ -16,6 +16,7 @@ from likewise.methods.autoencoder import Autoencoder
 from likewise.methods.base import EARLY
 from likewise.modules.reconstruction import explained_variance
 from likewise.runs.figures import Figure, FigureRow
+from likewise.seeding import draw_rows
 
 COLLAPSED = 0.1  # nats; a code that distinguishes two equally likely images carries 0.69
 SAMPLED = 2  # rows of samples from the prior
@@ -52,7 +53,8 @@ class VAE(Autoencoder):
 
     def make_views(self, batch: Batch, generator: torch.Generator) -> tuple[Any, ...]:
         view = self.views(batch.samples, generator)
-        return view, torch.randn(len(view), self.code_dim, generator=generator).to(view.device)
+        noise = draw_rows(lambda n, whole: torch.randn(n, self.code_dim, generator=whole), len(view), generator)
+        return view, noise.to(view.device)
 
     def objective(self, view: Tensor, noise: Tensor) -> dict[str, Tensor]:
         mean, log_variance = self.posterior(view)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from likewise.losses.precision import full_precision
+from likewise.seeding import draw_rows
 
 
 class Codes(NamedTuple):
@@ -42,9 +43,12 @@ class Codebooks(nn.Module):
         nn.init.normal_(self.score.weight)
         nn.init.zeros_(self.score.bias)
 
-    def noise(self, *shape: int, generator: torch.Generator) -> Float[Tensor, "*shape g v"]:
-        """Gumbel noise for the choices of features of this shape, on the CPU."""
-        return -torch.empty(*shape, *self.entries.shape[:2]).exponential_(generator=generator).log()
+    def noise(self, n: int, *shape: int, generator: torch.Generator) -> Float[Tensor, "n *shape g v"]:
+        """Gumbel noise for the choices of features of this shape, n samples of a batch, on the CPU."""
+        shape = *shape, *self.entries.shape[:2]
+        return draw_rows(
+            lambda rows, whole: -torch.empty(rows, *shape).exponential_(generator=whole).log(), n, generator
+        )
 
     @full_precision
     def forward(self, features: Float[Tensor, "m c"], noise: Float[Tensor, "m g v"], *, temperature: float) -> Codes:

@@ -10,6 +10,8 @@ from jaxtyping import Bool, Int, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
+from likewise.seeding import draw_rows
+
 
 def span_mask(n: int, frames: int, *, share: float, span: int, generator: torch.Generator) -> Bool[Tensor, "n t"]:
     """Which frames are masked, for each of `n` sequences: section 3.1 of the paper.
@@ -25,6 +27,10 @@ def span_mask(n: int, frames: int, *, share: float, span: int, generator: torch.
         span: frames that are masked together, from 1 to `frames`.
         generator: on the CPU.
     """
+    return draw_rows(lambda rows, whole: _span_mask(rows, frames, share, span, whole), n, generator)
+
+
+def _span_mask(n: int, frames: int, share: float, span: int, generator: torch.Generator) -> Bool[Tensor, "n t"]:
     places = frames - span + 1
     spans = (share * frames + torch.rand(n, dtype=torch.float64, generator=generator)).long().clamp(1, places)
     ranks = torch.rand(n, places, dtype=torch.float64, generator=generator).argsort(1).argsort(1)
@@ -39,7 +45,11 @@ def sample_distractors(masked: Bool[Tensor, "n t"], count: int, generator: torch
     """
     others = masked.sum(1)[:, None, None] - 1
     own = (masked.cumsum(1) - 1)[..., None]  # its place among the masked frames
-    drawn = (torch.rand(*masked.shape, count, dtype=torch.float64, generator=generator) * others).long()
+    shape = masked.shape[1], count
+    drawn = draw_rows(
+        lambda n, whole: torch.rand(n, *shape, dtype=torch.float64, generator=whole), len(masked), generator
+    )
+    drawn = (drawn * others).long()
     drawn += drawn >= own
     frames = masked.long().argsort(dim=1, descending=True, stable=True)  # the masked frames come first, in order
     return frames[:, None].expand(-1, masked.shape[1], -1).gather(2, drawn).masked_fill(~masked[..., None], 0)

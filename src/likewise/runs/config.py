@@ -45,6 +45,8 @@ class MethodConfig(TypedDict):
 
     name: str
     supervised: NotRequired[bool]
+    encoder: NotRequired[str]
+    """What the kept encoder is in the method."""
 
 
 class PartConfig(TypedDict):

@@ -12,8 +12,21 @@ from jaxtyping import Bool, Float, Int, Int16, UInt8
 from torch import Tensor
 
 from likewise.checks import check_choice, check_int, check_interval, require
+from likewise.distributed import gather
+from likewise.seeding import draw_rows
 from likewise.views.mel import log_mel
-from likewise.views.operation import Between, Interval, Number, Operation, Probability, Size, Within, happens, uniform
+from likewise.views.operation import (
+    Between,
+    Interval,
+    Noise,
+    Number,
+    Operation,
+    Probability,
+    Size,
+    Within,
+    happens,
+    uniform,
+)
 from likewise.views.presets import STRENGTHS
 from likewise.views.specification import operations, spell
 
@@ -74,7 +87,7 @@ class Hiss(NamedTuple):
     """Parameters of `WhiteNoise`."""
 
     snr: Float[Tensor, " n"]  # dB; infinite where nothing happens
-    seed: Int[Tensor, ""]  # of the noise, which is made on the waves' device
+    noise: Noise
 
 
 @dataclass(frozen=True)
@@ -89,15 +102,14 @@ class WhiteNoise(Effect):
     def sample(self, n: int, size: Size, generator: torch.Generator) -> Hiss:
         """See `Hiss`."""
         snr = uniform(n, *self.snr, generator).masked_fill_(~happens(n, self.p, generator), math.inf)
-        return Hiss(snr, torch.randint(2**62, (), generator=generator, device=generator.device))
+        seed = torch.randint(2**62, (), generator=generator, device=generator.device)
+        return Hiss(snr, Noise.of(seed, snr < math.inf))
 
     def apply(self, waves: Float[Tensor, "n samples"], params: Hiss) -> Float[Tensor, "n samples"]:
         """See `Effect.apply`."""
 
         def add(drawn: Tensor, snr: Tensor) -> Tensor:
-            seeded = torch.Generator(drawn.device).manual_seed(int(params.seed))
-            noise = torch.randn(drawn.shape, generator=seeded, device=drawn.device)
-            return mixed(drawn, noise, snr)
+            return mixed(drawn, params.noise.like(drawn, params.snr < math.inf), snr)
 
         return _on_drawn(waves, params.snr < math.inf, add, params.snr)
 
@@ -107,6 +119,7 @@ class Company(NamedTuple):
 
     other: Int[Tensor, " n"]  # recording of the batch
     snr: Float[Tensor, " n"]  # dB; infinite where nothing happens
+    batch: Int[Tensor, ""]  # its recordings, over all processes
 
 
 @dataclass(frozen=True)
@@ -126,13 +139,14 @@ class Mixing(Effect):
         snr = uniform(n, *self.snr, generator).masked_fill_(~happens(n, self.p, generator), math.inf)
         steps = torch.randint(1, max(2, n), (n,), generator=generator, device=generator.device)
         other = (torch.arange(n, device=generator.device) + steps) % max(1, n)
-        return Company(other, snr if n > 1 else torch.full_like(snr, math.inf))
+        return Company(other, snr if n > 1 else torch.full_like(snr, math.inf), torch.tensor(n))
 
     def apply(self, waves: Float[Tensor, "n samples"], params: Company) -> Float[Tensor, "n samples"]:
         """See `Effect.apply`."""
+        batch = waves if len(waves) == params.batch else gather(waves)
 
         def add(drawn: Tensor, other: Tensor, snr: Tensor) -> Tensor:
-            return mixed(drawn, waves[other], snr)
+            return mixed(drawn, batch[other], snr)
 
         return _on_drawn(waves, params.snr < math.inf, add, params.other, params.snr)
 
@@ -339,11 +353,15 @@ class AudioViews:
     def _view(self, batch: Any, ops: tuple[Effect, ...], generator: torch.Generator) -> Float[Tensor, "n samples"]:
         spare = batch.lengths - self.samples
         places = torch.where(spare < 0, batch.lengths, spare + 1)
-        drawn = torch.rand(len(spare), generator=generator, dtype=torch.float64, device=generator.device)
+        drawn = draw_rows(
+            lambda n, whole: torch.rand(n, generator=whole, dtype=torch.float64, device=whole.device),
+            len(spare),
+            generator,
+        )
         waves = crop(batch.values, batch.lengths, (drawn.to(places.device) * places).long(), self.samples)
         size = (self.samples, self.sample_rate)
         for op in ops:
-            waves = op.apply(waves, op.sample(len(waves), size, generator))
+            waves = op.apply(waves, op.draw(len(waves), size, generator))
         return waves.clamp_(-1, 1)
 
 

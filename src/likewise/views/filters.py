@@ -15,6 +15,7 @@ from likewise.views.colour import on_drawn_
 from likewise.views.operation import (
     Between,
     Interval,
+    Noise,
     Number,
     Operation,
     Probability,
@@ -80,7 +81,7 @@ class Field(NamedTuple):
     """Parameters of `GaussianNoise`."""
 
     std: Float[Tensor, " n"]  # 0 where nothing happens
-    seed: Int[Tensor, ""]  # of the field, which is made on the images' device
+    noise: Noise
 
 
 @dataclass(frozen=True)
@@ -99,14 +100,13 @@ class GaussianNoise(Filter):
         """See `Field`."""
         std = happens(n, self.p, generator) * self.std
         seed = torch.randint(2**62, (), generator=generator, device=generator.device)
-        return Field(std, seed)
+        return Field(std, Noise.of(seed, std > 0))
 
     def apply_(self, images: Float[Tensor, "n c h w"], params: Field) -> Float[Tensor, "n c h w"]:
         """See `Filter.apply_`."""
 
         def add(drawn: Tensor, std: Tensor) -> Tensor:
-            field = torch.Generator(drawn.device).manual_seed(int(params.seed))
-            noise = torch.randn(drawn.shape, generator=field, device=drawn.device)
+            noise = params.noise.like(drawn, params.std > 0)
             return noise.mul_(std[:, None, None, None]).add_(drawn).clamp_(0, 1)
 
         return on_drawn_(images, params.std > 0, add, params.std)

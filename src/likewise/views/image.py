@@ -140,10 +140,10 @@ class ImageViews:
             if colour := [op for op in ops if isinstance(op, Colour)]:
                 colours = ColourMap.of(images)
                 for op in colour:
-                    colours = op.compose(colours, op.sample(*shape))
+                    colours = op.compose(colours, op.draw(*shape))
                 colours.apply_(images)
             for effect in [op for op in ops if isinstance(op, Filter)]:
-                effect.apply_(images, effect.sample(*shape))
+                effect.apply_(images, effect.draw(*shape))
             mean, std = self._normalisation(images.device)
             return images.sub_(mean).div_(std)
 
@@ -160,7 +160,7 @@ class ImageViews:
         frame = (height, width)
         matrix = identity(len(images), generator.device)
         for op in spatial:
-            matrix = matrix @ op.matrix(op.sample(len(images), frame, generator), frame)
+            matrix = matrix @ op.matrix(op.draw(len(images), frame, generator), frame)
             # A crop's outcome is square, and so is what follows it.
             frame = (size, size) if isinstance(op, RandomResizedCrop) else frame
         resample = crop_resize if all(op.straight for op in spatial) else warp

@@ -10,13 +10,14 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from functools import cache
-from typing import Annotated, Any, ClassVar, TypeGuard, get_type_hints
+from typing import Annotated, Any, ClassVar, NamedTuple, TypeGuard, get_type_hints
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from likewise.errors import UserError
+from likewise.seeding import draw_rows
 
 Size = tuple[int, int]  # height, width in pixels
 Number = int | float
@@ -97,6 +98,10 @@ class Operation:
         """Parameters for `n` images of `size`, on the generator's device; identity for those not drawn."""
         raise NotImplementedError
 
+    def draw(self, n: int, size: Size, generator: torch.Generator) -> Any:
+        """`sample` for `n` images that may be a part of a batch; see `likewise.seeding.draw_rows`."""
+        return draw_rows(lambda rows, whole: self.sample(rows, size, whole), n, generator)
+
     def apply(self, images: Float[Tensor, "n c h w"], params: Any) -> Float[Tensor, "n c h w"]:
         """This operation alone, with these parameters, on images in [0, 1]."""
         raise NotImplementedError
@@ -110,6 +115,26 @@ def uniform(shape: int | tuple[int, ...], low: Number, high: Number, generator: 
 def happens(n: int, p: float, generator: torch.Generator) -> Bool[Tensor, " n"]:
     """For each of `n` samples, whether something of probability `p` happens to it."""
     return torch.rand(n, generator=generator, device=generator.device) < p
+
+
+class Noise(NamedTuple):
+    """White noise that some samples of a batch get, to be made on their device."""
+
+    seed: Int[Tensor, ""]
+    place: Int[Tensor, " n"]  # of a sample among those of the batch that get noise
+    total: Int[Tensor, ""]  # of these
+
+    @classmethod
+    def of(cls, seed: Int[Tensor, ""], drawn: Bool[Tensor, " n"]) -> Noise:
+        """The noise of the samples that were drawn."""
+        return cls(seed, drawn.cumsum(0) - 1, drawn.sum())
+
+    def like(self, samples: Float[Tensor, " m *rest"], drawn: Bool[Tensor, " n"]) -> Float[Tensor, " m *rest"]:
+        """Standard Gaussian noise for the samples that were drawn: the same whichever part of the batch they are."""
+        seeded = torch.Generator(samples.device).manual_seed(int(self.seed))
+        shape = (int(self.total), *samples.shape[1:])
+        first = int(self.place[drawn][0])
+        return torch.randn(shape, generator=seeded, device=samples.device)[first : first + len(samples)]
 
 
 def pieces(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:

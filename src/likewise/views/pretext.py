@@ -18,6 +18,7 @@ from torch import Tensor
 
 from likewise.checks import check_int, check_non_negative, require
 from likewise.errors import UserError
+from likewise.seeding import draw_rows
 
 SMALLEST_PATCH = 2  # px: a single one has no edge, texture or direction
 # px, or half the image where that is less; smaller patches are enlarged to it. Encoders of whole images halve what they
@@ -95,6 +96,9 @@ class Grid:
 
     def corners(self, n: int, height: int, width: int, generator: torch.Generator) -> Int[Tensor, "n k 2"]:
         """Top and left pixel of every patch of `n` images of this size, on the CPU."""
+        return draw_rows(lambda rows, whole: self._corners(rows, height, width, whole), n, generator)
+
+    def _corners(self, n: int, height: int, width: int, generator: torch.Generator) -> Int[Tensor, "n k 2"]:
         patch, gap, jitter = self.pixels(height, width)
         places = torch.cartesian_prod(*[torch.arange(self.cells) * (patch + gap)] * 2)
         moved = torch.randint(2 * jitter + 1, (n, self.patches, 2), generator=generator)
@@ -127,7 +131,7 @@ def shuffled(patches: Shaped[Tensor, "n k *shape"], orders: Int[Tensor, "n k"]) 
 
 def random_orders(n: int, patches: int, generator: torch.Generator) -> Int[Tensor, "n k"]:
     """A random order of the patches for each of `n` images, on the CPU."""
-    return torch.rand(n, patches, generator=generator).argsort(1)
+    return draw_rows(lambda rows, whole: torch.rand(rows, patches, generator=whole).argsort(1), n, generator)
 
 
 def block_masks(
@@ -217,9 +221,10 @@ def without_colours(patches: Float[Tensor, "n k c p p"], generator: torch.Genera
     n, k, channels = patches.shape[:3]
     if channels == 1:
         return patches
-    kept = torch.randint(channels, (n, k, 1, 1, 1), generator=generator)
+    kept = draw_rows(lambda rows, whole: torch.randint(channels, (rows, k, 1, 1, 1), generator=whole), n, generator)
     kept_ones = (torch.arange(channels)[:, None, None] == kept).to(patches.device)
-    noise = torch.randn(patches.shape, generator=generator).to(patches.device)
+    noise = draw_rows(lambda rows, whole: torch.randn(rows, *patches.shape[1:], generator=whole), n, generator)
+    noise = noise.to(patches.device)
     spread = (patches * kept_ones).sum(2, keepdim=True).std((3, 4), correction=0, keepdim=True)
     return torch.where(kept_ones, patches, noise * spread / 100)
 

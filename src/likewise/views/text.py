@@ -9,9 +9,12 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
+from torch.nn import functional as F
 
 from likewise.checks import check_int, check_interval, require
+from likewise.distributed import largest
 from likewise.errors import UserError, needs, no_panic
+from likewise.seeding import PartGenerator
 from likewise.views.token_tasks import delete_tokens
 
 # What tokenizers call their special tokens; `likewise.data.tokens` has the same.
@@ -80,7 +83,7 @@ class TextViews:
 
     def __call__(self, batch: Int[Tensor, "n _"], generator: torch.Generator) -> Int[Tensor, "n t"]:
         """One random view of every text."""
-        batch = self.clean(batch)
+        batch = self.weak(batch, generator)
         if self.delete == 0 or batch.numel() == 0:
             return batch
         pad, _, cls, sep, _ = self.special
@@ -88,7 +91,11 @@ class TextViews:
 
     def weak(self, batch: Int[Tensor, "n _"], generator: torch.Generator) -> Int[Tensor, "n t"]:
         """The texts themselves: a word less can be another label, and dropout is random enough."""
-        return self.clean(batch)
+        batch = self.clean(batch)
+        if not isinstance(generator, PartGenerator):
+            return batch
+        width = largest(batch.shape[1], batch.device)  # that of the whole batch, for which all numbers are drawn
+        return F.pad(batch, (0, width - batch.shape[1]), value=self.special.pad)
 
     def clean(self, batch: Int[Tensor, "n _"]) -> Int[Tensor, "n t"]:
         """The texts themselves, without columns that are padding everywhere."""

@@ -9,9 +9,22 @@ generator on the CPU, a few operations for the whole batch.
 from __future__ import annotations
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
+
+from likewise.seeding import draw_rows
+
+
+def _rand(ids: Int[Tensor, "n t"], generator: torch.Generator) -> Float[Tensor, "n t"]:
+    """A number in [0, 1) for every token."""
+    drawn = draw_rows(lambda n, whole: torch.rand(n, ids.shape[1], generator=whole), len(ids), generator)
+    return drawn.to(ids.device)
+
+
+def _randint(count: int, n: int, width: int, generator: torch.Generator) -> Int[Tensor, "n width"]:
+    """Whole numbers below `count`, on the CPU."""
+    return draw_rows(lambda rows, whole: torch.randint(count, (rows, width), generator=whole), n, generator)
 
 
 def ordinary(ids: Int[Tensor, "n t"], special: tuple[int, ...]) -> Bool[Tensor, "n t"]:
@@ -36,7 +49,7 @@ def delete_tokens(
     """
     there = ids != pad
     candidates = there & (ids != cls) & (ids != sep)
-    draws = torch.rand(ids.shape, generator=generator).to(ids.device)
+    draws = _rand(ids, generator)
     stays = draws >= share
     # The one that would be the last to go; of a text without ordinary tokens this is another, which stays anyway.
     last = draws.masked_fill(~candidates, -1.0).argmax(dim=1, keepdim=True)
@@ -71,7 +84,7 @@ def choose_tokens(
         starts = candidates & ~(continues.to(ids.device)[ids] & follows)
     words = starts.sum(1, keepdim=True)
     wanted = (words.double() * share).round().clamp(min=1)
-    noise = torch.rand(ids.shape, generator=generator).to(ids.device)
+    noise = _rand(ids, generator)
     noise.masked_fill_(torch.arange(ids.shape[1], device=ids.device) >= words, 2.0)  # a text's words come first
     chosen = noise.argsort(dim=1).argsort(dim=1) < wanted
     word = (starts.cumsum(1) - 1).clamp(min=0)
@@ -99,10 +112,10 @@ def mask_tokens(
         special: ids that are never drawn.
         vocab_size: number of ids.
     """
-    fate = torch.rand(ids.shape, generator=generator).to(ids.device)
+    fate = _rand(ids, generator)
     others = torch.arange(vocab_size)
     others = others[torch.isin(others, torch.tensor(special), invert=True)]
-    other = others[torch.randint(len(others), ids.shape, generator=generator)].to(ids.device)
+    other = others[_randint(len(others), len(ids), ids.shape[1], generator)].to(ids.device)
     replaced = torch.where(fate < 0.8, mask, torch.where(fate < 0.9, other, ids))
     return torch.where(chosen, replaced, ids)
 
@@ -131,7 +144,7 @@ def halves(
     device = ids.device
     count = ((ids != pad).sum(1, keepdim=True) - 2).clamp(min=0, max=max_tokens - 3)
     width = int(count.max()) + 3
-    first = (count + torch.randint(2, (len(ids), 1), generator=generator).to(device)) // 2
+    first = (count + _randint(2, len(ids), 1, generator).to(device)) // 2
     swapped = swapped[:, None].to(device)
     ahead = torch.where(swapped, count - first, first)  # tokens before the separator between the halves
     place = torch.arange(width, device=device) - 1  # counted from the first token

@@ -11,6 +11,7 @@ from likewise.report.pieces import Section, code, folder, joined, noun, settings
 from likewise.runs.evaluation import Evaluation
 
 FIRST_SKIPPED = 10
+TRAINED = "trained"  # by gradients, in a method that has no other network
 OWN_SETTINGS = ("likewise", "data", "seed", "precision", "created", "seconds")
 
 
@@ -22,7 +23,9 @@ def learned_from(contents: Contents) -> str:
     what = f"The encoder {encoder['name']}" if "name" in encoder else "An encoder"
     if not method and (config.get("recipe") or {}).get("weights"):
         return f"{what} with the weights {config['recipe']['weights']}, as given."
+    role = method.get("encoder", TRAINED)
     by = f" by {method['name']}" if "name" in method else ""
+    by += f" ({role} network)" if role != TRAINED else ""
     data = source.get("name") or config.get("data")
     on = f" on {data}" if data else ""
     return f"{what}, trained{by}{on} with{'' if _supervised(contents) else 'out'} labels."

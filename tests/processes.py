@@ -1,0 +1,133 @@
+"""Trainings by one process and by several on a CPU, and the views that each of them makes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from torch import Tensor, nn
+
+from likewise.data.batches import Parts
+from likewise.data.open import open_source
+from likewise.methods import method_options
+from likewise.methods.base import Method
+from likewise.modalities.build import Training, build_training
+from likewise.training.fit import fit
+from likewise.training.recipe import load_recipe
+from small_data import training_data
+
+SMALL = {"queue": 128, "prototypes": 16, "permutations": 10, "local_crops": 1, "hidden_dim": 128, "negatives": 64}
+READ = ("sample_rate",)
+
+
+def small_training(name: str, **changes: Any) -> Training:
+    """A method on the small data of its modality, by its own recipe."""
+    data, shape = training_data(name)
+    how = {"sample_rate": shape["sample_rate"], "modality": "audio"} if "sample_rate" in shape else {}
+    small = {key: value for key, value in SMALL.items() if key in method_options(name)}
+    recipe = load_recipe(name).with_(**{"batch_size": 64, "epochs": 2} | small | shape | changes)
+    torch.manual_seed(0)
+    return build_training(open_source(data, progress=False, **how), recipe, kept=None)
+
+
+class InDouble:
+    """Views in float64: what differs by more than its rounding is not the same."""
+
+    def __init__(self, views: Any) -> None:
+        self.views = views
+
+    def __call__(self, batch: Any, generator: torch.Generator) -> Any:
+        return doubled(self.views(batch, generator))
+
+    def weak(self, batch: Any, generator: torch.Generator) -> Any:
+        return doubled(self.views.weak(batch, generator))
+
+    def local(self, batch: Any, generator: torch.Generator) -> Any:
+        return doubled(self.views.local(batch, generator))
+
+    def clean(self, batch: Any) -> Any:
+        return doubled(self.views.clean(batch))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.views, name)
+
+
+def doubled(view: Any) -> Any:
+    if isinstance(view, Parts):
+        return Parts(tuple(map(doubled, view.parts)))
+    return view.double() if view.is_floating_point() else view
+
+
+class InterruptAt(L.Callback):
+    """An interrupt, as by a person, after a step."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        if trainer.global_step == self.step:
+            signal.raise_signal(signal.SIGINT)
+
+
+def trained(
+    name: str,
+    folder: Path,
+    *,
+    devices: int,
+    double: bool = True,
+    stop_at: int | None = None,
+    resume: bool = False,
+    **changes: Any,
+) -> Method:
+    """A method after a training in float64 without dropout, or in float32; or after its first `stop_at` steps."""
+    recipe, source, method, _ = small_training(name, **changes)
+    if double:
+        method.double().views = InDouble(method.views)
+        for layer in method.modules():
+            if isinstance(layer, nn.Dropout):
+                layer.p = 0.0  # each process draws its own
+    how: dict[str, Any] = {"strategy": "ddp", "devices": str(devices)} if devices > 1 else {"devices": "1"}
+    callbacks = [] if stop_at is None else [InterruptAt(stop_at)]
+    folder.mkdir(parents=True, exist_ok=True)
+    fitted = fit(
+        method, source, recipe, folder, precision="32-true", progress=False, resume=resume, callbacks=callbacks, **how
+    )
+    assert fitted.step == (stop_at or fitted.steps)
+    return method
+
+
+def tensors(views: Any) -> list[Tensor]:
+    """The tensors of what a method's objective gets."""
+    if isinstance(views, Tensor):
+        return [views]
+    parts = views.parts if isinstance(views, Parts) else views
+    return [tensor for part in parts for tensor in tensors(part)]
+
+
+def in_processes(count: int, work: Callable[..., Any], folder: Path, *arguments: Any) -> list[Any]:
+    """What `work(folder, *arguments)` returns in each of so many processes of a gloo group."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    mp.spawn(_one_process, (count, port, work, folder, arguments), nprocs=count)
+    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(count)]
+
+
+def _one_process(
+    rank: int, count: int, port: int, work: Callable[..., Any], folder: Path, arguments: tuple[Any, ...]
+) -> None:
+    torch.set_num_threads(1)
+    # As a launcher tells Lightning.
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "NODE_RANK": "0"}
+    os.environ |= {"WORLD_SIZE": str(count), "RANK": str(rank), "LOCAL_RANK": str(rank)}
+    dist.init_process_group("gloo", rank=rank, world_size=count)
+    torch.save(work(folder, *arguments), folder / f"{rank}.pt")
+    dist.destroy_process_group()
