@@ -14,6 +14,7 @@ from PIL import Image
 from likewise.data.arrays import ArraySource
 from likewise.data.class_splits import by_class
 from likewise.data.open import open_source
+from likewise.data.read_options import ReadOptions
 from likewise.data.source import Source
 from likewise.errors import UserError
 
@@ -38,6 +39,11 @@ def test_no_class_is_in_both_parts(labels: list[int]) -> None:
     assert not classes_of(base) & classes_of(novel)
     assert len(classes_of(novel)) == len(there) // 2
     assert sorted(torch.cat([base.indices, novel.indices]).tolist()) == [i for i, k in enumerate(labels) if k >= 0]
+    for part in (base, novel):
+        named = [part.classes[label] for label in part.labels().tolist()]
+        assert named == [names[labels[i]] for i in part.indices.tolist()]
+        assert set(part.classes) == set(named)
+        assert part.read(torch.arange(len(part)))[:, 0, 0, 0].tolist() == part.indices.tolist()
     assert any("without a label" in note for note in novel.notes) == (-1 in labels)
 
 
@@ -65,6 +71,9 @@ def test_parts_of_folders_tables_and_named_sets(tmp_path: Path) -> None:
     assert (base.name, novel.name) == ("digits:train:base", "digits:train:novel")
     assert len(base) + len(novel) == len(open_source("digits:train"))
     assert len(classes_of(base)) == len(classes_of(novel)) == 5
+    again = novel.fitted(ReadOptions(size=8))
+    assert again.classes == novel.classes
+    assert torch.equal(again.labels(), novel.labels())
 
 
 def test_a_subfolder_of_that_name_is_meant_first(tmp_path: Path) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 import torch
+from jaxtyping import Int
+from torch import Tensor
 
 from likewise.data.dispatch import open_whole
 from likewise.data.read_options import ReadOptions
@@ -19,7 +22,32 @@ NOVEL_SHARE = 0.5
 """Of the classes: few data sets have so many that a fifth of them is enough for episodes."""
 
 
-def class_split(data: Any, read_options: ReadOptions, *, root: Any, progress: bool) -> Subset | None:
+class ClassPart(Subset):
+    """The samples of some classes of a source, which has no others then.
+
+    Args:
+        source: labelled samples.
+        chosen: the numbers of the classes in `source`, in their order there.
+        name: of the part.
+    """
+
+    def __init__(self, source: Source, chosen: Sequence[int], *, name: str) -> None:
+        number = torch.full((len(source.classes) + 1,), -1)  # the last one is of samples without a label, -1
+        number[list(chosen)] = torch.arange(len(chosen))
+        labels = number[source.labels()]
+        super().__init__(source, (labels >= 0).nonzero()[:, 0], name=name)
+        self.chosen = list(chosen)
+        self.classes = [source.classes[each] for each in chosen]
+        self._labels = labels[self.indices]
+
+    def labels(self) -> Int[Tensor, " len"]:
+        return self._labels
+
+    def fitted(self, read_options: ReadOptions) -> ClassPart:
+        return ClassPart(self.source.fitted(read_options), self.chosen, name=self.name)
+
+
+def class_split(data: Any, read_options: ReadOptions, *, root: Any, progress: bool) -> ClassPart | None:
     """`photos:base` or `photos:novel` of data that has no split of that name: see `by_class`. None for anything else.
 
     Raises:
@@ -31,7 +59,7 @@ def class_split(data: Any, read_options: ReadOptions, *, root: Any, progress: bo
     return by_class(open_whole(found, read_options, root=root, progress=progress))[CLASS_SPLITS.index(split)]
 
 
-def by_class(source: Source) -> tuple[Subset, Subset]:
+def by_class(source: Source) -> tuple[ClassPart, ClassPart]:
     """Split a source into (base, novel): half of the classes, rounded down, are novel, the others base.
 
     Which they are follows from a hash of their names: the number and order of the samples do not matter, and a class
@@ -47,11 +75,11 @@ def by_class(source: Source) -> tuple[Subset, Subset]:
             f"{source.name} must have two classes or more to be split by class, got {len(classes)}: "
             f"the parts {BASE} and {NOVEL} have different classes"
         )
-    classes.sort(key=lambda label: hashlib.sha256(source.classes[label].encode()).digest())
-    novel = torch.isin(labels, torch.tensor(classes[: int(NOVEL_SHARE * len(classes))]))
+    mixed = sorted(classes, key=lambda label: hashlib.sha256(source.classes[label].encode()).digest())
+    novel = set(mixed[: int(NOVEL_SHARE * len(classes))])
     parts = (
-        Subset(source, ((labels >= 0) & ~novel).nonzero()[:, 0], name=f"{source.name}:{BASE}"),
-        Subset(source, novel.nonzero()[:, 0], name=f"{source.name}:{NOVEL}"),
+        ClassPart(source, [label for label in classes if label not in novel], name=f"{source.name}:{BASE}"),
+        ClassPart(source, [label for label in classes if label in novel], name=f"{source.name}:{NOVEL}"),
     )
     if unlabelled := int((labels < 0).sum()):
         for part in parts:

@@ -118,8 +118,7 @@ def file_rows(request: Request, suffixes: tuple[str, ...], recognises: Recognise
         column = next((name for name in texts if _are_recognised(table[name], path.parent, recognises)), None)
     if column is None and may_guess:
         some = (value for name in _columns_that_may_name(table) for value in _some(table[name]))
-        near = files_near(path, suffixes, _last_parts(some), recognises)
-        column = column_that_names(table, near, path, least=0.5)
+        column = column_that_names(table, files_near(path, suffixes, _last_parts(some), recognises), path, least=0.5)
     if column is None and read_options.modality is None:
         return None
     if column is None:
