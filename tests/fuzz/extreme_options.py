@@ -35,10 +35,11 @@ SMALL = {"queue": 32, "prototypes": 8, "hidden_dim": 16, "projection_dim": 8, "p
 """Options of methods, so that what is left as it is costs no time."""
 OF_RECIPES = ("simclr", "simcse", "cola", "clip")
 """The methods, one of each modality, with which the options of every recipe are tried."""
+UNMEASURED = ("--precision=32-true", "--threads=1")
 SAMPLES = 32
 MEMORY = 2 * 2**30
 """Bytes of addresses more than after the first command: no training on so few samples needs them."""
-SECONDS = 120
+SECONDS = 300
 """That no command takes, on any machine."""
 
 
@@ -65,7 +66,13 @@ def commands(method: str, folder: Path) -> Iterator[list[str]]:
     of_method = [each.name for each in method_hyperparameters(recipe)]
     of_recipe = [each.name for each in recipe_hyperparameters(recipe) if each.name != "method"]
     small = {name: value for name, value in SMALL.items() if name in method_options(method)}
-    usual = [*needed, "--epochs=1", "--batch-size=16", *(flag(name, str(value)) for name, value in small.items())]
+    usual = [
+        *needed,
+        "--epochs=1",
+        "--batch-size=16",
+        *UNMEASURED,
+        *(flag(name, str(value)) for name, value in small.items()),
+    ]
     for name in (*of_method, *(of_recipe if method in OF_RECIPES else ())):
         for value in VALUES:
             rest = [word for word in usual if not word.startswith(flag(name, ""))]
