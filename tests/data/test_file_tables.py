@@ -171,3 +171,61 @@ def test_images_of_other_endings_have_labels_in_tables(tmp_path: Path) -> None:
     assert list(splits(photos)) == ["pretrain", "train", "test"]
     assert labels(opened(photos)) == {f"IMG_{i}": "xy"[i % 2] for i in range(8)}
     assert opened(photos).skipped == []
+
+
+@pytest.mark.parametrize(
+    ("files", "values"),
+    [
+        (("images/1a", "images/2b"), ("images/1a", "images/2b")),
+        (("one/a", "one/b"), ("a", "b")),
+        (("one/1", "one/2"), ("1", "2")),
+        (("deep/er/still/a", "deep/er/still/b.v2"), ("deep/er/still/a", "deep/er/still/b.v2")),
+    ],
+)
+def test_paths_without_endings_are_what_the_files_hold(
+    files: tuple[str, ...], values: tuple[str, ...], tmp_path: Path
+) -> None:
+    save(*(tmp_path / name for name in files))
+    (tmp_path / "README").write_text("no picture")
+    rows = "".join(f"{value},{label}\n" for value, label in zip((*values, "gone"), "xyx", strict=True))
+    (tmp_path / "list.csv").write_text("file,label\n" + rows)
+    source = opened(tmp_path / "list.csv")
+    assert source.modality == "image"
+    assert labels(source) == dict(zip(files, "xy", strict=True))
+    assert source.skipped == [("gone", "No such file or directory")]
+    assert source.read(torch.tensor([1])).unique().tolist() == [1]
+
+
+def test_a_file_of_such_a_table_that_holds_no_picture_is_listed(tmp_path: Path) -> None:
+    save(tmp_path / "a", tmp_path / "b")
+    (tmp_path / "c").write_text("no picture")
+    (tmp_path / "list.csv").write_text("file,label\na,x\nb,y\nc,x\n")
+    source = opened(tmp_path / "list.csv")
+    assert labels(source) == {"a": "x", "b": "y"}
+    assert source.skipped == [("c", "not an image of a known type, or its start is damaged")]
+
+
+def test_a_table_of_recordings_without_endings(tmp_path: Path) -> None:
+    soundfile = pytest.importorskip("soundfile")
+    for name in ("a", "b"):
+        soundfile.write(tmp_path / name, np.zeros(800, dtype=np.int16), 8000, format="WAV")
+    (tmp_path / "list.csv").write_text("file,label\na,x\nb,y\n")
+    source = opened(tmp_path / "list.csv")
+    assert source.modality == "audio"
+    assert labels(source) == {"a": "x", "b": "y"}
+
+
+def test_words_that_name_files_of_other_kinds_are_texts(tmp_path: Path) -> None:
+    (tmp_path / "one").write_text("1")
+    (tmp_path / "two").write_text("2")
+    (tmp_path / "list.csv").write_text("word,label\none,x\ntwo,y\n")
+    assert opened(tmp_path / "list.csv").modality == "text"
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_a_list_of_paths_without_endings(kind: Any, tmp_path: Path) -> None:
+    save(tmp_path / "a", tmp_path / "b")
+    source = opened([kind(tmp_path / name) for name in ("a", "b", "gone")])
+    assert source.modality == "image"
+    assert list(source.ids) == [str(tmp_path / "a"), str(tmp_path / "b")]
+    assert source.skipped == [(str(tmp_path / "gone"), "No such file or directory")]

@@ -491,6 +491,39 @@ def test_names_with_dots_and_endings_of_two_parts(tmp_path: Path) -> None:
     assert source.notes == ["5 of 6 samples have several captions, one a line: each is a pair of its own, 11 pairs"]
 
 
+def test_members_without_endings_are_what_they_hold(tmp_path: Path) -> None:
+    members = {
+        "0001": picture(1),
+        "0001.txt": "one",
+        "0002.image": picture(2),
+        "0002.json": json.dumps({"caption": "two"}),
+        "tour.day 3": picture(3),
+        "tour.day 3.txt": "three",
+        "0001.png": picture(9),
+        "0004": picture(4),
+        "0005.cls": "5",
+        "notes.md": "notes",
+    }
+    source = opened(shard(tmp_path / "a.tar", members))
+    assert dict(zip(texts(source), levels(source), strict=True)) == {"one": 9, "two": 2, "three": 3}
+    assert dict(source.skipped) == {
+        "0001": "another file of the sample of 0001.png",
+        "0004": "without its caption",
+        "0005.cls": "no image, recording or caption by its content",
+        "notes.md": "no image, recording or caption by its ending",
+        "link.png": "not a regular file",
+    }
+
+
+def test_recordings_in_a_shard_without_endings(tmp_path: Path) -> None:
+    soundfile = pytest.importorskip("soundfile")
+    file = io.BytesIO()
+    soundfile.write(file, np.zeros(800, dtype=np.int16), 8000, format="FLAC")
+    source = opened(shard(tmp_path / "a.tar", {"a": file.getvalue(), "a.txt": "silence"}))
+    assert source.names == ["audio", "caption"]
+    assert (list(source.ids), texts(source)) == (["a"], ["silence"])
+
+
 def test_shards_without_a_pair(tmp_path: Path) -> None:
     alone = shard(tmp_path / "alone.tar", {"a.png": picture(1)})
     with pytest.raises(UserError) as failure:

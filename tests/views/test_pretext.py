@@ -197,6 +197,10 @@ def test_mistakes_are_told() -> None:
         Grid(3, 0.5, 0.0).cut(torch.zeros(1, 1, 7, 20), generator_for(0))
     with pytest.raises(UserError, match=r"grid must be at least 2, got 1"):
         Grid(1, 0.5, 0.0)
+    with pytest.raises(UserError, match=r"grid must be from 2 to 16, got 17"):
+        Grid(17, 0.5, 0.0)
+    with pytest.raises(UserError, match=r"gap must be at most 16, got 1e\+300: patches would be of a few pixels"):
+        Grid(3, 1e300, 0.0)
     with pytest.raises(UserError, match=r"gap must be 0 or more, got -0\.1"):
         Grid(3, -0.1, 0.0)
     with pytest.raises(UserError, match=r"jitter must be from 0 to half the gap, 0\.25, got 0\.3"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,6 +28,10 @@ def evaluate(
     minutes: float | None = None,
     protocols: Sequence[str] | None = None,
     steps: int | None = None,
+    way: int | None = None,
+    shot: Sequence[int] | None = None,
+    query: int | None = None,
+    episodes: int | None = None,
     modality: str | None = None,
     text_column: str | None = None,
     label_column: str | None = None,
@@ -48,22 +52,28 @@ def evaluate(
 
     What needs no labels is measured too: retrieval among pairs and of parts of a recording, the perplexity of a
     language model. Of recordings with --transcripts, the character and word error rates of speech recognition are
-    measured in place of accuracies.
+    measured in place of accuracies. With --protocols few-shot, accuracies in episodes of classes that the encoder has
+    not learned from.
 
     Args:
         run: a finished run, or its folder; or known weights as they are: timm:NAME of images, hf:FOLDER.
         train: labelled data to draw the labels from; the run's own data set if it has labels. With transcripts, the
             recordings; a fifth of them is held out if no test data is given.
-        test: labelled data to measure the accuracy on; no setting is selected on it.
+        test: labelled data to measure the accuracy on; no setting is selected on it. For few-shot episodes, data of
+            other classes than those of the training, such as photos:novel after a training on photos:base.
         labels_per_class: numbers of labels of each class; `all` takes every label there is. Those of 1, 10 and 100 that
             there are, and all, if not given.
         seeds: repetitions, each with other labels; 5 if not given, 3 with `minutes` or transcripts.
         minutes: repetitions are added until the interval of frozen − scratch, with about 10 labels per class, is
             narrower than 2 points, or these minutes are over.
         protocols: which protocols to compare; all if not given. With transcripts: scratch, frozen, fine-tuned,
-            as-given, untrained, raw-ctc.
+            as-given, untrained, raw-ctc. few-shot, which stands alone: episodes of new classes, on frozen features.
         steps: optimisation steps from scratch, half as many for fine-tuning; chosen by the number of labels if not
             given. With transcripts also of the heads on frozen encoders.
+        way: of few-shot episodes, the number of classes; 5 if not given.
+        shot: of few-shot episodes, labelled samples of each class, one number or several; 1 and 5 if not given.
+        query: of few-shot episodes, samples of each class to classify; 15 if not given.
+        episodes: of few-shot, how many are drawn; 600 if not given.
         modality: image, text, audio or pair, where the data could be several things.
         text_column: of a table, the column of texts; if not given, one with a usual name or the only one of texts. Of a
             table of transcripts, the column of these (transcript, transcription, sentence, text …).
@@ -95,6 +105,7 @@ def evaluate(
     """
     import torch
 
+    from likewise.commands.few_shot import episode_settings, few_shot_result, open_novel
     from likewise.commands.gallery import save_gallery
     from likewise.commands.given import names_weights, run_of_weights
     from likewise.commands.options import (
@@ -141,6 +152,10 @@ def evaluate(
         "columns": columns,
     }
     asked = read_options_of(modality, **reading)
+    of_episodes = {"way": way, "shot": shot, "query": query, "episodes": episodes}
+    needless = {"train": train, "labels_per_class": labels_per_class, "seeds": seeds, "minutes": minutes}
+    needless |= {"steps": steps, "transcripts": transcripts, "labelled": labelled}
+    episode = episode_settings(protocols, of_episodes, needless)
     if names_weights(run):
         if transcripts is not None:
             raise UserError(f"--transcripts applies to runs that have learned from recordings, not to {run}")
@@ -153,6 +168,35 @@ def evaluate(
         raise UserError(f"{flag(name)} applies to known weights (timm:NAME, hf:FOLDER), not to a run: leave it out")
     run = as_run(run)
     views = views or run.views
+    if episode is not None:
+        check_read_options({**reading, "root": root}, run.config["data"] if test is None else test)
+        name_own_data(run, None if root else run.config["source"]["root"])
+        root = root or run.config["source"]["root"]
+        data = open_novel(run, test, episode, asked, root=root, progress=progress)
+        tell_notes(data.source.notes, show=progress)
+        if encoder is not None:
+            run.load_encoder(adopt_for(encoder, views, data.source))
+        compute = ComputeSettings(
+            torch.device(device_name()), autocast=run.config["precision"] == "bf16-mixed", channels_last=True
+        )
+        anew = make_encoder and (lambda: adopt_for(as_module(make_encoder()), views, data.source))
+        with progress_bar(show=progress) as report:
+            measured = few_shot_result(
+                run,
+                run.encoder,
+                views,
+                anew or (run.build_encoder if run.config["encoder"] else None),
+                data,
+                episode,
+                compute,
+                report,
+            )
+        asked_for = {"protocols": protocols, "test": test, **of_episodes, "modality": modality}
+        measured["command"] = command_line(
+            "evaluate", run.path, asked_for | applicable({**reading, "root": root}, test)
+        )
+        measured["skipped"] = {"test": len(data.source.skipped)}
+        return _kept(Evaluation(measured), run, Skipped(dict.fromkeys(data.source.skipped)))
     named, tested, spoken = (train, test), test, None
     if transcripts is not None:
         needless = {**reading, "text_column": None, "labels_per_class": labels_per_class, "minutes": minutes}
@@ -313,13 +357,25 @@ def evaluate(
     result["skipped"] = {
         role: len(source.skipped) for role, source in (("train", train_source), ("test", test_source)) if source
     }
-    evaluation = Evaluation(result)
     skipped = Skipped(dict.fromkeys([*(train_source.skipped if train_source else []), *test_source.skipped]))
+    has_classes = spoken is None and bool(test_source.classes)
+    return _kept(
+        Evaluation(result),
+        run,
+        skipped,
+        lambda: save_gallery(run, network, test_source, views, labelled=has_classes),
+    )
+
+
+def _kept(
+    evaluation: Evaluation, run: Any, skipped: Skipped, save_more: Callable[[], None] = lambda: None
+) -> Evaluation:
+    """The evaluation, written into the run folder; where that is impossible, it says so and is incomplete."""
     try:
         evaluation.save(run.path)
         if skipped or (run.path / SKIPPED).is_file():
             skipped.write(run.path / SKIPPED)
-        save_gallery(run, network, test_source, views, labelled=spoken is None and bool(test_source.classes))
+        save_more()
     except OSError as error:
         if (reason := disk_trouble(error)) is None:
             raise

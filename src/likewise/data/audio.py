@@ -450,7 +450,7 @@ def from_arrays(
 
 def _open_table(request: Request) -> AudioSource | None:
     """The source of a table of recordings: see `file_rows`."""
-    rows = file_rows(request, SUFFIXES, "recordings")
+    rows = file_rows(request, SUFFIXES, recognises, "recordings")
     if rows is None:
         return None
     return from_files(
@@ -467,7 +467,7 @@ def _open_table(request: Request) -> AudioSource | None:
 
 def _listed(request: Request) -> AudioSource | None:
     """The source of a list of paths of recordings."""
-    found = listed_files(request, SUFFIXES, "audio", "recordings")
+    found = listed_files(request, SUFFIXES, recognises, "audio", "recordings")
     if found is None:
         return None
     return from_files(

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tarfile
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from likewise.data import endings
 from likewise.data.cache import cached, digest
-from likewise.data.files import File, printable, scan
+from likewise.data.files import File, Recognises, could_be, printable, scan
 from likewise.data.pictures import reason
 from likewise.errors import UserError
 
 CAPTIONS = ".txt"
 KEYS = ("caption", "text", "sentence", "description")  # of a sample's JSON, the first that is there
 # Part of every cache key: raise it when the same shard would become other files.
-READER = 2
+READER = 3
 
 
 def captions_in(content: bytes) -> list[str]:
@@ -78,19 +79,23 @@ def caption_names(path: str) -> tuple[str, str]:
     return (stem, path) if path.lower().endswith((*endings.IMAGES, *endings.RECORDINGS)) else (path, stem)
 
 
-def unpacked(shard: Path, suffixes: tuple[str, ...]) -> tuple[Path, dict[str, list[Any]]]:
+def unpacked(
+    shard: Path, suffixes: tuple[str, ...], kinds: Mapping[str, Recognises]
+) -> tuple[Path, dict[str, list[Any]]]:
     """The folder of the cache with the files of a shard that end like this, and what `unpack` returned."""
     stat = shard.stat()
     key = digest([READER, shard.resolve(), stat.st_size, stat.st_mtime_ns, suffixes])
-    return cached("shards", key, partial(unpack_whole, shard, suffixes))
+    return cached("shards", key, partial(unpack_whole, shard, suffixes, kinds))
 
 
-def unpack_whole(shard: Path, suffixes: tuple[str, ...], building: Path) -> dict[str, list[Any]]:
+def unpack_whole(
+    shard: Path, suffixes: tuple[str, ...], kinds: Mapping[str, Recognises], building: Path
+) -> dict[str, list[Any]]:
     """What `unpack` returns, with a line among "unpaired" where a shard was not read to its end.
 
     tarfile takes a damaged header, and the end of a file that was cut between two members, for the end of the archive.
     """
-    found = unpack(shard, suffixes, building)
+    found = unpack(shard, suffixes, kinds, building)
     with tarfile.open(shard) as archive:
         archive.getmembers()
         assert archive.fileobj is not None
@@ -102,12 +107,17 @@ def unpack_whole(shard: Path, suffixes: tuple[str, ...], building: Path) -> dict
     return found
 
 
-def unpack(shard: Path, suffixes: tuple[str, ...], building: Path) -> dict[str, list[Any]]:
+def unpack(
+    shard: Path, suffixes: tuple[str, ...], kinds: Mapping[str, Recognises], building: Path
+) -> dict[str, list[Any]]:
     """Put the files of a shard that end like this into `building`, and find their captions.
 
     A caption is a .txt or, without one, what a .json says. It belongs to the file of the same name but for the ending:
     `a 2.0.jpg` and `a 2.0.txt`. Of files and captions that are left, those with one name before the first dot are a
     sample, as WebDataset has it: `a.input.jpg` and `a.output.txt`.
+
+    Args:
+        kinds: what knows files of other endings, or of none, by their content; they get this ending in `building`.
 
     Returns:
         "samples": (member, its file in `building`, captions); "unpaired": (member, reason) of what is left over.
@@ -116,6 +126,7 @@ def unpack(shard: Path, suffixes: tuple[str, ...], building: Path) -> dict[str, 
         UserError: for what is no sound tar file.
     """
     files: dict[str, tuple[str, str]] = {}
+    by_content: list[tuple[str, str]] = []
     captions: dict[str, tuple[str, list[str]]] = {}
     unpaired: list[tuple[str, str]] = []
     others: list[tuple[str, str]] = []
@@ -127,9 +138,16 @@ def unpack(shard: Path, suffixes: tuple[str, ...], building: Path) -> dict[str, 
                     continue
                 stem, dot, ending = member.name.rpartition(".")
                 suffix = dot + ending.lower()
-                if not member.isfile() or suffix not in (*suffixes, ".txt", ".json"):
+                named = suffix in (*suffixes, ".txt", ".json")
+                if not member.isfile() or not (named or could_be(base)):
                     why = "no image, recording or caption by its ending" if member.isfile() else "not a regular file"
                     others.append((member.name, why))
+                    continue
+                if not named:
+                    if (file := _put_by_content(archive, member, building / f"{number:08d}", kinds)) is None:
+                        others.append((member.name, "no image, recording or caption by its content"))
+                    else:
+                        by_content.append((member.name, file.name))
                     continue
                 stream = archive.extractfile(member)
                 assert stream is not None
@@ -152,6 +170,12 @@ def unpack(shard: Path, suffixes: tuple[str, ...], building: Path) -> dict[str, 
                         captions[stem] = member.name, found
     except (tarfile.TarError, EOFError) as error:
         raise UserError(f"{shard} cannot be read as a tar file: {' '.join(str(error).split())}") from error
+    for name, file_name in by_content:
+        stem = described_by(name, captions) or caption_names(name)[0]
+        if stem in files:
+            unpaired.append((name, f"another file of the sample of {files[stem][0]}"))
+        else:
+            files[stem] = name, file_name
     pairs = {stem: stem for stem in files if stem in captions}
     first_file, first_caption = _by_key(files, pairs), _by_key(captions, pairs)
     pairs |= {stem: first_caption[key] for key, stem in first_file.items() if key in first_caption}
@@ -165,6 +189,21 @@ def unpack(shard: Path, suffixes: tuple[str, ...], building: Path) -> dict[str, 
     taken = set(pairs.values())
     unpaired += [(captions[stem][0], "a caption without its file") for stem in captions if stem not in taken]
     return {"samples": samples, "unpaired": unpaired + others}
+
+
+def _put_by_content(
+    archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path, kinds: Mapping[str, Recognises]
+) -> Path | None:
+    """The file of a member, named `path` and the ending of its kind; None, and no file, for one of no kind."""
+    stream = archive.extractfile(member)
+    assert stream is not None
+    with path.open("wb") as out:
+        shutil.copyfileobj(stream, out)
+    for ending, recognises in kinds.items():
+        if recognises(path):
+            return path.rename(path.with_name(path.name + ending))
+    path.unlink()
+    return None
 
 
 def _key(stem: str) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from likewise.data import tables
-from likewise.data.files import File, Recognises, could_be, no_file, printable, walk
+from likewise.data.files import File, Recognises, is_recognised, no_file, printable, walk
 from likewise.data.label_values import ROWS_NEED
 from likewise.data.labelling import Labelling, by_words
 from likewise.data.pictures import reason
@@ -90,14 +90,16 @@ class KnownFiles:
         return False
 
 
-def file_rows(request: Request, suffixes: tuple[str, ...], things: str) -> FileRows | None:
+def file_rows(request: Request, suffixes: tuple[str, ...], recognises: Recognises, things: str) -> FileRows | None:
     """The rows of a table whose first column of paths of such files this is; None for any other data.
 
-    Paths start where the table lies. Where no column has paths with these endings, one may name files that lie beside
-    the table or in a folder there, without their endings. A path that leads nowhere is looked for in the same places.
+    Paths start where the table lies. Where no column has paths with these endings, one may have paths of files of
+    unknown endings, or of none, with such content, or name files that lie beside the table or in a folder there,
+    without their endings. A path that leads nowhere is looked for in the same places.
 
     Args:
         suffixes: what the files end in, in lower case.
+        recognises: whether the content of a file of another ending, or of none, is such a sample.
         things: what they hold, in the plural.
 
     Raises:
@@ -111,10 +113,12 @@ def file_rows(request: Request, suffixes: tuple[str, ...], things: str) -> FileR
     addresses = tables.addresses(table)
     texts = [name for name in tables.text_columns(table) if name not in addresses]
     column = next((name for name in texts if tables.mostly(table[name], lambda value: value.endswith(suffixes))), None)
-    near: KnownFiles | None = None
-    if column is None and (read_options.modality is not None or not tables.usual_columns(there, TEXTS)):
-        near = files_near(path, suffixes)
-        column = column_that_names(table, near, path, least=0.5)
+    may_guess = read_options.modality is not None or not tables.usual_columns(there, TEXTS)
+    if column is None and may_guess:
+        column = next((name for name in texts if _are_recognised(table[name], path.parent, recognises)), None)
+    if column is None and may_guess:
+        some = (value for name in _columns_that_may_name(table) for value in _some(table[name]))
+        column = column_that_names(table, files_near(path, suffixes, _last_parts(some), recognises), path, least=0.5)
     if column is None and read_options.modality is None:
         return None
     if column is None:
@@ -131,13 +135,14 @@ def file_rows(request: Request, suffixes: tuple[str, ...], things: str) -> FileR
         notes.append(f"{things} are column {column!r}, {labels}")
     files, rows, missing = [], [], []
     values = list(tables.Texts(tables.text_of(table, column, where=path)))
+    near: KnownFiles | None = None
     for row, value in enumerate(values):
         if not value.strip():
             missing.append((f"row {row + 1:,}", "no path"))
             continue
         found = _file_at(path.parent, value)
         if not isinstance(found, File):
-            near = near or files_near(path, suffixes)
+            near = near or files_near(path, suffixes, _last_parts(values), recognises)
             known = near.find(value, path.parent)
             if len(known) == 1:
                 found = _file_at(path.parent, known[0])
@@ -164,10 +169,12 @@ def paths_near(path: Path, values: Sequence[str], modality: Any) -> list[str] | 
     A value that names none, or could mean several, stays what it is. Of a file without a usual ending, that is named as
     a whole, the content decides.
     """
-    names = {value.strip().rpartition("/")[2] for value in values}
-    near = files_near(path, modality.suffixes, names, modality.recognises)
+    near = files_near(path, modality.suffixes, _last_parts(values), modality.recognises)
     spread = np.unique(np.linspace(0, len(values) - 1, min(SAMPLED, len(values))).astype(int)).tolist()
-    if 2 * sum(bool(near.find(values[i], path.parent)) for i in spread) <= len(spread):
+    some = [values[i] for i in spread]
+    if 2 * sum(bool(near.find(each, path.parent)) or _is_one(path.parent, each, modality) for each in some) <= len(
+        some
+    ):
         return None
     found = []
     for value in values:
@@ -189,12 +196,7 @@ def files_near(
     def is_one(entry: Path) -> bool:
         if entry.name.lower().endswith(suffixes):
             return True
-        if recognises is None or entry.name not in names or not could_be(entry.name):
-            return False
-        try:
-            return entry.is_file() and recognises(entry)
-        except OSError:
-            return False
+        return recognises is not None and entry.name in names and is_recognised(entry, recognises)
 
     for prefix in ("", *sorted(f"{folder.name}/" for folder in _entries(path.parent) if folder.is_dir())):
         found += [
@@ -203,6 +205,34 @@ def files_near(
             if not entry.name.startswith(".") and is_one(entry)
         ]
     return KnownFiles(path.parent, found)
+
+
+def _is_one(folder: Path, value: str, modality: Any) -> bool:
+    return bool(value.strip()) and is_recognised(folder / value, modality.recognises)
+
+
+def _are_recognised(column: pa.ChunkedArray, folder: Path, recognises: Recognises) -> bool:
+    """Whether more than half of some values are paths of files of unknown endings, with such content."""
+    values = [value for value in _some(column) if value.strip()]
+    return 2 * sum(is_recognised(folder / value, recognises) for value in values) > len(values)
+
+
+def _last_parts(values: Iterable[str]) -> set[str]:
+    """The names of the files that values could mean."""
+    return {value.strip().replace("\\", "/").rpartition("/")[2] for value in values}
+
+
+def _some(column: pa.ChunkedArray) -> list[str]:
+    """Up to 256 values of a column, spread over it, less those that are empty."""
+    spread = np.unique(np.linspace(0, len(column) - 1, min(SAMPLED, len(column))).astype(int))
+    return [value for value in column.take(pa.array(spread)).cast(pa.string()).to_pylist() if value]
+
+
+def _columns_that_may_name(table: pa.Table) -> list[str]:
+    """The columns of texts or whole numbers that have no usual name of another kind of column."""
+    others = tables.usual_columns(table.column_names, (*tables.LABELS, *TEXTS))
+    kinds = {name: table.schema.field(name).type for name in table.column_names if name not in others}
+    return [name for name, kind in kinds.items() if tables.is_text(kind) or pa.types.is_integer(kind)]
 
 
 def labels_of_files(
@@ -303,13 +333,8 @@ def column_that_names(table: pa.Table, known: KnownFiles, path: Path, *, least: 
     A number can be the name of a file, and also an age or a class: these repeat, and so name fewer files.
     """
     best: tuple[int, str | None] = (0, None)
-    spread = np.unique(np.linspace(0, table.num_rows - 1, min(SAMPLED, table.num_rows)).astype(int))
-    others = tables.usual_columns(table.column_names, (*tables.LABELS, *TEXTS))
-    for name in table.column_names:
-        kind = table.schema.field(name).type
-        if name in others or not (tables.is_text(kind) or pa.types.is_integer(kind)):
-            continue
-        values = {value for value in table[name].take(pa.array(spread)).cast(pa.string()).to_pylist() if value}
+    for name in _columns_that_may_name(table):
+        values = set(_some(table[name]))
         found = len({tuple(known.find(value, path.parent)) for value in values} - {()})
         if found > max(best[0], least * len(values)):
             best = found, name

@@ -107,6 +107,14 @@ def could_be(name: str) -> bool:
     return not name.lower().endswith((*endings.IMAGES, *endings.RECORDINGS, *endings.ABOUT_SAMPLES))
 
 
+def is_recognised(path: Path, recognises: Recognises) -> bool:
+    """Whether there is a file at a path whose ending leaves open what it is, and whose content is a sample."""
+    try:
+        return could_be(path.name) and no_file(path.stat()) is None and recognises(path)
+    except (OSError, ValueError, RuntimeError):
+        return False
+
+
 def is_about_samples(name: str) -> bool:
     """Whether the ending of a file's name says that it is no sample itself, but what lies beside samples."""
     return name.lower().endswith(endings.ABOUT_SAMPLES)

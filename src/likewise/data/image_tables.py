@@ -5,12 +5,13 @@ from __future__ import annotations
 from likewise.data.file_tables import file_rows
 from likewise.data.files import printable
 from likewise.data.images import SUFFIXES, ImageFolder
+from likewise.data.pictures import recognises
 from likewise.data.request import Request
 
 
 def open_source(request: Request) -> ImageFolder | None:
     """The source of a table with a column of paths of images, None for anything else; see `file_rows`."""
-    rows = file_rows(request, SUFFIXES, "images")
+    rows = file_rows(request, SUFFIXES, recognises, "images")
     if rows is None:
         return None
     return ImageFolder(

@@ -75,7 +75,7 @@ def open_source(request: Request) -> ImageFolder | None:
 
 
 def _listed(request: Request) -> ImageFolder | None:
-    found = listed_files(request, SUFFIXES, "image", "images")
+    found = listed_files(request, SUFFIXES, pictures.recognises, "image", "images")
     if found is None:
         return None
     return ImageFolder(

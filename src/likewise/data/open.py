@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from likewise.data.class_splits import class_split
 from likewise.data.dispatch import open_whole
 from likewise.data.read_options import ReadOptions
 from likewise.data.source import Source
@@ -27,7 +28,8 @@ def open_source(
             table (`.csv`, `.tsv`, `.jsonl`, `.parquet`); a NumPy array or torch tensor, or a pair (images, labels) of
             them; a list of texts or of paths; a `torch.utils.data.Dataset` or Hugging Face `datasets.Dataset`. A name
             or path may end in `:split`: `stl10:unlabeled`, `photos:train` (the subfolder `train`, or the part that
-            `hold_out` makes). A name wins over a folder of that name, which is written `./digits`.
+            `hold_out` makes), `photos:base` and `photos:novel` (other classes: `by_class`). A name wins over a folder
+            of that name, which is written `./digits`.
         root: where the files of a named set lie or go: `$LIKEWISE_DATA` if None, or else `data/`.
         read_options: how files become samples. Images are resized and centre-cropped to `size` x `size` pixels and
             given `channels` (1 or 3); None keeps the shape that arrays and named sets have, and takes the usual one of
@@ -39,5 +41,7 @@ def open_source(
         UserError: for what is unknown, missing or unreadable.
     """
     read_options = (read_options or ReadOptions()).with_(**how)
-    part = held_out_split(data, read_options, root=root, progress=progress)
-    return open_whole(data, read_options, root=root, progress=progress) if part is None else part
+    for made in (held_out_split, class_split):
+        if (part := made(data, read_options, root=root, progress=progress)) is not None:
+            return part
+    return open_whole(data, read_options, root=root, progress=progress)

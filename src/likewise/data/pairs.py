@@ -468,8 +468,9 @@ def _shards(request: Request, shards: Sequence[Path], name: str) -> PairSource:
     unpaired: list[tuple[str, str]] = []
     modalities = file_modalities()
     suffixes = tuple(suffix for modality in modalities.values() for suffix in modality.suffixes)
+    kinds = {modality.suffixes[0]: modality.recognises for modality in modalities.values()}
     for shard in shards:
-        folder, metadata = unpacked(shard, suffixes)
+        folder, metadata = unpacked(shard, suffixes, kinds)
         within = f"{printable(shard.name)}/" if len(shards) > 1 else ""
         unpaired += [(within + member, why) for member, why in metadata["unpaired"]]
         samples += [(within + member, str(folder / file), found) for member, file, found in metadata["samples"]]

@@ -11,11 +11,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch import Tensor
 
-from likewise.data.files import File, no_file, printable
+from likewise.data.files import File, Recognises, is_recognised, no_file, printable
 from likewise.data.labelling import Labelling, by_words
 from likewise.data.pictures import reason
 from likewise.data.request import Request
 from likewise.errors import UserError
+
+SAMPLED = 256
 
 
 class ListedFiles(NamedTuple):
@@ -27,13 +29,16 @@ class ListedFiles(NamedTuple):
     labelling: Labelling
 
 
-def listed_files(request: Request, suffixes: tuple[str, ...], modality: str, things: str) -> ListedFiles | None:
+def listed_files(
+    request: Request, suffixes: tuple[str, ...], recognises: Recognises, modality: str, things: str
+) -> ListedFiles | None:
     """The files of a list of paths that end like this, or whose modality is asked for; None for any other data.
 
-    A `Path` is a path whatever it ends in. Text is one if more than half of the texts end like this.
+    More than half of the paths must end like this, or name files of unknown endings with such content.
 
     Args:
         suffixes: what files of the modality end in, in lower case.
+        recognises: whether the content of a file of another ending, or of none, is of the modality.
         things: what they hold, in the plural.
 
     Raises:
@@ -46,8 +51,7 @@ def listed_files(request: Request, suffixes: tuple[str, ...], modality: str, thi
     if not _is_list(data):
         return None
     paths = [os.fspath(each) if isinstance(each, str | os.PathLike) else None for each in data]
-    endings = sum(path is not None and path.lower().endswith(suffixes) for path in paths)
-    if request.read_options.modality != modality and 2 * endings <= len(paths):
+    if request.read_options.modality != modality and not _are_mostly(paths, suffixes, recognises):
         return None
     files, missing, kept = [], [], []
     for i, path in enumerate(paths):
@@ -75,6 +79,19 @@ def listed_files(request: Request, suffixes: tuple[str, ...], modality: str, thi
         words = ["" if labels[i] is None else str(labels[i]) for i in kept]
     why_none = f"the {things} have no labels; give them as a pair (paths, labels)"
     return ListedFiles(files, missing, partial(by_words, words, why_none))
+
+
+def _are_mostly(paths: Sequence[str | None], suffixes: tuple[str, ...], recognises: Recognises) -> bool:
+    """Whether more than half of these are paths of such files, by their endings, or by the content of some of them."""
+    if 2 * sum(path is not None and path.lower().endswith(suffixes) for path in paths) > len(paths):
+        return True
+    some = [paths[i] for i in np.unique(np.linspace(0, len(paths) - 1, min(SAMPLED, len(paths))).astype(int))]
+    found = sum(path is not None and _is_one(path, suffixes, recognises) for path in some)
+    return 2 * found > len(some)
+
+
+def _is_one(path: str, suffixes: tuple[str, ...], recognises: Recognises) -> bool:
+    return path.lower().endswith(suffixes) or is_recognised(Path(path).expanduser(), recognises)
 
 
 def _is_list(data: Any) -> bool:

@@ -67,14 +67,19 @@ def has_own_splits(data: Any) -> bool:
     return _has_roles(by_role(_own_splits(resolve(data)[0])))
 
 
+def has_split(found: Any, split: str) -> bool:
+    """Whether data, as `resolve` gives it, has a split of this name of its own."""
+    if _is_folder(found):
+        return split_folder(found, split) is not None
+    return split in _own_splits(found)
+
+
 def held_out_split(data: Any, read_options: ReadOptions, *, root: Any, progress: bool) -> Subset | None:
     """`photos:train` or `photos:test` of data that has no splits of its own: see `hold_out`. None for anything else."""
     found, split = resolve(data)
     if not isinstance(found, Path) or split not in HELD_OUT:
         return None
-    own = _own_splits(found)
-    has_own = split_folder(found, split) is not None if found.is_dir() else split in own
-    if has_own or _has_roles(by_role(own)) or not _can_hold_out(found, read_options):
+    if has_split(found, split) or _has_roles(by_role(_own_splits(found))) or not _can_hold_out(found, read_options):
         return None
     return hold_out(open_whole(found, read_options, root=root, progress=progress))[HELD_OUT.index(split)]
 

@@ -37,7 +37,7 @@ class PIRL(Method):
         negatives: rows of other images, drawn for each step.
         balance: weight of the patches' term (the paper's lambda), in [0, 1].
         fill: fill the bank with the embeddings of the untrained encoder instead of random rows.
-        grid: rows, and columns, of patches, at least 2.
+        grid: rows, and columns, of patches, from 2 to 16.
         gap: space between patches, in widths of a patch; see `likewise.views.pretext.Grid`. The paper cuts patches of
             64 px from cells of 85 px.
         jitter: largest random shift of a patch, in widths of a patch, at most half the gap.

@@ -90,6 +90,44 @@ class ProtocolSettings(TypedDict):
     curve_samples: NotRequired[Count]
 
 
+class EpisodeSummary(TypedDict):
+    """The accuracy of a classifier in few-shot episodes."""
+
+    features: str
+    classifier: str
+    shot: Annotated[int, Range(1, 2**53)]
+    mean: Share
+    low: float | None
+    high: float | None
+
+
+class EpisodeDifference(TypedDict):
+    """By how much the trained features are more accurate than others, episode by episode."""
+
+    features: str
+    versus: str
+    classifier: str
+    shot: Annotated[int, Range(1, 2**53)]
+    mean: Annotated[float, Range(-1, 1)]
+    low: float | None
+    high: float | None
+
+
+class FewShotFile(TypedDict):
+    """What "few_shot" of evaluation.json holds."""
+
+    classes: list[str]
+    classifiers: list[str]
+    way: Annotated[int, Range(2, 2**53)]
+    shots: list[Annotated[int, Range(1, 2**53)]]
+    query: Annotated[int, Range(1, 2**53)]
+    episodes: Annotated[int, Range(1, 2**53)]
+    seed: Count
+    chance: Share
+    summary: list[EpisodeSummary]
+    differences: list[EpisodeDifference]
+
+
 class EvaluationFile(TypedDict):
     """What evaluation.json holds, as far as tables and the page use it."""
 
@@ -109,6 +147,7 @@ class EvaluationFile(TypedDict):
     settings: NotRequired[ProtocolSettings]
     tables: NotRequired[list[MeasuresTable]]
     recognition: NotRequired[RecognitionFile]
+    few_shot: NotRequired[FewShotFile]
     command: NotRequired[str]
     notes: NotRequired[list[str]]
 
@@ -118,8 +157,8 @@ class Evaluation(dict[str, Any], RunPart):
 
     Keys: test, samples; where labels were drawn train, classes, seeds, labels_per_class, protocols, protocol_details,
     chance, majority, raw, trials, summary, differences, uneven, settings; where there is something else to measure
-    tables; with transcripts train and recognition (`likewise.runs.recognition`); where test samples are copies of
-    training samples copies; command, skipped, notes.
+    tables; with transcripts train and recognition (`likewise.runs.recognition`); of episodes few_shot; where test
+    samples are copies of training samples copies; command, skipped, notes.
     """
 
     FILE: ClassVar[str] = "evaluation.json"

@@ -23,7 +23,7 @@ from likewise.errors import UserError, nearest
 
 OPTIMIZERS = ("sgd", "adam", "adamw", "lars")
 SCHEDULES = ("cosine", "constant")
-MOST_OPTION = {bool: 1, int: 2**31, float: 2**53}
+MOST_OPTION = {bool: 1, int: 2**20, float: 2**53}  # no layer is wider, no queue or bank is longer
 MOST_EPOCHS = 10**9  # that a run's configuration may have
 POOLINGS = ("mean", "cls", "last")
 MOST_CELLS = 16  # in a row, that an image encoder's last map is averaged over

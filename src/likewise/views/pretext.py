@@ -20,6 +20,8 @@ from likewise.checks import check_int, check_non_negative, require
 from likewise.errors import UserError
 from likewise.seeding import draw_rows
 
+MOST_CELLS = 16  # a side: every patch is encoded, and no puzzle has more
+MOST_GAP = 16  # widths of a patch
 SMALLEST_PATCH = 2  # px: a single one has no edge, texture or direction
 # px, or half the image where that is less; smaller patches are enlarged to it. Encoders of whole images halve what they
 # see down to a pixel or two: of smaller patches the last convolutions would see nothing but their padding (and oneDNN
@@ -43,8 +45,8 @@ class Grid:
     are rounded to pixels, the jitter downwards: patches never overlap, and small images have little of either.
 
     Args:
-        cells: rows, and columns; at least 2.
-        gap: between neighbouring patches, in widths of a patch; 0 or more.
+        cells: rows, and columns; from 2 to 16.
+        gap: between neighbouring patches, in widths of a patch; from 0 to 16.
         jitter: how far a patch is moved at most, in x and in y, in widths of a patch; at most half the gap.
 
     Raises:
@@ -57,7 +59,9 @@ class Grid:
 
     def __post_init__(self) -> None:
         check_int(2, grid=self.cells)
+        check_int(2, MOST_CELLS, grid=self.cells)
         check_non_negative(gap=self.gap)
+        require(self.gap <= MOST_GAP, "gap", f"at most {MOST_GAP}", self.gap, "patches would be of a few pixels")
         apart = 0 <= self.jitter <= self.gap / 2
         rule = f"from 0 to half the gap, {self.gap / 2:g}"
         require(apart, "jitter", rule, self.jitter, "with more jitter patches would overlap")
