@@ -187,6 +187,13 @@ def test_links_in_an_index_are_not_followed(index: EmbeddingIndex, tmp_path: Pat
     assert len(EmbeddingIndex.open(index.folder)) == 6000
 
 
+def test_a_table_with_files_in_other_places_is_refused(index: EmbeddingIndex, tmp_path: Path) -> None:
+    folder = tmp_path / "clone"
+    lancedb.connect(folder).clone_table("embeddings", str(index.folder / "embeddings.lance"))
+    with pytest.raises(UserError, match="has files in other places, which are not read: name another folder"):
+        EmbeddingIndex.open(folder)
+
+
 def test_a_damaged_index_is_one_line(index: EmbeddingIndex) -> None:
     """Whatever part of it is cut off or overwritten."""
     query = np.ones(16, np.float32)

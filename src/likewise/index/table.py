@@ -19,6 +19,7 @@ from jaxtyping import Float32, UInt64
 from likewise.atomic import disk_trouble, own_folder
 from likewise.errors import UserError, needs, no_panic
 from likewise.index.address import SCHEME
+from likewise.index.manifest import names_other_places
 from likewise.own_files import INDEX_FILES, INDEX_TABLE
 from likewise.runs.classifier import EncoderReference
 from likewise.runs.declared import check_declared
@@ -110,7 +111,7 @@ class EmbeddingIndex:
             raise UserError(
                 f"no index in {folder}, which {what}: `likewise embed RUN DATA --out {SCHEME}{folder}` makes one"
             )
-        _check_links(folder)
+        _check_inside(folder)
         lancedb = needs("lancedb", "index")
         with reading(folder):
             table = lancedb.connect(folder).open_table(TABLE)
@@ -235,9 +236,7 @@ def vectors_of(column: pa.ChunkedArray) -> Float32[np.ndarray, "n dim"]:
 
 def index_config(rows: int) -> Any:
     """How the vectors are indexed: √n partitions, and a byte for each number."""
-    from lancedb.index import IvfSq
-
-    return IvfSq(distance_type="cosine", num_partitions=isqrt(rows))
+    return needs("lancedb.index", "index").IvfSq(distance_type="cosine", num_partitions=isqrt(rows))
 
 
 def probes(rows: int) -> int:
@@ -253,7 +252,7 @@ def check_place(folder: Path) -> None:
         others = {entry.name for entry in folder.iterdir()} - set(INDEX_FILES)
         if any(not name.startswith(".") for name in others):
             raise UserError(f"{folder} exists and holds something else than an index: name another folder")
-    _check_links(folder)
+    _check_inside(folder)
 
 
 @contextmanager
@@ -293,9 +292,18 @@ def _said(error: Exception) -> str:
     return _PLACE.sub("", " ".join(str(error).split()).removeprefix("lance error: "))[:300]
 
 
-def _check_links(folder: Path) -> None:
-    """Raise `UserError` for links inside an index: one from elsewhere must not choose what is read and written."""
+def _check_inside(folder: Path) -> None:
+    """Raise `UserError` for an index with files elsewhere: a stranger's must not choose what is read and written."""
     table = folder / INDEX_TABLE
     for path in (table, *(table.iterdir() if table.is_dir() else ())):
         if path.is_symlink():
             raise UserError(f"{path} must be a folder, got a link: remove it, or name another folder")
+    for path in (table / "_versions").glob("*.manifest"):
+        try:
+            elsewhere = names_other_places(path)
+        except FileNotFoundError:
+            continue  # another process has removed an old one
+        except DAMAGED as error:
+            raise UserError(_unreadable(folder, reason_of(error))) from error
+        if elsewhere:
+            raise UserError(f"the index {folder} has files in other places, which are not read: name another folder")
