@@ -237,7 +237,7 @@ def test_an_index_among_the_data_is_no_data(squares_run: Path, photos: Path, cap
         "index.lock",
     ]
     listed = (photos / "index" / "embeddings.skipped.csv").read_text().splitlines()
-    assert "index,made by likewise" in listed
+    assert "index/,made by likewise" in listed
     assert not any(".lance" in line for line in listed)
 
 

@@ -289,7 +289,9 @@ def _unreadable(folder: Path, reason: str) -> str:
 
 def _said(error: Exception) -> str:
     """The message of LanceDB, in one line and without the place in its source."""
-    return _PLACE.sub("", " ".join(str(error).split()).removeprefix("lance error: "))[:300]
+    return _PLACE.sub("", " ".join(str(error).split()).removeprefix("lance error: ").removeprefix("Invalid input, "))[
+        :300
+    ]
 
 
 def _check_inside(folder: Path) -> None:

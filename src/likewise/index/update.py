@@ -67,6 +67,8 @@ class KnownRows(NamedTuple):
 class SomeSamples(NamedTuple):
     """Samples of a source as rows of an index, but for their vectors."""
 
+    places: Int[torch.Tensor, " n"]
+    """Where they are in the source."""
     columns: dict[str, list[Any]]
     ids: UInt64[np.ndarray, " n"]
     keys: UInt64[np.ndarray, " n"]
@@ -120,7 +122,7 @@ def update_index(
         ids[places.numpy()], keys[places.numpy()] = some.ids, some.keys
         absent = np.flatnonzero(~among(some.keys, known.keys))
         if len(absent):
-            vectors, computed = _vectors(index, known, some, absent, lambda chosen, at=places: embed(at[chosen]))
+            vectors, computed = _vectors(index, known, some, absent, embed)
             index.add(_rows(index, some, absent, vectors))
             added += len(absent)
             changed += int(among(some.ids[absent], known.ids).sum())
@@ -184,6 +186,7 @@ def described(source: Source) -> Callable[[Int[torch.Tensor, " n"]], SomeSamples
         if texts is not None:
             columns["text"] = [_as_text(texts[i]) for i in chosen]
         return SomeSamples(
+            places,
             columns,
             _numbers([_id_digest(id) for id in ids]),
             _numbers(list(map(_key, ids, contents, labels))),
@@ -212,7 +215,7 @@ def _vectors(
         by_content = index.vectors_at(at)
         vectors[is_known] = [by_content[some.columns["content"][i]] for i in absent[is_known].tolist()]
     if not is_known.all():
-        vectors[~is_known] = embed(torch.from_numpy(absent[~is_known]))
+        vectors[~is_known] = embed(some.places[torch.from_numpy(absent[~is_known])])
     return vectors, int((~is_known).sum())
 
 
