@@ -97,8 +97,9 @@ def test_a_large_index_is_searched_approximately(index: EmbeddingIndex, monkeypa
     assert recall(index, vectors) == 1
     monkeypatch.setattr(table, "MOST_APPROXIMATE", 100)
     # A filter that leaves few rows: these are compared one by one.
-    few = index.nearest(vectors[0], 10, where="label = 'even'")
-    assert [row.id for row in few] == nearest_of(vectors, vectors[0], slice(0, None, 2))
+    for start, where in enumerate(("label = 'even'", "label IS NULL")):
+        few = index.nearest(vectors[0], 10, where=where)
+        assert [row.id for row in few] == nearest_of(vectors, vectors[0], slice(start, None, 2))
 
     # Rows that are added are found, before they are indexed and after it.
     more = clustered(500, seed=3)

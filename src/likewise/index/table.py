@@ -166,16 +166,20 @@ class EmbeddingIndex:
     def needs_building(self) -> bool:
         """Whether there are enough rows for an approximate search, most of which the index of it does not have."""
         with reading(self.folder):
-            known = [self._table.index_stats(index.name) for index in self._table.list_indices()]
+            known = [index for index in self._table.list_indices() if index.columns == ["vector"]]
             rows = self._table.count_rows()
-        return rows >= INDEXED_FROM and all(2 * one.num_indexed_rows < rows for one in known if one is not None)
+        return rows >= INDEXED_FROM and all(2 * one.num_indexed_rows < rows for one in known)
 
     def settle(self, *, build: bool) -> None:
         """Join small files, remove old ones, and index the rows that are new; `build`: all rows anew."""
+        kinds = needs("lancedb.index", "index")
         with writing(self.folder):
             self._table.optimize(cleanup_older_than=KEPT)
             if build:
-                self._table.create_index("vector", config=index_config(self._table.count_rows()), replace=True)
+                # √n partitions, and a byte for each number.
+                how = kinds.IvfSq(distance_type="cosine", num_partitions=isqrt(self._table.count_rows()))
+                self._table.create_index("vector", config=how, replace=True)
+                self._table.create_index("label", config=kinds.BTree(), replace=True)  # for filters
 
     # --- Search
 
@@ -232,11 +236,6 @@ def schema_of(info: dict[str, Any]) -> pa.Schema:
 def vectors_of(column: pa.ChunkedArray) -> Float32[np.ndarray, "n dim"]:
     """A column of vectors."""
     return column.combine_chunks().flatten().to_numpy().reshape(len(column), -1)
-
-
-def index_config(rows: int) -> Any:
-    """How the vectors are indexed: √n partitions, and a byte for each number."""
-    return needs("lancedb.index", "index").IvfSq(distance_type="cosine", num_partitions=isqrt(rows))
 
 
 def probes(rows: int) -> int:
