@@ -45,9 +45,10 @@ MAY_IMPORT = {
     "modalities": {"evaluation", "methods", "encoders", "data", "views", "training", "runs"},
     "exporters": {"runs", "encoders", "modalities", "evaluation", "data"},
     "report": {"runs"},
+    "index": {"data", "runs"},
     "cleaning": {"data", "evaluation", "runs", "report.sprites"},
     "sklearn": {"modalities"},
-    "commands": {*ROOMS, "exporters", "report", "cleaning", "__version__"},
+    "commands": {*ROOMS, "exporters", "report", "cleaning", "index", "__version__"},
     "cli": {"__version__"},  # it names the commands by strings
     "__init__": {"commands", "modalities.run"},  # for type checkers; at run time by strings
 }

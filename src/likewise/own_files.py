@@ -13,6 +13,8 @@ SOFTWARE = "Software"  # the PNG specification's keyword for what wrote a file
 HEAD = 1024  # bytes of a config.json that are looked at
 RUN_FILES = {"recipe.yaml", "metrics.csv", "chance.json", "encoder.json"}
 IDS_SUFFIX = ".ids.txt"
+INDEX_FILES = INDEX_TABLE, INDEX_LOCK = "embeddings.lance", "index.lock"
+"""What the folder of an index holds."""
 
 
 def png_info() -> Any:
@@ -36,6 +38,11 @@ def is_run_folder(folder: Path, names: set[str]) -> bool:
     with suppress(OSError), (folder / "config.json").open("rb") as file:
         return b'"likewise":' in file.read(HEAD)
     return False
+
+
+def is_index_folder(names: set[str]) -> bool:
+    """Whether a folder with these names in it is that of an index of embeddings."""
+    return names >= set(INDEX_FILES)
 
 
 def ids_file(vectors: Path) -> Path:

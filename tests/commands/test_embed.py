@@ -40,7 +40,7 @@ def test_samples_without_labels(digits_run: Path) -> None:
     assert found.labels is None
     assert found.classes == []
     assert found.vectors.shape == (7, 256)
-    with pytest.raises(lw.UserError, match=r"out must end in .parquet or .npy, got x.csv"):
+    with pytest.raises(lw.UserError, match=r"out must end in .parquet or .npy, or be lance://FOLDER, got x.csv"):
         lw.embed(digits_run, images, out="x.csv")
 
 

@@ -264,7 +264,7 @@ def test_an_evaluation_on_what_was_learned_from_says_so(tmp_path: Path) -> None:
 
 
 def test_embeddings_into_an_unknown_kind_of_file(capsys: Text, finished: Path) -> None:
-    assert "out must end in .parquet or .npy, got x.csv" in refused(
+    assert "out must end in .parquet or .npy, or be lance://FOLDER, got x.csv" in refused(
         capsys, "embed", finished, "digits", "--out", "x.csv"
     )
 

@@ -13,9 +13,12 @@ from likewise.atomic import check_file_place
 from likewise.checks import check_int
 from likewise.commands import FromPython
 from likewise.console import count_of, tell, tell_notes
+from likewise.errors import UserError
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from likewise.index.update import IndexUpdate
 
 
 @dataclass(frozen=True, repr=False)
@@ -79,18 +82,22 @@ def embed(
     columns: Sequence[str] | None = None,
     root: str | Path | None = None,
     batch_size: int = 512,
+    prune: bool = False,
     encoder: FromPython = None,
     views: FromPython = None,
     progress: bool = True,
-) -> Embeddings | EmbeddingsFile:
+) -> Embeddings | EmbeddingsFile | IndexUpdate:
     """Compute the embedding of every sample: ids, labels if there are any, and vectors.
+
+    An index is brought up to date: only samples that it does not have are embedded, and those that have changed are
+    replaced. A command that was killed goes on where it was.
 
     Args:
         run: a finished run, or its folder.
         data: what to embed: see `likewise pretrain`.
         out: a .parquet file (columns id, label, vector) or a .npy file (vectors, with their ids a line each in .ids.txt
-            beside it), written batch by batch; files that could not be read are listed in .skipped.csv beside it. From
-            Python, the embeddings are returned in memory if not given.
+            beside it), written batch by batch; files that could not be read are listed in .skipped.csv beside it. Or
+            lance://FOLDER, an index (extra `index`). From Python, the embeddings are returned in memory if not given.
         modality: image, text, audio or pair, where the data could be several things.
         text_column: of a table, the column of texts; if not given, one with a usual name or the only one of texts.
         label_column: of a table, the column of labels; a usual name (label, class, section …) if not given.
@@ -100,19 +107,22 @@ def embed(
         columns: of a table, the columns that form a pair, such as image text.
         root: the folder with the files of a named data set.
         batch_size: samples at a time.
+        prune: delete from an index what the data no longer has.
         encoder: from Python, the module that was trained, if it was your own.
         views: from Python, the views that it was trained with, if they were your own.
         progress: show progress on stderr.
 
     Returns:
-        The embeddings, or, with `out`, the file that was written, its number of rows and their dimension.
+        The embeddings, or, with `out`, the file that was written, its number of rows and their dimension; of an index,
+        also how many samples were new, changed or gone.
 
     Raises:
-        UserError: for a run that is not finished, or data that its encoder does not take.
+        UserError: for a run that is not finished, data that its encoder does not take, or an index of another encoder.
     """
     import numpy as np
     import torch
 
+    from likewise.commands.indexed import check_index, embed_into
     from likewise.commands.options import (
         as_run,
         check_read_options,
@@ -125,6 +135,7 @@ def embed(
     from likewise.data.open import open_source
     from likewise.evaluation import ComputeSettings
     from likewise.evaluation.embedding_file import check_suffix, write_embeddings
+    from likewise.index.address import index_folder
     from likewise.modalities.build import adopt_for
     from likewise.modalities.embed import stream_embeddings
     from likewise.training.callbacks.progress import progress_bar
@@ -132,7 +143,12 @@ def embed(
 
     run = as_run(run)
     views = views or run.views
-    if out is not None:
+    folder = index_folder(out)
+    if prune and folder is None:
+        raise UserError("--prune applies to an index (--out lance://FOLDER): leave it out")
+    if folder is not None:
+        check_index(run, folder)
+    elif out is not None:
         check_suffix(Path(out))
         check_file_place(Path(out))
     check_int(batch_size=batch_size)
@@ -151,6 +167,8 @@ def embed(
         run.load_encoder(adopt_for(encoder, views, source))
     tell_notes(cut_notes(source), show=progress)
     compute = ComputeSettings(torch.device(device_name()), batch_size, channels_last=True)
+    if folder is not None:
+        return embed_into(folder, run, views, source, out=str(out), compute=compute, prune=prune, progress=progress)
     with progress_bar(show=progress) as report:
 
         def counted(parts: Any) -> Any:

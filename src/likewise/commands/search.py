@@ -48,6 +48,8 @@ def search(
     image: str | Path | None = None,
     audio: str | Path | None = None,
     top: int = 10,
+    where: str | None = None,
+    exact: bool = False,
     modality: str | None = None,
     text_column: str | None = None,
     per_file: bool = False,
@@ -56,15 +58,19 @@ def search(
 ) -> Matches:
     """Find the samples of a collection that are most similar to a text, a picture or a recording.
 
-    The search is exact. A run on pairs searches samples of one modality by a query of the other.
+    The search is exact, but for an index of many samples. A run on pairs searches samples of one modality by a query of
+    the other.
 
     Args:
         run: a finished run, or its folder.
-        collection: a .parquet file that `likewise embed` wrote, or data; the run's own data if not given.
+        collection: a .parquet file or an index (lance://FOLDER) that `likewise embed` wrote, or data; the run's own
+            data if not given.
         text: the query, a text.
         image: the query, the path of a picture.
         audio: the query, the path of a recording.
         top: number of samples to return.
+        where: of an index, a condition on id, label, text or content in SQL, such as "label = 'cat'".
+        exact: of an index, compare all vectors; those of fewer than 100,000 samples always are.
         modality: image, text, audio or pair, where the collection could be several things.
         text_column: of a table, the column of texts; if not given, one with a usual name or the only one of texts.
         per_file: a text file is one document, not one document a line.
@@ -75,10 +81,11 @@ def search(
         The samples, the most similar first: rank, cosine similarity, id, and the text where they are texts.
 
     Raises:
-        UserError: for no query or several, or one that the encoder does not take.
+        UserError: for no query or several, one that the encoder does not take, or an index of another encoder.
     """
     import torch
 
+    from likewise.commands.indexed import open_index, search_index
     from likewise.commands.options import as_run, check_read_options, name_own_data, read_options_for, read_options_of
     from likewise.data.blocks import cut_notes
     from likewise.data.open import open_source
@@ -88,6 +95,7 @@ def search(
     from likewise.evaluation import ComputeSettings, encode
     from likewise.evaluation.embedding_file import StoredEmbeddings
     from likewise.evaluation.most_similar import most_similar
+    from likewise.index.address import index_folder
     from likewise.modalities.embed import stream_embeddings
     from likewise.modalities.lookup import part_modalities
     from likewise.modalities.towers import encoder_for
@@ -109,12 +117,19 @@ def search(
     read_options = run.read_options if collection is None else read_options_for(run, asked, collection)
 
     reads_own = collection is None
-    embedded = StoredEmbeddings.open(Path(collection)) if str(collection).endswith(".parquet") else None
-    if collection is None or embedded is not None:
-        what = "the run's own data" if collection is None else f"{collection}, which holds embeddings"
-        given = [name for name, value in reading.items() if value] + ["root"] * (
-            root is not None and embedded is not None
+    folder = index_folder(collection)
+    if folder is None and (exact or where is not None):
+        raise UserError(
+            f"{flag('exact' if exact else 'where')} applies to an index: make one with `likewise embed {run.path} DATA "
+            "--out lance://FOLDER`, or leave it out"
         )
+    index = None if folder is None else open_index(run, folder)
+    is_file = folder is None and str(collection).endswith(".parquet")
+    embedded = StoredEmbeddings.open(Path(collection)) if is_file else None
+    holds_embeddings = index is not None or embedded is not None
+    if collection is None or holds_embeddings:
+        what = "the run's own data" if collection is None else f"{collection}, which holds embeddings"
+        given = [name for name, value in reading.items() if value] + ["root"] * (root is not None and holds_embeddings)
         if given:
             raise UserError(f"{flag(given[0])} says how to read data, and does not apply to {what}: leave it out")
     else:
@@ -145,6 +160,9 @@ def search(
         source = media.source
     vector = encode(compute.place(encoder), views, source, compute=compute)[0]
 
+    if index is not None:
+        found = search_index(index, vector, top, where, exact)
+        return Matches(Match(rank, each.similarity, each.id, each.text) for rank, each in enumerate(found, start=1))
     documents = None
     if embedded is not None:
         ids, parts = embedded.ids, embedded.parts()

@@ -176,10 +176,10 @@ def sample_contents(parts: Sequence[Source]) -> SampleContents | None:
     hashes: list[Float32[np.ndarray, "some k"]] = []
     for some in torch.arange(len(parts[0])).split(AT_ONCE):
         batches = [part.contents(some) for part in parts]
-        rows = [sample_bytes(batch) for batch in batches]
-        if any(row is None for row in rows):
+        found = batch_digests(batches)
+        if found is None:
             return None
-        digests += [digest(sample) for sample in zip(*(row for row in rows if row is not None), strict=True)]
+        digests += found
         blank.append(np.logical_and.reduce([are_blank(batch) for batch in batches]))
         if are_images:
             hashes.append(perceptual_hashes(batches[0]))
@@ -188,6 +188,14 @@ def sample_contents(parts: Sequence[Source]) -> SampleContents | None:
         np.concatenate([np.zeros(0, dtype=bool), *blank]),
         np.concatenate(hashes) if are_images else None,
     )
+
+
+def batch_digests(batches: Sequence[Any]) -> list[bytes] | None:
+    """8 bytes for each sample, of which each batch holds a part; None for what is neither tensors nor texts."""
+    rows = [sample_bytes(batch) for batch in batches]
+    if any(row is None for row in rows):
+        return None
+    return [digest(sample) for sample in zip(*(row for row in rows if row is not None), strict=True)]
 
 
 def sample_bytes(batch: Any) -> list[bytes] | None:

@@ -25,7 +25,7 @@ from likewise.data.request import Request
 from likewise.data.source import natural_sort
 from likewise.data.split_folders import split_folder, split_folders, split_note
 from likewise.errors import UserError, nearest
-from likewise.own_files import IDS_SUFFIX, OWN, is_of_embeddings, is_run_folder
+from likewise.own_files import IDS_SUFFIX, OWN, is_index_folder, is_of_embeddings, is_run_folder
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
@@ -143,7 +143,8 @@ def walk(
         except OSError as error:
             unreadable.append((prefix, reason(error)))
             continue
-        if is_run_folder(folder / prefix, {entry.name for entry in entries}):
+        names = {entry.name for entry in entries}
+        if is_run_folder(folder / prefix, names) or is_index_folder(names):
             unreadable.append((prefix or ".", OWN))
             continue
         for entry in entries:

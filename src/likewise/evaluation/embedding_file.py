@@ -26,7 +26,7 @@ AT_ONCE = 4096  # rows of a file in memory
 def check_suffix(out: Path) -> None:
     """Raise `UserError` unless a file's suffix says what to write."""
     if out.suffix not in SUFFIXES:
-        raise UserError(f"out must end in {' or '.join(SUFFIXES)}, got {out}")
+        raise UserError(f"out must end in {' or '.join(SUFFIXES)}, or be lance://FOLDER, got {out}")
 
 
 def write_embeddings(parts: Iterator[Float[Tensor, "n dim"]], source: Source, out: Path) -> int:

@@ -44,9 +44,21 @@ def read_object(path: Path) -> dict[str, Any]:
     Raises:
         ValueError: the file holds something else, or is not a file of at most `LARGEST` bytes.
     """
-    text = read_text(path)
+    return object_in(read_text(path), path.name)
+
+
+def object_in(text: str, name: str) -> dict[str, Any]:
+    """The JSON object that a text is.
+
+    Args:
+        text: perhaps from elsewhere.
+        name: of what it was read from, for the error.
+
+    Raises:
+        ValueError: it is something else, or nested more than `DEEPEST` levels.
+    """
     if max(_levels(text), default=0) > DEEPEST:
-        raise UserError(f"{path.name} must be nested at most {DEEPEST} levels deep")
+        raise UserError(f"{name} must be nested at most {DEEPEST} levels deep")
     value = json.loads(text)
     if not isinstance(value, dict):
         raise ValueError("not a JSON object")

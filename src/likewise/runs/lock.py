@@ -1,4 +1,4 @@
-"""training.lock: who trains into a run folder. Two trainings into one folder would mix their files."""
+"""Locks of folders: who writes into one. Two trainings into one run folder would mix their files."""
 
 from __future__ import annotations
 
@@ -31,15 +31,27 @@ def is_unused(folder: Path) -> bool:
 
 @contextmanager
 def training_lock(folder: Path) -> Iterator[None]:
-    """Hold a run folder, which is made if need be, for the training of this process.
+    """Hold a run folder, which is made if need be, for the training of this process; see `folder_lock`."""
+    with folder_lock(folder, LOCK, "trained"):
+        yield
+
+
+@contextmanager
+def folder_lock(folder: Path, name: str, doing: str) -> Iterator[None]:
+    """Hold a folder, which is made if need be, for this process.
 
     The kernel releases the lock when the process ends, however it ends. Where the file system has no locks, the process
     that the file names is looked for: one that is gone, on this host, holds nothing.
 
+    Args:
+        folder: what is held.
+        name: of the file in it that is locked.
+        doing: what the holder does with it, for the message to others: "trained".
+
     Raises:
-        UserError: when another process trains into it, or the folder cannot be written to.
+        UserError: when another process holds it, or the folder cannot be written to.
     """
-    path = folder / LOCK
+    path = folder / name
     try:
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | NO_LINK, 0o666)
@@ -56,7 +68,7 @@ def training_lock(folder: Path) -> Iterator[None]:
         if not _locked(descriptor, holder):
             pid, _, host = holder.decode("utf-8", "replace").strip().partition(" ")
             who = f"process {pid} on {host}" if pid.isdigit() and host.isprintable() else "another process"
-            raise UserError(f"{folder} is being trained by {who}; wait for it, or name another folder with --out")
+            raise UserError(f"{folder} is being {doing} by {who}; wait for it, or name another folder with --out")
         os.ftruncate(descriptor, 0)
         os.lseek(descriptor, 0, os.SEEK_SET)
         with suppress(OSError):  # a full disk: the lock is held without a name
