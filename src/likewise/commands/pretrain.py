@@ -287,8 +287,8 @@ def pretrain(
     }
     if isinstance(plan.augment, list) and recipe is None:
         options["recipe"] = folder / "recipe.yaml"  # a list of operations fits in no option
-    usual = {"devices": "auto", "strategy": "auto", "precision": "auto", "threads": "auto", "seed": 0}
-    command = command_line("pretrain", data, {k: v for k, v in options.items() if v != usual.get(k)})
+    defaults = {"devices": "auto", "strategy": "auto", "precision": "auto", "threads": "auto", "seed": 0}
+    command = command_line("pretrain", data, {k: v for k, v in options.items() if v != defaults.get(k)})
 
     first = is_first_process()
     progress = progress and first
