@@ -46,8 +46,12 @@ MAY_IMPORT = {
     "exporters": {"runs", "encoders", "modalities", "evaluation", "data"},
     "report": {"runs"},
     "cleaning": {"data", "evaluation", "runs", "report.sprites"},
+    "explorer": {
+        *("cleaning", "data", "evaluation", "modules.kmeans", "runs"),
+        *("report.embedding_map", "report.sounds", "report.sprites"),
+    },
     "sklearn": {"modalities"},
-    "commands": {*ROOMS, "exporters", "report", "cleaning", "__version__"},
+    "commands": {*ROOMS, "exporters", "report", "cleaning", "explorer", "__version__"},
     "cli": {"__version__"},  # it names the commands by strings
     "__init__": {"commands", "modalities.run"},  # for type checkers; at run time by strings
 }
