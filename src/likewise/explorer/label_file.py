@@ -153,7 +153,7 @@ def _read(path: Path) -> tuple[list[str], list[list[str]]]:
     """The head and the rows of a table."""
     try:
         check_file(path)
-        text = path.read_text(encoding="utf-8-sig")
+        text = path.read_bytes().decode("utf-8-sig")  # line ends as they are
         rows = list(csv.reader(io.StringIO(text, newline=""), strict=True))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"labels: {path} can't be read as CSV: {error}: name another file with --labels") from error
