@@ -48,7 +48,7 @@ def test_a_full_disk_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
     kept.give([0], "one")
     before = path.read_bytes(), kept.given.tolist(), kept.names.copy()
 
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(predictions.csv, "writer", full)

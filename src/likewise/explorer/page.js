@@ -488,14 +488,13 @@ async function changeLabels(path, body, told) {
   showLabelling();
   if (state.colour === "label") await colourBy("label");
   const focus = state.focus, message = told();
-  if (state.list.length) {
-    const top = $("list");
-    const found = await about(state.list.slice(0, Math.min(state.listed, SHOWN)));
-    state.listed = found.length;
-    $("more").hidden = state.listed >= state.list.length;
-    top.replaceChildren(...found.map(listed));
+  const list = state.list, again = await about(list.slice(0, Math.min(state.listed, SHOWN)));
+  if (list.length && state.list === list) {  // nothing else was selected meanwhile
+    state.listed = again.length;
+    $("more").hidden = state.listed >= list.length;
+    $("list").replaceChildren(...again.map(listed));
   }
-  if (focus >= 0) await open(focus);
+  if (focus >= 0 && state.focus === focus) await open(focus);
   say(message);
 }
 
