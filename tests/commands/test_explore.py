@@ -312,7 +312,7 @@ def test_embeddings_in_a_file(digits_run: Path, capsys: pytest.CaptureFixture[st
     vectors = pa.FixedSizeListArray.from_arrays(pa.array(other.ravel()), 5)
     pq.write_table(pa.table({"id": ["a", "b", "c"], "vector": vectors}), "other.parquet")
     assert refused(capsys, "explore", digits_run, "other.parquet", "--no-progress") == (
-        "other.parquet has vectors of 5 numbers, the encoder gives 64: embed the data again"
+        "other.parquet has vectors of 5 numbers, the encoder gives 256: embed the data again"
     )
 
 
@@ -340,7 +340,7 @@ def test_mistakes_are_one_line(
         capsys, "explore", digits_run, "digits:test", "--labels", "bad.csv", "--no-progress"
     )
     lines(Path("texts.txt"), sentences(10))
-    assert "must be image" in refused(capsys, "explore", digits_run, "texts.txt", "--no-progress")
+    assert "must be image" in refused(capsys, "explore", digits_run, "texts.txt", "--modality", "text", "--no-progress")
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     assert refused(capsys, "explore", digits_run) == (
         "this needs uvicorn, which is not installed: pip install 'likewise[serve]'"

@@ -108,6 +108,8 @@ def explore(
     """
     import secrets
 
+    import torch
+
     from likewise.commands.explored import answers_of, explored_features, explored_scene, open_explored
     from likewise.commands.labelled import use_own
     from likewise.commands.options import as_run
@@ -170,7 +172,7 @@ def explore(
             Coded.of(found.words),
             appearances,
             predicted,
-            (lambda text: run.encode([text], modality="text")[0]) if takes_texts else None,
+            (lambda text: torch.from_numpy(run.encode([text], modality="text")[0])) if takes_texts else None,
             notes,
         )
         server.start(application(exploration, token))
