@@ -47,8 +47,12 @@ MAY_IMPORT = {
     "report": {"runs"},
     "index": {"data", "runs"},
     "cleaning": {"data", "evaluation", "runs", "report.sprites"},
+    "explorer": {
+        *("cleaning", "data", "evaluation", "modules.kmeans", "runs"),
+        *("report.embedding_map", "report.sounds", "report.sprites"),
+    },
     "sklearn": {"modalities"},
-    "commands": {*ROOMS, "exporters", "report", "cleaning", "index", "__version__"},
+    "commands": {*ROOMS, "cleaning", "explorer", "exporters", "index", "report", "__version__"},
     "cli": {"__version__"},  # it names the commands by strings
     "__init__": {"commands", "modalities.run"},  # for type checkers; at run time by strings
 }

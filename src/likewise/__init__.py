@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from likewise.commands.demo import demo
     from likewise.commands.embed import embed
     from likewise.commands.evaluate import evaluate
+    from likewise.commands.explore import explore
     from likewise.commands.export import export
     from likewise.commands.fit import fit
     from likewise.commands.generate import generate
@@ -43,6 +44,7 @@ _HOMES = {
     "embed": "likewise.commands.embed",
     "evaluate": "likewise.commands.evaluate",
     "fit": "likewise.commands.fit",
+    "explore": "likewise.commands.explore",
     "export": "likewise.commands.export",
     "generate": "likewise.commands.generate",
     "list_methods": "likewise.commands.methods",
@@ -64,6 +66,7 @@ __all__ = [
     "demo",
     "embed",
     "evaluate",
+    "explore",
     "export",
     "fit",
     "generate",

@@ -32,6 +32,7 @@ COMMANDS = {
     "fit": "likewise.commands.fit:fit",
     "predict": "likewise.commands.predict:predict",
     "suggest": "likewise.commands.suggest:suggest",
+    "explore": "likewise.commands.explore:explore",
     "export": "likewise.commands.export:export",
     "clean": "likewise.commands.clean:clean",
     "generate": "likewise.commands.generate:generate",
@@ -93,6 +94,9 @@ def _run(tokens: list[str] | None, interrupts: list[int]) -> int:
         result = build_app(words)(words, exit_on_error=False, print_error=False)
         if result is not None and _load(IS_FIRST_PROCESS)():
             _print(result, as_json="--json" in flags)
+            if hasattr(result, "wait"):  # a page that is served until Ctrl-C
+                sys.stdout.flush()
+                result.wait()
             if getattr(result, "incomplete", False):
                 return MISTAKE  # stderr says why
     except (UserError, cyclopts.CycloptsError) as error:

@@ -79,6 +79,7 @@ def test_files_that_could_not_be_read_are_listed_beside_the_vectors(
     [
         ("embed RUN nowhere --out FILE", ".npy"),
         ("suggest RUN nowhere --out FILE", ".csv"),
+        ("explore RUN nowhere --labels FILE", ".csv"),
         ("clean RUN nowhere --out FILE", ".csv"),
         ("clean RUN nowhere --sheet FILE", ".html"),
     ],

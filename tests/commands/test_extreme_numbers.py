@@ -62,6 +62,7 @@ COMMANDS = {
     "embed RUN/run RUN/a.npz:test --out RUN/x.npy": ("batch-size",),
     "fit RUN/run --labels RUN/a.npz:test --out RUN/c": ("coverage", "accuracy", "seed", "batch-size"),
     "suggest RUN/run RUN/a.npz:test": ("budget", "seed", "batch-size"),
+    "explore RUN/run nowhere --no-progress": ("port", "batch-size"),
     "search RUN/run RUN/a.npz:test --image RUN/none.png": ("top",),
     "views RUN/a.npz:test --out RUN/x.png": ("size", "channels", "seed"),
     "pretrain RUN/a.npz:train --out RUN/other --batch-size 8": (

@@ -35,6 +35,8 @@ class Found(NamedTuple):
 
     faults: list[Fault]
     notes: list[str]
+    outlier_scores: Float[np.ndarray, " n"] | None = None
+    """See `Outliers.scores`; NaN of what was not judged. None where outliers were not looked for."""
 
 
 def find_faults(
@@ -83,6 +85,7 @@ def find_faults(
         with stage("comparing", total) as done:
             near = neighbours(features, done)
     copies = np.arange(count)
+    scores: Float[np.ndarray, " n"] | None = None
     if {"duplicate", "near-duplicate", "leak", "outlier", "label-error"} & set(kinds):
         sides = np.concatenate([_sides(source, splits or {}), np.full(total - count, 1 + max(SIDES.values()))])
         others = [] if test is None else [_trivial_places(test, stage)]
@@ -94,14 +97,15 @@ def find_faults(
     features = features[:count]
     if {"outlier", "label-error"} & set(kinds):
         told = notes if "outlier" in kinds else []
-        found = _outliers(source, features, ~trivial & (copies == np.arange(count)), near, name, told, stage)
+        judged = ~trivial & (copies == np.arange(count))
+        found, scores = _outliers(source, features, judged, near, name, told, stage)
         faults += found
         trivial[[fault.place for fault in found]] = True  # what is like nothing else is of no class
     if "label-error" in kinds:
         faults += _label_errors(source, features, trivial, copies, notes, labels_wanted)
     if "mismatched" in kinds and len(source.parts) > 1:
         faults += _mismatched(source, embed_halves, notes)
-    return Found(sorted_faults(fault for fault in faults if fault.kind in kinds), notes)
+    return Found(sorted_faults(fault for fault in faults if fault.kind in kinds), notes, scores)
 
 
 def _has_labels(source: Source) -> bool:
@@ -132,12 +136,15 @@ def _outliers(
     name: Callable[[int], str | None],
     notes: list[str],
     stage: Stage,
-) -> list[Fault]:
-    """Those among the samples that are neither trivial nor copies of others, which would be each other's neighbours."""
+) -> tuple[list[Fault], Float[np.ndarray, " n"] | None]:
+    """Those among the samples that are neither trivial nor copies of others, which would be each other's neighbours.
+
+    With them, how unusual each sample is.
+    """
     places = np.flatnonzero(judged)
     if len(places) < LEAST_SAMPLES:
         notes.append(f"outliers: not looked for among {len(places)} samples; {LEAST_SAMPLES} are needed")
-        return []
+        return [], None
     if near is None or len(places) < len(near.positions):
         chosen = features[torch.from_numpy(places)]
         with stage("comparing", len(places)) as done:
@@ -145,6 +152,8 @@ def _outliers(
     else:
         chosen = features
     judgement, found = outliers(chosen, near), []
+    scores = np.full(len(judged), np.nan)
+    scores[places] = judgement.scores
     for i, score in enumerate(judgement.scores.tolist()):
         if score >= FENCE:
             place = int(places[i])
@@ -152,7 +161,7 @@ def _outliers(
             middle = f"the mean of all {judgement.from_the_middle[i]:.1f} times"
             reason = f"far from all others: its {NEAREST}th neighbour is {times}, {middle}"
             found.append(Fault(source.ids[place], "outlier", reason, round(score, 2), label=name(place), place=place))
-    return found
+    return found, scores
 
 
 def _label_errors(

@@ -127,8 +127,10 @@ def write_tables(path: Path, suffix: str, tables: Iterator[pa.Table], schema: pa
 def write_rows(path: Path, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Replace a CSV file, atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    # A carriage return ends a line for readers; only Python 3.13 and later quote it for itself.
+    quoting: Any = csv.QUOTE_ALL if any("\r" in cell for row in rows for cell in row) else csv.QUOTE_MINIMAL
     with replacing(path) as part, part.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows([head, *rows])
+        csv.writer(file, lineterminator="\n", quoting=quoting).writerows([head, *rows])
 
 
 def _write_csv(file: IO[str], tables: Iterator[pa.Table], names: Sequence[str]) -> None:

@@ -23,10 +23,15 @@ def wav_uri(sound: Int16[np.ndarray, " n"], sample_rate: int) -> str:
     data: Int16[np.ndarray, " n"] | UInt8[np.ndarray, " n"] = sound.astype("<i2")
     if len(sound) > MOST_SAMPLES:
         data = ((sound.astype(np.int32) >> 8) + 128).astype(np.uint8)  # bytes of WAV have no sign
+    return f"data:audio/wav;base64,{base64.b64encode(wav_bytes(data, sample_rate)).decode()}"
+
+
+def wav_bytes(data: Int16[np.ndarray, " n"] | UInt8[np.ndarray, " n"], sample_rate: int) -> bytes:
+    """A sound of one channel as a WAV file."""
     buffer = io.BytesIO()
     with wave.open(buffer, "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(data.itemsize)
         file.setframerate(sample_rate)
         file.writeframes(data.tobytes())
-    return f"data:audio/wav;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return buffer.getvalue()
