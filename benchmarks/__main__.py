@@ -15,6 +15,7 @@ QUICK = {
     "minutes": ["--data", "digits", "--minutes", "0.5", "--seeds", "2"],
     "suggest": ["--epochs", "5", "--seeds", "2"],
     "clean": ["--epochs", "5", "--seeds", "1"],
+    "serve": ["--encoder", "resnet8", "--seconds", "2", "--rounds", "1"],
 }
 
 for name, options in QUICK.items():

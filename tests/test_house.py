@@ -46,8 +46,9 @@ MAY_IMPORT = {
     "exporters": {"runs", "encoders", "modalities", "evaluation", "data"},
     "report": {"runs"},
     "cleaning": {"data", "evaluation", "runs", "report.sprites"},
+    "serving": {"data", "evaluation", "modalities", "runs", "tasks"},
     "sklearn": {"modalities"},
-    "commands": {*ROOMS, "exporters", "report", "cleaning", "__version__"},
+    "commands": {*ROOMS, "exporters", "report", "cleaning", "serving", "__version__"},
     "cli": {"__version__"},  # it names the commands by strings
     "__init__": {"commands", "modalities.run"},  # for type checkers; at run time by strings
 }
