@@ -36,7 +36,7 @@ def values(answer: Any) -> list[float]:
 
 def test_what_comes_meanwhile_is_computed_together_by_one_thread() -> None:
     compute = Doubling()
-    gatherer = Gatherer(compute, most=6, wait=0)
+    gatherer = Gatherer(compute, most=6, wait=0.0)
     first = gatherer.submit("image", [1])
     others = [gatherer.submit("image", [place, 10 * place]) for place in range(2, 7)]
     compute.go_on.set()
@@ -52,7 +52,7 @@ def test_what_comes_meanwhile_is_computed_together_by_one_thread() -> None:
 
 def test_samples_of_two_modalities_are_computed_apart() -> None:
     compute = Doubling()
-    gatherer = Gatherer(compute, most=100, wait=0)
+    gatherer = Gatherer(compute, most=100, wait=0.0)
     answers = [gatherer.submit(modality, [place]) for place, modality in enumerate(["image", "text"] * 3)]
     compute.go_on.set()
     assert [values(answer) for answer in answers] == [[2 * place] for place in range(6)]
@@ -62,7 +62,7 @@ def test_samples_of_two_modalities_are_computed_apart() -> None:
 
 def test_nobody_fails_with_another() -> None:
     compute = Doubling()
-    gatherer = Gatherer(compute, most=100, wait=0)
+    gatherer = Gatherer(compute, most=100, wait=0.0)
     answers = [gatherer.submit("image", rows) for rows in ([0], [1], [-1, 2], [3])]
     compute.go_on.set()
     with pytest.raises(ValueError, match="no number below 0"):
@@ -73,7 +73,7 @@ def test_nobody_fails_with_another() -> None:
 
 def test_what_nobody_waits_for_is_not_computed_and_the_rest_is_before_it_ends() -> None:
     compute = Doubling()
-    gatherer = Gatherer(compute, most=1, wait=0)
+    gatherer = Gatherer(compute, most=1, wait=0.0)
     answers = [gatherer.submit("image", [place]) for place in range(4)]
     assert answers[2].cancel()
     closing = threading.Thread(target=gatherer.close)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
@@ -24,7 +24,7 @@ from likewise.serving.gate import HEALTH, Gate, refused
 from likewise.serving.gathering import Gatherer
 from likewise.serving.model import ServedModel
 from likewise.serving.questions import BYTES, MOST_SAMPLES, Question, plural, question_of
-from likewise.serving.readers import prepare_all
+from likewise.serving.readers import Prepared, prepare_all
 from likewise.serving.refusal import Refusal
 
 READ_SECONDS = 30
@@ -41,6 +41,29 @@ class Answered(NamedTuple):
 
     vectors: Float32[np.ndarray, "n dim"]
     notes: list[str]
+
+
+class Endpoint:
+    """Answers requests at an address, or says why not; what is our fault is told on stderr.
+
+    Args:
+        answer: to one request.
+    """
+
+    def __init__(self, answer: Callable[[Request], Awaitable[Response]]) -> None:
+        self.answer = answer
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        try:
+            response = await self.answer(Request(scope, receive))
+        except Refusal as refusal:
+            response = refused(refusal)
+        except UserError as error:
+            response = refused(Refusal(400, one_line(str(error))))
+        except Exception as error:
+            tell(one_line(f"{scope['path']} failed: {type(error).__name__}: {error}"))
+            response = refused(Refusal(500, "the service failed, and its log says why"))
+        await response(scope, receive, send)
 
 
 class ServedRequests:
@@ -86,20 +109,21 @@ class ServedRequests:
 
     async def _vectors(self, request: Request, taken: list[str], *, most: int = MOST_SAMPLES) -> Answered:
         body = await _body_of(request, self.most_bytes)
+        content_type = request.headers.get("content-type", "")
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
-                content_type = request.headers.get("content-type", "")
-                question = await self._in_thread(partial(question_of, content_type, body, taken, most=most))
-                return await self._embedded(question)
+                return await self._embedded(partial(question_of, content_type, body, taken, most=most))
         except TimeoutError as error:
             raise Refusal(504, f"it took longer than {ANSWER_SECONDS} s: ask for fewer samples at once") from error
 
-    async def _embedded(self, question: Question) -> Answered:
-        reader = self.model.halves[question.modality].reader
-        prepared = await self._in_thread(partial(prepare_all, reader, question.given))
-        vectors = await asyncio.wrap_future(self.gatherer.submit(question.modality, [one.row for one in prepared]))
+    async def _embedded(self, read: Callable[[], Question]) -> Answered:
+        modality, prepared = await self._in_thread(lambda: self._prepared(read()))
+        vectors = await asyncio.wrap_future(self.gatherer.submit(modality, [one.row for one in prepared]))
         cut = sum(one.is_cut for one in prepared)
-        return Answered(vectors, [reader.cut_note(cut)] if cut else [])
+        return Answered(vectors, [self.model.halves[modality].reader.cut_note(cut)] if cut else [])
+
+    def _prepared(self, question: Question) -> tuple[str, list[Prepared]]:
+        return question.modality, prepare_all(self.model.halves[question.modality].reader, question.given)
 
     async def _as_json(self, content: Callable[[], dict[str, Any]]) -> Response:
         written = await self._in_thread(lambda: json.dumps(content(), separators=(",", ":")).encode())
@@ -123,45 +147,28 @@ def served_app(
     requests = ServedRequests(model, gatherer, most_bytes=most_bytes)
     answers = {"/embed": requests.embed, "/predict": requests.predict, "/search": requests.search}
 
-    async def health(request: Request) -> Response:
+    async def health(_: Request) -> Response:
         about = {"model": model.name, "takes": [*map(plural, model.halves)], "dim": model.dim, "queue": gate.inside}
         return JSONResponse(
             {"status": "stopping" if gate.stopping else "ready", **about}, 503 if gate.stopping else 200
         )
 
-    routes = [Route(path, _told(answer), methods=["POST"]) for path, answer in answers.items()]
-    routes.append(Route(HEALTH, health, methods=["GET"]))
+    routes = [Route(path, Endpoint(answer), methods=["POST"]) for path, answer in answers.items()]
+    routes.append(Route(HEALTH, Endpoint(health), methods=["GET"]))
     app = Starlette(routes=routes, exception_handlers={HTTPException: _http_refusal})
     app.router.redirect_slashes = False
     gate = Gate(app, room=room, token=token, hosts=hosts)
     return gate
 
 
-def _told(answer: Callable[[Request], Any]) -> Callable[[Request], Any]:
-    """An answer to a request, or why there is none; what is our fault is told on stderr."""
-
-    async def answered(request: Request) -> Response:
-        try:
-            return await answer(request)
-        except Refusal as refusal:
-            return refused(refusal)
-        except UserError as error:
-            return refused(Refusal(400, one_line(str(error))))
-        except Exception as error:
-            tell(one_line(f"{request.url.path} failed: {type(error).__name__}: {error}"))
-            return refused(Refusal(500, "the service failed, and its log says why"))
-
-    return answered
-
-
-async def _http_refusal(request: Request, error: Any) -> Response:
+def _http_refusal(request: Request, error: Any) -> Response:
     """An address or a method that is none."""
     return refused(Refusal(error.status_code, error.detail, error.headers))
 
 
 async def _body_of(request: Request, most: int) -> bytes:
     """The whole body. Raises `Refusal` for one that is too large, or does not come."""
-    too_large = Refusal(413, f"the body must be at most {most:,} bytes", {"Connection": "close"})
+    too_large = Refusal(413, f"the body must be at most {most:,} bytes")
     if int(request.headers.get("content-length", 0)) > most:
         raise too_large
     parts, size = [], 0

@@ -96,12 +96,13 @@ def served_model(
     if not set(known) <= set(TAKEN):
         raise UserError(f"run must be of images, texts, recordings or pairs of them to be served, got {run.path}")
     head = None if classifier is None else _head(classifier, known)
-    halves, dims = {}, set()
+    halves: dict[str, Half] = {}
+    dims: set[int] = set()
     for modality in known:
         tower, its_views = encoder_for(modality, encoder, views)
         featurize = encoder_features(compute.place(tower).eval(), its_views, compute)
         halves[modality] = Half(reader_for(modality, options, its_views), featurize)
-        dims.add(tower.dim)
+        dims.add(tower.dim)  # type: ignore[arg-type]
     [dim] = dims
     name = (run if classifier is None else classifier).path.resolve().name
     return ServedModel(name, dim, halves, compute, head, None if collection is None else _loaded(collection, dim))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from jaxtyping import Int, UInt8
@@ -36,26 +37,29 @@ class Prepared(NamedTuple):
     """Whether the encoder sees a part of it only."""
 
 
-class SampleReader(Protocol):
-    """What makes samples of what a request holds: for samples of one modality."""
+class SampleReader(ABC):
+    """What makes samples of one modality of what a request holds."""
 
-    modality: str
+    modality: ClassVar[str]
 
+    @abstractmethod
     def prepare(self, given: Any) -> Prepared:
-        """One sample, from bytes of a file or from a text.
+        """One sample, from the bytes of a file or from a text.
 
         Raises:
             Exception: that says what is wrong with it.
         """
 
+    @abstractmethod
     def join(self, rows: Sequence[Any]) -> Any:
         """A batch of prepared samples."""
 
     def cut_note(self, count: int) -> str:
-        """That of some samples only a part is embedded."""
+        """That of some samples only a part is embedded; a reader that cuts none has no such note."""
+        raise NotImplementedError
 
 
-class ImageReader:
+class ImageReader(SampleReader):
     """Images in files of any format that `likewise.data.pictures` reads."""
 
     modality = "image"
@@ -74,11 +78,8 @@ class ImageReader:
     def join(self, rows: Sequence[UInt8[Tensor, "c h w"]]) -> UInt8[Tensor, "n c h w"]:
         return torch.stack(list(rows))
 
-    def cut_note(self, count: int) -> str:
-        raise NotImplementedError  # an image is looked at as a whole
 
-
-class RecordingReader:
+class RecordingReader(SampleReader):
     """Recordings in files of any format that libsndfile reads; of a long one, the first piece."""
 
     modality = "audio"
@@ -104,7 +105,7 @@ class RecordingReader:
         return f"{longer} longer than {audio.LONGEST} s: only the first piece is embedded"
 
 
-class TextReader:
+class TextReader(SampleReader):
     """Texts as token ids."""
 
     modality = "text"
@@ -144,9 +145,9 @@ def prepare_all(reader: SampleReader, given: Sequence[Any]) -> list[Prepared]:
     for place, one in enumerate(given):
         try:
             prepared.append(reader.prepare(one))
-        except MemoryError:
-            raise
         except Exception as error:
+            if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno is not None):
+                raise  # of this machine, not of the sample
             why = one_line(str(error) if isinstance(error, UserError) else pictures.reason(error))[:SHOWN]
             raise Refusal(
                 400, f"sample {place} is no {load_modality(reader.modality).nouns[0]} that can be read: {why}"

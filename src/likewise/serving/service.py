@@ -73,6 +73,7 @@ class Service:
         )
         config = uvicorn.Config(
             self._gate,
+            interface="asgi3",
             loop="asyncio",
             http="h11",
             ws="none",
