@@ -79,7 +79,7 @@ class Serving:
     def end(self, number: int = signal.SIGTERM) -> tuple[int, str]:
         """Ask it to end; its exit status and what it said on stderr."""
         self.process.send_signal(number)
-        out, err = self.process.communicate(timeout=200)
+        out, err = self.process.communicate(timeout=500)
         assert out == ""
         return self.process.returncode, err
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import likewise as lw
@@ -41,7 +42,10 @@ def images_run(served_folder: Path) -> Run:
     run = pretrained(served_folder, "images", data, encoder="resnet8", epochs=2)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LIKEWISE_CACHE", str(served_folder / "cache"))
-        lw.fit(run, labels=data, out=served_folder / "classifier", coverage=0.9, progress=False)
+        classifier = lw.fit(run, labels=data, out=served_folder / "classifier", progress=False)
+        table = lw.predict(classifier, data, progress=False).table or []
+        classifier.info["threshold"] = float(np.median([row["probability"] for row in table]))  # half of them abstain
+        classifier.save()
         lw.embed(run, data, out=served_folder / "vectors.parquet", progress=False)
     return run
 

@@ -54,7 +54,7 @@ def test_who_is_inside_is_answered_and_nobody_else_is_let_in(images_run: Run, nu
         reply = reply_of(connection)
         assert reply.status == 200
         assert len(reply.json["vectors"]) == 1
-        out, err = process.process.communicate(timeout=200)
+        out, err = process.process.communicate(timeout=500)
         assert (process.process.returncode, out) == (0, "")
         assert err.splitlines()[-1] == "stopped: 1 request answered"
 
@@ -85,7 +85,7 @@ def test_none_is_lost_under_load(images_run: Run) -> None:
         clients = [threading.Thread(target=client, args=[process.address]) for _ in range(8)]
         for each in clients:
             each.start()
-        assert running.wait(200)
+        assert running.wait(500)
         status, err = process.end()
         for each in clients:
             each.join()
@@ -109,7 +109,7 @@ def test_from_python_it_stops_at_the_end_of_the_block(images_run: Run) -> None:
     with lw.serve(images_run, port=0) as service:
         address = service.address
         assert ask(address, "/embed", picture(), content_type="image/png").status == 200
-        assert str(service) == f"{address}: images, images, 64 dimensions: /embed /health"
+        assert str(service) == f"{address}: images, images, 256 dimensions: /embed /health"
     assert service.answered == 1
     with pytest.raises(ConnectionError):
         health(address)
