@@ -143,7 +143,7 @@ def received_some(address: str) -> bool:
     where = urlsplit(address)
     connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=100)
     connection.request("GET", "/health")
-    return bool(json.loads(connection.getresponse().read())["queue"] > 1)
+    return bool(json.loads(connection.getresponse().read())["queue"] > 0)
 
 
 def main() -> None:
