@@ -16,6 +16,7 @@ QUICK = {
     "suggest": ["--epochs", "5", "--seeds", "2"],
     "clean": ["--epochs", "5", "--seeds", "1"],
     "index": ["--rows", "200000", "--queries", "50"],
+    "serve": ["--encoder", "resnet8", "--seconds", "2", "--rounds", "1"],
 }
 
 for name, options in QUICK.items():

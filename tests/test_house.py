@@ -51,8 +51,9 @@ MAY_IMPORT = {
         *("cleaning", "data", "evaluation", "modules.kmeans", "runs"),
         *("report.embedding_map", "report.sounds", "report.sprites"),
     },
+    "serving": {"data", "evaluation", "modalities", "runs", "tasks"},
     "sklearn": {"modalities"},
-    "commands": {*ROOMS, "cleaning", "explorer", "exporters", "index", "report", "__version__"},
+    "commands": {*ROOMS, "cleaning", "explorer", "exporters", "index", "report", "serving", "__version__"},
     "cli": {"__version__"},  # it names the commands by strings
     "__init__": {"commands", "modalities.run"},  # for type checkers; at run time by strings
 }

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from likewise.commands.pretrain import pretrain
     from likewise.commands.report import write_report
     from likewise.commands.search import search
+    from likewise.commands.serve import serve
     from likewise.commands.study import study
     from likewise.commands.suggest import suggest
     from likewise.commands.views import show_views
@@ -52,6 +53,7 @@ _HOMES = {
     "predict": "likewise.commands.predict",
     "pretrain": "likewise.commands.pretrain",
     "search": "likewise.commands.search",
+    "serve": "likewise.commands.serve",
     "show_views": "likewise.commands.views",
     "study": "likewise.commands.study",
     "suggest": "likewise.commands.suggest",
@@ -75,6 +77,7 @@ __all__ = [
     "predict",
     "pretrain",
     "search",
+    "serve",
     "show_views",
     "study",
     "suggest",

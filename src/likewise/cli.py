@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib import import_module
 from types import FrameType
 from typing import Any
@@ -35,6 +35,7 @@ COMMANDS = {
     "explore": "likewise.commands.explore:explore",
     "export": "likewise.commands.export:export",
     "clean": "likewise.commands.clean:clean",
+    "serve": "likewise.commands.serve:serve",
     "generate": "likewise.commands.generate:generate",
     "compare": "likewise.commands.compare:compare",
     "report": "likewise.commands.report:write_report",
@@ -93,10 +94,10 @@ def _run(tokens: list[str] | None, interrupts: list[int]) -> int:
     try:
         result = build_app(words)(words, exit_on_error=False, print_error=False)
         if result is not None and _load(IS_FIRST_PROCESS)():
-            _print(result, as_json="--json" in flags)
-            if hasattr(result, "wait"):  # a page that is served until Ctrl-C
+            # A page or a service is served until the command is asked to end, from when its address is printed.
+            with getattr(result, "until_stopped", nullcontext)():
+                _print(result, as_json="--json" in flags)
                 sys.stdout.flush()
-                result.wait()
             if getattr(result, "incomplete", False):
                 return MISTAKE  # stderr says why
     except (UserError, cyclopts.CycloptsError) as error:
@@ -180,13 +181,13 @@ def _load(target: str) -> Any:
 
 def _print(result: Any, *, as_json: bool) -> None:
     if as_json:
-        print(json.dumps(result.to_json()))
+        print(json.dumps(result.to_json()), flush=True)
     elif hasattr(result, "__rich__"):
         from rich.console import Console
 
         Console().print(result)
     else:
-        print(printable(str(result)))
+        print(printable(str(result)), flush=True)
 
 
 def _fail(line: str, error: Exception, status: int, flags: set[str]) -> int:

@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from likewise.cleaning import neighbours as neighbours_module
 from likewise.cleaning.duplicates import duplicates
 from likewise.cleaning.faults import KINDS, Fault, counts, sorted_faults
 from likewise.cleaning.find import find_faults
@@ -52,6 +53,20 @@ def pixels(source: Any) -> torch.Tensor:
 
 def kinds_of(faults: list[Fault]) -> dict[str, str]:
     return {fault.id: fault.kind for fault in faults}
+
+
+def test_neighbours_of_many_samples_are_found_in_small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same ones, whatever the tiles are; no tile is larger than what is allowed."""
+    features = torch.randn(300, 8, generator=torch.Generator().manual_seed(0))
+    whole = neighbours(features, unseen)
+    compared: list[int] = []
+    monkeypatch.setattr(neighbours_module, "TILE", 300 * 7)
+    tiled = neighbours(features, compared.append)
+    assert torch.equal(tiled.positions, whole.positions)
+    assert torch.allclose(tiled.distances, whole.distances, atol=1e-5)
+    assert compared == [*range(7, 300, 7), 300]
+    monkeypatch.setattr(neighbours_module, "TILE", 10)
+    assert torch.equal(neighbours(features, unseen).positions, whole.positions)
 
 
 def test_images_of_one_colour() -> None:

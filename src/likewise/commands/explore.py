@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,8 +50,10 @@ class Explorer:
             "notes": self.notes,
         }
 
-    def wait(self) -> None:
-        """Serve the page until Ctrl-C, which is how the command ends: with exit status 0."""
+    @contextmanager
+    def until_stopped(self) -> Iterator[None]:
+        """Serve the page after the block until Ctrl-C, which is how the command ends: with exit status 0."""
+        yield
         self._server.wait()
 
     def close(self) -> None:
