@@ -32,6 +32,7 @@ COMMANDS = {
     "fit": "likewise.commands.fit:fit",
     "predict": "likewise.commands.predict:predict",
     "suggest": "likewise.commands.suggest:suggest",
+    "distill": "likewise.commands.distill:distill",
     "export": "likewise.commands.export:export",
     "clean": "likewise.commands.clean:clean",
     "generate": "likewise.commands.generate:generate",

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from likewise.data.loader import Batch
 from likewise.methods import METHODS, build_method, method_class, method_options
 from likewise.methods.base import Method, TrainingContext
+from likewise.methods.distill import Distill
 from likewise.seeding import generator_for
 
 SAMPLES, BATCH, CLASSES, SIZE = 32, 8, 4, 12
@@ -113,6 +114,8 @@ def ready(case: str, *, dtype: torch.dtype = torch.float64, batch_norm: bool = T
     torch.manual_seed(0)
     name = CASES[case][0]
     method = build_method(name, encoder(name), options_of(case))
+    if isinstance(method, Distill):
+        method.use_teacher(Encoder())
     method.views = Views()
     read = images(dtype).__getitem__
     method.prepare(TrainingContext(SAMPLES, size, steps=40, steps_per_epoch=SAMPLES // size, read=read))
