@@ -225,7 +225,8 @@ def distill(
     taught, its_views = encoder_of(teacher, source)
     learned = teacher.config["data"] if data is None else data
     values = training_values(teacher, source, its_views, learned, given, encoder=encoder, root=root)
-    how = values | {
+    how: dict[str, Any] = {
+        **values,
         "encoder": encoder,
         "batch_size": batch_size,
         "seed": seed,
@@ -256,7 +257,9 @@ def distill(
             place = Path(f"{student.path}-{ALONE}")
             tell(f"the same encoder, trained alone: {place}", show=progress)
             recipe = alone_recipe(teacher, student, source)
-            lasting = {"epochs": student.config["recipe"]["epochs"]} if minutes is None else {"minutes": share}
+            lasting: dict[str, Any] = (
+                {"epochs": student.config["recipe"]["epochs"]} if minutes is None else {"minutes": share}
+            )
             by_itself = pretrain(learned, recipe=str(recipe), out=place, **lasting, **how)
         if not is_first_process():
             return Distilled(str(student.path), str(teacher.path), None, [], [], None, None)
@@ -285,8 +288,8 @@ def distill(
         None if by_itself is None else str(by_itself.path),
         rows,
         result.differences,
-        labelled.train and labelled.train.name,
-        labelled.test and labelled.test.name,
+        None if labelled.train is None else labelled.train.name,
+        None if labelled.test is None else labelled.test.name,
         [*labelled.notes, *([] if test is None else seen_notes((student, teacher), test)), *notes],
     )
     keep(found, result.evaluation, student, source, command)

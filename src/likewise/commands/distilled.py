@@ -257,7 +257,7 @@ def measured_rows(
     pair = {name: encoders[name] for name in (TEACHER, STUDENT)}  # the others have the architecture of the student
     speeds = samples_per_second(pair, source, compute)
     untrained = {UNTRAINED: encoders[STUDENT]} if comparison.summary else {}
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name, (encoder, _) in (encoders | untrained).items():
         rows.append(
             {

@@ -152,7 +152,7 @@ def fit(
         features = features_of(
             run, views, samples.source, places, batch_size=batch_size, report=report, progress=progress
         )
-        choices = {
+        choices: dict[str, Any] = {
             "seed": seed,
             "groups": None if groups is None else groups.numpy()[places],
             "balanced": balanced,

@@ -134,7 +134,8 @@ def fit_fine_tuned(
     variance = choose_variance(task, (features - mean) / scale, targets, seed, groups=groups, balanced=balanced)
     training = _Training(encoder, views, source, features, targets, variance, balanced, seed, compute)
     folds = make_folds(len(targets), seed, classes=targets, groups=groups, folds=FOLDS)
-    splits, parts = list(splits_of(folds)), []
+    splits = list(splits_of(folds))
+    parts: list[Float[np.ndarray, "held classes"]] = []
     for place, (inside, outside) in enumerate(splits):
         progress(place, len(splits) + 1, "fine-tuning, cross-validation")
         tuned, head, _ = training.run(inside, place + 1)

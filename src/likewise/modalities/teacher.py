@@ -28,6 +28,9 @@ class Renormalized(nn.Module):
         wanted: those that the encoder has learned from.
     """
 
+    factor: Tensor
+    offset: Tensor
+
     def __init__(self, encoder: nn.Module, given: ImageViews, wanted: ImageViews) -> None:
         super().__init__()
         self.encoder = encoder
