@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +20,7 @@ class FrozenTeacher(nn.Module):
         self.encoder = encoder.requires_grad_(False).eval()
         self.dim: int = encoder.dim  # type: ignore[assignment]
 
-    def train(self, mode: bool = True) -> Self:
+    def train(self, mode: bool = True) -> Any:
         return super().train(False)
 
     @torch.no_grad()
