@@ -258,7 +258,7 @@ def measured_rows(
     speeds = samples_per_second(pair, source, compute)
     untrained = {UNTRAINED: encoders[STUDENT]} if comparison.summary else {}
     rows: list[dict[str, Any]] = []
-    for name, (encoder, _) in (encoders | untrained).items():
+    for name, (encoder, _) in {**encoders, **untrained}.items():
         rows.append(
             {
                 "name": name,
