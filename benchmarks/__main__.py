@@ -14,6 +14,8 @@ QUICK = {
     "speed": ["--sizes", "28", "--steps", "3", "--rounds", "1"],
     "minutes": ["--data", "digits", "--minutes", "0.5", "--seeds", "2"],
     "suggest": ["--epochs", "5", "--seeds", "2"],
+    "calibration": ["--epochs", "5", "--seeds", "2"],
+    "distill": ["--teacher", "resnet8", "--teacher-epochs", "2", "--epochs", "2", "--draws", "2", "--seeds", "2"],
     "clean": ["--epochs", "5", "--seeds", "1"],
     "index": ["--rows", "200000", "--queries", "50"],
     "serve": ["--encoder", "resnet8", "--seconds", "2", "--rounds", "1"],

@@ -1,6 +1,7 @@
 """What `likewise suggest` gains over labels that are drawn at random.
 
     python -m benchmarks.suggest [--data digits] [--root FOLDER] [--run RUN] [--epochs N] [--seeds 5] [--json FILE]
+                                [--picture FILE]
 
 An encoder learns from the training part of a named set (`digits`; `fashion-mnist` with --root, the folder of its idx
 files), or is that of a run. Labels are added in rounds up to 10, 20, 40, 80 and 160, each round chosen with the labels
@@ -19,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 import likewise as lw
+from benchmarks.drawing import Axis, Line, draw
 from benchmarks.proof import workplace
 from likewise.commands.suggest import ENOUGH
 from likewise.evaluation.measures import interval
@@ -89,6 +91,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=20, help="of the new run (20)")
     parser.add_argument("--seeds", type=int, default=5, help="repetitions (5)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also keep the accuracies there")
+    parser.add_argument("--picture", type=Path, metavar="FILE.svg", help="also draw them there")
     asked = parser.parse_args()
     with workplace() as folder:
         run = asked.run or lw.pretrain(
@@ -127,8 +130,25 @@ def main() -> None:
             for i in range(len(COUNTS))
         ]
         print(f"| {name} − random | {' | '.join(shown(*gain, sign='+') for gain in gains)} |")
+    if asked.picture:
+        picture(asked.picture, accuracies)
     if asked.json:
         asked.json.write_text(json.dumps({"counts": COUNTS, "accuracies": accuracies}, indent=1) + "\n")
+
+
+def picture(path: Path, accuracies: dict[str, list[list[float]]]) -> None:
+    """The accuracies by number of labels."""
+    lines = {}
+    for name in ("suggest", "uncertain", "random"):
+        found = [interval([100 * row[i] for row in accuracies[name]]) for i in range(len(COUNTS))]
+        halves = [0.0 if high is None else high - mean for mean, _, high in found]
+        lines[name] = Line(COUNTS, [mean for mean, _, _ in found], halves)
+    draw(
+        path,
+        lines,
+        Axis("labels", {count: str(count) for count in COUNTS}, log=True),
+        Axis("accuracy, %", {value: str(value) for value in range(50, 101, 10)}),
+    )
 
 
 def shown(mean: float, low: float | None, high: float | None, sign: str = "") -> str:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import atexit
+import tempfile
 from functools import cache
 from typing import Any
 
 import numpy as np
 import torch
 
+import likewise as lw
 from likewise.data.open import open_source
 from likewise.data.pairs import PairSource
 from likewise.data.source import Subset
 from likewise.data.text import TextSource
-from likewise.methods import method_class
+from likewise.methods import method_class, method_options
 
 THINGS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 SPEAKERS = ("a child", "my neighbour", "the old clerk", "somebody in a hurry", "nobody we know")
@@ -78,4 +81,13 @@ def training_data(method: str) -> tuple[Any, dict[str, Any]]:
         return recordings(512)[0], {"sample_rate": SAMPLE_RATE, "seconds": 0.4}
     if modality == "pair":
         return digits_and_names(), {"max_tokens": 16, "vocab_size": 200}
-    return "digits", {}
+    return "digits", {"teacher": small_teacher()} if "teacher" in method_options(method) else {}
+
+
+@cache
+def small_teacher() -> str:
+    """A run on digits, for methods that learn from another encoder."""
+    folder = tempfile.TemporaryDirectory(prefix="teacher")
+    atexit.register(folder.cleanup)
+    how: dict[str, Any] = {"encoder": "resnet8", "epochs": 1, "precision": "32-true", "progress": False}
+    return str(lw.pretrain("digits", out=f"{folder.name}/run", **how).path)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from likewise.commands.clean import clean
     from likewise.commands.compare import compare
     from likewise.commands.demo import demo
+    from likewise.commands.distill import distill
     from likewise.commands.embed import embed
     from likewise.commands.evaluate import evaluate
     from likewise.commands.explore import explore
@@ -42,6 +43,7 @@ _HOMES = {
     "clean": "likewise.commands.clean",
     "compare": "likewise.commands.compare",
     "demo": "likewise.commands.demo",
+    "distill": "likewise.commands.distill",
     "embed": "likewise.commands.embed",
     "evaluate": "likewise.commands.evaluate",
     "fit": "likewise.commands.fit",
@@ -66,6 +68,7 @@ __all__ = [
     "clean",
     "compare",
     "demo",
+    "distill",
     "embed",
     "evaluate",
     "explore",

@@ -33,6 +33,7 @@ COMMANDS = {
     "predict": "likewise.commands.predict:predict",
     "suggest": "likewise.commands.suggest:suggest",
     "explore": "likewise.commands.explore:explore",
+    "distill": "likewise.commands.distill:distill",
     "export": "likewise.commands.export:export",
     "clean": "likewise.commands.clean:clean",
     "serve": "likewise.commands.serve:serve",

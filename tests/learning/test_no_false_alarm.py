@@ -9,6 +9,7 @@ import pytest
 import likewise as lw
 from likewise.methods import METHODS, method_class
 from likewise.training.verdict import diagnose
+from small_data import training_data
 
 EPOCHS = 12
 
@@ -36,7 +37,8 @@ OF_IMAGES = [n for n in METHODS if method_class(n).modality in ("any", "image")]
 @pytest.mark.slow
 @pytest.mark.parametrize("method", OF_IMAGES)
 def test_the_recipe_of_every_method(method: str, tmp_path: Path) -> None:
-    run = lw.pretrain("digits", method=method, epochs=EPOCHS, out=tmp_path / "run", progress=False)
+    data, options = training_data(method)
+    run = lw.pretrain(data, method=method, epochs=EPOCHS, out=tmp_path / "run", progress=False, **options)
     assert alarms(run, 1297) == []
     assert run.verdict is not None
     assert run.verdict.kind == "learning"

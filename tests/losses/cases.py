@@ -115,6 +115,8 @@ OTHERS = [
         options={"labels": LABELS, "margin": 0.5, "mining": "batch-hard"},
         variant="batch-hard",
     ),
+    Case("similarity_matching", shapes=((7, 4), (7, 3))),
+    Case("similarity_matching", shapes=((3, 2), (3, 5)), variant="three samples"),
     Case("dino", shapes=FIVE, options={"center": CENTER}, group=crops),
     Case("swapped_prediction", shapes=FIVE, group=coded),
     Case("barlow_twins"),

@@ -173,6 +173,13 @@ def negative_cosine(prediction: Tensor, target: Tensor) -> Tensor:
     return -mean([cosine(p, z) for p, z in zip(prediction, target.detach(), strict=True)])
 
 
+def similarity_matching(student: Tensor, teacher: Tensor) -> Tensor:
+    s, t = ([row - z.mean(0) for row in z] for z in (student, teacher.detach()))
+    n = len(student)
+    pairs = [(i, j) for i in range(n) for j in range(n) if i != j]
+    return mean([(cosine(s[i], s[j]) - cosine(t[i], t[j])) ** 2 for i, j in pairs])
+
+
 def _softmax(row: Tensor) -> Tensor:
     return row.exp() / row.exp().sum()
 

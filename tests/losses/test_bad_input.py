@@ -105,6 +105,9 @@ MISTAKES: list[tuple[Callable[[], object], str]] = [
         "mining must be batch-hard or semi-hard, got 'soft'",
     ),
     (lambda: losses.negative_cosine(X, Y[:2]), "target must be of shape (4, 3) as prediction, got (2, 3)"),
+    (lambda: losses.similarity_matching(X, Y[:2]), "len(teacher) must be 4 as student, got 2"),
+    (lambda: losses.similarity_matching(X[:1], Y[:1]), "len(student) must be at least 2, got 1"),
+    (lambda: losses.similarity_matching(X, Y.double()), "teacher must be torch.float32 as student, got torch.float64"),
     (lambda: losses.dino([X], [X], center=X[0]), "len(students) must be at least 2, got 1"),
     (lambda: losses.dino(two, [*two, X], center=X[0]), "len(teachers) must be from 1 to 2, got 3"),
     (

@@ -30,6 +30,7 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "vicreg": losses.vicreg,
     "sigreg": lambda a, b: losses.sigreg(a, DIRECTIONS) + losses.sigreg(b, DIRECTIONS),
     "koleo": lambda a, b: losses.koleo(a) + losses.koleo(b),
+    "similarity_matching": losses.similarity_matching,
     "center_prediction": lambda a, b: losses.center_prediction([a, b]),
     "codes": lambda a, b: losses.swapped_prediction([a, b], [losses.sinkhorn(a), losses.sinkhorn(b)]),
 }

@@ -51,6 +51,22 @@ def test_rotation_and_length_do_not_matter_to_cosines(shape: tuple[int, int], se
         torch.testing.assert_close(loss(lengths * first @ rotation, second @ rotation), loss(first, second))
 
 
+@settings(max_examples=15, deadline=None, derandomize=True)
+@given(shape=shapes, seed=seeds, scale=st.floats(0.1, 10), teacher_dim=st.integers(1, 6))
+def test_similarity_matching_sees_the_shape_of_the_cloud_alone(
+    shape: tuple[int, int], seed: int, scale: float, teacher_dim: int
+) -> None:
+    student, shift, generator = pair(shape, seed)
+    teacher = torch.randn(len(student), teacher_dim, generator=generator, dtype=torch.float64)
+    value = losses.similarity_matching(student, teacher)
+    assert -1e-12 <= value <= 4
+    rotation = torch.linalg.qr(torch.randn(shape[1], shape[1], generator=generator, dtype=torch.float64))[0]
+    order = torch.randperm(len(student), generator=generator)
+    moved = (scale * student @ rotation + shift[:1])[order]
+    torch.testing.assert_close(losses.similarity_matching(moved, teacher[order]), value)
+    torch.testing.assert_close(losses.similarity_matching(student, scale * student @ rotation), torch.zeros_like(value))
+
+
 @pytest.mark.parametrize("case", [c for c in ALL if "triplet" in c.name or "margin" in c.name], ids=str)
 def test_rotation_does_not_matter_to_distances(case: Case) -> None:
     tensors = case.tensors(torch.float64)

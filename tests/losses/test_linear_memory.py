@@ -48,6 +48,7 @@ class Largest(TorchDispatchMode):
         lambda a, b: losses.mined_triplet(b, LABELS, mining="batch-hard"),
         lambda a, b: losses.sigreg(a, DIRECTIONS),
         lambda a, b: losses.koleo(a),
+        losses.similarity_matching,
     ],
 )
 def test_gradients_in_tiles(loss: Callable[[Tensor, Tensor], Tensor], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from likewise.data.loader import Batch
 from likewise.distributed import world_size
 from likewise.methods import METHODS, build_method, method_class, method_options
 from likewise.methods.base import Method, TrainingContext
+from likewise.methods.distill import Distill
 from likewise.modules.batch_norm import join_batch_norm
 from likewise.seeding import generator_for
 
@@ -115,6 +116,8 @@ def ready(case: str, *, dtype: torch.dtype = torch.float64, size: int = BATCH) -
     torch.manual_seed(0)
     name = CASES[case][0]
     method = build_method(name, encoder(name), options_of(case))
+    if isinstance(method, Distill):
+        method.use_teacher(Encoder())
     method.views = Views()
     read = images(dtype).__getitem__
     method.prepare(TrainingContext(SAMPLES, size, steps=40, steps_per_epoch=SAMPLES // size, read=read))

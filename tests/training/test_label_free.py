@@ -22,7 +22,7 @@ from likewise.training.recipe import load_recipe
 NO_AUGMENTED_PAIRS = {
     *("autoencoder", "denoising-autoencoder", "vae", "mae", "bert", "gpt", "tsdae"),
     *("rotnet", "relative-position", "jigsaw", "sentence-order", "pirl", "cpc", "cpc-audio", "dim"),
-    *("wav2vec2", "hubert", "best-rq", "simcse", "clip", "siglip", "slip"),
+    *("wav2vec2", "hubert", "best-rq", "simcse", "clip", "siglip", "slip", "distill"),
 }
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from torch import nn
 
 from likewise.commands.options import as_run, reopenable, split_of
 from likewise.console import printable, tell
 from likewise.errors import UserError
 from likewise.modalities.encoder_digest import encoder_digest
 from likewise.modalities.run import Run
+from likewise.modalities.towers import encoder_for
 from likewise.runs.classifier import Classifier
 
 
@@ -47,6 +51,27 @@ def open_classifier(classifier: Any, run: Any) -> tuple[Classifier, Run]:
             f"{other} has another encoder than {found.path} was fitted on: fit again, or name its run with --run"
         )
     raise UserError(f"the run of {found.path} is no longer at {reference['run']}: name where it is with --run")
+
+
+def encoder_of_classifier(classifier: Classifier, run: Run, views: Any) -> tuple[nn.Module, Any]:
+    """The encoder that a classifier's head stands on, and its views.
+
+    The encoder is the run's, or the classifier's own if it was fine-tuned; of an encoder of pairs, the half that takes
+    the samples that the labels were of.
+
+    Args:
+        classifier: fitted on the run.
+        run: with its encoder.
+        views: the run's, or the user's own.
+
+    Raises:
+        UserError: when the classifier's own encoder is damaged.
+    """
+    tower, its_views = encoder_for(classifier.info["encoder"]["modality"], run.encoder, views)
+    if classifier.is_fine_tuned:
+        tower = copy.deepcopy(tower)
+        classifier.load_encoder(tower)
+    return tower.eval(), its_views
 
 
 def same_data(learned: str | None, data: Any) -> bool:

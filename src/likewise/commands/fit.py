@@ -5,13 +5,13 @@ from __future__ import annotations
 import datetime
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from likewise import __version__
 from likewise.atomic import check_writable, telling_of_the_disk
-from likewise.checks import check_int, check_interval, check_seed
+from likewise.checks import check_choice, check_int, check_interval, check_seed
 from likewise.commands import FromPython
 from likewise.console import count_of, tell
 from likewise.errors import UserError
@@ -19,6 +19,7 @@ from likewise.errors import UserError
 if TYPE_CHECKING:
     from likewise.runs.classifier import Classifier
 
+PROTOCOLS = ("frozen", "fine-tuned")
 UNEVEN = 3
 """Times as many labels as the rarest class the commonest one may have without a word about it."""
 NAMED = 10
@@ -32,6 +33,7 @@ def fit(
     labels: Annotated[Any, Parameter(required=True)] = None,
     out: str | Path | None = None,
     task: str | None = None,
+    protocol: Literal["frozen", "fine-tuned"] = "frozen",
     coverage: float | None = None,
     accuracy: float | None = None,
     balanced: bool = False,
@@ -50,7 +52,8 @@ def fit(
     """Fit a classifier to labelled samples: a linear head on the features of a run, whose encoder is not changed.
 
     The head is a logistic regression, for numbers a ridge regression. Its regularisation is chosen, its accuracy is
-    measured and its probabilities are calibrated by cross-validation.
+    measured and its probabilities are calibrated by cross-validation. With `--protocol fine-tuned` a copy of the
+    encoder is trained with the head, and kept in the classifier.
 
     Args:
         run: a finished run, or its folder.
@@ -61,6 +64,8 @@ def fit(
         out: the folder of the classifier; `classifier` in the run folder if not given. One that is there is replaced.
         task: classification (one class a sample), multilabel (several, or none) or regression (numbers); as the labels
             look if not given.
+        protocol: frozen, or fine-tuned: a copy of the encoder learns with the head, from one class a sample. Three more
+            trainings cross-validate it.
         coverage: the share of samples to answer, such as 0.9; the classifier abstains from the others, the least sure.
         accuracy: the share of right answers to reach, such as 0.95, by abstaining from as few samples as that takes.
         balanced: whether all classes count the same, however many labels they have.
@@ -83,16 +88,23 @@ def fit(
         UserError: for labels that name no sample, of one class only, or a folder that cannot be written to.
     """
     import numpy as np
+    import torch
 
     from likewise.commands.labelled import features_of, left_out_note, open_labelled, use_own
     from likewise.commands.options import as_run, command_line, reopenable
     from likewise.data.cache import digest
+    from likewise.data.source import Subset
+    from likewise.evaluation.fine_tuned_head import FOLDS as FINE_TUNED_FOLDS
+    from likewise.evaluation.fine_tuned_head import fit_fine_tuned
+    from likewise.evaluation.inputs import ComputeSettings
     from likewise.modalities.encoder_digest import encoder_digest
+    from likewise.modalities.towers import encoder_for
     from likewise.runs.classifier import ARRAYS, Classifier, relative_to
     from likewise.tasks.cross_validation import FOLDS
     from likewise.tasks.fitted_head import TASKS, fit_head
     from likewise.tasks.targets import targets_of
     from likewise.training.callbacks.progress import progress_bar
+    from likewise.training.machine import device_name
 
     run = as_run(run)
     if labels is None:
@@ -100,6 +112,7 @@ def fit(
             "labels must be given: a table of files and labels, or a folder with a subfolder for each class"
         )
     check_interval(0, 1, closed="right", coverage=coverage, accuracy=accuracy)
+    check_choice(PROTOCOLS, protocol=protocol)
     if coverage is not None and accuracy is not None:
         raise UserError("give one of --coverage and --accuracy: each decides when the classifier abstains")
     check_seed(seed)
@@ -129,28 +142,39 @@ def fit(
         )
     if balanced and found.task == "regression":
         raise UserError(f"--balanced applies to classes, the labels of {where} are numbers: leave it out")
+    if protocol == "fine-tuned" and found.task != "classification":
+        raise UserError(
+            f"--protocol fine-tuned applies to one class a sample, the labels of {where} are {found.task}: leave it out"
+        )
     views = use_own(run, encoder, views, samples.source)
     places, groups = samples.places, samples.source.groups
     with progress_bar(show=progress) as report:
         features = features_of(
             run, views, samples.source, places, batch_size=batch_size, report=report, progress=progress
         )
-        fitted = fit_head(
-            TASKS[found.task](),
-            features,
-            found.targets,
-            seed=seed,
-            groups=None if groups is None else groups.numpy()[places],
-            balanced=balanced,
-            coverage=coverage,
-            accuracy=accuracy,
-            progress=report,
-        )
+        choices: dict[str, Any] = {
+            "seed": seed,
+            "groups": None if groups is None else groups.numpy()[places],
+            "balanced": balanced,
+            "coverage": coverage,
+            "accuracy": accuracy,
+            "progress": report,
+        }
+        tuned = None
+        if protocol == "fine-tuned":
+            tower, its_views = encoder_for(samples.source.modality, run.encoder, views)
+            chosen = Subset(samples.source, torch.from_numpy(places))
+            compute = ComputeSettings(torch.device(device_name()), channels_last=True)
+            tuned = fit_fine_tuned(tower, its_views, chosen, features, found.targets, compute=compute, **choices)
+            fitted = tuned.fitted
+        else:
+            fitted = fit_head(TASKS[found.task](), features, found.targets, **choices)
     options = {
         "data": data,
         "labels": labels,
         "out": path,
         "task": found.task,
+        "protocol": None if protocol == "frozen" else protocol,
         "coverage": coverage,
         "accuracy": accuracy,
         "balanced": balanced or None,
@@ -158,6 +182,7 @@ def fit(
         **reading,
         "root": root,
     }
+    folds = FOLDS if tuned is None else FINE_TUNED_FOLDS
     ids = [str(samples.source.ids[i]) for i in places.tolist()]
     classifier = Classifier(
         path,
@@ -175,6 +200,7 @@ def fit(
                 "dim": features.shape[1],
                 "modality": samples.source.modality,
             },
+            **({} if tuned is None else {"fine_tuned": {"digest": "", "steps": tuned.steps, "folds": folds}}),
             "labels": {
                 "file": samples.file,
                 "data": samples.data,
@@ -191,13 +217,13 @@ def fit(
             "notes": [
                 *samples.notes,
                 *left_out_note(samples),
-                *_notes(found.task, found.classes, found.counts, fitted.figures, balanced, FOLDS),
+                *_notes(found.task, found.classes, found.counts, fitted.figures, balanced, folds),
             ],
         },
         {name: np.asarray(array, dtype=np.float32) for name, array in zip(ARRAYS, fitted.head, strict=True)},
     )
     with telling_of_the_disk(path, "name another folder with --out"):
-        classifier.save()
+        classifier.save(None if tuned is None else tuned.encoder)
     tell(f"the classifier: {path}; `likewise predict {path} DATA --out predictions.csv` uses it", show=progress)
     return classifier
 

@@ -124,17 +124,16 @@ def predict(
     import pyarrow as pa
     import torch
 
-    from likewise.commands.classified import open_classifier, same_data
+    from likewise.commands.classified import encoder_of_classifier, open_classifier, same_data
     from likewise.commands.labelled import open_samples, use_own
     from likewise.commands.options import list_skipped, skipped_note
     from likewise.data.blocks import cut_notes
     from likewise.data.cache import digest
     from likewise.data.fingerprint import fingerprint
     from likewise.data.given_labels import words_of
-    from likewise.evaluation.features import stream
+    from likewise.evaluation.features import encoder_features, stream
     from likewise.evaluation.inputs import ComputeSettings
     from likewise.evaluation.predictions import PredictionParts, check_predictions_suffix, schema_of
-    from likewise.modalities.embed import embeddings_of
     from likewise.tasks.answers import AnswerCounts, AnswerRule, Answers
     from likewise.tasks.linear_head import LinearHead
     from likewise.training.callbacks.progress import progress_bar
@@ -165,7 +164,8 @@ def predict(
     views = use_own(its_run, encoder, views, source)
     tell_notes(cut_notes(source), show=progress)
     compute = ComputeSettings(torch.device(device_name()), batch_size, channels_last=True)
-    featurize = embeddings_of(its_run.encoder, views, source, compute=compute)
+    network, its_views = encoder_of_classifier(head, its_run, views)
+    featurize = encoder_features(compute.place(network).eval(), its_views, compute)
     linear = LinearHead(**head.arrays)
     rule = AnswerRule(info["task"], info["classes"], info["temperature"], info["threshold"], info["thresholds"])
     words = words_of(source) if source.classes else None
@@ -201,7 +201,7 @@ def predict(
                 rows += table.to_pylist()
                 report(len(rows), len(source), "predicting")
         else:
-            key = digest([info["digest"], info["encoder"]["digest"], *rule, batch_size, size, fingerprint(source)])
+            key = digest([info["digest"], _encoder_digest(info), *rule, batch_size, size, fingerprint(source)])
             with telling_of_the_disk(Path(out)):
                 try:
                     parts = PredictionParts(Path(out), key, schema)
@@ -243,6 +243,11 @@ def predict(
         rows,
         list(source.skipped) if out is None else [],
     )
+
+
+def _encoder_digest(info: dict[str, Any]) -> str:
+    """Of the encoder that the head stands on."""
+    return (info.get("fine_tuned") or info["encoder"])["digest"]
 
 
 def _told(measured: dict[str, Any] | None) -> list[str]:

@@ -88,8 +88,11 @@ def train_classifier(
     compute: ComputeSettings,
     callback_steps: frozenset[int],
     callback: Callable[[int], None],
+    class_weights: Float[Tensor, " classes"] | None = None,
 ) -> None:
     """Minimise cross-entropy on weak views: AdamW, linear warm-up, cosine to zero.
+
+    With `class_weights`, samples count by their class.
 
     Every step takes `batch_size` samples. `callback(step)` is called at `callback_steps`, the modules in evaluation
     mode. Batch normalisation uses the statistics of the batch, or the running ones for a batch of one sample. Encoder
@@ -105,6 +108,7 @@ def train_classifier(
     optimizer = torch.optim.AdamW(groups, fused=True)
     peaks = [group["lr"] for group in optimizer.param_groups]
     targets = labels.to(compute.device)
+    weights = None if class_weights is None else class_weights.to(compute.device)
     order = shuffled(len(samples), batch_size, generator)
     for step in range(steps + 1):
         if step in callback_steps:
@@ -117,7 +121,7 @@ def train_classifier(
         chosen = next(order)
         modules.train(len(chosen) > 1)
         view = views.weak(samples.read(chosen).to(compute.device), generator)
-        loss = F.cross_entropy(head(compute.forward(encoder, view)), targets[chosen.to(compute.device)])
+        loss = F.cross_entropy(head(compute.forward(encoder, view)), targets[chosen.to(compute.device)], weights)
         optimizer.zero_grad()
         loss.backward()
         # In bfloat16 on a CPU (torch 2.14), with a recurrent network, the gradient is NaN once in thousands of steps,

@@ -9,7 +9,7 @@ from likewise.distributed import gather
 from likewise.losses.clustering import sinkhorn, swapped_prediction
 from likewise.losses.contrastive import dcl, dcl_w, hcl, info_nce, nce, nt_xent, nt_xent_hardest, pair_matching, sup_con
 from likewise.losses.cross_modal import clip_loss, siglip_loss
-from likewise.losses.distillation import dino, dino_center, ibot, negative_cosine
+from likewise.losses.distillation import dino, dino_center, ibot, negative_cosine, similarity_matching
 from likewise.losses.gaussian import center_prediction, random_directions, sigreg
 from likewise.losses.geometry import alignment, effective_rank, koleo, lidar, spread, uniformity
 from likewise.losses.gradient_cache import encode_cached
@@ -46,6 +46,7 @@ __all__ = [
     "random_directions",
     "siglip_loss",
     "sigreg",
+    "similarity_matching",
     "sinkhorn",
     "spread",
     "sup_con",

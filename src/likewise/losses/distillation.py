@@ -1,4 +1,4 @@
-"""Losses without negatives: predict the output of another network, or branch, for the same sample."""
+"""Losses without negatives: predict the output of another network, or branch, for the same sample, or its geometry."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from likewise.checks import check_int, check_interval, check_positive
+from likewise.checks import check_int, check_interval, check_positive, require
+from likewise.losses import tiles
 from likewise.losses.checks import check_embeddings, check_like, check_shape
 from likewise.losses.geometry import unit
 from likewise.losses.precision import full_precision
@@ -27,6 +28,34 @@ def negative_cosine(prediction: Float[Tensor, "n d"], target: Float[Tensor, "n d
     """
     check_embeddings({"prediction": prediction, "target": target})
     return -(unit(prediction) * unit(target.detach())).sum(1).mean()
+
+
+@full_precision
+def similarity_matching(student: Float[Tensor, "n d"], teacher: Float[Tensor, "n e"]) -> Float[Tensor, ""]:
+    """Mean of `(cos(s_i, s_j) - cos(t_i, t_j))²` over all i ≠ j, in [0, 4]; no gradient reaches the teacher.
+
+    The similarity-preserving loss (Tung & Mori 2019, arXiv:1907.09682) on cosines, as in relational distillation (Park
+    et al. 2019, arXiv:1904.05068): it asks that samples are as alike for the student as they are for the teacher,
+    whatever the two dimensions. Both are centred over the batch first: embeddings after a ReLU have a common direction,
+    beside which all cosines are near 1. With several processes, pass gathered embeddings.
+
+    Args:
+        student: s, `(n, d)`, n >= 2.
+        teacher: t, `(n, e)`.
+    """
+    check_embeddings({"student": student}, minimum=2)
+    check_embeddings({"teacher": teacher}, minimum=2)
+    n = len(student)
+    require(len(teacher) == n, "len(teacher)", f"{n} as student", len(teacher))
+    check_like("student", student, teacher=teacher)
+    t = unit(teacher.detach() - teacher.detach().mean(0))
+
+    def squares(rows: slice, s: Tensor) -> Tensor:
+        difference = s[rows] @ s.T - t[rows] @ t.T
+        tiles.fill_congruent(difference, rows, slice(0, n), n, 0.0)
+        return difference.square().sum()
+
+    return tiles.sum_by_stripes(squares, unit(student - student.mean(0)), width=n) / (n * (n - 1))
 
 
 @full_precision

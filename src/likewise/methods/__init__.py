@@ -30,6 +30,7 @@ METHODS = {
     "simsiam": "likewise.methods.simsiam:SimSiam",
     "dino": "likewise.methods.dino:DINO",
     "dinov2": "likewise.methods.dinov2:DINOv2",
+    "distill": "likewise.methods.distill:Distill",
     "barlow-twins": "likewise.methods.barlow_twins:BarlowTwins",
     "vicreg": "likewise.methods.vicreg:VICReg",
     "lejepa": "likewise.methods.lejepa:LeJEPA",

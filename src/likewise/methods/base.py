@@ -78,6 +78,8 @@ class Method(L.LightningModule):
     min_batch_size: ClassVar[int] = 1
     cross_modal: ClassVar[bool] = False
     """Whether the tracked embeddings are of two kinds, which are only compared with each other."""
+    two_encoders: ClassVar[bool] = False
+    """Whether the tracked embeddings are those that two encoders give the same view."""
     compares_augmentations: ClassVar[bool] = True
     """Whether it learns to embed random views of a sample alike, so that LiDAR says how well it tells samples apart."""
     accepts_groups: ClassVar[bool] = False

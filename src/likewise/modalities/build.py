@@ -17,7 +17,9 @@ from likewise.encoders.low_rank import add_low_rank
 from likewise.errors import UserError
 from likewise.methods import build_method, method_options
 from likewise.methods.base import Method, Views
+from likewise.methods.distill import Distill
 from likewise.modalities.lookup import part_modalities, setup
+from likewise.modalities.teacher import teacher_for
 from likewise.modalities.weights import continued, known_parts, load_known_weights
 from likewise.runs.weights import INITIAL, load_weights
 from likewise.training.callbacks.snapshots import PAIRS
@@ -80,6 +82,8 @@ def build_training(
     recipe = dataclasses.replace(recipe, batch_size=recipe.batch_size or min(256, len(source)), options=options)
     method = build_method(recipe.method, channels_last(adopt_for(encoder, views, source)), recipe.options)
     method.views = views
+    if isinstance(method, Distill):
+        method.use_teacher(channels_last(teacher_for(method.teacher_run, views, source)))
     return Training(recipe, source, method, loaded)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NotRequired, TypedDict
 
 import numpy as np
 from jaxtyping import Float32
@@ -17,6 +17,10 @@ from likewise.errors import UserError
 from likewise.runs.classifier_table import render_classifier
 from likewise.runs.declared import Count, Range, Share, check_declared
 from likewise.runs.files import DAMAGED, check_file, naming, read_object, reason_of
+from likewise.runs.weights import load_weights, save_state
+
+if TYPE_CHECKING:
+    from torch import nn
 
 LARGEST_HEAD = 2**32
 """Bytes of the weights: 100,000 classes on 8,192 dimensions have three quarters."""
@@ -79,6 +83,17 @@ class EncoderReference(TypedDict):
     modality: str
 
 
+class FineTuning(TypedDict):
+    """The encoder that was trained with the head, and is kept beside it."""
+
+    digest: str
+    """Of its weights."""
+    steps: Count
+    """Of its training."""
+    folds: Count
+    """Other trainings, that the figures are of."""
+
+
 class LabelsReference(TypedDict):
     """Where the labels came from."""
 
@@ -104,6 +119,8 @@ class ClassifierFile(TypedDict):
     counts: list[Count]
     """Labels of each class."""
     encoder: EncoderReference
+    fine_tuned: NotRequired[FineTuning]
+    """Absent where the encoder is the run's, as it is."""
     labels: LabelsReference
     digest: str
     """Of the weights."""
@@ -125,6 +142,8 @@ class Classifier:
 
     FILE: ClassVar[str] = "classifier.json"
     WEIGHTS: ClassVar[str] = "head.safetensors"
+    ENCODER: ClassVar[str] = "encoder.safetensors"
+    """The weights of an encoder of its own, where it was fine-tuned."""
 
     def __init__(self, path: Path, info: dict[str, Any], arrays: dict[str, Float32[np.ndarray, "..."]]) -> None:
         self.path = path
@@ -144,17 +163,45 @@ class Classifier:
     def classes(self) -> list[str]:
         return self.info["classes"]
 
-    def save(self) -> None:
+    def save(self, encoder: nn.Module | None = None) -> None:
         """Write the folder; a classifier that is there is replaced.
+
+        Args:
+            encoder: its own, where it was fine-tuned.
 
         Raises:
             OSError: the disk is full, or may not be written to.
         """
         own_folder(self.path)
+        if encoder is not None:
+            save_state(self.path / self.ENCODER, encoder)
+            self.info["fine_tuned"]["digest"] = file_digest(self.path / self.ENCODER)
         data = save({name: np.ascontiguousarray(array) for name, array in self.arrays.items()})
         self.info["digest"] = hashlib.sha256(data).hexdigest()
         write_atomically(self.path / self.WEIGHTS, lambda file: file.write(data))
         write_json(self.path / self.FILE, self.info)
+        if encoder is None:
+            (self.path / self.ENCODER).unlink(missing_ok=True)  # of the one before
+
+    @property
+    def is_fine_tuned(self) -> bool:
+        """Whether it has an encoder of its own."""
+        return "fine_tuned" in self.info
+
+    def load_encoder(self, encoder: nn.Module) -> None:
+        """Load the weights of the fine-tuned encoder into a module of the run's architecture.
+
+        Raises:
+            UserError: when they are not there, damaged, or others than the head was trained with.
+        """
+        path = self.path / self.ENCODER
+        try:
+            found = file_digest(path)
+        except OSError as error:
+            raise UserError(f"{path} can't be read: {reason_of(error)}: fit the classifier again") from error
+        if found != self.info["fine_tuned"]["digest"]:
+            raise UserError(f"{path} is not the one that {self.FILE} was written with: fit the classifier again")
+        load_weights(self.path, encoder, name=self.ENCODER)
 
     @classmethod
     def check_place(cls, path: Path) -> None:

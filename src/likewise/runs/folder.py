@@ -57,6 +57,11 @@ class RunFolder:
         path = Path(path)
         if not path.is_dir():
             raise UserError(f"no run folder {path}: `likewise pretrain DATA --out {path}` makes one")
+        if (path / "classifier.json").is_file() and not (path / RunConfig.FILE).is_file():
+            raise UserError(
+                f"{path} is a classifier, not a run: name the run that it stands on; `likewise predict {path} DATA` "
+                "uses the classifier"
+            )
         try:
             config = RunConfig(read_object(path / RunConfig.FILE))
         except DAMAGED as error:

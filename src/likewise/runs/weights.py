@@ -29,15 +29,16 @@ WIDTHS = re.compile(
 def save_weights(folder: Path, encoder: nn.Module, config: dict[str, Any] | None) -> None:
     """Keep an encoder: its weights as safetensors, its architecture (None for a module of the user's own) as JSON."""
     write_json(folder / ARCHITECTURE, config)
-    _save(folder / WEIGHTS, encoder)
+    save_state(folder / WEIGHTS, encoder)
 
 
 def save_initial_weights(folder: Path, encoder: nn.Module) -> None:
     """Keep the known weights that a training begins with: it can be resumed without them, and compared with them."""
-    _save(folder / INITIAL, encoder)
+    save_state(folder / INITIAL, encoder)
 
 
-def _save(path: Path, encoder: nn.Module) -> None:
+def save_state(path: Path, encoder: nn.Module) -> None:
+    """Write the weights of an encoder into a file."""
     # Tied weights share memory, which safetensors refuses: each name gets its own copy.
     state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in encoder.state_dict().items()}
     data = save(state)

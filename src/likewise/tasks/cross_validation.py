@@ -92,7 +92,7 @@ def choose_variance(
         groups=None if groups is None else groups[kept],
         folds=INNER_FOLDS,
     )
-    splits = list(_splits(folds))
+    splits = list(splits_of(folds))
 
     def held_out_loss(variance: float) -> float:
         total = 0.0
@@ -123,7 +123,7 @@ def held_out_scores(
     """
     classes = targets if task.stratified else None
     folds = make_folds(len(targets), seed, classes=classes, groups=groups)
-    splits = list(_splits(folds))
+    splits = list(splits_of(folds))
     if not splits:
         return None
     parts = []
@@ -137,7 +137,7 @@ def held_out_scores(
     return HeldOut(places, np.concatenate(parts), folds[places])
 
 
-def _splits(folds: Folds) -> Iterator[tuple[Int[np.ndarray, " inside"], Int[np.ndarray, " outside"]]]:
+def splits_of(folds: Folds) -> Iterator[tuple[Int[np.ndarray, " inside"], Int[np.ndarray, " outside"]]]:
     """Of each fold: the places to learn from, and those to test on."""
     for fold in np.unique(folds[folds != ALWAYS]):
         if (folds != fold).any():

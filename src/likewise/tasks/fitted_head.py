@@ -88,6 +88,32 @@ def fit_head(
         task, known, targets, seed, groups=groups, balanced=balanced, variance=variance, progress=progress
     )
     head = LinearHead(*task.fit(known, targets, variance, balanced=balanced), mean, scale)
+    return calibrated(task, head, held, targets, variance=variance, coverage=coverage, accuracy=accuracy)
+
+
+def calibrated(
+    task: HeadTask,
+    head: LinearHead,
+    held: HeldOut | None,
+    targets: Targets,
+    *,
+    variance: float,
+    coverage: float | None = None,
+    accuracy: float | None = None,
+) -> FittedHead:
+    """A head with what scores of samples that it has not learned from say of it.
+
+    Args:
+        task: what the head answers.
+        head: fitted to all samples.
+        held: scores of samples by heads that have not learned from them; None where there are none.
+        targets: of all samples.
+        variance: of the head's prior.
+        coverage, accuracy: see `fit_head`.
+
+    Raises:
+        UserError: where no threshold reaches the accuracy, or there is nothing to choose one by.
+    """
     if held is None:
         if coverage is not None or accuracy is not None:
             raise UserError(

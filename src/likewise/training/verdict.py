@@ -57,6 +57,9 @@ class PairNouns(NamedTuple):
 
 VIEWS = PairNouns("two views of a sample", "two samples", "view", "views", "a sample")
 HALVES = PairNouns("the two halves of a pair", "halves of two pairs", "half", "halves", "a pair")
+ENCODERS = PairNouns(
+    "the embeddings of student and teacher for a sample", "those for two samples", "embedding", "embeddings", "a sample"
+)
 
 
 def diagnose(

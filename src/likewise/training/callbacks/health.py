@@ -14,7 +14,7 @@ from likewise.methods.base import Method, TrainingContext
 from likewise.runs.verdict import Verdict
 from likewise.training.callbacks.diagnostics import Diverged
 from likewise.training.callbacks.history import HistoryLogger
-from likewise.training.verdict import HALVES, VIEWS, diagnose, diverged
+from likewise.training.verdict import ENCODERS, HALVES, VIEWS, diagnose, diverged
 
 MOST_STEPS = 500  # between two diagnoses: epochs may take days
 
@@ -64,7 +64,7 @@ class HealthMonitor(L.Callback):
         """What is the matter with the data; else the general verdict or, where it raises no alarm, what the method
         reports of its own figures."""
         assert isinstance(method, Method)
-        of = HALVES if method.cross_modal else VIEWS
+        of = ENCODERS if method.two_encoders else HALVES if method.cross_modal else VIEWS
         verdict = diagnose(
             self.history.rows,
             self.chance,
