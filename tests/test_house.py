@@ -16,7 +16,7 @@ import likewise
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "likewise"
-FLOOR = {"atomic", "checks", "console", "distributed", "errors", "own_files", "registry", "seeding"}
+FLOOR = {"atomic", "checks", "console", "distributed", "errors", "http_server", "own_files", "registry", "seeding"}
 ROOMS = (
     "losses",
     "views",

@@ -325,7 +325,8 @@ def test_mistakes_are_one_line(
         port = used.getsockname()[1]
         # Before the data is even looked for: there is none of this name.
         assert refused(capsys, "explore", digits_run, "nowhere", "--port", port) == (
-            f"port must be a free one, got {port}, which another program uses: leave it out, or name another"
+            f"port must be a free one, got {port}, which another program listens at: name another with "
+            "--port; 0 is any free one"
         )
     assert refused(capsys, "explore", digits_run, "--port", 65536).startswith("port must be from 0 to 65535, got 65536")
     assert refused(capsys, "explore", digits_run, "--labels", "x.txt") == "labels must end in .csv, got x.txt"

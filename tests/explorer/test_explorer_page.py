@@ -20,7 +20,7 @@ from likewise.explorer.appearance import Appearances
 from likewise.explorer.exploration import Coded, Exploration, Predicted
 from likewise.explorer.label_file import LabelFile
 from likewise.explorer.scene import Scene
-from likewise.explorer.server import LocalServer
+from likewise.http_server import HttpServer
 from likewise.views.image import ImageViews
 
 pytest.importorskip("starlette")
@@ -77,15 +77,15 @@ def many(folder: Path, count: int) -> Exploration:
 
 @contextmanager
 def page(exploration: Exploration, folder: Path, **window: Any) -> Iterator[Browser]:
-    server = LocalServer(0)
-    server.start(application(exploration, "token"))
+    server = HttpServer("127.0.0.1", 0)
+    server.start(application(exploration, "token"), seconds_to_end=3)
     try:
         with browser(folder / "profile") as found:
-            found.show(f"http://127.0.0.1:{server.port}/token/", **window)
+            found.show(f"{server.address}/token/", **window)
             found.until(READY)
             yield found
     finally:
-        server.close()
+        server.stop()
 
 
 def painted(found: Browser, folder: Path) -> int:

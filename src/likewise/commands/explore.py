@@ -14,9 +14,11 @@ from likewise.console import count_of, plain, tell, tell_notes
 from likewise.errors import UserError, needs
 
 if TYPE_CHECKING:
-    from likewise.explorer.server import LocalServer
+    from likewise.http_server import HttpServer
 
 LARGEST_PORT = 65_535
+ADDRESS = "127.0.0.1"
+SECONDS_TO_END = 3  # for answers that are under way
 
 
 class Explorer:
@@ -29,7 +31,7 @@ class Explorer:
         notes: what was not looked for, and why.
     """
 
-    def __init__(self, server: LocalServer, address: str, labels: Path, samples: int, notes: list[str]) -> None:
+    def __init__(self, server: HttpServer, address: str, labels: Path, samples: int, notes: list[str]) -> None:
         self.address = address
         self.labels = labels
         self.samples = samples
@@ -53,12 +55,12 @@ class Explorer:
     @contextmanager
     def until_stopped(self) -> Iterator[None]:
         """Serve the page after the block until Ctrl-C, which is how the command ends: with exit status 0."""
-        yield
-        self._server.wait()
+        with self._server.until_asked(self.close):
+            yield
 
     def close(self) -> None:
         """End the server; labels are in their file already."""
-        self._server.close()
+        self._server.stop()
 
 
 def explore(
@@ -104,7 +106,7 @@ def explore(
         progress: show progress on stderr.
 
     Returns:
-        Where the page is. From Python, it is served until `close` is called or the program ends; `wait` waits.
+        Where the page is. From Python, it is served until `close` is called or the program ends.
 
     Raises:
         UserError: for data that the encoder does not take, a port that is in use, or a file of labels that is none.
@@ -120,7 +122,7 @@ def explore(
     from likewise.explorer.appearance import Appearances
     from likewise.explorer.exploration import Coded, Exploration
     from likewise.explorer.label_file import LabelFile
-    from likewise.explorer.server import ADDRESS, LocalServer
+    from likewise.http_server import HttpServer
     from likewise.modalities.encoding import known_modalities
     from likewise.modalities.towers import encoder_for
     from likewise.training.callbacks.progress import progress_bar
@@ -142,7 +144,7 @@ def explore(
         "columns": columns,
     }
     own = encoder is not None or views is not None
-    server = LocalServer(port)
+    server = HttpServer(ADDRESS, port)
     try:
         found = open_explored(run, data, reading, root=root, progress=progress)
         given = LabelFile(path, found.ids)
@@ -178,9 +180,9 @@ def explore(
             (lambda text: torch.from_numpy(run.encode([text], modality="text")[0])) if takes_texts else None,
             notes,
         )
-        server.start(application(exploration, token))
+        server.start(application(exploration, token), seconds_to_end=SECONDS_TO_END)
     except BaseException:
-        server.close()
+        server.stop()
         raise
     tell("the page is open to this machine only; Ctrl-C ends it", show=progress)
-    return Explorer(server, f"http://{ADDRESS}:{server.port}/{token}/", path, len(found.ids), notes)
+    return Explorer(server, f"{server.address}/{token}/", path, len(found.ids), notes)

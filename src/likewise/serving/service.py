@@ -1,22 +1,14 @@
-"""A server in a thread of its own, that stops when nobody waits for an answer."""
+"""A running service, that stops when nobody waits for an answer."""
 
 from __future__ import annotations
 
-import errno
-import os
-import signal
-import socket
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
 from typing import Any
 
-import uvicorn
-
 from likewise.console import count_of, tell
-from likewise.errors import UserError
+from likewise.http_server import HttpServer
 from likewise.serving.app import served_app
 from likewise.serving.gathering import Gatherer
 from likewise.serving.model import ServedModel
@@ -24,8 +16,8 @@ from likewise.serving.questions import plural
 
 WAIT = 0.003  # s that the first of a batch waits for others
 OFTEN = 0.02  # s
+SECONDS_TO_END = 10  # for answers, after the gate is closed
 MOST_SECONDS = 120  # for those inside, of whom each has less
-BACKLOG = 2048
 LOCAL = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -59,9 +51,8 @@ class Service:
             UserError: for a host or a port that cannot be listened at.
         """
         self.model = model
-        listening = _bound(host, port)
-        port = listening.getsockname()[1]
-        self.address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        self._server = HttpServer(host, port)
+        self.address = self._server.address
         self._gatherer = Gatherer(model.embed, most=model.compute.batch_size, wait=WAIT)
         self._gate = served_app(
             model,
@@ -71,27 +62,7 @@ class Service:
             token=token,
             hosts=LOCAL if host in LOCAL else None,
         )
-        config = uvicorn.Config(
-            self._gate,
-            interface="asgi3",
-            loop="asyncio",
-            http="h11",
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            log_level="critical",
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=10,
-            backlog=BACKLOG,
-        )
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(
-            target=self._server.run, kwargs={"sockets": [listening]}, name="likewise-server", daemon=True
-        )
-        self._thread.start()
-        while not self._server.started and self._thread.is_alive():
-            time.sleep(OFTEN)
+        self._server.start(self._gate, seconds_to_end=SECONDS_TO_END)
 
     def __enter__(self) -> Service:
         return self
@@ -123,10 +94,9 @@ class Service:
         """Answer the requests that are inside, let in no others, and end."""
         self._gate.stopping = True
         latest = time.monotonic() + MOST_SECONDS
-        while self._gate.inside and self._thread.is_alive() and time.monotonic() < latest:
+        while self._gate.inside and self._server.running and time.monotonic() < latest:
             time.sleep(OFTEN)
-        self._server.should_exit = True
-        self._thread.join()
+        self._server.stop()
         self._gatherer.close()
 
     @contextmanager
@@ -135,46 +105,6 @@ class Service:
 
         Who asks twice does not want to wait: the second time ends it at once.
         """
-        asked = threading.Event()
-
-        def ask(number: int, frame: FrameType | None) -> None:
-            if asked.is_set():
-                raise KeyboardInterrupt
-            asked.set()
-
-        before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
-        try:
+        with self._server.until_asked(self.stop):
             yield
-            while not asked.wait(1) and self._thread.is_alive():
-                pass
-            self.stop()
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
         tell(f"stopped: {count_of(self.answered, 'request')} answered")
-
-
-def _bound(host: str, port: int) -> socket.socket:
-    """A socket at this place."""
-    try:
-        [(family, kind, protocol, _, place), *_] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        raise UserError(
-            f"host must be an address of this machine, got {host}: 127.0.0.1 is this machine only"
-        ) from error
-    listening = socket.socket(family, kind, protocol)
-    try:
-        if os.name == "posix":  # elsewhere, it would share a port that is in use
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(place)
-        listening.listen(BACKLOG)
-    except OSError as error:
-        listening.close()
-        if error.errno == errno.EADDRINUSE:
-            why = "which another program listens at: name another with --port; 0 is any free one"
-        elif error.errno == errno.EACCES:
-            why = "which this user may not listen at: name one above 1023 with --port"
-        else:
-            raise UserError(f"host must be an address of this machine, got {host}") from error
-        raise UserError(f"port must be a free one, got {port}, {why}") from error
-    return listening
