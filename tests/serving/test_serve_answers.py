@@ -18,6 +18,7 @@ import likewise as lw
 from likewise.modalities.run import Run
 from served import AS_JSON, Serving, ask, ask_json, base64_of, health, serving
 from small_data import sentences
+from typed_commands import refused
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "serve.md"
 TOLERANCE = 1e-5
@@ -94,6 +95,26 @@ def test_labels_are_those_of_predict(images: Serving, pictures: list[Path], serv
     assert np.allclose([row["probability"] for row in predictions], [row["probability"] for row in table], atol=1e-5)
     assert sum(row["abstained"] for row in predictions) == 24
     assert predictions[0].keys() == {"label", "probability", "abstained"}
+
+
+def test_a_fine_tuned_classifier_answers_with_its_own_encoder(
+    images_run: Run, pictures: list[Path], served_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = served_folder / "colours"
+    lw.fit(images_run, labels=data, protocol="fine-tuned", out="tuned", progress=False)
+    table = lw.predict("tuned", data, progress=False).table
+    assert table is not None
+    with lw.serve("tuned", port=0) as service:
+        bodies = base64_of(*(path.read_bytes() for path in pictures))
+        predictions = ask_json(service.address, "/predict", images=bodies).json["predictions"]
+    assert [row["label"] for row in predictions] == [row["label"] for row in table]
+    assert np.allclose([row["probability"] for row in predictions], [row["probability"] for row in table], atol=1e-5)
+    line = refused(capsys, "serve", "tuned", "--collection", served_folder / "vectors.parquet", "--port", 0)
+    assert line == (
+        "collection holds embeddings of the run's encoder, and tuned has one of its own: serve the run to search"
+    )
+    line = refused(capsys, "explore", images_run.path, data, "--classifier", "tuned", "--no-progress")
+    assert line.startswith("classifier must stand on the run's own encoder to be shown on its map, tuned has one of ")
 
 
 def test_matches_are_those_of_search(images: Serving, images_run: Run, pictures: list[Path]) -> None:

@@ -112,10 +112,15 @@ def answers_of(classifier: Any, run: Run, data: ExploredData, features: Float32[
     """What a classifier says of each sample.
 
     Raises:
-        UserError: for one of another encoder or of other samples, or one that answers numbers.
+        UserError: for one of another encoder, fine-tuned ones too, or of other samples, or one that answers numbers.
     """
     found, _ = open_classifier(classifier, run)
     info = found.info
+    if found.is_fine_tuned:
+        raise UserError(
+            f"classifier must stand on the run's own encoder to be shown on its map, {found.path} has one of its own: "
+            "`likewise predict` writes its answers to a file"
+        )
     if info["task"] == "regression":
         raise UserError(
             f"classifier must answer classes, {found.path} answers numbers: `likewise predict` writes them to a file"

@@ -54,7 +54,7 @@ def serve(
     """
     import torch
 
-    from likewise.commands.classified import open_classifier
+    from likewise.commands.classified import encoder_of_classifier, open_classifier
     from likewise.commands.options import as_run
     from likewise.evaluation.embedding_file import StoredEmbeddings
     from likewise.evaluation.inputs import ComputeSettings
@@ -81,8 +81,16 @@ def serve(
             raise UserError(
                 f"collection must be a .parquet file of embeddings, got {collection}: `likewise embed` writes one"
             )
+    fine_tuned = None
+    if classifier is not None and classifier.is_fine_tuned:
+        if stored is not None:
+            raise UserError(
+                f"collection holds embeddings of the run's encoder, and {classifier.path} has one of its own: "
+                "serve the run to search"
+            )
+        fine_tuned = encoder_of_classifier(classifier, its_run, its_run.views)[0]
     compute = ComputeSettings(torch.device(device_name()), batch_size, channels_last=True)
-    served = served_model(its_run, classifier, stored, compute=compute)
+    served = served_model(its_run, classifier, stored, compute=compute, fine_tuned=fine_tuned)
     token = os.environ.get(TOKEN) or None
     service = Service(served, host=host, port=port, room=queue, most_bytes=max_megabytes * 10**6, token=token)
     if host not in LOCAL:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Float, Float32
-from torch import Tensor
+from torch import Tensor, nn
 
 from likewise.data.items import Items
 from likewise.errors import UserError
@@ -84,9 +84,17 @@ class ServedModel(NamedTuple):
 
 
 def served_model(
-    run: Run, classifier: Classifier | None, collection: StoredEmbeddings | None, *, compute: ComputeSettings
+    run: Run,
+    classifier: Classifier | None,
+    collection: StoredEmbeddings | None,
+    *,
+    compute: ComputeSettings,
+    fine_tuned: nn.Module | None = None,
 ) -> ServedModel:
     """A run, with a classifier on it and a collection where there are any, ready to answer.
+
+    Args:
+        fine_tuned: the classifier's own encoder, if it has one: it encodes the samples that the classifier takes.
 
     Raises:
         UserError: for a run or a classifier of other samples, or a collection of another encoder.
@@ -100,6 +108,8 @@ def served_model(
     dims: set[int] = set()
     for modality in known:
         tower, its_views = encoder_for(modality, encoder, views)
+        if fine_tuned is not None and head is not None and head.modality == modality:
+            tower = fine_tuned
         featurize = encoder_features(compute.place(tower).eval(), its_views, compute)
         halves[modality] = Half(reader_for(modality, options, its_views), featurize)
         dims.add(tower.dim)  # type: ignore[arg-type]
