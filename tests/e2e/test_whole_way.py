@@ -1,4 +1,4 @@
-"""From files without labels to labels by ONNX Runtime alone: pretrain, suggest, fit, predict, export."""
+"""From files without labels to labels by ONNX Runtime alone: pretrain, suggest, fit, explore, predict, export."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ import csv
 import json
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
 
 import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
+import likewise as lw
 from typed_commands import answered
 
 ALONE = """
@@ -41,6 +45,12 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def asked(address: str, path: str, body: Any = None) -> Any:
+    data = None if body is None else json.dumps(body).encode()
+    with urlopen(Request(address + path, data), timeout=60) as answer:
+        return json.loads(answer.read())
+
+
 @pytest.mark.slow
 def test_from_files_without_labels_to_labels_by_another_program(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -62,8 +72,21 @@ def test_from_files_without_labels_to_labels_by_another_program(
         writer = csv.DictWriter(file, ["id", "label"])
         writer.writeheader()
         writer.writerows({"id": row["id"], "label": truth[row["id"]]} for row in suggested)
-    fitted = answered(capsys, *"fit run --labels labels.csv --out classifier".split())
+    fitted = answered(capsys, *"fit run --labels labels.csv --out first".split())
     assert fitted["labels"]["samples"] == BUDGET
+
+    with closing(lw.explore("run", labels="labels.csv", classifier="first", progress=False)) as explorer:
+        scene = asked(explorer.address, "scene")
+        assert (scene["count"], scene["predicted"]) == (FILES, sorted(set(truth.values())))
+        doubted = next(
+            place for place in range(FILES) if asked(explorer.address, f"samples?at={place}")[0]["label"] is None
+        )
+        name = asked(explorer.address, f"samples?at={doubted}")[0]["id"]
+        asked(explorer.address, "labels", {"places": [doubted], "label": truth[name]})
+    assert rows(Path("labels.csv"))[-1] == {"id": name, "label": truth[name]}
+
+    fitted = answered(capsys, *"fit run --labels labels.csv --out classifier".split())
+    assert fitted["labels"]["samples"] == BUDGET + 1
     answered(capsys, *"predict classifier drawings --out predictions.csv".split())
     predicted = {row["id"]: row["label"] for row in rows(Path("predictions.csv"))}
     assert set(predicted) == set(truth)
