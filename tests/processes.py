@@ -87,7 +87,7 @@ def trained(
     resume: bool = False,
     **changes: Any,
 ) -> Method:
-    """A method after a training in float64 without dropout, or in float32; or after its first `stop_at` steps."""
+    """A method after a training in float64 without dropout, or in float32; or after an interrupt at step `stop_at`."""
     recipe, source, method, _ = small_training(name, **changes)
     if double:
         method.double().views = InDouble(method.views)
@@ -100,7 +100,8 @@ def trained(
     fitted = fit(
         method, source, recipe, folder, precision="32-true", progress=False, resume=resume, callbacks=callbacks, **how
     )
-    assert fitted.step == (stop_at or fitted.steps)
+    assert fitted.interrupted == (stop_at is not None)
+    assert (fitted.step < fitted.steps) == fitted.interrupted
     return method
 
 
