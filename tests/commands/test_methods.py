@@ -37,7 +37,7 @@ def test_one_method(capsys: pytest.CaptureFixture[str]) -> None:
     shown = " ".join(capsys.readouterr().out.split())
     for text in (
         "arXiv:2003.04297",
-        "strong on one GPU",
+        "many negatives with small batches",
         "lr 0.002",
         "key_momentum 0.99 float momentum of the key encoder",
     ):

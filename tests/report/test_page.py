@@ -401,7 +401,7 @@ def test_the_map_is_kept_until_the_gallery_changes(tmp_path: Path, monkeypatch: 
     first = page_of(folder).charts["map"]
     assert (folder / "map.npz").exists()
     calls = []
-    monkeypatch.setattr(embedding_map, "_tsne", lambda unit: calls.append(len(unit)) or np.zeros((len(unit), 2)))
+    monkeypatch.setattr(embedding_map, "_tsne", lambda unit, done: calls.append(len(unit)) or np.zeros((len(unit), 2)))
     assert page_of(folder).charts["map"] == first
     assert calls == []
     fake_run(tmp_path, parts=("gallery",), samples=30)

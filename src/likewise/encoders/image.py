@@ -106,7 +106,9 @@ class ImageEncoder(Encoder):
             return embedding, feature_map
         return nn.functional.adaptive_avg_pool2d(feature_map, self.pool_grid).flatten(1), feature_map
 
-    def _pooled_with_map(self, view: Float[Tensor, "n c h w"]) -> tuple[Float[Tensor, "n d"], Float[Tensor, "n d i j"]]:
+    def _pooled_with_map(
+        self, view: Float[Tensor, "n c h w"]
+    ) -> tuple[Float[Tensor, "n pooled"], Float[Tensor, "n d i j"]]:
         body: Any = self.body
         if hasattr(body, "forward_features"):  # timm's and those of a folder
             features = body.forward_features(view)

@@ -113,10 +113,11 @@ class ImageModality(Modality):
             size=size,
             channels=channels,
             encoder=name,
+            pool_grid=recipe.pool_grid or 1,
             augment=recipe.augment if isinstance(recipe.augment, str) else views.config()["ops"],
             batch_size=recipe.batch_size or default_batch_size(len(source), accelerated=accelerated),
         )
-        shape: dict[str, Any] = {"channels": channels, "size": size, "pool_grid": recipe.pool_grid or 1}
+        shape: dict[str, Any] = {"channels": channels, "size": size, "pool_grid": resolved.pool_grid}
         build = partial(build_known, image_encoder, name, recipe, kept=run_folder, **shape)
         return TrainingSetup(resolved, source, views, build)
 
