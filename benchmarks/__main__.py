@@ -12,6 +12,7 @@ QUICK = {
     "mae": ["--rounds", "3"],
     "methods": ["--quick"],
     "speed": ["--sizes", "28", "--steps", "3", "--rounds", "1"],
+    "scaling": ["--samples", "1000", "10000", "--batches", "64", "--sizes", "32", "--steps", "2"],
     "minutes": ["--data", "digits", "--minutes", "0.5", "--seeds", "2"],
     "suggest": ["--epochs", "5", "--seeds", "2"],
     "calibration": ["--epochs", "5", "--seeds", "2"],
