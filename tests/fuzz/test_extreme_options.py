@@ -15,10 +15,14 @@ from likewise.commands.hyperparameters import default_recipe, recipe_hyperparame
 from likewise.methods import METHODS, method_options
 
 SECONDS = 1700
+WITH_OPTIONS = [name for name in METHODS if method_options(name) or name in OF_RECIPES]
+SWEPT = WITH_OPTIONS if os.environ.get("LIKEWISE_EXTREMES") == "all" else ["pirl", "relative-position"]
+"""All methods take hours: `LIKEWISE_EXTREMES=all` asks for them."""
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", [name for name in METHODS if method_options(name) or name in OF_RECIPES])
+@pytest.mark.timeout(SECONDS)
+@pytest.mark.parametrize("method", SWEPT)
 def test_extreme_options(method: str, tmp_path: Path) -> None:
     here = Path(__file__).parent
     paths = [str(here), str(here.parent), *sys.path]
