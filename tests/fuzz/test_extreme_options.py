@@ -16,6 +16,7 @@ from likewise.methods import METHODS, method_options
 
 SECONDS = 1700
 WITH_OPTIONS = [name for name in METHODS if method_options(name) or name in OF_RECIPES]
+WITH_OPTIONS.remove("distill")  # it learns from a run
 SWEPT = WITH_OPTIONS if os.environ.get("LIKEWISE_EXTREMES") == "all" else ["pirl", "relative-position"]
 """All methods take hours: `LIKEWISE_EXTREMES=all` asks for them."""
 
