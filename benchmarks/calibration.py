@@ -19,7 +19,7 @@ import numpy as np
 
 import likewise as lw
 from benchmarks.drawing import Axis, Line, draw
-from benchmarks.proof import workplace
+from benchmarks.proof import add_named_set, embedded, workplace
 from likewise.evaluation.measures import interval
 from likewise.tasks.linear_head import LinearHead, softmax
 
@@ -34,10 +34,7 @@ def binned(confidence: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.nd
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", default="digits", help="a named set (digits)")
-    parser.add_argument("--root", type=Path, help="the folder with the files of the named set")
-    parser.add_argument("--run", type=Path, help="a finished run on its training part, instead of a new one")
-    parser.add_argument("--epochs", type=int, default=20, help="of the new run (20)")
+    add_named_set(parser)
     parser.add_argument("--labels", type=int, default=100, help="how many samples have labels (100)")
     parser.add_argument("--seeds", type=int, default=5, help="draws of labels (5)")
     parser.add_argument("--picture", type=Path, metavar="FILE.svg", help="also draw the reliability diagram there")
@@ -47,17 +44,7 @@ def main() -> None:
     rights: list[np.ndarray] = []
     errors: dict[str, list[float]] = {kind: [] for kind in kinds}
     with workplace() as folder:
-        run = asked.run or lw.pretrain(
-            f"{asked.data}:train",
-            encoder="resnet8",
-            epochs=asked.epochs,
-            root=asked.root,
-            out=folder / "run",
-            progress=False,
-        )
-        train, test = (
-            lw.embed(run, f"{asked.data}:{part}", root=asked.root, progress=False) for part in ("train", "test")
-        )
+        run, train, test = embedded(asked, folder)
         for seed in range(asked.seeds):
             chosen = np.random.default_rng(seed).permutation(len(train))[: asked.labels]
             labels = {train.ids[i]: train.labels[i] for i in chosen.tolist()}

@@ -36,6 +36,30 @@ def options(what: str, data: str) -> argparse.ArgumentParser:
     return parser
 
 
+def add_named_set(parser: argparse.ArgumentParser) -> None:
+    """The options of `embedded`."""
+    parser.add_argument("--data", default="digits", help="a named set (digits)")
+    parser.add_argument("--root", type=Path, help="the folder with the files of the named set")
+    parser.add_argument("--run", type=Path, help="a finished run on its training part, instead of a new one")
+    parser.add_argument("--epochs", type=int, default=20, help="of the new run (20)")
+
+
+def embedded(asked: argparse.Namespace, folder: Path) -> tuple[Any, Any, Any]:
+    """A run on the training part of a named set, and the embeddings of its training and test parts."""
+    run = asked.run or likewise.pretrain(
+        f"{asked.data}:train",
+        encoder="resnet8",
+        epochs=asked.epochs,
+        root=asked.root,
+        out=folder / "run",
+        progress=False,
+    )
+    train, test = (
+        likewise.embed(run, f"{asked.data}:{part}", root=asked.root, progress=False) for part in ("train", "test")
+    )
+    return run, train, test
+
+
 def trained(data: Any, method: str, folder: Path, **more: Any) -> likewise.Run:
     """A run of the method's recipe on `data`; says how long it took."""
     began = time.perf_counter()

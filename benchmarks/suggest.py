@@ -19,9 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
-import likewise as lw
 from benchmarks.drawing import Axis, Line, draw
-from benchmarks.proof import workplace
+from benchmarks.proof import add_named_set, embedded, workplace
 from likewise.commands.suggest import ENOUGH
 from likewise.evaluation.measures import interval
 from likewise.tasks.cross_validation import choose_variance
@@ -85,26 +84,13 @@ CHOICES: dict[str, Choice] = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", default="digits", help="a named set (digits)")
-    parser.add_argument("--root", type=Path, help="the folder with the files of the named set")
-    parser.add_argument("--run", type=Path, help="a finished run on its training part, instead of a new one")
-    parser.add_argument("--epochs", type=int, default=20, help="of the new run (20)")
+    add_named_set(parser)
     parser.add_argument("--seeds", type=int, default=5, help="repetitions (5)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also keep the accuracies there")
     parser.add_argument("--picture", type=Path, metavar="FILE.svg", help="also draw them there")
     asked = parser.parse_args()
     with workplace() as folder:
-        run = asked.run or lw.pretrain(
-            f"{asked.data}:train",
-            encoder="resnet8",
-            epochs=asked.epochs,
-            root=asked.root,
-            out=folder / "run",
-            progress=False,
-        )
-        train, test = (
-            lw.embed(run, f"{asked.data}:{part}", root=asked.root, progress=False) for part in ("train", "test")
-        )
+        _, train, test = embedded(asked, folder)
     number = {name: i for i, name in enumerate(train.classes)}
     labels, truth = (np.array([number[name] for name in part.labels]) for part in (train, test))
     accuracies: dict[str, list[list[float]]] = {name: [] for name in CHOICES}

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 EXECUTABLE = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = [
-    "--headless=new",
+QUIET = [
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
@@ -23,6 +22,11 @@ FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+]
+"""A browser that does nothing of its own."""
+FLAGS = [
+    "--headless=new",
+    *QUIET,
     "--mute-audio",
     "--autoplay-policy=no-user-gesture-required",
     "--remote-debugging-pipe",

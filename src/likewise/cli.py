@@ -182,13 +182,13 @@ def _load(target: str) -> Any:
 
 def _print(result: Any, *, as_json: bool) -> None:
     if as_json:
-        print(json.dumps(result.to_json()), flush=True)
+        print(json.dumps(result.to_json()))
     elif hasattr(result, "__rich__"):
         from rich.console import Console
 
         Console().print(result)
     else:
-        print(printable(str(result)), flush=True)
+        print(printable(str(result)))
 
 
 def _fail(line: str, error: Exception, status: int, flags: set[str]) -> int:

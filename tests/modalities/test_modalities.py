@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 from torch import nn
 
+from likewise.data.arrays import ArraySource
 from likewise.data.open import open_source
 from likewise.data.read_options import ReadOptions
 from likewise.data.source import Source
@@ -192,3 +193,20 @@ def test_a_folder_of_images_loads_nothing_of_what_reads_tables_or_recordings(tmp
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split("\n")[:2] == ["1", "[]"]
+
+
+class CountedReads(ArraySource):
+    """Counts the images that are read."""
+
+    images = 0
+
+    def read(self, indices: torch.Tensor) -> torch.Tensor:
+        self.images += len(indices)
+        return super().read(indices)
+
+
+@pytest.mark.parametrize(("size", "most"), [(64, 1), (28, 129)])
+def test_only_small_images_are_looked_at_for_their_usual_method(size: int, most: int) -> None:
+    source = CountedReads(np.zeros((128, 1, size, size), dtype=np.uint8), name="zeros")
+    assert modality_of("image").usual_method(source, Recipe()) == ("simclr", "image samples")
+    assert 0 < source.images <= most

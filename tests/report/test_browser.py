@@ -6,7 +6,6 @@ import base64
 import hashlib
 import json
 import re
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -16,19 +15,13 @@ import pytest
 from fake_kinds import audio_run, pair_run, text_run
 from fake_run import fake_run
 
+from chromium import EXECUTABLE, QUIET
 from likewise.report.page import write_page
 from likewise.runs.figures import Figure, FigureRow, Figures
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = [
     "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
+    *QUIET,
     "--enable-logging=stderr",
     "--v=0",
     "--virtual-time-budget=20000",
@@ -74,7 +67,7 @@ FRAME = """<!doctype html><html><body>
 addEventListener("message", ({{ data }}) => Object.assign(document.documentElement.dataset, data));
 </script></body></html>"""
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
+pytestmark = pytest.mark.skipif(EXECUTABLE is None, reason="no Chromium here")
 
 
 def visit(page: Path, profile: Path, *, width: int = 1200, dark: bool = False) -> tuple[dict[str, str], list[str]]:
@@ -87,9 +80,9 @@ def visit(page: Path, profile: Path, *, width: int = 1200, dark: bool = False) -
     frame = page.with_name("frame.html")
     frame.write_text(FRAME.format(width=width), encoding="utf-8")
     scheme = f"--blink-settings=preferredColorScheme={0 if dark else 1}"
-    assert CHROMIUM
+    assert EXECUTABLE
     flags = [*FLAGS, scheme, "--window-size=1300,900", f"--user-data-dir={profile}"]
-    command = [CHROMIUM, *flags, frame.as_uri()]
+    command = [EXECUTABLE, *flags, frame.as_uri()]
     result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     opening = re.search(r"<html[^>]*>", result.stdout)
     assert opening, result.stderr

@@ -131,7 +131,7 @@ def answers_of(classifier: Any, run: Run, data: ExploredData, features: Float32[
             f"{data.name}, which is {data.modality}"
         )
     head = LinearHead(**found.arrays)
-    rule = AnswerRule(info["task"], info["classes"], info["temperature"], info["threshold"], info["thresholds"])
+    rule = AnswerRule.of(info)
     labels: list[str | None] = []
     probabilities: list[float] = []
     for start in range(0, len(features), AT_ONCE):

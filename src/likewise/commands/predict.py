@@ -167,7 +167,7 @@ def predict(
     network, its_views = encoder_of_classifier(head, its_run, views)
     featurize = encoder_features(compute.place(network).eval(), its_views, compute)
     linear = LinearHead(**head.arrays)
-    rule = AnswerRule(info["task"], info["classes"], info["temperature"], info["threshold"], info["thresholds"])
+    rule = AnswerRule.of(info)
     words = words_of(source) if source.classes else None
     size = batch_size * max(1, PART // batch_size)  # whole batches: these decide about the last bits
     starts = range(0, len(source), size)

@@ -42,7 +42,7 @@ class ContrastiveAutoencoder(Autoencoder):
     family = "contrastive"
     paper = "2002.05709"
     compares_augmentations = True
-    when_to_use = "small images of one thing in its usual place, such as digits, clothes or symbols"
+    when_to_use = "small images of one thing in its usual place, such as clothes"
     min_batch_size = 2
 
     def __init__(

@@ -54,12 +54,12 @@ class ImageModality(Modality):
     read_fields = ("range",)
 
     def usual_method(self, source: Source, recipe: Recipe) -> tuple[str, str]:
-        source = source.fitted(ReadOptions(size=recipe.size, channels=recipe.channels))
-        images = source.read(torch.linspace(0, len(source) - 1, min(COMPARED, len(source))).long())
-        small = PLACED_FROM <= max(images.shape[2:]) <= RESNET8_UP_TO
-        # Clothes gain by it; of written digits, which mirroring changes, SimCLR with the views of symbols knows more.
-        if small and placed_alike(images) and mirrored_alike(images):
-            return "contrastive-autoencoder", "small images of one thing in the same place"
+        source, _ = _fitted(source, recipe)
+        if PLACED_FROM <= max(source.read(torch.tensor([0])).shape[2:]) <= RESNET8_UP_TO:
+            images = _some(source, COMPARED)
+            # Clothes gain by it; of written digits, which mirroring changes, SimCLR knows more.
+            if placed_alike(images) and mirrored_alike(images):
+                return "contrastive-autoencoder", "small images of one thing in the same place"
         return super().usual_method(source, recipe)
 
     def recognises(self, path: Path) -> bool:
@@ -91,9 +91,7 @@ class ImageModality(Modality):
     def setup(
         self, source: Source, recipe: Recipe, *, accelerated: bool, run_folder: Path | None = None
     ) -> TrainingSetup:
-        known_size = image_preprocessing(recipe.encoder).size if recipe.encoder.startswith(FOLDER) else None
-        asked = recipe.size or known_size
-        source = source.fitted(ReadOptions(size=asked, channels=recipe.channels))
+        source, asked = _fitted(source, recipe)
         _, channels, height, width = source.read(torch.tensor([0])).shape
         size = asked or max(height, width)
         name = default_image_encoder(size, accelerated=accelerated) if recipe.encoder == "auto" else recipe.encoder
@@ -101,7 +99,7 @@ class ImageModality(Modality):
         if isinstance(recipe.augment, str):
             # One channel may be a photograph or a symbol, and black around clothes is as flat as a drawing.
             count, are_symbols = (COMPARED, _not_mirrored) if channels == 1 else (LOOKED_AT, drawn)
-            symbols = are_symbols(source.read(torch.linspace(0, len(source) - 1, min(count, len(source))).long()))
+            symbols = are_symbols(_some(source, count))
             ops = preset(recipe.augment, size=size, channels=channels, symbols=symbols)
         found = source_range(source)
         usual = channels in (1, 3) and found is None
@@ -136,6 +134,18 @@ class ImageModality(Modality):
 
     def baseline(self, views: ImageViews, compute: ComputeSettings, train: Source) -> RawFeatures:
         return RawFeatures("pixels", raw_features(views, compute))
+
+
+def _fitted(source: Source, recipe: Recipe) -> tuple[Source, int | None]:
+    """The images as a training takes them, and the size in pixels that is asked for, by the recipe or the encoder."""
+    known_size = image_preprocessing(recipe.encoder).size if recipe.encoder.startswith(FOLDER) else None
+    asked = recipe.size or known_size
+    return source.fitted(ReadOptions(size=asked, channels=recipe.channels)), asked
+
+
+def _some(source: Source, count: int) -> UInt8[Tensor, "n c h w"]:
+    """Up to `count` images spread over a source."""
+    return source.read(torch.linspace(0, len(source) - 1, min(count, len(source))).long())
 
 
 def _not_mirrored(images: UInt8[Tensor, "n 1 h w"]) -> bool:

@@ -123,7 +123,7 @@ def _head(classifier: Classifier, known: list[str]) -> ServedHead:
     modality = info["encoder"]["modality"]
     if modality not in known:
         raise UserError(f"classifier must be of {' or '.join(known)} samples to be served, got one of {modality}")
-    rule = AnswerRule(info["task"], info["classes"], info["temperature"], info["threshold"], info["thresholds"])
+    rule = AnswerRule.of(info)
     return ServedHead(modality, LinearHead(**classifier.arrays), rule)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,6 +33,11 @@ class AnswerRule(NamedTuple):
     temperature: float
     threshold: float | None
     thresholds: list[float] | None
+
+    @classmethod
+    def of(cls, info: Mapping[str, Any]) -> AnswerRule:
+        """The rule of a classifier, which its file says among other things."""
+        return cls(**{name: info[name] for name in cls._fields})
 
     def answers(self, head: LinearHead, features: Features) -> Answers:
         scores = head.scores(features).astype(np.float64)
