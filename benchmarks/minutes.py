@@ -1,9 +1,10 @@
 """What some minutes of training are worth: features beside pixels, an untrained encoder and training from scratch.
 
-    python -m benchmarks.minutes [--data fashion-mnist] [--root FOLDER] [--minutes 5] [--seeds 3] [--method simclr]
-                                 [--recipe NAME] [--held-out N] [--peer] [--json FILE]
+    python -m benchmarks.minutes [--data fashion-mnist] [--root FOLDER] [--minutes 5 | --epochs N] [--seeds 3]
+                                 [--method simclr] [--recipe NAME] [--held-out N] [--peer] [--json FILE]
 
-Each training seed is `likewise pretrain DATA --minutes M --seed S`. Frozen features of the test images are judged by
+Each training seed is `likewise pretrain DATA --minutes M --seed S`; or with as many epochs as fit into the minutes of an
+idle machine, where other programs run. Frozen features of the test images are judged by
 
 - kNN: 20 nearest neighbours by cosine among all training images;
 - linear: logistic regression with all training labels;
@@ -92,6 +93,7 @@ def main() -> None:
     parser.add_argument("--data", default="fashion-mnist", help="labelled images that can be split (fashion-mnist)")
     parser.add_argument("--root", type=Path, help="where the data set's files are")
     parser.add_argument("--minutes", type=float, default=5.0, help="of each training (5)")
+    parser.add_argument("--epochs", type=int, help="instead of minutes")
     parser.add_argument("--seeds", type=int, default=3, help="trainings (3)")
     parser.add_argument("--method", help="instead of the usual one")
     parser.add_argument("--recipe", help="instead of the method's")
@@ -124,11 +126,12 @@ def main() -> None:
         run = likewise.pretrain(data, seed=seed, out=folder / "run", progress=False, **chosen, **more)
         return run, time.perf_counter() - began
 
+    budget = {"epochs": arguments.epochs} if arguments.epochs else {"minutes": arguments.minutes}
     add("pixels", kNN=100 * judge.knn())
     each: list[dict[str, float]] = []
     for seed in range(arguments.seeds):
         with workplace() as folder:
-            run, seconds = trained(folder, seed, train, minutes=arguments.minutes)
+            run, seconds = trained(folder, seed, train, **budget)
             each.append({name: 100 * value for name, value in judge.of_run(run).items()})
             recipe = run.config["recipe"]
             what = f"{recipe['method']} {recipe['encoder']}, seed {seed}"

@@ -46,7 +46,7 @@ MAY_IMPORT = {
     "exporters": {"runs", "encoders", "modalities", "evaluation", "data"},
     "report": {"runs"},
     "index": {"data", "runs"},
-    "cleaning": {"data", "evaluation", "runs", "report.sprites"},
+    "cleaning": {"data", "evaluation", "modules.kmeans", "runs", "report.sprites"},
     "explorer": {
         *("cleaning", "data", "evaluation", "modules.kmeans", "runs"),
         *("report.embedding_map", "report.sounds", "report.sprites"),

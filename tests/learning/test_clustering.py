@@ -10,22 +10,25 @@ from few_labels import accuracy
 import likewise as lw
 
 
-# 5 labels a class, beside 0.80 untrained, measured when this was written: swav 0.90, deepcluster 0.91, dino 0.83, which
-# is slower. With the targets of other samples swav gave 0.74 and deepcluster 0.78, and the loss stayed at chance.
+# 5 labels a class, beside 0.80 untrained, measured when this was written: swav 0.90, deepcluster 0.91, dino 0.86. DINO
+# takes longer: its teacher, which is kept, follows slowly. With the targets of other samples swav gave 0.74 and
+# deepcluster 0.78, and the loss stayed at chance.
 @pytest.mark.parametrize(
-    ("method", "margin"),
+    ("method", "epochs", "margin"),
     [
-        ("swav", 0.05),
-        pytest.param("deepcluster", 0.05, marks=pytest.mark.slow),
-        pytest.param("dino", 0.01, marks=pytest.mark.slow),
+        ("swav", 8, 0.05),
+        pytest.param("deepcluster", 8, 0.05, marks=pytest.mark.slow),
+        pytest.param("dino", 20, 0.03, marks=pytest.mark.slow),
     ],
 )
-def test_it_learns_what_an_untrained_encoder_does_not_know(method: str, margin: float, tmp_path: Path) -> None:
+def test_it_learns_what_an_untrained_encoder_does_not_know(
+    method: str, epochs: int, margin: float, tmp_path: Path
+) -> None:
     run = lw.pretrain(
         "digits",
         method=method,
         recipe=method,
-        epochs=8,
+        epochs=epochs,
         precision="32-true",
         out=tmp_path / "run",
         progress=False,

@@ -7,8 +7,10 @@ import re
 import shlex
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -113,8 +115,22 @@ def test_a_fine_tuned_classifier_answers_with_its_own_encoder(
     assert line == (
         "collection holds embeddings of the run's encoder, and tuned has one of its own: serve the run to search"
     )
-    line = refused(capsys, "explore", images_run.path, data, "--classifier", "tuned", "--no-progress")
-    assert line.startswith("classifier must stand on the run's own encoder to be shown on its map, tuned has one of ")
+
+
+def test_the_page_shows_what_a_fine_tuned_classifier_answers(
+    images_run: Run, served_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, vectors = served_folder / "colours", served_folder / "vectors.parquet"
+    lw.fit(images_run, labels=data, protocol="fine-tuned", out="tuned", progress=False)
+    table = lw.predict("tuned", data, progress=False).table
+    assert table is not None
+    with closing(lw.explore(images_run, data, classifier="tuned", progress=False)) as explorer:
+        with urlopen(f"{explorer.address}samples?at={','.join(map(str, range(len(table))))}", timeout=60) as answer:
+            shown = json.loads(answer.read())
+    assert [sample["predicted"] for sample in shown] == [row["label"] for row in table]
+    assert np.allclose([sample["probability"] for sample in shown], [row["probability"] for row in table], atol=1e-5)
+    line = refused(capsys, "explore", images_run.path, vectors, "--classifier", "tuned", "--no-progress")
+    assert line.startswith("data must be samples for a classifier with an encoder of its own, as tuned is, got ")
 
 
 def test_matches_are_those_of_search(images: Serving, images_run: Run, pictures: list[Path]) -> None:

@@ -150,10 +150,11 @@ def explore(
         given = LabelFile(path, found.ids)
         its_views = use_own(run, encoder, views, found.source) if found.source is not None else run.views
         with progress_bar(show=progress) as report:
-            features = explored_features(
-                run, its_views, found, keep=not own, batch_size=batch_size, progress=progress, report=report
-            )
-            predicted = None if classifier is None else answers_of(classifier, run, found, features)
+            how: dict[str, Any] = {"batch_size": batch_size, "progress": progress, "report": report}
+            features = explored_features(run, its_views, found, keep=not own, **how)
+            predicted = None
+            if classifier is not None:
+                predicted = answers_of(classifier, run, its_views, found, features, **how)
             scene = explored_scene(run, found, features, report)
         notes = [*found.notes, *scene.notes]
         if given.unknown:

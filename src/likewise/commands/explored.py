@@ -29,7 +29,7 @@ from likewise.explorer.appearance import documents
 from likewise.explorer.clusters import cluster, cluster_names, words_in, words_of_path
 from likewise.explorer.exploration import Coded, Predicted
 from likewise.explorer.plane import plane
-from likewise.explorer.scene import LOOKED_FOR, MOST_COMPARED, Scene, kept_features, kept_scene
+from likewise.explorer.scene import LOOKED_FOR, Scene, kept_features, kept_scene
 from likewise.modalities.encoder_digest import encoder_digest
 from likewise.modalities.encoding import known_modalities
 from likewise.modalities.run import Run
@@ -108,18 +108,29 @@ def explored_scene(run: Run, data: ExploredData, features: Float32[np.ndarray, "
     return kept_scene(run.path, key, len(features), lambda: _scene(data, features, report))
 
 
-def answers_of(classifier: Any, run: Run, data: ExploredData, features: Float32[np.ndarray, "n dim"]) -> Predicted:
-    """What a classifier says of each sample.
+def answers_of(
+    classifier: Any,
+    run: Run,
+    views: Any,
+    data: ExploredData,
+    features: Float32[np.ndarray, "n dim"],
+    *,
+    batch_size: int,
+    progress: bool,
+    report: Progress,
+) -> Predicted:
+    """What a classifier says of each sample: from the run's embeddings, or by its own encoder if it was fine-tuned.
 
     Raises:
-        UserError: for one of another encoder, fine-tuned ones too, or of other samples, or one that answers numbers.
+        UserError: for one of another encoder or of other samples, or one that answers numbers; for one with an encoder
+            of its own where only embeddings are at hand.
     """
     found, _ = open_classifier(classifier, run)
     info = found.info
-    if found.is_fine_tuned:
+    if found.is_fine_tuned and data.source is None:
         raise UserError(
-            f"classifier must stand on the run's own encoder to be shown on its map, {found.path} has one of its own: "
-            "`likewise predict` writes its answers to a file"
+            f"data must be samples for a classifier with an encoder of its own, as {found.path} is, got {data.name}, "
+            "which holds embeddings: name the data instead"
         )
     if info["task"] == "regression":
         raise UserError(
@@ -129,6 +140,19 @@ def answers_of(classifier: Any, run: Run, data: ExploredData, features: Float32[
         raise UserError(
             f"data must be {info['encoder']['modality']} samples, as those that {found.path} has learned from, got "
             f"{data.name}, which is {data.modality}"
+        )
+    if found.is_fine_tuned:
+        source = data.source
+        assert source is not None
+        features = features_of(
+            run,
+            views,
+            source,
+            np.arange(len(source)),
+            batch_size=batch_size,
+            report=report,
+            progress=progress,
+            classifier=found,
         )
     head = LinearHead(**found.arrays)
     rule = AnswerRule.of(info)
@@ -186,9 +210,8 @@ def _scene(data: ExploredData, features: Float32[np.ndarray, "n dim"], report: P
     report(0, 1, "finding clusters")
     clusters = cluster(features)
     names = cluster_names(clusters, _words(data))
-    if data.source is None or count > MOST_COMPARED:
-        why = f"more than {MOST_COMPARED:,}" if count > MOST_COMPARED else "only embeddings are at hand"
-        note = f"copies, outliers and label errors: not looked for among {count_of(count, 'sample')} ({why})"
+    if data.source is None:
+        note = f"copies, outliers and label errors: not looked for among {count_of(count, 'embedding')} without samples"
         return Scene(coordinates, clusters, names, notes=[note])
 
     @contextmanager

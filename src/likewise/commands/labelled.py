@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from likewise.commands.classified import encoder_of_classifier
 from likewise.commands.options import (
     check_read_options,
     name_own_data,
@@ -27,7 +28,7 @@ from likewise.data.resolve import is_name
 from likewise.data.source import Subset
 from likewise.data.tables import SUFFIXES
 from likewise.errors import UserError
-from likewise.evaluation.features import gather
+from likewise.evaluation.features import encoder_features, gather
 from likewise.evaluation.inputs import ComputeSettings
 from likewise.modalities.build import adopt_for
 from likewise.modalities.embed import embeddings_of
@@ -36,6 +37,7 @@ from likewise.training.machine import device_name
 if TYPE_CHECKING:
     from likewise.data.source import Source
     from likewise.modalities.run import Run
+    from likewise.runs.classifier import Classifier
 
 Reading = dict[str, Any]
 """Options of how data is read: modality, text_column, label_column, per_file, columns."""
@@ -171,12 +173,21 @@ def features_of(
     batch_size: int,
     report: Callable[[int, int, str], None],
     progress: bool,
+    classifier: Classifier | None = None,
 ) -> Float[np.ndarray, "n dim"]:
-    """Features of the samples at some places, float32."""
+    """Features of the samples at some places, float32.
+
+    Args:
+        classifier: one that was fine-tuned on the run, whose own encoder is taken.
+    """
     chosen = Subset(source, torch.from_numpy(places))
     tell_notes(cut_notes(chosen), show=progress)
     compute = ComputeSettings(torch.device(device_name()), batch_size, channels_last=True)
-    featurize = embeddings_of(run.encoder, views, chosen, compute=compute)
+    if classifier is None:
+        featurize = embeddings_of(run.encoder, views, chosen, compute=compute)
+    else:
+        network, its_views = encoder_of_classifier(classifier, run, views)
+        featurize = encoder_features(compute.place(network).eval(), its_views, compute)
     done = 0
 
     def counted(samples: Source, indices: torch.Tensor) -> torch.Tensor:

@@ -20,8 +20,6 @@ from likewise.runs.files import DAMAGED
 FOLDER = "explore"
 LOOKED_FOR = ("duplicate", "near-duplicate", "outlier", "label-error")
 """Kinds of faults that the page lists."""
-MOST_COMPARED = 100_000
-"""Samples that are compared with all others: time grows with their square."""
 
 
 @dataclass(frozen=True, eq=False)
