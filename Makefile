@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN = .venv/bin
 # A process for each core, each with one thread: faster than threads, which small tensors only wait for.
-PYTEST = OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist worksteal
 
 .PHONY: demo test test-slow lint types docs bench clean
 
