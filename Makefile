@@ -1,7 +1,8 @@
 # Each target makes the virtual environment that it needs, then runs.
 PYTHON ?= python3
 BIN = .venv/bin
-# A process for each core, each with one thread: faster than threads, which small tensors only wait for.
+# A process for each core, each with one thread: faster than threads, which small tensors only wait for. Whoever is done
+# takes over tests that another process has left.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist worksteal
 
 .PHONY: demo test test-slow lint types docs bench clean
