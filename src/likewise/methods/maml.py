@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from itertools import repeat
 from typing import Any, ClassVar
 
@@ -96,7 +97,12 @@ class MAML(Episodic):
 
     def inner_losses(self, episode: Episode) -> Iterable[Callable[[Weights], Float[Tensor, ""]]]:
         """The loss of each inner step: that of the whole support."""
-        return repeat(lambda weights: self.loss(weights, episode.support, episode.support_classes)[0], self.inner_steps)
+        loss = partial(self.support_loss, view=episode.support, classes=episode.support_classes)
+        return repeat(loss, self.inner_steps)
+
+    def support_loss(self, weights: Weights, *, view: Any, classes: Int[Tensor, " n"]) -> Float[Tensor, ""]:
+        """What the inner loop descends on."""
+        return self.loss(weights, view, classes)[0]
 
     def loss(self, weights: Weights, view: Any, classes: Int[Tensor, " n"]) -> Scored:
         """The loss of views with these weights, in the inner loop and after it."""

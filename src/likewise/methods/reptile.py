@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -54,7 +55,7 @@ class Reptile(MAML):
         for step in range(self.inner_steps):
             rows = firsts + step % self.shot
             view, classes = episode.support[rows], episode.support_classes[rows]
-            yield lambda weights, view=view, classes=classes: self.loss(weights, view, classes)[0]
+            yield partial(self.support_loss, view=view, classes=classes)
 
     def learn(self, episode: Episode, *, by_step: bool) -> dict[str, Tensor]:
         begun = initial_weights(self.encoder, self.way)

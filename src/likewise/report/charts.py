@@ -141,7 +141,8 @@ def accuracy_by_step(curves: Mapping[str, Sequence[Mapping[str, Any]]], chance: 
         colour, label = LINE_COLOURS[1 + place % (len(LINE_COLOURS) - 1)], escape(name)
         steps = np.array([row["step"] for row in rows])
         if all(row["low"] is not None and row["high"] is not None for row in rows):
-            data.append(_band(steps, *(np.array([row[end] for row in rows]) for end in ("low", "high")), colour))
+            low, high = (np.array([row[end] for row in rows]) for end in ("low", "high"))
+            data.append(_band(steps, low, high, colour))
         trace = _line(steps, [row["mean"] for row in rows], label, colour, hovertemplate="%{y:.1%}")
         data.append(trace | {"mode": "lines+markers"})
         marks.append((label, rows[-1]["mean"], colour))

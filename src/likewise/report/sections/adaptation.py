@@ -68,7 +68,7 @@ def _in_training(contents: Contents) -> list[Chart]:
 
 
 def _in_episodes(contents: Contents) -> list[Chart]:
-    few_shot = (contents.evaluation or {}).get("few_shot", {})
+    few_shot = {} if contents.evaluation is None else contents.evaluation.get("few_shot", {})
     rows = few_shot.get("adaptation", [])
     if not rows:
         return []
