@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,9 @@ from likewise.errors import UserError
 from likewise.methods.base import TrainingContext
 from likewise.methods.maml import FOMAML, MAML
 from likewise.methods.reptile import Reptile
+from likewise.training import fit as training
 from likewise.training.fit import fit
+from likewise.training.machine import fastest_plan
 from likewise.training.recipe import Recipe
 
 SIZES: dict[str, Any] = {"way": 3, "shot": 2, "query": 2, "inner_steps": 3, "inner_lr": 0.6}
@@ -214,3 +217,20 @@ def test_a_resumed_training_has_the_same_bits(source: Source, tmp_path: Path) ->
     resumed = trained(source, tmp_path / "broken", resume=True)
     for name, value in whole.state_dict().items():
         assert torch.equal(resumed.state_dict()[name], value), name
+
+
+def test_processes_have_whole_episodes(source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "_trainer", lambda **_: SimpleNamespace(world_size=2))
+    said = r"^batch_size must be divisible by the 2 devices, in parts of 12 that belong together, got 12$"
+    with pytest.raises(UserError, match=said):
+        trained(source, tmp_path / "run")
+
+
+def test_what_is_measured_is_whole_episodes(source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIKEWISE_CACHE", str(tmp_path))
+    method = MAML(Bent(), way=2, shot=3, query=37)
+    method.views = Numbers()
+    # 40 samples are fewer, and a divisor of the batch, but no episode.
+    context = TrainingContext(60, 80, steps=4, steps_per_epoch=2, read=lambda places: source.read(places % 60))
+    method.prepare(context)
+    assert fastest_plan(method, context, threads=1).precision in ("32-true", "bf16-mixed")

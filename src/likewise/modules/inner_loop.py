@@ -38,7 +38,7 @@ def initial_weights(encoder: nn.Module, way: int) -> Weights:
     Zeros (arXiv:2106.15367) are the same for any number of classes, and prefer none: the encoder is all that the outer
     loop learns, and all that has to be kept.
     """
-    trained = {name: parameter for name, parameter in encoder.named_parameters() if parameter.requires_grad}
+    trained: dict[str, Tensor] = {name: p for name, p in encoder.named_parameters() if p.requires_grad}
     like = next(iter(trained.values()))
     dim: Any = encoder.dim
     return {"encoder": trained, "head": {"weight": like.new_zeros(way, dim), "bias": like.new_zeros(way)}}

@@ -152,10 +152,10 @@ def fit(
             use_distributed_sampler=False,
             default_root_dir=folder,
         )
-        together, devices = method.inseparable, trainer.world_size
+        together, processes = method.inseparable, trainer.world_size
         parts = f", in parts of {together} that belong together" if together > 1 else ""
-        divides = batch % (together * devices) == 0
-        require(divides, "batch_size", f"divisible by the {devices} devices{parts}", batch)
+        divides = batch % (together * processes) == 0
+        require(divides, "batch_size", f"divisible by the {processes} devices{parts}", batch)
         with interruption.handlers():
             try:
                 trainer.fit(method, loader, ckpt_path=last, weights_only=True)
