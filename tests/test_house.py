@@ -41,7 +41,7 @@ MAY_IMPORT = {
     "methods": {"losses", "views", "encoders", "data", "modules", "runs"},
     "training": {"losses", "data", "methods.base", "runs"},
     "tasks": set(),
-    "evaluation": {"tasks", "training", "data", "methods.base", "views.mel", "runs"},
+    "evaluation": {"tasks", "training", "data", "methods.base", "modules.inner_loop", "views.mel", "runs"},
     "modalities": {"evaluation", "methods", "encoders", "data", "views", "training", "runs"},
     "exporters": {"runs", "encoders", "modalities", "evaluation", "data"},
     "report": {"runs"},

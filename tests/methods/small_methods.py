@@ -39,6 +39,9 @@ OPTIONS = {
     "queue_from": 0.0,
     "local_crops": 2,
     "directions": 9,
+    "way": 2,
+    "shot": 1,
+    "query": 1,
 }
 """Sizes, by what methods may call them; each method gets those whose name and type it knows."""
 
@@ -47,6 +50,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "simclr, with labels": ("simclr", {"loss": "sup-con"}),
     "siamese, with labels": ("siamese", {"pairs": "labelled"}),
     "instdisc, softmax": ("instdisc", {"loss": "softmax"}),
+    "contrastive-maml, with labels": ("contrastive-maml", {"tasks": "labelled"}),
 }
 
 

@@ -20,7 +20,12 @@ from likewise.methods.base import Method, TrainingContext
 from likewise.training.recipe import Recipe, load_recipe, recipe_names
 
 ROOT = Path(__file__).parents[2]
-COMPARING = [case for case, (name, _) in CASES.items() if method_class(name).family not in ("generative", "predictive")]
+TASKS = ("generative", "predictive", "meta-learning")
+COMPARING = [
+    case
+    for case, (name, _) in CASES.items()
+    if method_class(name).family not in TASKS or name == "contrastive-maml"  # which compares two views
+]
 ONE_IS_THE_KEY = {"moco-v1", "moco-v2"}
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_type_hints
 
 import torch
 from torch import nn
 
-from likewise.checks import check_int
+from likewise.checks import check_int, check_types
 from likewise.commands.option_names import flag
 from likewise.commands.options import open_training_data, read_options_for, split_of
 from likewise.console import count_of
@@ -19,23 +19,27 @@ from likewise.data.open import open_source
 from likewise.data.read_options import ReadOptions
 from likewise.data.source import Source, connected_groups
 from likewise.errors import UserError
-from likewise.evaluation.episode_classifiers import CLASSIFIERS
+from likewise.evaluation.adaptation import AdaptationSettings, AdaptedEncoder
 from likewise.evaluation.features import RawFeatures, encoder_features, raw_features
 from likewise.evaluation.few_shot import EpisodeFeatures, EpisodeSettings, evaluate_few_shot, few_shot_table
 from likewise.evaluation.inputs import ComputeSettings, Progress
 from likewise.evaluation.protocols import PROTOCOLS
 from likewise.evaluation.reinitialize import reinitialize
 from likewise.evaluation.seeds import seeded, trial_seed
+from likewise.methods import METHODS, method_options
 from likewise.modalities.lookup import modality_of
 from likewise.modalities.run import Run
 from likewise.modalities.towers import encoder_for
 from likewise.modalities.weights import initial_encoder
+from likewise.modules.inner_loop import check_inner_loop
 from likewise.registry import MODALITIES
 
 FEW_SHOT = "few-shot"
 """What `--protocols` calls it."""
 WAY, SHOTS, QUERY, EPISODES = 5, (1, 5), 15, 600
 """As most papers have it."""
+ADAPTS = {"frozen": "Adapted encoder", "untrained": "Untrained encoder", "as-given": "Weights as given"}
+"""What an encoder is called where it learns in each episode."""
 MOST_EPISODES = 100_000
 MOST_SAMPLES = 2_000
 """Of an episode: label propagation compares all of them."""
@@ -165,6 +169,18 @@ def class_names(source: Source | None) -> set[str]:
     return {source.classes[label] for label in labels.unique().tolist() if label >= 0}
 
 
+def adaptation_settings(run: Run) -> AdaptationSettings | None:
+    """The inner loop of the method that trained the run; None where it has none."""
+    recipe = run.config["recipe"]
+    options = method_options(recipe["method"]) if recipe["method"] in METHODS else {}
+    if "inner_steps" not in options:
+        return None
+    kinds = get_type_hints(AdaptationSettings)
+    settings = check_types({name: (options | recipe["options"])[name] for name in kinds}, kinds)
+    check_inner_loop(**settings)
+    return AdaptationSettings(**settings)
+
+
 def _left_out(
     source: Source, labels: torch.Tensor, groups: torch.Tensor, kept: list[int], members: list[torch.Tensor]
 ) -> list[str]:
@@ -202,11 +218,15 @@ def few_shot_result(
     kinds = {"frozen": tower, "untrained": encoder_for(source.modality, untrained, views)[0]}
     if given is not None:
         kinds["as-given"] = encoder_for(source.modality, given, views)[0]
+    inner_loop = adaptation_settings(run)
     features = [
         EpisodeFeatures(
             PROTOCOLS[name].label,
             encoder_features(compute.place(encoder).eval(), its_views, compute),
             trained=name == "frozen",
+            adapted=None
+            if inner_loop is None
+            else AdaptedEncoder(ADAPTS[name], encoder, its_views, inner_loop, compute),
         )
         for name, encoder in kinds.items()
     ]
@@ -223,10 +243,11 @@ def few_shot_result(
         batch_size=compute.batch_size,
         progress=progress,
     )
+    classifiers = list(dict.fromkeys(row["classifier"] for row in found["summary"]))
     result = {
         "test": source.name,
         "samples": {"test": len(source)},
-        "few_shot": {"classes": data.classes, "classifiers": list(CLASSIFIERS), **found},
+        "few_shot": {"classes": data.classes, "classifiers": classifiers, **found},
         "tables": [few_shot_table(found, source.name).as_dict()],
         **data.result,
     }

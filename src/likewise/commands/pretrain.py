@@ -427,13 +427,14 @@ def pretrain(
             Skipped(source.skipped).save(run.path)
         tell(f"{source.name}: {count_of(len(source), 'sample')}{skipped_note(source)}", show=progress)
         tell_understood(source, show=progress)
+        tell_notes(learner.notes, show=progress)
         if documents is not None and documents.cut:
             remedy = "--max-tokens N uses more of each, the methods bert and gpt use all"
             tell(f"{documents}; {remedy}", show=progress)
         elif documents is not None and documents.blocks is not None:
             tell(str(documents), show=progress)
         left_out = context.samples - context.steps_per_epoch * context.batch_size
-        if left_out > 0:
+        if left_out > 0 and learner.inseparable == 1:  # episodes are drawn from all samples
             tell(
                 f"each epoch leaves out {left_out:,} of {context.samples:,} samples: they fill no batch", show=progress
             )

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from likewise.data.episodes import Episodes, draw_episodes
 from likewise.data.source import Source
+from likewise.evaluation.adaptation import ADAPTED, AdaptedEncoder
 from likewise.evaluation.episode_classifiers import CLASSIFIERS, settings
 from likewise.evaluation.features import REFERENCE_SAMPLES, Featurizer, evenly_spaced, gather, rows
 from likewise.evaluation.inputs import Progress
@@ -40,6 +41,8 @@ class EpisodeFeatures(NamedTuple):
     featurize: Featurizer
     trained: bool = False
     """Whether they are of the encoder in question, which is compared with all others."""
+    adapted: AdaptedEncoder | None = None
+    """The encoder, where it is to learn in each episode too."""
 
 
 def evaluate_few_shot(
@@ -67,8 +70,9 @@ def evaluate_few_shot(
 
     Returns:
         "summary": a row for each of the features, classifiers and shots, with the mean accuracy over episodes and its
-        95 % interval; "differences": by how much the trained features are more accurate, episode by episode; "way",
-        "shots", "query", "episodes", "seed", "chance", "settings".
+        95 % interval; "differences": by how much the trained features are more accurate, episode by episode; where an
+        encoder is adapted, "adaptation": the accuracy after each inner step; "way", "shots", "query", "episodes",
+        "seed", "chance", "settings".
     """
     way, shots, query, episodes, seed = episode
     drawn = draw_episodes(members, range(episodes), way=way, shot=max(shots), query=query, seed=seed)
@@ -76,6 +80,7 @@ def evaluate_few_shot(
     known = torch.empty(0, dtype=torch.int64) if reference is None else evenly_spaced(len(reference), REFERENCE_SAMPLES)
     each = len(used) + len(known)
     accuracies: dict[tuple[str, str, int], Float[Tensor, " episodes"]] = {}
+    adaptation: list[dict[str, Any]] = []
     for place, kind in enumerate(features):
         if progress is not None:
             progress(place * each, len(features) * each, f"few-shot: {kind.label.lower()}")
@@ -89,10 +94,24 @@ def evaluate_few_shot(
                     right = classify(support[:, :, :shot], queries) == torch.arange(way).repeat_interleave(query)
                     key = kind.label, name, shot
                     accuracies.setdefault(key, torch.zeros(episodes))[some] = right.float().mean(1)
+        if kind.adapted is None:
+            continue
+        for shot in shots:
+            if progress is not None:
+                what = f"few-shot: {kind.adapted.label.lower()}, {shot}-shot"
+                progress((place + 1) * each, len(features) * each, what)
+            by_step = kind.adapted.accuracies(source, drawn, shot=shot)
+            accuracies[kind.adapted.label, ADAPTED, shot] = by_step[:, -1]
+            measured = by_step[by_step.isfinite().all(1)]
+            named = {"features": kind.adapted.label, "shot": shot}
+            adaptation += [named | {"step": step} | _interval(column) for step, column in enumerate(measured.T)]
     if progress is not None:
         progress(len(features) * each, len(features) * each, "few-shot")
-    ours = next((kind.label for kind in features if kind.trained), None)
-    pairs = [(ours, kind.label) for kind in features if ours is not None and not kind.trained]
+    ours = next((kind for kind in features if kind.trained), None)
+    others = [kind for kind in features if ours is not None and not kind.trained]
+    pairs = [(name, ours.label, kind.label) for kind in others for name in CLASSIFIERS if ours is not None]
+    if ours is not None and ours.adapted is not None:
+        pairs += [(ADAPTED, ours.adapted.label, kind.adapted.label) for kind in others if kind.adapted is not None]
     return {
         "way": way,
         "shots": list(shots),
@@ -107,10 +126,10 @@ def evaluate_few_shot(
         "differences": [
             {"features": one, "versus": other, "classifier": name, "shot": shot}
             | _interval(accuracies[one, name, shot] - accuracies[other, name, shot])
-            for one, other in pairs
-            for name in CLASSIFIERS
+            for name, one, other in pairs
             for shot in shots
         ],
+        **({"adaptation": adaptation} if adaptation else {}),
         "settings": {"confidence": CONFIDENCE, "centred": reference is not None, **settings()},
     }
 
@@ -119,7 +138,8 @@ def few_shot_table(result: dict[str, Any], test: str) -> Table:
     """The accuracies as a table: a row for each classifier and features, two columns for each number of shots."""
     cells = {(row["classifier"], row["features"], row["shot"]): row for row in result["summary"]}
     lines: list[list[str | float | None]] = []
-    for name, label in dict.fromkeys((name, label) for name in CLASSIFIERS for _, label, _ in cells):
+    shown = dict.fromkeys((name, label) for name, label, _ in cells)
+    for name, label in sorted(shown, key=lambda row: [*CLASSIFIERS, ADAPTED].index(row[0])):
         line: list[str | float | None] = [name, label]
         for shot in result["shots"]:
             row = cells[name, label, shot]

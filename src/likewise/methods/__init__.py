@@ -57,6 +57,11 @@ METHODS = {
     "hubert": "likewise.methods.hubert:HuBERT",
     "cola": "likewise.methods.cola:COLA",
     "cpc-audio": "likewise.methods.cpc_audio:AudioCPC",
+    "protonet": "likewise.methods.protonet:ProtoNet",
+    "maml": "likewise.methods.maml:MAML",
+    "fomaml": "likewise.methods.maml:FOMAML",
+    "reptile": "likewise.methods.reptile:Reptile",
+    "contrastive-maml": "likewise.methods.contrastive_maml:ContrastiveMAML",
 }
 
 

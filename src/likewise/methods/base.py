@@ -127,6 +127,16 @@ class Method(L.LightningModule):
         """
         return epoch_sampling(source, batch_size=batch_size, seed=seed)
 
+    @property
+    def inseparable(self) -> int:
+        """How many samples of a step belong together, one after the other: a process has them all."""
+        return 1
+
+    @property
+    def notes(self) -> list[str]:
+        """What people should know of the samples that steps take, told when a training begins."""
+        return []
+
     def make_views(self, batch: Batch, generator: torch.Generator) -> tuple[Any, ...]:
         """The arguments of the objective: two independent views, unless the method overrides it.
 

@@ -6,7 +6,7 @@ page.js replaces by the values of the theme that is on; so one plot serves light
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from typing import Any
@@ -128,6 +128,37 @@ def running_mean(values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
     index = np.arange(len(values))
     reach_here = np.minimum(reach, np.minimum(index, index[::-1]))
     return (total[index + reach_here + 1] - total[index - reach_here]) / (2 * reach_here + 1)
+
+
+def accuracy_by_step(curves: Mapping[str, Sequence[Mapping[str, Any]]], chance: float | None) -> Plot:
+    """Accuracies after each step of an inner loop, with 95 % intervals where there are any.
+
+    `curves` has rows with "step", "mean", "low" and "high" by the name of their line.
+    """
+    data: list[dict[str, Any]] = []
+    marks: list[tuple[str, float, str]] = []
+    for place, (name, rows) in enumerate(curves.items()):
+        colour, label = LINE_COLOURS[1 + place % (len(LINE_COLOURS) - 1)], escape(name)
+        steps = np.array([row["step"] for row in rows])
+        if all(row["low"] is not None and row["high"] is not None for row in rows):
+            low, high = (np.array([row[end] for row in rows]) for end in ("low", "high"))
+            data.append(_band(steps, low, high, colour))
+        trace = _line(steps, [row["mean"] for row in rows], label, colour, hovertemplate="%{y:.1%}")
+        data.append(trace | {"mode": "lines+markers"})
+        marks.append((label, rows[-1]["mean"], colour))
+    shapes = [] if chance is None else [_level(chance)]
+    if chance is not None:
+        marks.append((f"chance {_short(chance, True)}", chance, "--muted"))
+    most = max(int(row["step"]) for rows in curves.values() for row in rows)
+    layout = _layout(
+        xaxis=_axis(title="inner steps", tick0=0, dtick=max(1, most // 10)),
+        yaxis=_axis(tickformat=".0%", range=[0, 1.03]),
+        shapes=shapes,
+        hovermode="x unified",
+    )
+    layout["annotations"] = _end_labels(marks, span=1.03, height=240)
+    layout["margin"]["r"] = max(20 + LETTER * len(name) for name, *_ in marks)
+    return {"data": data, "layout": layout}
 
 
 def similarity(matrix: Float[np.ndarray, "views views"]) -> Plot:

@@ -113,6 +113,17 @@ class EpisodeDifference(TypedDict):
     high: float | None
 
 
+class AdaptationPoint(TypedDict):
+    """The accuracy in few-shot episodes after so many steps of the inner loop."""
+
+    features: str
+    shot: Annotated[int, Range(1, 2**53)]
+    step: Count
+    mean: Share
+    low: float | None
+    high: float | None
+
+
 class FewShotFile(TypedDict):
     """What "few_shot" of evaluation.json holds."""
 
@@ -126,6 +137,7 @@ class FewShotFile(TypedDict):
     chance: Share
     summary: list[EpisodeSummary]
     differences: list[EpisodeDifference]
+    adaptation: NotRequired[list[AdaptationPoint]]
 
 
 class EvaluationFile(TypedDict):

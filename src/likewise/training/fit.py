@@ -152,8 +152,10 @@ def fit(
             use_distributed_sampler=False,
             default_root_dir=folder,
         )
-        divides = batch % trainer.world_size == 0
-        require(divides, "batch_size", f"divisible by the {trainer.world_size} devices", batch)
+        together, processes = method.inseparable, trainer.world_size
+        parts = f", in parts of {together} that belong together" if together > 1 else ""
+        divides = batch % (together * processes) == 0
+        require(divides, "batch_size", f"divisible by the {processes} devices{parts}", batch)
         with interruption.handlers():
             try:
                 trainer.fit(method, loader, ckpt_path=last, weights_only=True)

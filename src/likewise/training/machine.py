@@ -163,7 +163,8 @@ class _Trial:
     def __init__(self, method: Method, context: TrainingContext) -> None:
         assert context.read is not None
         # A divisor of the batch: what a method keeps in memory is sized for whole batches.
-        some = next((n for n in range(MEASURED_SAMPLES, 7, -1) if context.batch_size % n == 0), context.batch_size)
+        whole, unit = context.batch_size, method.inseparable
+        some = next((n for n in range(MEASURED_SAMPLES, 7, -1) if whole % n == 0 and n % unit == 0), whole)
         trial = copy.deepcopy(method, {id(method.training_context): method.training_context})  # the data is not copied
         trial.prepare(context._replace(batch_size=some, micro_batch_size=None))
         self.device = device_name()

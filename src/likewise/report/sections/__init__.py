@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 from likewise.report.contents import Contents
 from likewise.report.pieces import Section
+from likewise.report.sections.adaptation import adaptation
 from likewise.report.sections.evaluation import errors, learning_curves, other_measures, results
 from likewise.report.sections.figures import method_figures
 from likewise.report.sections.gallery import embedding_map, nearest_neighbours
@@ -22,6 +23,7 @@ SECTIONS: Sequence[Callable[[Contents], Section | None]] = (
     metrics,
     similarity_snapshots,
     method_figures,
+    adaptation,
     learning_curves,
     results,
     speech_recognition,

@@ -11,6 +11,7 @@ from likewise.report.charts import Chart
 from likewise.report.contents import Contents
 from likewise.report.pieces import Section, columns, grid, joined, noun
 from likewise.report.sample_html import sample_html, sprites_of
+from likewise.report.sections.adaptation import COLUMN
 
 MOST_STAGES = 8
 MOST_PAIRS = 8
@@ -140,7 +141,7 @@ def metrics(contents: Contents) -> Section | None:
     measured = {
         name: values
         for name, values in contents.metrics.items()
-        if name not in ("step", "epoch") and np.isfinite(values).any()
+        if name not in ("step", "epoch") and not COLUMN.fullmatch(name) and np.isfinite(values).any()
     }
     accuracies: charts.Columns = {n: measured.pop(n) for n in ("top1", "top5", "accuracy") if n in measured}
     main: list[Chart] = []
@@ -154,7 +155,8 @@ def metrics(contents: Contents) -> Section | None:
         plot = charts.measurement(step, accuracies, chance, share=True)
         caption = (
             "How often the correct answer is first (top1) or among the first five (top5). Where views are matched, the "
-            "correct answer is the other view of the sample, among all candidates of the batch."
+            "correct answer is the other view of the sample, among all candidates of the batch; in few-shot "
+            "episodes it is the class of a query."
         )
         main.append(Chart("task-accuracy", caption, {"": plot}, heading="Accuracy on the training task"))
     if "probe" in measured:
