@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 from PIL import Image
+from sklearn.datasets import load_digits
 
 import likewise as lw
 from exported import build_run
@@ -68,9 +69,10 @@ def test_a_file_is_a_sample_and_an_image_in_memory_too(digits_run: Path, capsys:
 
 
 def test_a_whole_encoder_is_accounted_for(digits_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    said = answered(capsys, "explain", digits_run, "--out", "encoder.html", "--no-progress")
-    [account] = said["accounts"]
-    assert (account["modality"], account["samples"]) == ("image", 512)
+    np.save("some.npy", (load_digits().images[:80] * 15).astype(np.uint8))
+    words = ("--data", "some.npy", "--out", "encoder.html", "--no-progress")
+    [account] = answered(capsys, "explain", digits_run, *words)["accounts"]
+    assert (account["modality"], account["samples"]) == ("image", 80)
     changes = {each["change"]: each for each in account["ignores"]}
     assert {"crop to half the area", "rotation up to 30°", "blur", "noise", "mirroring"} <= set(changes)
     assert "colour" not in changes
@@ -121,7 +123,7 @@ def test_recordings_are_explained_over_time(capsys: pytest.CaptureFixture[str]) 
 def test_a_pair_is_explained_words_against_regions(capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("transformers")
     captioned(Path("shots"), 24)
-    build_run(Path("run"), "shots", size=16, max_tokens=16, vocab_size=120)
+    build_run(Path("run"), "shots", read={"modality": "pair"}, size=16, max_tokens=16, vocab_size=120)
     said = answered(capsys, "explain", "run", "3.png", "--out", "page.html", "--no-progress")
     assert [each["modality"] for each in said["samples"]] == ["image", "text"]
     assert said["matches"]["by"] == "places"

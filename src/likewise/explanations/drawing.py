@@ -142,7 +142,7 @@ def curves_html(shares: Sequence[float], curves: Mapping[str, Sequence[float]], 
 
     ticks = joined(
         Markup('<path class="tick" d="M{} H{}"/><text x="{}" y="{}" text-anchor="end">{}</text>').format(
-            at(0, y).replace(",", " "), WIDTH - 10, LEFT - 6, float(at(0, y).split(",")[1]) + 4, f"{y:.1f}"
+            at(0.0, y).replace(",", " "), WIDTH - 10, LEFT - 6, float(at(0.0, y).split(",")[1]) + 4, f"{y:.1f}"
         )
         for y in (0.0, 0.5, 1.0)
     )
@@ -154,7 +154,7 @@ def curves_html(shares: Sequence[float], curves: Mapping[str, Sequence[float]], 
     )
     axis = joined(
         Markup('<text x="{}" y="{}" text-anchor="middle">{}</text>').format(
-            at(x, 0).split(",")[0], HEIGHT - BOTTOM + 16, f"{x:.0%}"
+            at(x, 0.0).split(",")[0], HEIGHT - BOTTOM + 16, f"{x:.0%}"
         )
         for x in (0.0, 0.5, 1.0)
     )
