@@ -29,7 +29,7 @@ from likewise.data.open import open_source
 from likewise.data.source import Source
 from likewise.evaluation.measures import interval
 
-COPIES, FRESH = 64, 40  # of each picture, and samples that are explained
+COPIES, FRESH = 64, 20  # of each picture, and samples that are explained
 NOISE = [{"noise": {"std": 0.1, "p": 1.0}}]
 AREAS = ("deletion", "random_deletion", "insertion", "random_insertion")
 
@@ -80,8 +80,9 @@ def of_pairs(asked: argparse.Namespace, folder: Path, seed: int) -> dict[str, fl
         same = np.flatnonzero(labels == labels[first])
         second = random.choice(same[same != first])
         said = lw.explain(run, test.ids[first], test.ids[second], data=test, progress=False).to_json()
-        if said["matches"]["by"] == "places":
-            found["largest error of the sum"].append(abs(np.sum(said["matches"]["values"]) - said["similarity"]))
+        for matches in said["matches"]:
+            if matches["by"] == "places":
+                found["largest error of the sum"].append(abs(np.sum(matches["values"]) - said["similarity"]))
         for sample in said["samples"]:
             for one in sample["maps"]:
                 for area in AREAS:

@@ -36,8 +36,8 @@ def page_of(path: Path | str) -> str:
 
 def test_two_images_match_part_by_part(digits_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said = answered(capsys, "explain", digits_run, "3", "13", "--out", "pages/alike.html", "--no-progress")
-    assert said["matches"]["by"] == "places"
-    values = np.array(said["matches"]["values"])
+    assert said["matches"][0]["by"] == "places"
+    values = np.array(said["matches"][0]["values"])
     assert total(values) == pytest.approx(said["similarity"], abs=1e-5)
     ids = lw.embed(digits_run, "digits:train", progress=False)
     cosine = ids.vectors[3] @ ids.vectors[13] / np.linalg.norm(ids.vectors[3]) / np.linalg.norm(ids.vectors[13])
@@ -53,6 +53,7 @@ def test_two_images_match_part_by_part(digits_run: Path, capsys: pytest.CaptureF
     page = page_of(said["out"])
     assert page.count('class="heat"') >= 8
     assert "exact, by places" in page
+    assert [each["by"] for each in said["matches"]] == ["places", "occlusion"]
 
 
 def test_a_file_is_a_sample_and_an_image_in_memory_too(digits_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -90,10 +91,10 @@ def test_texts_are_explained_token_by_token(capsys: pytest.CaptureFixture[str]) 
     run = build_run(Path("run"), lines(Path("texts.txt"), sentences(40)), max_tokens=24, vocab_size=150)
     assert run.modality == "text"
     said = answered(capsys, "explain", "run", "wrote the digit two", HOSTILE, "--out", "page.html", "--no-progress")
-    names = said["matches"]["names"]
+    names = said["matches"][0]["names"]
     assert names[0][0] == "[CLS]"
     assert names[0][-1] == "[SEP]"
-    assert total(said["matches"]["values"]) == pytest.approx(said["similarity"], abs=1e-5)
+    assert total(said["matches"][0]["values"]) == pytest.approx(said["similarity"], abs=1e-5)
     assert said["samples"][1]["id"] == HOSTILE
     page = page_of("page.html")
     assert "<img src=x" not in page
@@ -110,7 +111,7 @@ def test_recordings_are_explained_over_time(capsys: pytest.CaptureFixture[str]) 
     build_run(Path("run"), folder, encoder="mel-resnet8", sample_rate=SAMPLE_RATE, seconds=0.5)
     [file] = [str(path) for path in sorted(folder.rglob("*.wav"))[:1]]
     said = answered(capsys, "explain", "run", file, "timbre b/1.wav", "--out", "page.html", "--no-progress")
-    assert total(said["matches"]["values"]) == pytest.approx(said["similarity"], abs=1e-5)
+    assert total(said["matches"][0]["values"]) == pytest.approx(said["similarity"], abs=1e-5)
     assert said["samples"][1]["id"] == "timbre b/1.wav"
     page = page_of("page.html")
     assert "<audio" in page
@@ -126,9 +127,9 @@ def test_a_pair_is_explained_words_against_regions(capsys: pytest.CaptureFixture
     build_run(Path("run"), "shots", read={"modality": "pair"}, size=16, max_tokens=16, vocab_size=120)
     said = answered(capsys, "explain", "run", "3.png", "--out", "page.html", "--no-progress")
     assert [each["modality"] for each in said["samples"]] == ["image", "text"]
-    assert said["matches"]["by"] == "places"
-    assert np.array(said["matches"]["values"]).shape[1] == len(said["matches"]["names"][1])
-    assert total(said["matches"]["values"]) == pytest.approx(said["similarity"], abs=1e-5)
+    assert said["matches"][0]["by"] == "places"
+    assert np.array(said["matches"][0]["values"]).shape[1] == len(said["matches"][0]["names"][1])
+    assert total(said["matches"][0]["values"]) == pytest.approx(said["similarity"], abs=1e-5)
     page_of("page.html")
     mixed = answered(capsys, "explain", "run", "shots/4.png", "a red square", "--no-progress")
     assert [each["modality"] for each in mixed["samples"]] == ["image", "text"]

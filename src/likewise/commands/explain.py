@@ -37,10 +37,9 @@ class SamplesExplanation:
         return f"SamplesExplanation({', '.join(each.sample.name for each in self.found.samples)})"
 
     def to_json(self) -> dict[str, Any]:
-        matches = self.found.matches
         return {
             "similarity": self.similarity,
-            "matches": None if matches is None else matches.to_json(),
+            "matches": [each.to_json() for each in self.found.matches],
             "samples": [each.to_json() for each in self.found.samples],
             "out": self.out,
         }
@@ -191,7 +190,7 @@ def explain(
                 report(place, len(halves), "explaining")
                 accounts.append(account_of(*half, compute=compute, seed=0))
         if out is not None:
-            write_page(Path(out), account_page(str(run.path), accounts))
+            write_page(Path(out), account_page(run.path.name, accounts))
         return EncoderExplanation(accounts, None if out is None else str(out))
     first = named_sample(run, a, rows, own=data is None)
     second = None if b is None else named_sample(run, b, rows, own=data is None)
@@ -206,7 +205,7 @@ def explain(
         seed=0,
     )
     if out is not None:
-        write_page(Path(out), similarity_page(str(run.path), found))
+        write_page(Path(out), similarity_page(run.path.name, found))
     return SamplesExplanation(found, None if out is None else str(out))
 
 

@@ -34,7 +34,8 @@ class ExplainedSimilarity(NamedTuple):
     samples: list[SampleExplanation]
     similarity: float | None
     """Cosine of two embeddings; None of one sample."""
-    matches: PartMatches | None
+    matches: list[PartMatches]
+    """Of two samples, one for each way; the exact one first, where there is one."""
 
 
 def compare_samples(
@@ -69,8 +70,9 @@ def compare_samples(
         ]
         explained.append(SampleExplanation(sample, maps))
     if second is None:
-        return ExplainedSimilarity(explained, None, None)
-    return ExplainedSimilarity(explained, float(targets[0] @ targets[1]), part_matches(first, second, ways))
+        return ExplainedSimilarity(explained, None, [])
+    matches = [found for by in ways if (found := part_matches(first, second, by)) is not None]
+    return ExplainedSimilarity(explained, float(targets[0] @ targets[1]), matches)
 
 
 def _check_places(sample: ExplainedSample) -> None:

@@ -22,7 +22,7 @@ SIDE = 256  # px: smaller pictures are enlarged to about it
 FOR, AGAINST, MARK = (213, 94, 0), (0, 104, 168), (255, 255, 255)
 COVER = 0.75  # of a picture, by the largest value
 LEVELS = 5  # of the heat of a token
-WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 420, 220, 44, 36, 10  # of a chart, in px
+WIDTH, HEIGHT, LEFT, RIGHT, BOTTOM, TOP = 420, 220, 44, 22, 36, 10  # of a chart, in px
 
 
 def sample_picture(sample: ExplainedSample) -> UInt8[np.ndarray, "h w 3"]:
@@ -137,12 +137,12 @@ def curves_html(shares: Sequence[float], curves: Mapping[str, Sequence[float]], 
     least, most = min(0.0, *every), max(1.0, *every)
 
     def at(x: float, y: float) -> str:
-        across = LEFT + x * (WIDTH - LEFT - 10)
+        across = LEFT + x * (WIDTH - LEFT - RIGHT)
         return f"{across:.1f},{TOP + (most - y) / (most - least) * (HEIGHT - TOP - BOTTOM):.1f}"
 
     ticks = joined(
         Markup('<path class="tick" d="M{} H{}"/><text x="{}" y="{}" text-anchor="end">{}</text>').format(
-            at(0.0, y).replace(",", " "), WIDTH - 10, LEFT - 6, float(at(0.0, y).split(",")[1]) + 4, f"{y:.1f}"
+            at(0.0, y).replace(",", " "), WIDTH - RIGHT, LEFT - 6, float(at(0.0, y).split(",")[1]) + 4, f"{y:.1f}"
         )
         for y in (0.0, 0.5, 1.0)
     )

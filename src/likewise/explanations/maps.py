@@ -93,24 +93,25 @@ def part_maps(sample: ExplainedSample, target: Float64[Tensor, " dim"], ways: li
     return found
 
 
-def part_matches(first: ExplainedSample, second: ExplainedSample, ways: list[str]) -> PartMatches:
-    """Which parts match: exactly where the embeddings of both are means of places and `ways` has it.
+def part_matches(first: ExplainedSample, second: ExplainedSample, by: str) -> PartMatches | None:
+    """Which parts match; None where `places` do not apply, as one of the embeddings is no mean of places.
 
     By occlusion, hiding part i of one and part j of the other changes the similarity by more, or less, than the sum of
     what either does. This difference is the product of how far each moves its embedding (of length 1).
     """
-    both = [sample.places() if "places" in ways else None for sample in (first, second)]
-    if both[0] is not None and both[1] is not None:
-        shapes, names = (both[0].shape, both[1].shape), (both[0].names, both[1].names)
-        return PartMatches("places", shapes, names, both[0].shares @ both[1].shares.T)
+    if by == "places":
+        one, other = first.places(), second.places()
+        if one is None or other is None:
+            return None
+        return PartMatches(by, (one.shape, other.shape), (one.names, other.names), one.shares @ other.shares.T)
     moved = [sample.embedding() - sample.without(hidden_alone(len(sample.parts))) for sample in (first, second)]
     shapes, names = (first.parts.shape, second.parts.shape), (first.parts.names, second.parts.names)
-    return PartMatches("occlusion", shapes, names, moved[0] @ moved[1].T)
+    return PartMatches(by, shapes, names, moved[0] @ moved[1].T)
 
 
 def rank_correlation(first: Float64[Tensor, " parts"], second: Float64[Tensor, " parts"]) -> float:
-    """Spearman's, of the values of two maps without their sign (arXiv:1810.03292); 0 of a constant map."""
-    ranks = torch.stack([_ranks(values.abs()) for values in (first, second)])
+    """Spearman's, of two maps of the same parts, with their signs (arXiv:1810.03292); 0 of a constant map."""
+    ranks = torch.stack([_ranks(values) for values in (first, second)])
     centred = ranks - ranks.mean(1, keepdim=True)
     lengths = centred.norm(dim=1)
     return float(centred[0] @ centred[1] / lengths.prod()) if bool((lengths > 0).all()) else 0.0

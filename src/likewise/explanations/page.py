@@ -45,16 +45,15 @@ SUMS = {
 def similarity_page(run: str, found: ExplainedSimilarity) -> str:
     """The page of one sample or of two."""
     names = " and ".join(each.sample.name for each in found.samples)
-    title = f"What the embedding of {names} rests on" if found.similarity is None else f"Why {names} are alike"
+    title = f"What the embedding of {names} rests on" if found.similarity is None else f"What makes {names} alike"
     head = Markup("<p>The encoder of {}.</p>").format(run)
     if found.similarity is not None:
         head = Markup("<p>Cosine of the embeddings: <b>{}</b>. The encoder of {}.</p>").format(
             f"{found.similarity:.3f}", run
         )
-    sections = [_sample_section(each, found.similarity) for each in found.samples]
-    if found.matches is not None:
-        first, second = (each.sample for each in found.samples)
-        sections.insert(0, _matches_section(found.matches, first, second))
+    first, second = found.samples[0].sample, found.samples[-1].sample
+    sections = [_matches_section(each, first, second) for each in found.matches]
+    sections += [_sample_section(each, found.similarity) for each in found.samples]
     return _page(title, head, sections)
 
 
@@ -100,7 +99,9 @@ def _sample_section(explained: SampleExplanation, similarity: float | None) -> M
     curves = [_curves(each, similarity is None) for each in explained.maps]
     grid = Markup('<div class="grid two">{}</div>').format(joined(curves))
     checks = joined(_check(each) for each in explained.maps)
-    return _section(sample.name, maps, player_html(sample), *notes, Markup("<h3>Is it true?</h3>"), checks, grid)
+    return _section(
+        f"What counts in {sample.name}", maps, player_html(sample), *notes, Markup("<h3>Is it true?</h3>"), checks, grid
+    )
 
 
 def _curves(found: PartMap, alone: bool) -> Markup:
@@ -136,19 +137,19 @@ def _check(found: PartMap) -> Markup:
 
 
 def _matches_section(matches: PartMatches, first: ExplainedSample, second: ExplainedSample) -> Markup:
-    values = matches.values
+    values, title = matches.values, f"Which parts match: {WAYS[matches.by]}"
     if matches.by == "places":
         said = f"Exact: the values of all pairs of parts sum to {float(values.sum()):.4f}, the cosine."
     else:
         said = (
-            "By occlusion: the value of two parts is how much of the similarity only both together make up. The "
-            "embedding of one of the samples, or of both, is not the mean of its places, so there is no exact sum."
+            "The value of two parts is how much of the cosine only both together make up: what it loses when both are "
+            "hidden is less, by this, than the sum of what it loses when either is."
         )
     blocks = [Markup("<p>{}</p>").format(said)]
     names = matches.names
     if names[0] and names[1] and max(values.shape) <= MOST_TOKENS:
         caption = f"{first.name} (rows) against {second.name} (columns)"
-        return _section("Which parts match", *blocks, matrix_html(names[0], names[1], values, caption))
+        return _section(title, *blocks, matrix_html(names[0], names[1], values, caption))
     for part in strongest(values.sum(1), SHOWN_MATCHES):
         alone = torch.zeros_like(values[:, 0])
         alone[part] = values[part].sum()
@@ -157,7 +158,7 @@ def _matches_section(matches: PartMatches, first: ExplainedSample, second: Expla
         caption = f"… matches this: {float(values[part].sum()):+.4f} in all"
         right = sample_html(second, matches.shapes[1], names[1], values[part], mark=best, caption=caption)
         blocks.append(Markup('<div class="both">{}{}</div>').format(left, right))
-    return _section("Which parts match", *blocks)
+    return _section(title, blocks[0], Markup('<div class="blocks">{}</div>').format(joined(blocks[1:])))
 
 
 def _account_sections(account: EncoderAccount, several: bool) -> list[Markup]:
