@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from likewise.commands.distill import distill
     from likewise.commands.embed import embed
     from likewise.commands.evaluate import evaluate
+    from likewise.commands.explain import explain
     from likewise.commands.explore import explore
     from likewise.commands.export import export
     from likewise.commands.fit import fit
@@ -47,6 +48,7 @@ _HOMES = {
     "embed": "likewise.commands.embed",
     "evaluate": "likewise.commands.evaluate",
     "fit": "likewise.commands.fit",
+    "explain": "likewise.commands.explain",
     "explore": "likewise.commands.explore",
     "export": "likewise.commands.export",
     "generate": "likewise.commands.generate",
@@ -71,6 +73,7 @@ __all__ = [
     "distill",
     "embed",
     "evaluate",
+    "explain",
     "explore",
     "export",
     "fit",

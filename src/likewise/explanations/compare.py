@@ -1,0 +1,98 @@
+"""One sample, or two that are alike: maps, matches and how far the maps can be trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import fmean
+from typing import Any, NamedTuple
+
+from torch import nn
+
+from likewise.errors import UserError
+from likewise.explanations.maps import WAYS, PartMap, PartMatches, part_maps, part_matches, rank_correlation, raw_map
+from likewise.explanations.sample import ExplainedSample
+
+
+class SampleExplanation(NamedTuple):
+    """What of a sample counts for its similarity to another, or to itself."""
+
+    sample: ExplainedSample
+    maps: list[PartMap]
+    """The exact one first, where there is one."""
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "id": self.sample.name,
+            "modality": self.sample.modality,
+            "maps": [each.to_json() for each in self.maps],
+        }
+
+
+class ExplainedSimilarity(NamedTuple):
+    """Why two samples are as alike as they are; or, of one, what its embedding rests on."""
+
+    samples: list[SampleExplanation]
+    similarity: float | None
+    """Cosine of two embeddings; None of one sample."""
+    matches: list[PartMatches]
+    """Of two samples, one for each way; the exact one first, where there is one."""
+
+
+def compare_samples(
+    first: ExplainedSample,
+    second: ExplainedSample | None,
+    *,
+    by: str | None,
+    untrained: Sequence[tuple[nn.Module, nn.Module]],
+    seed: int,
+) -> ExplainedSimilarity:
+    """Maps of one sample towards its own embedding, or of two towards each other's.
+
+    Args:
+        by: one of `WAYS`; both, as far as they apply, if None.
+        untrained: encoders with random weights, for the first sample and for the second.
+
+    Raises:
+        UserError: for `places` with an encoder whose embedding is not the mean of its places.
+    """
+    ways = list(WAYS) if by is None else [by]
+    both = [first] if second is None else [first, second]
+    if by == "places":
+        for sample in both:
+            _check_places(sample)
+    targets = [sample.embedding() for sample in both][::-1]
+    explained = []
+    for place, (sample, target) in enumerate(zip(both, targets, strict=True)):
+        others = [_before(both, encoders) for encoders in untrained]
+        maps = [
+            each._replace(untrained=_correlation(each, others, place))
+            for each in part_maps(sample, target, ways, seed=seed)
+        ]
+        explained.append(SampleExplanation(sample, maps))
+    if second is None:
+        return ExplainedSimilarity(explained, None, [])
+    matches = [found for by in ways if (found := part_matches(first, second, by)) is not None]
+    return ExplainedSimilarity(explained, float(targets[0] @ targets[1]), matches)
+
+
+def _check_places(sample: ExplainedSample) -> None:
+    if sample.places() is None:
+        name = (getattr(sample.encoder, "config", None) or {}).get("name", type(sample.encoder).__name__)
+        raise UserError(
+            f"by must be occlusion with the encoder {name}, whose embedding is not the mean of its places, got 'places'"
+        )
+
+
+def _before(both: Sequence[ExplainedSample], encoders: tuple[nn.Module, nn.Module]) -> list[ExplainedSample]:
+    return [sample.before(encoder) for sample, encoder in zip(both, encoders, strict=False)]
+
+
+def _correlation(trained: PartMap, others: Sequence[list[ExplainedSample]], place: int) -> float | None:
+    """Of a map with those of untrained encoders, on average; None without any."""
+    found = []
+    for samples in others:
+        target = samples[len(samples) - 1 - place].embedding()
+        values = raw_map(samples[place], target, trained.by)
+        if values is not None and len(values) == len(trained.values):
+            found.append(rank_correlation(trained.values, values))
+    return fmean(found) if found else None
