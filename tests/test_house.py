@@ -46,6 +46,7 @@ MAY_IMPORT = {
     "exporters": {"runs", "encoders", "modalities", "evaluation", "data"},
     "report": {"runs"},
     "index": {"data", "runs"},
+    "tuning": {"methods.base", "report", "runs", "training"},
     "cleaning": {"data", "evaluation", "runs", "report.sprites"},
     "explorer": {
         *("cleaning", "data", "evaluation", "modules.kmeans", "runs"),
@@ -53,7 +54,7 @@ MAY_IMPORT = {
     },
     "serving": {"data", "evaluation", "modalities", "runs", "tasks"},
     "sklearn": {"modalities"},
-    "commands": {*ROOMS, "cleaning", "explorer", "exporters", "index", "report", "serving", "__version__"},
+    "commands": {*ROOMS, "cleaning", "explorer", "exporters", "index", "report", "serving", "tuning", "__version__"},
     "cli": {"__version__"},  # it names the commands by strings
     "__init__": {"commands", "modalities.run"},  # for type checkers; at run time by strings
 }

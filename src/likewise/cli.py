@@ -34,6 +34,7 @@ COMMANDS = {
     "suggest": "likewise.commands.suggest:suggest",
     "explore": "likewise.commands.explore:explore",
     "distill": "likewise.commands.distill:distill",
+    "tune": "likewise.commands.tune:tune",
     "export": "likewise.commands.export:export",
     "clean": "likewise.commands.clean:clean",
     "serve": "likewise.commands.serve:serve",
