@@ -145,8 +145,11 @@ def test_an_interrupted_search_goes_on(monkeypatch: pytest.MonkeyPatch, capsys: 
         (["--over", "lr=1e-4:1", "--objective", "accuracy"], "objective must be one of probe, lidar, rankme"),
         (["--over", "lr=1e-4:1", "--trials", "0"], "trials must be"),
         (["--over", "lr=1e-4:1", "--method", "mae", "--objective", "lidar"], "objective lidar needs a method that"),
-        (["--over", "lr=1e-4:1", "--method", "siamese", "--objective", "probe"], "objective probe needs labelled"),
-        (["--over", "lr=1e-4:1", "--method", "bert"], "bert learns from text samples"),
+        (
+            ["--over", "lr=1e-4:1", "--method", "siamese", "--pairs", "labelled"],
+            "objective probe needs labels that are",
+        ),
+        (["--over", "lr=1e-4:1", "--method", "bert"], "cannot read samples from the file few.npz:train"),
     ],
 )
 def test_mistakes(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -85,6 +85,8 @@ class SearchPlan(NamedTuple):
     how: dict[str, Any]
     """What `pretrain` is given for every trial."""
     objective: Objective
+    own_labels: bool
+    """Whether the labels of a probe are those of the training data."""
 
     @property
     def slug(self) -> str:
@@ -138,7 +140,7 @@ def planned_search(
         tell(f"method: {plan.method}, the usual one for {source.modality} samples", show=progress)
     check_modality(plan.method, source)
     space, default = _space(over, names, plan, recipe, chosen)
-    labelled = probe if probe is not None else _labelled(plan.method, learned, parts, source)
+    labelled = probe if probe is not None else _labelled(learned, parts, source)
     kind = objective or (PROBE if labelled is not None else LIDAR)
     _check_objective(kind, plan.method, labelled, source, chosen=objective is not None or probe is not None)
     how: dict[str, Any] = {**named, **chosen, "method": plan.method, "recipe": recipe}
@@ -147,7 +149,7 @@ def planned_search(
         how["probe"] = labelled
     told = reopenable(labelled) if kind == PROBE else None
     what = cast(Objective, {"kind": kind, "what": OBJECTIVES[kind], "probe": told})
-    return SearchPlan(learned, source.name, plan.method, recipe, space, list(over), default, how, what)
+    return SearchPlan(learned, source.name, plan.method, recipe, space, list(over), default, how, what, probe is None)
 
 
 def _check_training(named: dict[str, Any], data: Any, workers: int) -> None:
@@ -187,9 +189,9 @@ def _space(
     return space, {name: known[name].default for name in names}
 
 
-def _labelled(method: str, learned: Any, parts: dict[str, Any], source: Source) -> Any:
-    """Labelled samples of the training part; None where it has none, or the method learns from them."""
-    if method_class(method).supervised or source.parts:
+def _labelled(learned: Any, parts: dict[str, Any], source: Source) -> Any:
+    """Labelled samples of the training part; None where it has none."""
+    if source.parts:
         return None
     if "train" in parts:
         return parts["train"]
@@ -198,9 +200,9 @@ def _labelled(method: str, learned: Any, parts: dict[str, Any], source: Source) 
 
 def _check_objective(kind: str, method: str, labelled: Any, source: Source, *, chosen: bool) -> None:
     if kind == PROBE and labelled is None:
-        why = f"{method} learns from them" if method_class(method).supervised else f"{source.name} has none"
         raise UserError(
-            f"objective probe needs labelled training samples, {why}: name some with --probe, or take lidar"
+            f"objective probe needs labelled training samples, {source.name} has none: name some with --probe, or take "
+            "lidar"
         )
     if kind == LIDAR and not method_class(method).compares_augmentations:
         asked = "" if chosen else f", and {source.name} has no labels"
@@ -221,6 +223,7 @@ class TrialTraining:
         objective: what is maximized.
         seed: of the search.
         strict: whether what no recipe can mend is raised, and no failed trial: of the default recipe.
+        own_labels: whether the labels of a probe are those of `data`.
     """
 
     data: Any
@@ -229,6 +232,7 @@ class TrialTraining:
     objective: str
     seed: int
     strict: bool = False
+    own_labels: bool = False
 
     def place(self, number: int) -> Path:
         """The run folder of a trial."""
@@ -247,7 +251,7 @@ class TrialTraining:
                 seed=self.seed + asked.number,
                 out=place,
                 resume=asked.again,
-                callbacks=[Watch(self.objective, report)],
+                callbacks=[Watch(self.objective, report, own_labels=self.own_labels)],
                 progress=False,
             )
         except Pruned as pruned:
@@ -349,7 +353,7 @@ def _train(
         if not len(search) or any(asked.number == 0 for asked in begun):
             first = next((asked for asked in begun if asked.number == 0), None)
             how = plan.how if minutes is None or "epochs" in plan.how else {**plan.how, "minutes": minutes / trials}
-            training = TrialTraining(plan.learned, how, folder, plan.objective["kind"], seed, strict=True)
+            training = dataclasses.replace(_training(folder, plan, seed), how=how, strict=True)
             asked = first or search.ask_default(plan.default)
             told(asked, train_one(search, asked, training))
         later = _later(folder, plan, seed, workers=workers)
@@ -363,9 +367,13 @@ def _train(
             train_here(search, queue, later, told)
 
 
+def _training(folder: Path, plan: SearchPlan, seed: int) -> TrialTraining:
+    return TrialTraining(plan.learned, plan.how, folder, plan.objective["kind"], seed, own_labels=plan.own_labels)
+
+
 def _later(folder: Path, plan: SearchPlan, seed: int, *, workers: int) -> TrialTraining:
     """How trials after the default one are trained: as long as it, and with what was measured for it."""
-    training = TrialTraining(plan.learned, plan.how, folder, plan.objective["kind"], seed)
+    training = _training(folder, plan, seed)
     config = RunFolder.open(training.place(0)).config
     how = {"precision": config["precision"]} | plan.how
     for name in PLANNED:

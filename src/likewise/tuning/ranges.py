@@ -153,4 +153,4 @@ def _number(text: str, *, whole: bool) -> float | int | None:
         number = int(text) if whole else float(text)
     except ValueError:
         return None
-    return number if math.isfinite(number) and abs(number) <= LARGEST else None
+    return number if math.isfinite(number) and (not whole or abs(number) <= LARGEST) else None

@@ -7,6 +7,7 @@ from typing import Any
 
 import lightning as L
 
+from likewise.errors import UserError
 from likewise.methods.base import Method
 from likewise.runs.folder import RunFolder
 from likewise.training.label_free import lidar_in_place
@@ -40,10 +41,21 @@ class Watch(L.Callback):
     Args:
         objective: a name of `OBJECTIVES`.
         report: what is called with the epochs that are done and the figure.
+        own_labels: whether the labels of a probe are those of the training data.
+
+    Raises:
+        UserError: when the training begins, where it learns from the labels that it would be judged by.
     """
 
-    def __init__(self, objective: str, report: Report) -> None:
-        self.objective, self.report = objective, report
+    def __init__(self, objective: str, report: Report, *, own_labels: bool = False) -> None:
+        self.objective, self.report, self.own_labels = objective, report, own_labels
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if self.objective == PROBE and self.own_labels and getattr(pl_module, "supervised", False):
+            raise UserError(
+                "objective probe needs labels that are not learned from, this training learns from those of its data: "
+                "name others with --probe, or take --objective lidar"
+            )
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
         assert isinstance(pl_module, Method)
