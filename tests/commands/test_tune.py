@@ -92,20 +92,21 @@ def test_a_trial_that_diverges_is_a_failed_one(capsys: pytest.CaptureFixture[str
     assert "failed: " in Path("t/tune.html").read_text(encoding="utf-8")
 
 
-def test_best_and_default_with_other_seeds(capsys: pytest.CaptureFixture[str]) -> None:
-    # The default learns nothing: its rate is next to 0.
+@pytest.mark.slow
+def test_best_and_default_with_other_seeds(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(tuned, "objective_of", lambda run, kind: run.config["recipe"]["lr"] / (1 + run.config["seed"]))
+    Path("slow.yaml").write_text("method: simclr\nencoder: resnet8\nlr: 1.0e-9\nepochs: 1\nbatch_size: 32\n")
     asked = ("tune", "few.npz", "--over", "lr=1e-3,2e-3", "--recipe", "slow.yaml", "--trials", 2, "--confirm", 2)
-    Path("slow.yaml").write_text("method: simclr\nencoder: resnet8\nlr: 1.0e-12\nepochs: 2\nbatch_size: 32\n")
-    found = answered(capsys, *asked, "--objective", "rankme", "--out", "t", *QUICK[4:])
-    confirmed = found["confirmed"]
-    if found["best"] == 0:
-        assert confirmed is None
-    else:
-        assert confirmed["seeds"] == [10_000, 10_001]
-        gains = [a - b for a, b in zip(confirmed["best_values"], confirmed["default_values"], strict=True)]
-        assert confirmed["mean"] == pytest.approx(sum(gains) / 2)
-        assert confirmed["low"] < confirmed["mean"] < confirmed["high"]
-        assert "2 other seeds" in found["conclusion"]
+    found = answered(capsys, *asked, "--out", "t", *QUICK[4:])
+    assert found["best"] == 1
+    confirmed, lr = found["confirmed"], found["trials"][1]["values"]["lr"]
+    assert confirmed["seeds"] == [10_000, 10_001]
+    assert confirmed["best_values"] == [lr / 10_001, lr / 10_002]
+    assert confirmed["default_values"] == [1e-9 / 10_001, 1e-9 / 10_002]
+    assert confirmed["mean"] == pytest.approx((lr - 1e-9) * (1 / 10_001 + 1 / 10_002) / 2)
+    assert confirmed["low"] < confirmed["mean"] < confirmed["high"]
+    assert "2 other seeds" in found["conclusion"]
+    assert {lw.open_run(run).config["seed"] for run in Path("t/confirm").iterdir()} == {10_000, 10_001}
 
 
 def test_an_interrupted_search_goes_on(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -54,23 +54,25 @@ def searched(folder: Path, train: Train, *, trials: int, workers: int = 1, epoch
 
 
 def test_a_search_finds_what_is_good(tmp_path: Path) -> None:
-    trials = searched(tmp_path / "a", fake_trials.train, trials=16)
-    assert [trial["number"] for trial in trials] == list(range(16))
+    trials = searched(tmp_path / "a", fake_trials.train, trials=14)
+    assert [trial["number"] for trial in trials] == list(range(14))
     assert trials[0]["values"] == {}
     assert {trial["state"] for trial in trials} == {FINISHED}
     assert all(1e-5 <= trial["values"]["lr"] <= 1e-1 for trial in trials[1:])
     assert {trial["values"]["augment"] for trial in trials[1:]} == {"mild", "strong"}
     best = max(trials, key=lambda trial: trial["value"])
-    assert best["value"] > 0.95 > trials[0]["value"]  # of 16 draws at random the best is above in half of the searches
+    assert (
+        best["value"] > 0.95 > trials[0]["value"]
+    )  # of as many draws at random the best is above in half of the searches
     late = [trial["value"] for trial in trials[8:]]
     assert sum(late) / len(late) > sum(trial["value"] for trial in trials[1:4]) / 3  # it learns from its trials
-    assert trials[3]["curve"][-1] == [fake_trials.EPOCHS, trials[3]["value"]]
+    assert trials[3]["curve"][-1] == (fake_trials.EPOCHS, trials[3]["value"])
 
 
 def test_a_search_that_was_interrupted_goes_on_as_it_would_have(tmp_path: Path) -> None:
-    whole = searched(tmp_path / "a", fake_trials.train, trials=8)
+    whole = searched(tmp_path / "a", fake_trials.train, trials=7)
     searched(tmp_path / "b", fake_trials.train, trials=5)
-    again = searched(tmp_path / "b", fake_trials.train, trials=8)
+    again = searched(tmp_path / "b", fake_trials.train, trials=7)
     assert [trial["values"] for trial in again] == [trial["values"] for trial in whole]
     assert [trial["value"] for trial in again] == [trial["value"] for trial in whole]
 
@@ -110,7 +112,7 @@ def test_the_importance_of_what_decides(tmp_path: Path) -> None:
     with search_in(tmp_path) as search:
         train_one(search, search.ask_default(DEFAULT), fake_trials.train)
         assert search.importance() is None
-        train_here(search, TrialQueue(search, [], Limits(16)), fake_trials.train, lambda *_: None)
+        train_here(search, TrialQueue(search, [], Limits(12)), fake_trials.train, lambda *_: None)
         found = search.importance()
     assert found is not None
     assert list(found) == ["lr", "augment"]

@@ -474,6 +474,7 @@ def _keep(result: SearchResult, search: Search, plan: SearchPlan, folder: Path) 
     """Write what was found so far: tune.json, the best recipe and the page."""
     result["trials"] = search.trials()
     result["importance"] = search.importance()
+    result.setdefault("confirmed", None)
     result["minutes"] = round(sum(trial["seconds"] for trial in result.trials) / 60, 3)
     result.save(folder)
     best = result.best

@@ -220,7 +220,7 @@ def _of_file(trial: Any) -> TrialFile:
         "reason": ended.get("reason", ""),
         "epochs": ended.get("epochs", 0),
         "seconds": ended.get("seconds", 0.0),
-        "curve": [[epoch, value] for epoch, value in sorted(trial.intermediate_values.items())],
+        "curve": sorted(trial.intermediate_values.items()),
     }
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
-FINISHED, PRUNED, FAILED = "finished", "pruned", "failed"
+FINISHED: Final = "finished"
+PRUNED: Final = "pruned"
+FAILED: Final = "failed"
 
 
 class Asked(NamedTuple):
