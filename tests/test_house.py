@@ -47,6 +47,7 @@ MAY_IMPORT = {
     "report": {"runs"},
     "explanations": {"data.source", "encoders.base", "evaluation", "views", "report.pieces", "report.sounds"},
     "index": {"data", "runs"},
+    "tuning": {"methods.base", "report", "runs", "training"},
     "cleaning": {"data", "evaluation", "modules.kmeans", "runs", "report.sprites"},
     "explorer": {
         *("cleaning", "data", "evaluation", "modules.kmeans", "runs"),
@@ -63,6 +64,7 @@ MAY_IMPORT = {
         "index",
         "report",
         "serving",
+        "tuning",
         "__version__",
     },
     "cli": {"__version__"},  # it names the commands by strings

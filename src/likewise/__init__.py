@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from likewise.commands.serve import serve
     from likewise.commands.study import study
     from likewise.commands.suggest import suggest
+    from likewise.commands.tune import tune
     from likewise.commands.views import show_views
     from likewise.errors import UserError
     from likewise.modalities.run import Run, open_run
@@ -61,6 +62,7 @@ _HOMES = {
     "show_views": "likewise.commands.views",
     "study": "likewise.commands.study",
     "suggest": "likewise.commands.suggest",
+    "tune": "likewise.commands.tune",
     "write_report": "likewise.commands.report",
 }
 
@@ -87,6 +89,7 @@ __all__ = [
     "show_views",
     "study",
     "suggest",
+    "tune",
     "write_report",
 ]
 

@@ -35,6 +35,7 @@ COMMANDS = {
     "explore": "likewise.commands.explore:explore",
     "distill": "likewise.commands.distill:distill",
     "explain": "likewise.commands.explain:explain",
+    "tune": "likewise.commands.tune:tune",
     "export": "likewise.commands.export:export",
     "clean": "likewise.commands.clean:clean",
     "serve": "likewise.commands.serve:serve",

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from likewise.training.recipe import Recipe
 
 PLANNED = ("encoder", "epochs", "warmup_epochs", "freeze_epochs")  # what minutes decide of a recipe
+ONLY_FROM_PYTHON = ("views", "started", "callbacks")
 MOST_DEVICES = 100_000
 OTHER_DATA = "resume with the same data, or name another folder with --out"
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
@@ -67,6 +68,7 @@ def pretrain(
     checkpoint_minutes: float = 5.0,
     probe: Any = None,
     started: FromPython = None,
+    callbacks: FromPython = (),
     progress: bool = True,
     **hyperparameters: Any,
 ) -> Run:
@@ -120,6 +122,7 @@ def pretrain(
         probe: labelled data, given as `data` is: each epoch shows the accuracy of a nearest-neighbour classifier on it.
             The training does not use it.
         started: from Python, when the `minutes` began, on the clock of `time.monotonic`; now if not given.
+        callbacks: from Python, callbacks of Lightning for the training.
         progress: show progress on stderr.
         hyperparameters: any other value of the recipe or the method, such as --lr 0.001 --temperature 0.2.
 
@@ -483,6 +486,7 @@ def pretrain(
                 chance=chance,
                 probe=ask,
                 progress=progress,
+                callbacks=callbacks,
             )
             if fitted.interrupted:
                 where = f"stopped at step {fitted.step} of {fitted.steps}"
@@ -522,7 +526,7 @@ def pretrain(
 
 
 PARAMETERS = tuple(
-    name for name in pretrain.__annotations__ if name not in ("hyperparameters", "views", "started", "return")
+    name for name in pretrain.__annotations__ if name not in ("hyperparameters", *ONLY_FROM_PYTHON, "return")
 )
 """The options of `pretrain` besides hyperparameters."""
 

@@ -374,6 +374,71 @@ def per_class(accuracies: Float[np.ndarray, " k"], classes: Sequence[str]) -> Pl
     return {"data": [bars], "layout": layout}
 
 
+def scatter(
+    groups: Mapping[str, tuple[Sequence[Any], Sequence[float], Sequence[str]]],
+    *,
+    x: str,
+    y: str,
+    log: bool = False,
+    share: bool = False,
+    level: tuple[str, float] | None = None,
+) -> Plot:
+    """Points of several groups.
+
+    Args:
+        groups: by name, where points are, how high, and what each is called; the first is pale.
+        x, y: what the axes say.
+        log: whether the first axis is logarithmic; without it, texts on it are categories.
+        share: whether heights are shares of 1, shown in percent.
+        level: the name and the height of a dashed line.
+    """
+    styles = (("--grey", "circle-open"), ("--blue", "circle"), ("--vermillion", "diamond"), ("--ink", "cross"))
+    shown = "%{y:.1%}" if share else "%{y:.4g}"
+    data: list[dict[str, Any]] = [
+        {
+            "type": "scatter",
+            "mode": "markers",
+            "name": escape(name),
+            "x": [escape(value) if isinstance(value, str) else value for value in across],
+            "y": _rounded(np.asarray(heights, dtype=np.float64), 5),
+            "text": [escape(text) for text in texts],
+            "marker": {"color": colour, "symbol": symbol, "size": 9},
+            "hovertemplate": f"%{{text}}<br>{shown}<extra></extra>",
+        }
+        for (name, (across, heights, texts)), (colour, symbol) in zip(groups.items(), styles, strict=False)
+    ]
+    known = [height for _, heights, _ in groups.values() for height in heights if np.isfinite(height)]
+    marks = [] if level is None else [(escape(level[0]), level[1], "--muted")]
+    highest = max([*known, *(height for _, height, _ in marks)], default=0.0)
+    layout = _layout(
+        xaxis=_axis(title=escape(x), **({"type": "log"} if log else {})),
+        yaxis=_axis(title=escape(y), **({"tickformat": ".0%"} if share else {})),
+        shapes=[_level(height) for _, height, _ in marks],
+        hovermode="closest",
+    )
+    layout["annotations"] = _end_labels(marks, span=highest, height=260)
+    layout["margin"]["r"] = max((20 + LETTER * len(name) for name, *_ in marks), default=12)
+    return {"data": data, "layout": layout}
+
+
+def shares(values: Mapping[str, float]) -> Plot:
+    """Shares of 1 by name, the largest at the top."""
+    ordered = sorted(values.items(), key=lambda item: item[1])
+    bars = {
+        "type": "bar",
+        "orientation": "h",
+        "x": _rounded(np.array([value for _, value in ordered], dtype=np.float64), 4),
+        "y": axis_names([name for name, _ in ordered]),
+        "marker": {"color": "--blue"},
+        "hovertemplate": "%{y}: %{x:.0%}<extra></extra>",
+    }
+    layout = _layout(
+        xaxis=_axis(tickformat=".0%", rangemode="tozero"), yaxis=_axis(type="category", showgrid=False, ticks="")
+    )
+    layout["bargap"] = 0.35
+    return {"data": [bars], "layout": layout}
+
+
 def axis_names(names: Sequence[str]) -> list[str]:
     """Escaped names, at most 20 letters, all different: plotly merges the rows of equal ones."""
     short = [name if len(name) <= 20 else f"{name[:19]}…" for name in names]

@@ -51,6 +51,12 @@ def write_page(run_folder: Path, out: Path | None = None, *, contents: Contents 
 
 def page_html(contents: Contents, sections: list[Section]) -> str:
     """The whole page as text."""
+    name = (contents.config.get("source") or {}).get("name") or contents.folder.name
+    return document_html(name, _head_html(contents), sections)
+
+
+def document_html(name: str, head: Markup, sections: list[Section]) -> str:
+    """A page of a name, with a head and sections, as text."""
     files = resources.files("likewise.report")
     sprites = {sheet.name: sheet.css() for section in sections for sheet in section.sprites}
     charts = [chart.css() for section in sections for chart in section.charts]
@@ -58,12 +64,11 @@ def page_html(contents: Contents, sections: list[Section]) -> str:
     plotly, js = get_plotlyjs().replace("\r\n", "\n"), _text(files, "page.js")
     links = joined(Markup('<li><a href="#{}">{}</a></li>').format(_anchor(s), s.title) for s in sections)
     parts = (Markup('<section id="{}"><h2>{}</h2>{}</section>').format(_anchor(s), s.title, s.body) for s in sections)
-    name = (contents.config.get("source") or {}).get("name") or contents.folder.name
     return Template(_text(files, "page.html")).substitute(
         title=escape(f"likewise · {name}"),
         policy=_policy(styles=(css, ""), scripts=(plotly, js)),
         css=css,
-        head=_head_html(contents),
+        head=head,
         contents=links,
         sections=joined(parts),
         charts=_charts_json(sections),

@@ -1,8 +1,12 @@
-"""What tells trainings apart without labels, measured once at the end: LiDAR."""
+"""What tells trainings apart without labels: LiDAR."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
+from torch import Tensor
 
 from likewise.data.source import Source
 from likewise.losses import lidar
@@ -16,7 +20,6 @@ BATCH = 128  # samples that are read at once: a usual step's
 KEY = 1 << 42  # no training step's
 
 
-@torch.no_grad()
 def lidar_of(method: Method, source: Source) -> LiDARConfig | None:
     """LiDAR of the embeddings that a trained method compares; None where its views of a sample are not augmentations.
 
@@ -29,16 +32,34 @@ def lidar_of(method: Method, source: Source) -> LiDARConfig | None:
     """
     if not method.compares_augmentations:
         return None
+    method.to(device_name())
+    try:
+        return lidar_in_place(method, source.read, len(source))
+    finally:
+        method.cpu()
+
+
+@torch.no_grad()
+def lidar_in_place(method: Method, read: Callable[[Tensor], Any], samples: int) -> LiDARConfig | None:
+    """As `lidar_of`, on the device where the method is: during its training.
+
+    Args:
+        method: with its `views`.
+        read: reads samples of the training data by their indices.
+        samples: how many there are.
+    """
+    if not method.compares_augmentations:
+        return None
     training = method.training
-    indices = torch.linspace(0, len(source) - 1, min(SAMPLES, len(source))).round().long()
+    indices = torch.linspace(0, samples - 1, min(SAMPLES, samples)).round().long()
     parts = []
     with torch.random.fork_rng():
-        method.to(device_name()).eval()
+        method.eval()
         for number, part in enumerate(indices.split(BATCH)):
-            samples = method.transfer_batch_to_device(source.read(part), method.device, 0)
-            views = (method.views(samples, generator_for(KEY, number, view)) for view in range(VIEWS))
+            batch = method.transfer_batch_to_device(read(part), method.device, 0)
+            views = (method.views(batch, generator_for(KEY, number, view)) for view in range(VIEWS))
             parts.append(torch.stack([method.embed(view).float().cpu() for view in views], dim=1))
-        method.cpu().train(training)
+        method.train(training)
     embeddings = torch.cat(parts)
     if len(embeddings) < 2 or not embeddings.isfinite().all() or (embeddings == embeddings[:, :1]).all():
         return None  # with `augment: none` the views of a sample are one

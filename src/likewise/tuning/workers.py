@@ -1,0 +1,164 @@
+"""Trials in several processes: one that is killed takes its trial with it, and nothing else."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from multiprocessing.connection import wait
+from typing import Any
+
+from likewise.tuning.loop import Told, TrialQueue
+from likewise.tuning.search import KILLED, Search
+from likewise.tuning.trials import FAILED, Asked, Ended, Train
+
+INTERRUPTED = "interrupted"
+"""What a process says of a trial that was asked to stop."""
+LISTEN = 0.5  # seconds, after which it is looked whether this process was asked to stop
+
+
+@dataclass
+class Worker:
+    """A process that trains one trial after the other, and the trial that it has."""
+
+    process: Any
+    asked: Asked
+
+
+@dataclass
+class Crew:
+    """The processes, by our end of the pipe to each.
+
+    Only this process reads and writes the study: the others ask it whether their trial is worth its rest.
+    """
+
+    search: Search
+    queue: TrialQueue
+    train: Train
+    told: Told
+    workers: dict[Any, Worker] = field(default_factory=dict)
+    stopping: bool = False
+
+    def start(self, asked: Asked) -> None:
+        """A process that begins with a trial."""
+        context = multiprocessing.get_context("spawn")  # a copy of this process would have its threads, as they stand
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_work, args=(theirs, self.train))
+        process.start()
+        theirs.close()
+        self.workers[ours] = Worker(process, asked)
+        self._send(ours, asked)
+
+    def hear(self, connection: Any) -> None:
+        """Answer what a process says."""
+        worker = self.workers[connection]
+        try:
+            said = connection.recv()
+        except (EOFError, OSError):
+            status = self.leave(connection)
+            reason = KILLED if status is None or status < 0 else f"its process ended with exit status {status}"
+            self._end(worker.asked, Ended(FAILED, reason=reason))
+            return
+        if said == INTERRUPTED:
+            self.stopping = True
+            self.search.interrupt(worker.asked.number)
+            self.leave(connection)
+        elif isinstance(said, Ended):
+            self._end(worker.asked, said)
+            following = None if self.stopping else self.queue.next()
+            if following is None:
+                self.leave(connection)
+            else:
+                worker.asked = following
+                self._send(connection, following)
+        else:
+            self._send(connection, self.search.report(worker.asked.number, *said))
+
+    def stop(self) -> None:
+        """Ask all to stop."""
+        self.stopping = True
+        for worker in self.workers.values():
+            with suppress(ProcessLookupError):
+                os.kill(worker.process.pid, signal.SIGINT)
+
+    def leave(self, connection: Any) -> int | None:
+        """A process has nothing more to do: it ends when its pipe is closed. Its exit status."""
+        worker = self.workers.pop(connection)
+        connection.close()
+        worker.process.join()
+        status: int | None = worker.process.exitcode
+        return status
+
+    def _end(self, asked: Asked, ended: Ended) -> None:
+        self.search.end(asked.number, ended)
+        self.told(asked, ended)
+
+    def _send(self, connection: Any, what: Any) -> None:
+        with suppress(OSError):  # it has died: that is heard next
+            connection.send(what)
+
+
+def train_in_processes(search: Search, queue: TrialQueue, train: Train, told: Told, *, workers: int) -> None:
+    """Train what is in the queue, as many trials at once as there are workers.
+
+    Args:
+        train: can be pickled.
+
+    Raises:
+        KeyboardInterrupt: this process was asked to stop; the trials were, too.
+    """
+    crew = Crew(search, queue, train, told)
+    try:
+        with _interrupts() as interrupts:
+            while True:
+                while not crew.stopping and len(crew.workers) < workers and (asked := queue.next()) is not None:
+                    crew.start(asked)
+                if not crew.workers:
+                    break
+                for connection in wait(list(crew.workers), LISTEN):
+                    crew.hear(connection)
+                if interrupts:
+                    interrupts.clear()
+                    crew.stop()
+    finally:
+        for connection, worker in crew.workers.items():  # after an error of ours
+            connection.close()
+            worker.process.terminate()
+    if crew.stopping:
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def _interrupts() -> Iterator[list[int]]:
+    """The interrupts of this process, which are looked at between messages: none is lost in the middle of one."""
+    found: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield found
+        return
+    before = signal.signal(signal.SIGINT, lambda number, _: found.append(number))
+    try:
+        yield found
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _work(connection: Any, train: Train) -> None:
+    """What a process does: train what it is sent, until the pipe is closed, as it is when the first process ends."""
+
+    def report(epoch: int, value: float) -> bool:
+        connection.send((epoch, value))
+        return bool(connection.recv())
+
+    with suppress(EOFError, OSError, KeyboardInterrupt):
+        while True:
+            asked = connection.recv()
+            try:
+                ended = train(asked, report)
+            except KeyboardInterrupt:
+                connection.send(INTERRUPTED)
+                return
+            connection.send(ended)

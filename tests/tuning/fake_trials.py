@@ -1,0 +1,48 @@
+"""Trials without trainings, which other processes can import."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+from pathlib import Path
+
+from likewise.tuning.trials import FAILED, FINISHED, PRUNED, Asked, Ended, Report
+
+EPOCHS = 9
+
+
+def quality(asked: Asked) -> float:
+    """Largest where lr is 1e-3; `augment` does nothing."""
+    return 1 - (math.log10(asked.values.get("lr", 1e-2)) + 3) ** 2 / 4
+
+
+def train(asked: Asked, report: Report) -> Ended:
+    """As good after each epoch as at the end."""
+    for epoch in (1, 3, EPOCHS):
+        if report(epoch, quality(asked)):
+            return Ended(PRUNED, epochs=epoch, seconds=0.1)
+    return Ended(FINISHED, value=quality(asked), epochs=EPOCHS, seconds=0.2)
+
+
+def train_badly(asked: Asked, report: Report) -> Ended:
+    """Trial 2 is killed, trial 3 fails."""
+    if asked.number == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if asked.number == 3:
+        return Ended(FAILED, reason="memory is full")
+    return Ended(FINISHED, value=quality(asked), epochs=1, seconds=0.1)
+
+
+def stop_once(asked: Asked, report: Report) -> Ended:
+    """Trial 2 is asked to stop, until it goes on."""
+    if asked.number == 2 and not asked.again:
+        raise KeyboardInterrupt
+    return Ended(FINISHED, value=quality(asked), epochs=1, seconds=0.1)
+
+
+def note_process(asked: Asked, report: Report) -> Ended:
+    """Notes in which process each trial was, and that two are there at once."""
+    mine = Path(f"{asked.number}.pid")
+    mine.write_text(str(os.getpid()), encoding="utf-8")
+    return Ended(FINISHED, value=quality(asked), epochs=1, seconds=0.1)
