@@ -20,6 +20,7 @@ QUICK = {
     "clean": ["--epochs", "5", "--seeds", "1"],
     "index": ["--rows", "200000", "--queries", "50"],
     "serve": ["--encoder", "resnet8", "--seconds", "2", "--rounds", "1"],
+    "rl": ["--steps", "500", "--seeds", "1"],
 }
 
 for name, options in QUICK.items():

@@ -45,6 +45,7 @@ MAY_IMPORT = {
     "modalities": {"evaluation", "methods", "encoders", "data", "views", "training", "runs"},
     "exporters": {"runs", "encoders", "modalities", "evaluation", "data"},
     "report": {"runs"},
+    "agents": {"encoders", "losses", "modalities", "modules", "runs", "training", "views"},
     "index": {"data", "runs"},
     "cleaning": {"data", "evaluation", "runs", "report.sprites"},
     "explorer": {
@@ -53,7 +54,7 @@ MAY_IMPORT = {
     },
     "serving": {"data", "evaluation", "modalities", "runs", "tasks"},
     "sklearn": {"modalities"},
-    "commands": {*ROOMS, "cleaning", "explorer", "exporters", "index", "report", "serving", "__version__"},
+    "commands": {*ROOMS, "agents", "cleaning", "explorer", "exporters", "index", "report", "serving", "__version__"},
     "cli": {"__version__"},  # it names the commands by strings
     "__init__": {"commands", "modalities.run"},  # for type checkers; at run time by strings
 }
