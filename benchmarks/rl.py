@@ -1,9 +1,10 @@
 """Which part of CURL helps: agents on pixels with its loss, with crops or shifts alone, and with neither.
 
-    python -m benchmarks.rl [--env ENV] [--variants NAME …] [--seeds 5] [--steps 10000] [--size 32] [--run RUN]
-                            [--json FILE] [--picture FILE.svg]
+    python -m benchmarks.rl [--env ENV] [--variants NAME …] [--seeds 5] [--steps 4000] [--size 24] [--batch-size 32]
+                            [--run RUN] [--json FILE] [--picture FILE.svg]
 
-`likewise rl` is run with each variant and seed. Of a training, two figures are taken: the mean return of its last
+The environment is Catch, after that of bsuite, unless another one is named: a ball falls over seven steps on a board of
+8 x 8 places, and the paddle below it must be where it lands (return 1, else -1). `likewise rl` is run with each variant and seed. Of a training, two figures are taken: the mean return of its last
 evaluation, and the mean over all evaluations, which is larger the sooner an agent learns (the area under its curve).
 Over seeds, the interquartile mean is shown with a 95 % interval of 10,000 bootstrap draws of seeds (arXiv:2108.13264).
 Seeds have the same environment episodes and the same first weights in all variants that render the same size: the
@@ -19,7 +20,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import numpy as np
+from gymnasium import spaces
 from scipy.stats import trim_mean
 
 import likewise as lw
@@ -28,16 +31,51 @@ from benchmarks.proof import workplace
 
 VARIANTS = ("curl", "rad", "drq", "pixel")
 DRAWS = 10_000
+BOARD, PIXELS = 8, 3  # places in a row, pixels of a place
+
+
+class Catch(gymnasium.Env[Any, Any]):
+    """A ball falls; the paddle goes left, stays or goes right."""
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 8}  # noqa: RUF012  # as gymnasium has it
+    action_space = spaces.Discrete(3)
+    observation_space = spaces.Box(0, 1, (1,))
+
+    def __init__(self, render_mode: str | None = None) -> None:
+        self.render_mode = render_mode
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        super().reset(seed=seed)
+        self.ball, self.paddle = (int(place) for place in self.np_random.integers(BOARD, size=2))
+        self.height = 0
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action: Any) -> Any:
+        self.paddle = int(np.clip(self.paddle + int(action) - 1, 0, BOARD - 1))
+        self.height += 1
+        ended = self.height == BOARD - 1
+        reward = (1.0 if self.ball == self.paddle else -1.0) if ended else 0.0
+        return np.zeros(1, np.float32), reward, ended, False, {}
+
+    def render(self) -> Any:
+        board = np.zeros((BOARD, BOARD, 3), np.uint8)
+        board[self.height, self.ball] = 255
+        board[-1, self.paddle] = 255
+        return np.kron(board, np.ones((PIXELS, PIXELS, 1), np.uint8))
+
+
+gymnasium.register("likewise/Catch-v0", entry_point=Catch, disable_env_checker=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--env", default="MiniGrid-Empty-5x5-v0", help="environment (MiniGrid-Empty-5x5-v0)")
+    parser.add_argument("--env", default="likewise/Catch-v0", help="environment (Catch)")
     parser.add_argument("--variants", nargs="+", default=VARIANTS, help="of likewise rl (all but pretrained)")
     parser.add_argument("--run", help="of the variant pretrained: a run of frames")
     parser.add_argument("--seeds", type=int, default=5, help="repetitions (5)")
-    parser.add_argument("--steps", type=int, default=10_000, help="of a training (10,000)")
-    parser.add_argument("--size", type=int, default=32, help="pixels that the encoder sees (32)")
+    parser.add_argument("--steps", type=int, default=4_000, help="of a training (4,000)")
+    parser.add_argument("--size", type=int, default=24, help="pixels that the encoder sees (24)")
+    parser.add_argument("--batch-size", type=int, default=32, help="of an update (32)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also keep the returns there")
     parser.add_argument("--picture", type=Path, metavar="FILE.svg", help="also draw the curves there")
     asked = parser.parse_args()
@@ -72,6 +110,7 @@ def trained(asked: argparse.Namespace, variant: str, seed: int) -> dict[str, Any
             run=asked.run if variant == "pretrained" else None,
             steps=asked.steps,
             size=asked.size,
+            batch_size=asked.batch_size,
             seed=seed,
             out=folder / "agent",
             progress=False,

@@ -1,4 +1,4 @@
-"""The folder of an agent: what was asked for, its returns, its checkpoint. Files of plain values; nothing is unpickled."""
+"""The folder of an agent: what was asked for, its returns, its checkpoint. Nothing of it is unpickled."""
 
 from __future__ import annotations
 

@@ -108,7 +108,7 @@ class PixelSAC(PixelLearner, SAC):
 
 
 class CriticTrainsEncoder(SACPolicy):
-    """One encoder, which the critic trains; the actor uses it without gradients (arXiv:1910.01741, arXiv:2004.04136)."""
+    """The critic trains the encoder; the actor uses it without gradients (arXiv:1910.01741, arXiv:2004.04136)."""
 
     def _build(self, lr_schedule: Any) -> None:
         self.critic = self.make_critic()

@@ -1,4 +1,4 @@
-"""The page of an agent: its returns as a curve beside those of random actions, and a film of it. One file, no script."""
+"""The page of an agent: its returns beside those of random actions, and a film of it. One file, no script."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The variants of an agent on pixels, which differ in two things: how observations are augmented, and whether contrasted.
+"""The variants of an agent on pixels: how observations are augmented, and whether they are contrasted.
 
 Observations are as large as the encoder sees, but where they are cropped: then they are larger by 100/84, as in the
 papers, and the encoder acts on their middle.
