@@ -22,6 +22,7 @@ QUICK = {
     "index": ["--rows", "200000", "--queries", "50"],
     "serve": ["--encoder", "resnet8", "--seconds", "2", "--rounds", "1"],
     "explain": ["--epochs", "2", "--seeds", "1", "--pairs", "4"],
+    "rl": ["--steps", "500", "--seeds", "1"],
 }
 
 for name, options in QUICK.items():

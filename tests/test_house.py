@@ -46,6 +46,7 @@ MAY_IMPORT = {
     "exporters": {"runs", "encoders", "modalities", "evaluation", "data"},
     "report": {"runs"},
     "explanations": {"data.source", "encoders.base", "evaluation", "views", "report.pieces", "report.sounds"},
+    "agents": {"encoders", "losses", "modalities", "modules", "runs", "training", "views"},
     "index": {"data", "runs"},
     "tuning": {"methods.base", "report", "runs", "training"},
     "cleaning": {"data", "evaluation", "modules.kmeans", "runs", "report.sprites"},
@@ -57,6 +58,7 @@ MAY_IMPORT = {
     "sklearn": {"modalities"},
     "commands": {
         *ROOMS,
+        "agents",
         "cleaning",
         "explanations",
         "explorer",

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from likewise.commands.predict import predict
     from likewise.commands.pretrain import pretrain
     from likewise.commands.report import write_report
+    from likewise.commands.rl import rl
     from likewise.commands.search import search
     from likewise.commands.serve import serve
     from likewise.commands.study import study
@@ -57,6 +58,7 @@ _HOMES = {
     "open_run": "likewise.modalities.run",
     "predict": "likewise.commands.predict",
     "pretrain": "likewise.commands.pretrain",
+    "rl": "likewise.commands.rl",
     "search": "likewise.commands.search",
     "serve": "likewise.commands.serve",
     "show_views": "likewise.commands.views",
@@ -84,6 +86,7 @@ __all__ = [
     "open_run",
     "predict",
     "pretrain",
+    "rl",
     "search",
     "serve",
     "show_views",

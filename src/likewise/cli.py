@@ -41,6 +41,7 @@ COMMANDS = {
     "serve": "likewise.commands.serve:serve",
     "generate": "likewise.commands.generate:generate",
     "compare": "likewise.commands.compare:compare",
+    "rl": "likewise.commands.rl:rl",
     "report": "likewise.commands.report:write_report",
     "methods": "likewise.commands.methods:list_methods",
     "views": "likewise.commands.views:show_views",

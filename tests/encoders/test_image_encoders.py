@@ -13,6 +13,8 @@ from likewise.modules.heads import mlp, projector
 @pytest.mark.parametrize(
     ("name", "channels", "size", "dim"),
     [
+        ("nature_cnn", 1, 8, 256),
+        ("nature_cnn", 9, 64, 256),
         ("resnet8", 1, 8, 256),
         ("resnet8", 3, 28, 256),
         ("resnet18", 1, 28, 512),
@@ -122,7 +124,16 @@ def test_heads() -> None:
 
 
 def test_every_architecture_is_tested_above() -> None:
-    assert set(ARCHITECTURES) == {"resnet8", "resnet18", "resnet34", "resnet50", "vit_micro", "vit_tiny", "vit_small"}
+    assert set(ARCHITECTURES) == {
+        "nature_cnn",
+        "resnet8",
+        "resnet18",
+        "resnet34",
+        "resnet50",
+        "vit_micro",
+        "vit_tiny",
+        "vit_small",
+    }
 
 
 def test_an_untrained_vit_micro_sees_where_something_is() -> None:

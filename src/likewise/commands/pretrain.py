@@ -82,7 +82,7 @@ def pretrain(
         method: a name of `likewise methods`; if neither it nor a recipe is given, simclr for images, simcse for texts,
             cola for recordings, clip for pairs.
         recipe: the name of a recipe (stl10-simclr) or a YAML file; options override its values.
-        encoder: of images resnet8, resnet18, resnet34, resnet50, vit_micro, vit_tiny, vit_small or timm:NAME; of texts
+        encoder: of images nature_cnn, resnet8 (18, 34, 50), vit_micro (tiny, small) or timm:NAME; of texts
             bert-tiny, gpt-tiny (mini, small, base); of recordings mel-resnet8, mel-resnet18 or wav2vec2-tiny (mini,
             base); of each hf:FOLDER, a model that transformers has saved; of pairs one for each half,
             resnet18+bert-tiny; from Python also a module.

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from likewise.checks import check_int, require
 from likewise.encoders.base import Encoder
+from likewise.encoders.convolutions import nature_cnn
 from likewise.encoders.folder import FOLDER
 from likewise.encoders.folder_image import folder_image_network
 from likewise.errors import UserError, nearest
@@ -270,6 +271,7 @@ ARCHITECTURES: dict[str, Callable[[int, int], tuple[nn.Module, int]]] = {
     "vit_micro": vit_micro,
     "vit_tiny": _vit("vit_tiny"),
     "vit_small": _vit("vit_small"),
+    "nature_cnn": nature_cnn,
 }
 
 

@@ -6,6 +6,7 @@ They import torch and, of ours, only checks and processes.
 from __future__ import annotations
 
 from likewise.distributed import gather
+from likewise.losses.bilinear import curl
 from likewise.losses.clustering import sinkhorn, swapped_prediction
 from likewise.losses.contrastive import dcl, dcl_w, hcl, info_nce, nce, nt_xent, nt_xent_hardest, pair_matching, sup_con
 from likewise.losses.cross_modal import clip_loss, siglip_loss
@@ -22,6 +23,7 @@ __all__ = [
     "barlow_twins",
     "center_prediction",
     "clip_loss",
+    "curl",
     "dcl",
     "dcl_w",
     "dino",
