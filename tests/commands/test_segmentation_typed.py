@@ -21,7 +21,7 @@ FEW = ("--protocols", "frozen", "scratch", "untrained")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with scenes/train and scenes/test, and a run on the images of the first."""
     folder = tmp_path_factory.mktemp("segmentation")
-    scenes.as_masks(folder / "scenes" / "train", range(6))
+    scenes.as_masks(folder / "scenes" / "train", range(8))
     scenes.as_masks(folder / "scenes" / "test", range(10, 14))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LIKEWISE_CACHE", str(folder / "cache"))
@@ -32,11 +32,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_run_s_own_scenes(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said = answered(capsys, "evaluate", made / "run", *TASK, *SMALL, *FEW)
-    assert said["samples"] == {"train": 6, "test": 4}
+    assert said["samples"] == {"train": 8, "test": 4}
     assert said["segmentation"]["labelled"] == [1, 4]
     assert said["segmentation"]["protocols"] == ["frozen", "scratch", "untrained"]
     assert "notes" not in said  # the test images were not learned from
-    assert said["command"].endswith("--task segmentation --labelled 1 4 --protocols frozen scratch untrained --steps 2")
+    assert said["command"].endswith(
+        "--task segmentation --labelled 1 4 --seeds 1 --protocols frozen scratch untrained --steps 2"
+    )
     assert answered(capsys, "evaluate", made / "run", *TASK, *SMALL, *FEW) == said
     answered(capsys, "report", made / "run")
     page = (made / "run" / "report.html").read_text(encoding="utf-8")
@@ -77,8 +79,8 @@ def test_study(made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     out = tmp_path / "run"
     how = ("--encoder", "resnet8", "--size", 24, "--epochs", 1, "--batch-size", 4, "--precision", "32-true")
     said = answered(capsys, "study", made / "scenes", *TASK, *SMALL, *FEW, *how, "--out", out)
-    assert said["samples"] == {"train": 6, "test": 4}
-    assert lw.open_run(out).config["source"]["samples"] == 6
+    assert said["samples"] == {"train": 8, "test": 4}
+    assert lw.open_run(out).config["source"]["samples"] == 8
     assert "<h2>Segmentation</h2>" in (out / "report.html").read_text(encoding="utf-8")
     assert "notes" not in said
 
@@ -88,7 +90,7 @@ def test_what_is_refused(made: Path, digits_run: Path, tmp_path: Path, capsys: p
     for words, why in (
         (("--labels-per-class", 1), "--labels-per-class has no effect with --task segmentation: give --labelled"),
         (("--minutes", 1), "--minutes has no effect"),
-        (("--labelled", 7), "labelled must be at most 6, or 'all', got 7: train has 6 annotated images to learn from"),
+        (("--labelled", 9), "labelled must be at most 8, or 'all', got 9: train has 8 annotated images to learn from"),
         (("--train", own, "--test", own), "train and test are both"),
         (("--test", own), "--test needs --train"),
         (("--train", made / "scenes" / "train" / "images"), "has no masks of its images"),
@@ -101,7 +103,7 @@ def test_what_is_refused(made: Path, digits_run: Path, tmp_path: Path, capsys: p
     )
     for words, why in (
         (("--transcripts", "a.csv"), "--transcripts has no effect with --task segmentation"),
-        (("--labelled", 7), "labelled must be at most 6"),
+        (("--labelled", 9), "labelled must be at most 8"),
         (("--modality", "text"), "modality must be image"),
     ):
         assert why in refused(capsys, "study", made / "scenes", *TASK, *words, "--out", tmp_path / "x")

@@ -22,8 +22,9 @@ from likewise.evaluation.segmentation import (
     same_classes,
 )
 from likewise.evaluation.segmentation_tables import painted, segmentation_figure, segmentation_tables
-from likewise.evaluation.segmenter import DenseEncoder, moved, pca_colours, place_labels
+from likewise.evaluation.segmenter import DenseEncoder, mirrors, moved, pca_colours, place_labels, some_places
 from likewise.views.image import ImageViews
+from likewise.views.spatial import HorizontalFlip, VerticalFlip
 
 SIZE = 24
 
@@ -182,6 +183,15 @@ def test_the_label_of_a_place() -> None:
     assert place_labels(mask, (2, 2), 3).tolist() == [[[0, 1], [x, 1]]]  # of equal ones the first
 
 
+def test_some_places_of_each_image() -> None:
+    known = torch.ones(3, 4, 4, dtype=torch.bool)
+    known[0, :3] = False
+    found = some_places(known, 5, torch.Generator().manual_seed(0))
+    assert found.flatten(1).sum(1).tolist() == [4, 5, 5]
+    assert not (found & ~known).any()
+    assert torch.equal(some_places(known, 99, torch.Generator()), known)
+
+
 def test_images_and_masks_move_together() -> None:
     random = torch.Generator().manual_seed(0)
     masks = torch.randint(0, 3, (6, 4, 4), generator=random).repeat_interleave(8, 1).repeat_interleave(8, 2)
@@ -228,3 +238,9 @@ def test_it_is_read_again_from_the_files(sources: tuple[AnnotatedImages, Annotat
     Evaluation({"test": "scenes", "segmentation": broken, "tables": tables}).save(tmp_path)
     with pytest.raises(UserError, match=r"segmentation.trials\[0\].miou must be a finite number from 0 to 1, got 3"):
         Evaluation.load(tmp_path)
+
+
+def test_images_are_mirrored_where_the_views_mirror_them() -> None:
+    assert mirrors(ImageViews([HorizontalFlip()], size=SIZE, channels=3))
+    assert not mirrors(ImageViews([VerticalFlip()], size=SIZE, channels=3))
+    assert not mirrors(ImageViews([], size=SIZE, channels=3))

@@ -192,24 +192,24 @@ def evaluate(
     if task is not None:
         if train is None:
             name_own_data(run, None)
-        data = open_segmented(run, views, train, test, progress=progress)
-        tell_annotated(data, str(run.path / SKIPPED), progress)
+        annotated = open_segmented(run, views, train, test, progress=progress)
+        tell_annotated(annotated, str(run.path / SKIPPED), progress)
         if encoder is not None:
-            run.load_encoder(adopt_for(encoder, views, data.train.source))
+            run.load_encoder(adopt_for(encoder, views, annotated.train.source))
         compute = ComputeSettings(
             torch.device(device_name()),
             batch_size=32,
             autocast=run.config["precision"] == "bf16-mixed",
             channels_last=True,
         )
-        anew = make_encoder and (lambda: adopt_for(as_module(make_encoder()), views, data.train.source))
+        anew = make_encoder and (lambda: adopt_for(as_module(make_encoder()), views, annotated.train.source))
         with progress_bar(show=progress) as report:
             segmented = measured_segmentation(
                 run,
                 run.encoder,
                 views,
                 anew or (run.build_encoder if run.config["encoder"] else None),
-                data,
+                annotated,
                 labelled=labelled,
                 seeds=seeds,
                 protocols=protocols,
@@ -263,7 +263,7 @@ def evaluate(
         asked = read_options_of(modality, **reading)
     elif labelled is not None:
         raise UserError(
-            "--labelled applies to --transcripts and to --task segmentation: leave it out, or give one of these"
+            "--labelled applies to recordings with --transcripts and to --task segmentation: leave it out, or give one"
         )
     no_labels: UserError | None = None
     reads_own = train is None or test is None

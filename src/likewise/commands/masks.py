@@ -136,8 +136,13 @@ def _info(
     evaluation: SegmentationEvaluation,
 ) -> dict[str, Any]:
     """What classifier.json says."""
-    masks = source.masks(torch.arange(len(source)))
-    counts = [int((masks == label).flatten(1).any(1).sum()) for label in range(len(classes))]
+    counts = [0] * len(classes)
+    content = []
+    for some in torch.arange(len(source)).split(AT_ONCE):
+        masks = source.masks(some)
+        content.append(digest([masks.numpy().tobytes()]))
+        for label in range(len(classes)):
+            counts[label] += int((masks == label).flatten(1).any(1).sum())
     options = {
         "labels": labels,
         "out": path,
@@ -164,7 +169,7 @@ def _info(
         "labels": {
             "file": reopenable(labels),
             "data": reopenable(labels),
-            "digest": digest([*source.ids, masks.numpy().tobytes()]),
+            "digest": digest([*source.ids, *content]),
             "samples": len(source),
         },
         "digest": "",

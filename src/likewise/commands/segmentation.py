@@ -177,7 +177,8 @@ def open_segmented(run: Run, views: Any, train: Any, test: Any, *, progress: boo
     train, test = annotated_parts(own_annotated(run) if train is None else train, test)
     if reopenable(train) is not None and reopenable(train) == reopenable(test):
         raise UserError(f"train and test are both {test}: test on images that no mask was learned from")
-    how = {"size": views.size, "channels": views.channels, "progress": progress}
+    of_images = views if hasattr(views, "size") else encoder_for("image", run.encoder, views)[1]  # of a half of pairs
+    how = {"size": of_images.size, "channels": of_images.channels, "progress": progress}
     source = open_annotated(train, "masks", **how)
     if test is None:
         learned, held = _held_out(source)

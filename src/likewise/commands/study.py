@@ -143,7 +143,7 @@ def study(
         )
     elif labelled is not None:
         raise UserError(
-            "--labelled applies to --transcripts and to --task segmentation: leave it out, or give one of these"
+            "--labelled applies to recordings with --transcripts and to --task segmentation: leave it out, or give one"
         )
     named = {name: value for name, value in training.items() if value is not None}
     changes = {name: value for name, value in named.items() if name in ("method", *SHAPE) or name not in PARAMETERS}

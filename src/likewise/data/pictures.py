@@ -201,12 +201,11 @@ def letterboxed(path: Path, size: int, channels: int) -> Letterboxed:
     with picture, _turn(picture.width * picture.height):
         orientation = picture.getexif().get(ExifTags.Base.Orientation)
         stored = picture.size
-        longest = max(stored)
-        within = tuple(max(1, round(side * size / longest)) for side in stored)
-        picture.draft(None, (GAP * within[0], GAP * within[1]))
+        width, height = (max(1, round(side * size / max(stored))) for side in stored)
+        picture.draft(None, (GAP * width, GAP * height))
         picture.load()
         mode = _working_mode(picture)
-        small = _converted(picture, mode, None).resize(within, Image.Resampling.BILINEAR, reducing_gap=GAP)
+        small = _converted(picture, mode, None).resize((width, height), Image.Resampling.BILINEAR, reducing_gap=GAP)
     small = _over_white(small) if mode == "RGBa" else small
     if orientation in UPRIGHT:
         small = small.transpose(UPRIGHT[orientation])

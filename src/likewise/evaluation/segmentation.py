@@ -39,6 +39,7 @@ from likewise.evaluation.segmenter import (
     pca_colours,
     place_labels,
     resized,
+    some_places,
     train_segmenter,
 )
 from likewise.evaluation.supervised import FINE_TUNED_HEAD, SCRATCH, Rates
@@ -54,14 +55,18 @@ TRAINED = ("scratch", "fine-tuned")
 """Those that train the encoder, too."""
 MEASURES = {"miou": "mean intersection over union", "boundary_f": "boundary F score"}
 EXAMPLES = 8
+AT_ONCE = 64
+"""Masks that are measured at once."""
+MOST_COUNTED = 1_000
+"""Masks that say which class is the commonest."""
 
 # Set once, on drawn shapes; no evaluation tunes them.
 STEPS, PART_OF_STEPS = 240, 0.5
 BATCH_IMAGES = 8
 FINE_TUNING_RATE = 2e-4
-MOST_PLACES = 20_000
+MOST_PLACES = 10_000
 """That a linear head learns from."""
-MOST_NEIGHBORS, NEIGHBORS = 5_000, 20
+MOST_NEIGHBORS, NEIGHBORS = 2_000, 20
 """Places that vote may be among, and how many vote for one."""
 RAW_PLACES = 24
 
@@ -311,7 +316,7 @@ class SegmentationEvaluation:
         self.encoders = {name: compute.place(encoder).eval() for name, encoder in encoders.items()}
         self.make_encoder, self.views, self.train, self.test, self.classes = make_encoder, views, train, test, classes
         self.draws, self.steps, self.compute, self.progress = draws, steps, compute, progress
-        self.truth = test.masks(torch.arange(len(test)))
+        self.truth = torch.cat([test.masks(some).to(torch.uint8) for some in torch.arange(len(test)).split(AT_ONCE)])
         self.radius = boundary_radius(*self.truth.shape[1:])
         self._untrained: tuple[int, nn.Module] | None = None
         self._heads: dict[tuple[int, LabelCount], nn.Linear] = {}
@@ -340,14 +345,21 @@ class SegmentationEvaluation:
 
     def measured(self, predicted: Integer[Tensor, "n h w"]) -> dict[str, Any]:
         """The measures of predictions of the test images."""
-        ious = class_ious(pixel_confusion(self.truth, predicted, self.classes))
+        parts = zip(self.truth.split(AT_ONCE), predicted.split(AT_ONCE), strict=True)
+        confusion = torch.zeros(self.classes, self.classes, dtype=torch.int64)
+        for truth, guess in parts:
+            confusion += pixel_confusion(truth, guess, self.classes)
+        ious = class_ious(confusion)
         scores = boundary_scores(self.truth, predicted, self.classes, self.radius)
         return {"miou": mean_of_known(ious), "boundary_f": mean_of_known(scores), "iou": ious, "f": scores}
 
     def constant(self, classes: list[str]) -> dict[str, Any]:
         """The measures of predicting the commonest class of the training images everywhere."""
-        masks = self.train.masks(torch.arange(len(self.train)))
-        commonest = int(masks[masks != IGNORE].bincount(minlength=self.classes).argmax())
+        counts = torch.zeros(self.classes, dtype=torch.int64)
+        for some in evenly_spaced(len(self.train), MOST_COUNTED).split(AT_ONCE):
+            masks = self.train.masks(some)
+            counts += masks[masks != IGNORE].bincount(minlength=self.classes)
+        commonest = int(counts.argmax())
         found = self.measured(torch.full_like(self.truth, commonest))
         return {"class": classes[commonest], "miou": found["miou"], "boundary_f": found["boundary_f"]}
 
@@ -378,8 +390,8 @@ class SegmentationEvaluation:
         table = self.places(self.dense(name, seed), seed, count, MOST_PLACES)
         head = fit_linear(table.features, table.labels, self.classes, variance=FEW_LABELS_VARIANCE)
         with torch.no_grad():
-            head.weight /= table.scale
-            head.bias -= head.weight @ table.mean
+            head.weight.div_(table.scale)
+            head.bias.sub_(head.weight @ table.mean)
         head = head.requires_grad_(False).to(self.compute.device)
         if name == "frozen":
             self._heads[seed, count] = head
@@ -406,8 +418,8 @@ class SegmentationEvaluation:
         train_segmenter(
             segmenter,
             self.views,
-            self.train.images(drawn),
-            self.train.masks(drawn),
+            lambda some: (self.train.images(drawn[some]), self.train.masks(drawn[some])),
+            len(drawn),
             rates=rates,
             steps=steps,
             batch_size=min(BATCH_IMAGES, len(drawn)),
@@ -436,20 +448,23 @@ class SegmentationEvaluation:
     @torch.no_grad()
     def places(self, dense: nn.Module, seed: int, count: LabelCount, most: int) -> PlaceTable:
         """Places of the drawn images that have a class, at most `most`, drawn at random."""
+        drawn = self.draws[seed, count]
+        generator = torch.Generator().manual_seed(trial_seed(seed, "places", count))
+        of_each = -(-2 * most // len(drawn))
         features, labels = [], []
-        for some in self.draws[seed, count].split(self.compute.batch_size):
+        for some in drawn.split(self.compute.batch_size):
             view = self.views.clean(self.train.images(some).to(self.compute.device))
             maps = self.compute.forward(dense, view).cpu()
             truth = place_labels(self.train.masks(some), (maps.shape[2], maps.shape[3]), self.classes)
-            features.append(maps.movedim(1, 3)[truth != IGNORE])
-            labels.append(truth[truth != IGNORE])
+            chosen = some_places(truth != IGNORE, of_each, generator)
+            features.append(maps.movedim(1, 3)[chosen])
+            labels.append(truth[chosen])
         found, known = torch.cat(features), torch.cat(labels)
         if not len(known):
             raise UserError(f"{self.train.source.name}: no place of the {count} annotated images has a known class")
         if not found.isfinite().all():
             raise UserError("features must be finite, got others: the weights are damaged, or their training diverged")
         if len(known) > most:
-            generator = torch.Generator().manual_seed(trial_seed(seed, "places", count))
             chosen = torch.randperm(len(known), generator=generator)[:most]
             found, known = found[chosen], known[chosen]
         mean, scale = standardization(found)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -74,6 +74,14 @@ def place_labels(masks: Int[Tensor, "n h w"], places: tuple[int, int], classes: 
     return torch.where(shares.sum(1) >= KNOWN_SHARE, shares.argmax(1), IGNORE)
 
 
+def some_places(known: Bool[Tensor, "n i j"], of_each: int, generator: torch.Generator) -> Bool[Tensor, "n i j"]:
+    """Of the places of each image that are known, `of_each` at most, drawn at random."""
+    order = torch.rand(known.shape, generator=generator).flatten(1).masked_fill(~known.flatten(1), 2.0)
+    best = order.argsort(dim=1)[:, :of_each]
+    chosen = torch.zeros_like(order, dtype=torch.bool).scatter_(1, best, True)
+    return chosen.view(known.shape) & known
+
+
 def moved(
     images: UInt8[Tensor, "n c h w"], masks: Int[Tensor, "n h w"], generator: torch.Generator, *, mirror: bool
 ) -> tuple[UInt8[Tensor, "n c h w"], Int[Tensor, "n h w"]]:
@@ -87,7 +95,7 @@ def moved(
     theta[:, 1, 1] = scale
     theta[:, :, 2] = shift
     grid = F.affine_grid(theta, [count, 1, *masks.shape[1:]], align_corners=False)
-    how = {"padding_mode": "border", "align_corners": False}
+    how: dict[str, Any] = {"padding_mode": "border", "align_corners": False}
     pictures = F.grid_sample(images.float(), grid, mode="bilinear", **how)
     labels = F.grid_sample(masks[:, None].float(), grid, mode="nearest", **how)
     return pictures.round_().clamp_(0, 255).to(torch.uint8), labels[:, 0].long()
@@ -101,8 +109,8 @@ def mirrors(views: Any) -> bool:
 def train_segmenter(
     segmenter: Segmenter,
     views: EvaluationViews,
-    images: UInt8[Tensor, "n c h w"],
-    masks: Int[Tensor, "n h w"],
+    read: Callable[[Int[Tensor, " b"]], tuple[Tensor, Tensor]],
+    count: int,
     *,
     rates: Rates,
     steps: int,
@@ -113,7 +121,8 @@ def train_segmenter(
 ) -> None:
     """Minimise the cross-entropy of the pixels that have a class, on random parts of the images.
 
-    AdamW, linear warm-up, cosine to zero, as `likewise.evaluation.supervised.train_classifier`.
+    `read` gives some of the `count` images and their masks. AdamW, linear warm-up, cosine to zero, as
+    `likewise.evaluation.supervised.train_classifier`.
     """
     generator = torch.Generator().manual_seed(seed)
     mirror = mirrors(views)
@@ -124,13 +133,13 @@ def train_segmenter(
     ]
     optimizer = torch.optim.AdamW(groups, fused=True)
     peaks = [group["lr"] for group in optimizer.param_groups]
-    order = shuffled(len(images), batch_size, generator)
+    order = shuffled(count, batch_size, generator)
     for step in range(steps):
         callback(step)
         for group, peak in zip(optimizer.param_groups, peaks, strict=True):
             group["lr"] = peak * lr_at(step, steps=steps, warmup=round(WARMUP * steps), schedule="cosine")
         chosen = next(order)
-        pictures, truth = moved(images[chosen], masks[chosen], generator, mirror=mirror)
+        pictures, truth = moved(*read(chosen), generator, mirror=mirror)
         segmenter.train(len(chosen) > 1)  # one image alone has no statistics of a batch
         logits = compute.forward(segmenter, views.clean(pictures.to(compute.device)))
         truth = truth.to(compute.device)

@@ -114,7 +114,7 @@ def _read(annotation: Any, number: Mapping[int, int]) -> tuple[Any, Box | None, 
     image, category = annotation.get("image_id"), annotation.get("category_id")
     if not isinstance(image, int | str):
         raise AnnotationError("without an image_id")
-    if category not in number:
+    if type(category) is not int or category not in number:
         raise AnnotationError(f"category_id {str(category)[:20]} is none of the categories")
     label = number[category]
     box = outline = None
@@ -137,7 +137,7 @@ def _read(annotation: Any, number: Mapping[int, int]) -> tuple[Any, Box | None, 
 
 def _area(annotation: dict[str, Any]) -> float:
     """What an outline is sorted by; one whose area nobody says is drawn first."""
-    area = annotation.get("area")
+    area: Any = annotation.get("area")
     if _is_number(area):
         return float(area)
     edges = annotation.get("bbox")

@@ -120,8 +120,9 @@ class AnnotatedImages(ImageSource):
 
     def boxes(self, index: int) -> list[Box]:
         """Those of one image, in pixels of the letter-boxed image."""
+        rows = self._boxes[self._boxes[:, 0] == index].tolist()
         return [
-            Box(*map(float, row[1:5]), int(row[5]), bool(row[6])) for row in self._boxes[self._boxes[:, 0] == index]
+            Box(left, top, right, bottom, int(label), bool(crowd)) for _, left, top, right, bottom, label, crowd in rows
         ]
 
     @cached_property

@@ -17,7 +17,7 @@ PLAIN = "#7f7f7f"
 
 def segmentation_examples(contents: Contents) -> Section | None:
     """What is to be seen of a segmentation; its numbers are among the other measures."""
-    values = (contents.evaluation or {}).get("segmentation")
+    values = contents.evaluation.get("segmentation") if contents.evaluation else None
     if not values or not contents.segmentation:
         return None
     body, sprites = figures_html(contents.segmentation, "segmentation")
