@@ -18,8 +18,13 @@ from likewise.modalities.towers import encoder_for
 from likewise.runs.classifier import Classifier
 
 
-def open_classifier(classifier: Any, run: Any) -> tuple[Classifier, Run]:
+def open_classifier(classifier: Any, run: Any, *, masks: bool = False) -> tuple[Classifier, Run]:
     """A classifier, or the one in a folder, and its run: the one that is given, or where classifier.json says it is.
+
+    Args:
+        classifier: or its folder.
+        run: or its folder, or None.
+        masks: whether one that predicts masks is wanted, too.
 
     Raises:
         UserError: for what is no classifier, or a run with another encoder.
@@ -28,6 +33,10 @@ def open_classifier(classifier: Any, run: Any) -> tuple[Classifier, Run]:
         kind = type(classifier).__name__
         raise UserError(f"classifier must be a classifier or its folder, got {kind}: `lw.fit` returns one")
     found = classifier if isinstance(classifier, Classifier) else Classifier.open(classifier)
+    if found.info["task"] == "segmentation" and not masks:
+        raise UserError(
+            f"{found.path} predicts masks, not labels: `likewise predict {found.path} DATA --out masks` uses it"
+        )
     reference = found.info["encoder"]
     if run is not None:
         given = as_run(run)

@@ -82,6 +82,7 @@ def embed(
     columns: Sequence[str] | None = None,
     root: str | Path | None = None,
     batch_size: int = 512,
+    places: bool = False,
     prune: bool = False,
     encoder: FromPython = None,
     views: FromPython = None,
@@ -107,6 +108,8 @@ def embed(
         columns: of a table, the columns that form a pair, such as image text.
         root: the folder with the files of a named data set.
         batch_size: samples at a time.
+        places: of images, write the features of each place before the pooling, in place of embeddings: a .npy file
+            (n, places, d). Places are patches, or those of the last feature map, row by row.
         prune: delete from an index what the data no longer has.
         encoder: from Python, the module that was trained, if it was your own.
         views: from Python, the views that it was trained with, if they were your own.
@@ -137,7 +140,7 @@ def embed(
     from likewise.evaluation.embedding_file import check_suffix, write_embeddings
     from likewise.index.address import index_folder
     from likewise.modalities.build import adopt_for
-    from likewise.modalities.embed import stream_embeddings
+    from likewise.modalities.embed import stream_embeddings, stream_places
     from likewise.training.callbacks.progress import progress_bar
     from likewise.training.machine import device_name
 
@@ -146,10 +149,14 @@ def embed(
     folder = index_folder(out)
     if prune and folder is None:
         raise UserError("--prune applies to an index (--out lance://FOLDER): leave it out")
+    if places and (folder is not None or out is None):
+        raise UserError("--places needs --out with a file that ends in .npy, got none")
     if folder is not None:
         check_index(run, folder)
     elif out is not None:
         check_suffix(Path(out))
+        if places and Path(out).suffix != ".npy":
+            raise UserError(f"--places needs --out with a file that ends in .npy, got {out}")
         check_file_place(Path(out))
     check_int(batch_size=batch_size)
     reading: dict[str, Any] = {
@@ -178,7 +185,8 @@ def embed(
                 report(done, len(source), "embedding")
                 yield part
 
-        parts = counted(stream_embeddings(run.encoder, views, source, compute=compute))
+        made = stream_places if places else stream_embeddings
+        parts = counted(made(run.encoder, views, source, compute=compute))
         if out is not None:
             written = EmbeddingsFile(str(out), len(source), write_embeddings(parts, source, Path(out)))
             listing = list_skipped(source, Path(out))

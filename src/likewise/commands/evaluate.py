@@ -26,6 +26,7 @@ def evaluate(
     labels_per_class: Sequence[int | Literal["all"]] | None = None,
     seeds: int | None = None,
     minutes: float | None = None,
+    task: Literal["segmentation"] | None = None,
     protocols: Sequence[str] | None = None,
     steps: int | None = None,
     way: int | None = None,
@@ -54,20 +55,24 @@ def evaluate(
     language model. Of recordings with --transcripts, the character and word error rates of speech recognition are
     measured in place of accuracies. With --protocols few-shot, accuracies in episodes of classes that the encoder has
     not learned from.
+    With --task segmentation, how well classes of pixels are predicted after learning from few annotated images.
 
     Args:
         run: a finished run, or its folder; or known weights as they are: timm:NAME of images, hf:FOLDER.
         train: labelled data to draw the labels from; the run's own data set if it has labels. With transcripts, the
-            recordings; a fifth of them is held out if no test data is given.
+            recordings; of --task segmentation, annotated images. A fifth of either is held out if no test data
+            is given.
         test: labelled data to measure the accuracy on; no setting is selected on it. For few-shot episodes, data of
             other classes than those of the training, such as photos:novel after a training on photos:base.
         labels_per_class: numbers of labels of each class; `all` takes every label there is. Those of 1, 10 and 100 that
             there are, and all, if not given.
-        seeds: repetitions, each with other labels; 5 if not given, 3 with `minutes` or transcripts.
+        seeds: repetitions, each with other labels; 5 if not given, 3 with `minutes`, transcripts or masks.
         minutes: repetitions are added until the interval of frozen − scratch, with about 10 labels per class, is
             narrower than 2 points, or these minutes are over.
+        task: segmentation: classes of pixels, of images with masks (see the guide), in place of labels of whole images.
         protocols: which protocols to compare; all if not given. With transcripts: scratch, frozen, fine-tuned,
-            as-given, untrained, raw-ctc. few-shot, which stands alone: episodes of new classes, on frozen features.
+            as-given, untrained, raw-ctc; of segmentation also frozen-knn and raw-logistic. few-shot, which stands
+            alone: episodes of new classes, on frozen features.
         steps: optimisation steps from scratch, half as many for fine-tuning; chosen by the number of labels if not
             given. With transcripts also of the heads on frozen encoders.
         way: of few-shot episodes, the number of classes; 5 if not given.
@@ -82,8 +87,8 @@ def evaluate(
             folder, or else the subfolders.
         transcripts: of recordings, the table (.csv …) that says what is said in which file: metadata.csv of a folder,
             the table of the recordings itself, or another one.
-        labelled: with transcripts, numbers of recordings to learn from; `all` takes every one. Those of 10 and 100
-            that there are, and all, if not given.
+        labelled: with transcripts, numbers of recordings to learn from; of segmentation, of annotated images. `all`
+            takes every one. Those of 10 and 100 (1, 5 and 20 images) that there are, and all, if not given.
         per_file: a text file is one document, not one document a line.
         columns: of a table, the columns that form a pair, such as image text.
         size: of known weights of images, height and width in pixels; if not given the images' own, or those that
@@ -125,6 +130,13 @@ def evaluate(
         split_of,
     )
     from likewise.commands.recognition import check_spoken, open_spoken
+    from likewise.commands.segmentation import (
+        check_task,
+        images_of,
+        measured_segmentation,
+        open_segmented,
+        tell_annotated,
+    )
     from likewise.data.audio import source_sample_rate
     from likewise.data.blocks import cut_notes
     from likewise.data.copies import copies_between, copies_note, copies_summary
@@ -154,9 +166,18 @@ def evaluate(
     asked = read_options_of(modality, **reading)
     of_episodes = {"way": way, "shot": shot, "query": query, "episodes": episodes}
     needless = {"train": train, "labels_per_class": labels_per_class, "seeds": seeds, "minutes": minutes}
+    if task is not None:
+        useless = {"labels_per_class": labels_per_class, "minutes": minutes, "transcripts": transcripts, "root": root}
+        check_task(task, modality, useless | of_episodes | reading)
     needless |= {"steps": steps, "transcripts": transcripts, "labelled": labelled}
     episode = episode_settings(protocols, of_episodes, needless)
-    if names_weights(run):
+    if names_weights(run) and task is not None:
+        if train is None:
+            raise UserError(f"{run} has no data of its own: name annotated images with --train")
+        asked = read_options_of("image")
+        like = images_of(train)
+        run = run_of_weights(run, like, size=size, out=out, root=None, read_options=asked, progress=progress)
+    elif names_weights(run):
         if transcripts is not None:
             raise UserError(f"--transcripts applies to runs that have learned from recordings, not to {run}")
         if test is None:
@@ -168,6 +189,39 @@ def evaluate(
         raise UserError(f"{flag(name)} applies to known weights (timm:NAME, hf:FOLDER), not to a run: leave it out")
     run = as_run(run)
     views = views or run.views
+    if task is not None:
+        if train is None:
+            name_own_data(run, None)
+        annotated = open_segmented(run, views, train, test, progress=progress)
+        tell_annotated(annotated, str(run.path / SKIPPED), progress)
+        if encoder is not None:
+            run.load_encoder(adopt_for(encoder, views, annotated.train.source))
+        compute = ComputeSettings(
+            torch.device(device_name()),
+            batch_size=32,
+            autocast=run.config["precision"] == "bf16-mixed",
+            channels_last=True,
+        )
+        anew = make_encoder and (lambda: adopt_for(as_module(make_encoder()), views, annotated.train.source))
+        with progress_bar(show=progress) as report:
+            segmented = measured_segmentation(
+                run,
+                run.encoder,
+                views,
+                anew or (run.build_encoder if run.config["encoder"] else None),
+                annotated,
+                labelled=labelled,
+                seeds=seeds,
+                protocols=protocols,
+                steps=steps,
+                compute=compute,
+                progress=report,
+            )
+        asked_for = {"task": task, "train": train, "test": test, "labelled": labelled, "seeds": seeds}
+        asked_for |= {"protocols": protocols, "steps": steps}
+        segmented.result["command"] = command_line("evaluate", run.path, asked_for)
+        evaluation = Evaluation(segmented.result)
+        return _kept(evaluation, run, segmented.skipped, lambda: segmented.figures.save(run.path))
     if episode is not None:
         check_read_options({**reading, "root": root}, run.config["data"] if test is None else test)
         name_own_data(run, None if root else run.config["source"]["root"])
@@ -208,7 +262,9 @@ def evaluate(
         reading["text_column"] = None  # it was that of the transcripts
         asked = read_options_of(modality, **reading)
     elif labelled is not None:
-        raise UserError("--labelled applies to recordings with --transcripts: leave it out, or name these")
+        raise UserError(
+            "--labelled applies to recordings with --transcripts and to --task segmentation: leave it out, or give one"
+        )
     no_labels: UserError | None = None
     reads_own = train is None or test is None
     if reads_own:

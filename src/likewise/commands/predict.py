@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
@@ -15,6 +15,9 @@ from likewise.commands import FromPython
 from likewise.console import count_of, plain, tell, tell_notes
 from likewise.errors import Interrupted, UserError
 from likewise.registry import MODALITIES
+
+if TYPE_CHECKING:
+    from likewise.commands.masks import PredictedMasks
 
 PART = 4096
 """Samples that are kept at once, about: a killed prediction repeats no more."""
@@ -89,7 +92,7 @@ def predict(
     encoder: FromPython = None,
     views: FromPython = None,
     progress: bool = True,
-) -> Predictions:
+) -> Predictions | PredictedMasks:
     """Predict the label of every sample: id, label, probability, and whether the classifier abstains.
 
     The file is written at the end. What is done until then is kept beside it: a command that was killed goes on where
@@ -99,7 +102,8 @@ def predict(
         classifier: the folder that `likewise fit` made.
         data: what to predict the labels of: see `likewise pretrain`.
         out: a .parquet, .csv or .jsonl file, with columns id, label, probability and abstained; of numbers, id and
-            value. Several labels are a list, in a .csv `a;b`. From Python, the rows are returned if not given.
+            value. Several labels are a list, in a .csv `a;b`. From Python, the rows are returned if not given. Of a
+            classifier of masks, a folder: a PNG for each image.
         run: the run that the classifier stands on, if it was moved.
         modality: image, text, audio or pair, where the data could be several things.
         text_column: of a table, the column of texts; if not given, one with a usual name or the only one of texts.
@@ -126,6 +130,7 @@ def predict(
 
     from likewise.commands.classified import encoder_of_classifier, open_classifier, same_data
     from likewise.commands.labelled import open_samples, use_own
+    from likewise.commands.masks import predict_masks
     from likewise.commands.options import list_skipped, skipped_note
     from likewise.data.blocks import cut_notes
     from likewise.data.cache import digest
@@ -140,11 +145,13 @@ def predict(
     from likewise.training.machine import device_name
 
     check_int(batch_size=batch_size)
+    head, its_run = open_classifier(classifier, run, masks=True)
+    info = head.info
+    if info["task"] == "segmentation":
+        return predict_masks(head, its_run, data, out, encoder=encoder, views=views, progress=progress)
     if out is not None:
         check_predictions_suffix(Path(out))
         check_file_place(Path(out))
-    head, its_run = open_classifier(classifier, run)
-    info = head.info
     known = info["encoder"]["modality"]
     reading = {
         # An encoder of pairs takes several: those that the labels were of.

@@ -30,6 +30,7 @@ def study(
     test: Any = None,
     labels_per_class: Sequence[int | Literal["all"]] | None = None,
     seeds: int | None = None,
+    task: Literal["segmentation"] | None = None,
     protocols: Sequence[str] | None = None,
     steps: int | None = None,
     transcripts: str | Path | None = None,
@@ -56,12 +57,15 @@ def study(
         labels_per_class: numbers of labels of each class; `all` takes every label there is. Those of 1, 10 and 100 that
             there are, and all, if not given.
         seeds: repetitions of the evaluation, each with other labels; 5 if not given.
+        task: segmentation: the evaluation is of classes of pixels, of images with masks; a folder of these is learned
+            from without the masks.
         protocols: which protocols of the evaluation to compare; all if not given.
         steps: optimisation steps from scratch, half as many for fine-tuning; chosen by the number of labels if not
             given.
         transcripts: of recordings, the table (.csv …) that says what is said in which file; the error rates of speech
             recognition are measured in place of accuracies. --text-column is of this table.
-        labelled: with transcripts, numbers of recordings to learn from: see `likewise evaluate`.
+        labelled: with transcripts, numbers of recordings to learn from, of segmentation of annotated images: see
+            `likewise evaluate`.
         resume: continue an interrupted training of the same run folder.
         root: the folder with the files of a named data set.
         progress: show progress on stderr.
@@ -88,6 +92,7 @@ def study(
         why_no_labels,
     )
     from likewise.commands.recognition import check_needless, check_transcripts
+    from likewise.commands.segmentation import annotated_parts, check_segmented, check_task, images_of
     from likewise.data.open import open_source
     from likewise.data.splits import has_own_splits, splits, unlabelled_test_note
     from likewise.distributed import is_first_process
@@ -104,10 +109,14 @@ def study(
         minutes = USUAL_MINUTES
     counts = None if labels_per_class is None else list(labels_per_class)
     measured = {"labels_per_class": counts, "seeds": seeds, "protocols": protocols, "steps": steps}
-    spoken = {"transcripts": transcripts, "labelled": labelled}
+    spoken = {"task": task, "transcripts": transcripts, "labelled": labelled}
     given = {"minutes": minutes, "train": train, "test": test, **measured, **spoken}
     command = command_line("study", data, {**given, "root": root, **training})
     text_column = None
+    if task is not None:
+        useless = ("label_column", "labels", "per_file", "columns", "text_column")
+        others = {"labels_per_class": labels_per_class, "transcripts": transcripts, "root": root}
+        check_task(task, training.get("modality"), others | {name: training.get(name) for name in useless})
     if transcripts is not None:
         needless = ("label_column", "labels", "per_file", "columns")
         check_needless(
@@ -119,8 +128,23 @@ def study(
         check_int(seeds=seeds, steps=steps)
         check_protocols(protocols, given=training.get("weights") is not None)
         check_transcripts(data if train is None else train, test, transcripts, text_column, progress)
+    elif task is not None:
+        training = {**training, "modality": "image"}
+        learned_from = images_of(data)
+        train, test = annotated_parts(data if train is None else train, test)
+        check_segmented(
+            train,
+            test,
+            labelled=labelled,
+            seeds=seeds,
+            protocols=protocols,
+            steps=steps,
+            given=training.get("weights") is not None,
+        )
     elif labelled is not None:
-        raise UserError("--labelled applies to recordings with --transcripts: leave it out, or name these")
+        raise UserError(
+            "--labelled applies to recordings with --transcripts and to --task segmentation: leave it out, or give one"
+        )
     named = {name: value for name, value in training.items() if value is not None}
     changes = {name: value for name, value in named.items() if name in ("method", *SHAPE) or name not in PARAMETERS}
     changes.pop("views", None)
@@ -129,19 +153,20 @@ def study(
     once = {name: named[name] for name in READ_ONCE if name in named}
     check_read_options({**asked, "root": root}, data, train, test, named.get("probe"))
     read_options = read_options_of(**asked, **once, method=recipe.method)
-    parts = splits(data, read_options)
-    if transcripts is None and train is None:
+    by_labels = transcripts is None and task is None
+    parts = splits(data, read_options) if task is None else {"pretrain": learned_from}
+    if by_labels and train is None:
         train = parts.get("train")
-    if transcripts is None and test is None:
+    if by_labels and test is None:
         test = parts.get("test")
         for note in unlabelled_test_note(data, test):
             tell(note, show=progress)
-    if train is not None and test is None and transcripts is None:
+    if train is not None and test is None and by_labels:
         raise UserError("--train needs --test: name labelled data to measure the accuracy on")
     needing = [name for name, value in measured.items() if value is not None]
     has_labels = False
     # Mistakes in these are reported before the training, not after it.
-    if transcripts is None and train is not None and test is not None:
+    if by_labels and train is not None and test is not None:
         as_parts = [adapt_read_options(read_options.with_(**shape_of(recipe)), part) for part in (train, test)]
         train_source, test_source = open_train_and_test(train, test, as_parts, root, progress)
         has_labels = train_source is not None and train_source.modality != "pair" and bool(train_source.classes)
@@ -149,7 +174,7 @@ def study(
             assert train_source is not None
             label_counts(train_source, test_source, labels_per_class, seeds=seeds_of(seeds, minutes))
             check_evaluation(protocols or DEFAULT_PROTOCOLS, steps, given=recipe.weights is not None)
-    if needing and not has_labels and transcripts is None:
+    if needing and not has_labels and by_labels:
         source = open_source(parts.get("pretrain", data), root=root, read_options=read_options, progress=progress)
         raise UserError(f"{flag(needing[0])} applies to data with labels, but this has none: {why_no_labels(source)}")
     if usual:
@@ -160,7 +185,7 @@ def study(
     try:
         with each_note_once():
             learned = parts.get("pretrain", data)
-            evaluated = test is not None or transcripts is not None
+            evaluated = test is not None or not by_labels
             how = applicable({**training, "root": root}, learned, named.get("probe"))
             if minutes is not None:
                 how |= {"minutes": round(minutes * (TRAINING_SHARE if evaluated else 1), 3), "started": began}
@@ -177,7 +202,7 @@ def study(
                 tell(f"the page: {write_report(run)}", show=progress)
                 return run
             reading = applicable({**asked, "root": root}, train, test)
-            if transcripts is not None:
+            if not by_labels:
                 reading = {"text_column": text_column}
             evaluation = evaluate(
                 run,
@@ -189,6 +214,7 @@ def study(
                 protocols=protocols,
                 steps=steps,
                 progress=progress,
+                task=task,
                 transcripts=transcripts,
                 labelled=labelled,
                 **reading,

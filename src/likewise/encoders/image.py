@@ -91,6 +91,29 @@ class ImageEncoder(Encoder):
         """The features laid out on their grid, channels first."""
         return self._with_map(view)[1]
 
+    def feature_maps(self, view: Float[Tensor, "n c h w"]) -> list[Float[Tensor, "n _ _ _"]]:
+        """Maps of several depths, channels first, the finest first, the last one that of `features`.
+
+        Of each size that has at most `MOST_PLACES` places in a row, the deepest map. An architecture whose maps all
+        have one size, as a Vision Transformer's, gives a single one.
+        """
+        body: Any = self.body
+        maps: list[Tensor] = []
+        if not hasattr(body, "forward_features"):
+            final = view
+            for layer in body.children():
+                if isinstance(layer, nn.AdaptiveAvgPool2d):
+                    break
+                final = layer(final)
+                maps.append(final)
+        elif len({stage["reduction"] for stage in getattr(body, "feature_info", [])}) > 1:  # a network of timm's
+            features, maps = body.forward_intermediates(view, output_fmt="NCHW")
+            final = self._as_map(features, view)
+        else:
+            final = self.feature_map(view)
+        deepest = {each.shape[2]: each for each in maps}
+        return [*(each for rows, each in deepest.items() if final.shape[2] < rows <= MOST_PLACES), final]
+
     @torch.no_grad()
     def grid(self, view: Float[Tensor, "n c h w"] | None = None) -> tuple[int, int]:
         """Rows and columns of the places."""

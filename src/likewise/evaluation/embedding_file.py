@@ -29,8 +29,10 @@ def check_suffix(out: Path) -> None:
         raise UserError(f"out must end in {' or '.join(SUFFIXES)}, or be lance://FOLDER, got {out}")
 
 
-def write_embeddings(parts: Iterator[Float[Tensor, "n dim"]], source: Source, out: Path) -> int:
-    """Write the embeddings of a source's samples as they come, a part at a time; returns their dimension.
+def write_embeddings(parts: Iterator[Float[Tensor, "n *places dim"]], source: Source, out: Path) -> int:
+    """Write the embeddings of a source's samples, or of their places, as they come, a part at a time.
+
+    Returns their dimension.
 
     `out` appears when it is complete; an error leaves what was there. Beside a `.npy` file, `.ids.txt` has the id of
     each row on a line of its own.
@@ -50,16 +52,16 @@ def write_embeddings(parts: Iterator[Float[Tensor, "n dim"]], source: Source, ou
         return dim
 
 
-def _write_npy(path: Path, parts: Iterator[Float[Tensor, "n dim"]], source: Source) -> int:
+def _write_npy(path: Path, parts: Iterator[Float[Tensor, "n *places dim"]], source: Source) -> int:
     """Header and rows, by plain writes: a memory map of a full disk would end the process."""
     dim = 0
     with path.open("wb") as file:
         for part in parts:
             rows = np.ascontiguousarray(part.numpy(), dtype=np.float32)
             if file.tell() == 0:
-                dim = rows.shape[1]
+                dim = rows.shape[-1]
                 descr = np.lib.format.dtype_to_descr(rows.dtype)
-                header = {"descr": descr, "fortran_order": False, "shape": (len(source), dim)}
+                header = {"descr": descr, "fortran_order": False, "shape": (len(source), *rows.shape[1:])}
                 np.lib.format.write_array_header_1_0(file, header)
             file.write(rows.data)
     return dim

@@ -40,7 +40,7 @@ class ComputeSettings:
         module = module.to(self.device)
         return module.to(memory_format=torch.channels_last) if self.channels_last else module
 
-    def forward(self, module: nn.Module, view: Any) -> Float[Tensor, " n *outputs"]:
+    def forward(self, module: Callable[[Any], Tensor], view: Any) -> Float[Tensor, " n *outputs"]:
         """`module(view)` in this precision and layout; the result is float32."""
         if self.channels_last and getattr(view, "ndim", 0) == 4:
             view = view.contiguous(memory_format=torch.channels_last)

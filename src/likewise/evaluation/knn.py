@@ -63,8 +63,15 @@ def unit(features: Float[Tensor, "n dim"]) -> Float[Tensor, "n dim"]:
 
 def vote(similarities: Float[Tensor, "n k"], neighbor_labels: Int[Tensor, "n k"], classes: int) -> Int[Tensor, " n"]:
     """The class with most votes, each neighbour's weighted by exp(similarity / 0.07)."""
+    return votes(similarities, neighbor_labels, classes).argmax(1)
+
+
+def votes(
+    similarities: Float[Tensor, "n k"], neighbor_labels: Int[Tensor, "n k"], classes: int
+) -> Float[Tensor, "n classes"]:
+    """The votes for each class: the nearest neighbour has one, the others less."""
     weights = ((similarities - similarities[:, :1]) / TEMPERATURE).exp()
-    return weights.new_zeros(len(weights), classes).scatter_add_(1, neighbor_labels, weights).argmax(1)
+    return weights.new_zeros(len(weights), classes).scatter_add_(1, neighbor_labels, weights)
 
 
 def choose_k(features: Float[Tensor, "n dim"], labels: Int[Tensor, " n"], classes: int) -> int:

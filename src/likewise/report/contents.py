@@ -21,6 +21,7 @@ from likewise.runs.history import History
 from likewise.runs.matches import RetrievalMatches
 from likewise.runs.pairs import Pairs
 from likewise.runs.part import Part
+from likewise.runs.segmentation import SegmentationFigures
 from likewise.runs.skipped import Skipped
 from likewise.runs.snapshots import Snapshots
 from likewise.runs.verdict import Verdict
@@ -44,6 +45,7 @@ class Contents:
     gallery: Gallery | None = None
     evaluation: Evaluation | None = None
     matches: RetrievalMatches | None = None
+    segmentation: SegmentationFigures | None = None
     skipped: Skipped = field(default_factory=Skipped)
     unreadable: list[str] = field(default_factory=list)
     """One line per file that is there and could not be read."""
@@ -91,6 +93,7 @@ def read_contents(folder: Path) -> Contents:
     contents.gallery = part(Gallery)
     contents.evaluation = part(Evaluation)
     contents.matches = part(RetrievalMatches)
+    contents.segmentation = part(SegmentationFigures)
     contents.skipped = part(Skipped) or contents.skipped
     if not found:
         raise UserError(f"{str(folder)!r} is not a run folder: it has no config.json, metrics.csv or gallery.npz")

@@ -113,7 +113,7 @@ class ClassifierFile(TypedDict):
     likewise: str
     created: str
     command: str
-    task: Literal["classification", "multilabel", "regression"]
+    task: Literal["classification", "multilabel", "regression", "segmentation"]
     classes: list[str]
     """Empty of numbers."""
     counts: list[Count]

@@ -12,7 +12,12 @@ from rich.table import Table
 from likewise.console import count_of, plain
 
 SHOWN_CLASSES = 30
-TITLES = {"classification": "one class a sample", "multilabel": "several labels a sample", "regression": "numbers"}
+TITLES = {
+    "classification": "one class a sample",
+    "multilabel": "several labels a sample",
+    "regression": "numbers",
+    "segmentation": "a class for each pixel",
+}
 
 
 def render_classifier(path: Path, info: dict[str, Any]) -> RenderableType:

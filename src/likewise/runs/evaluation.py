@@ -16,6 +16,7 @@ from likewise.runs.files import check_keys, read_object
 from likewise.runs.part import RunPart
 from likewise.runs.recognition import Recognition, RecognitionFile
 from likewise.runs.recognition_table import recognition_tables
+from likewise.runs.segmentation import SegmentationFile
 from likewise.runs.table import Table
 
 INTERVALS = ("summary", "differences")
@@ -160,6 +161,7 @@ class EvaluationFile(TypedDict):
     tables: NotRequired[list[MeasuresTable]]
     recognition: NotRequired[RecognitionFile]
     few_shot: NotRequired[FewShotFile]
+    segmentation: NotRequired[SegmentationFile]
     command: NotRequired[str]
     notes: NotRequired[list[str]]
 
@@ -169,8 +171,8 @@ class Evaluation(dict[str, Any], RunPart):
 
     Keys: test, samples; where labels were drawn train, classes, seeds, labels_per_class, protocols, protocol_details,
     chance, majority, raw, trials, summary, differences, uneven, settings; where there is something else to measure
-    tables; with transcripts train and recognition (`likewise.runs.recognition`); of episodes few_shot; where test
-    samples are copies of training samples copies; command, skipped, notes.
+    tables; with transcripts train and recognition (`likewise.runs.recognition`); of episodes few_shot; of masks
+    segmentation; where test samples are copies of training samples copies; command, skipped, notes.
     """
 
     FILE: ClassVar[str] = "evaluation.json"
@@ -187,17 +189,17 @@ class Evaluation(dict[str, Any], RunPart):
         if needed & evaluation.keys() or not (evaluation.get("tables") or "recognition" in evaluation):
             check_keys(evaluation, needed)
         check_declared(dict(evaluation), EvaluationFile)
-        for held in (evaluation, evaluation.get("recognition", {})):
+        inner = {f"{name}.": evaluation.get(name, {}) for name in ("recognition", "segmentation")}
+        for held in (evaluation, *inner.values()):
             details = held.get("protocol_details", {})
             if not (
                 isinstance(details, dict)
                 and all(isinstance(one, dict) and isinstance(one.get("style", {}), dict) for one in details.values())
             ):
                 raise ValueError("protocol_details must hold a label and a style for each protocol")
-        recognition = evaluation.get("recognition", {})
         rows = [
             (f"{inside}{name}", place, row)
-            for inside, held in (("", evaluation), ("recognition.", recognition))
+            for inside, held in {"": evaluation, **inner}.items()
             for name in INTERVALS
             for place, row in enumerate(held.get(name, []))
         ]

@@ -16,6 +16,7 @@ from likewise.report.sections.gallery import embedding_map, nearest_neighbours
 from likewise.report.sections.matches import retrieval_examples
 from likewise.report.sections.recognition import speech_recognition
 from likewise.report.sections.run import reproduce
+from likewise.report.sections.segmentation import segmentation_examples
 from likewise.report.sections.training import metrics, similarity_snapshots, training_views
 
 SECTIONS: Sequence[Callable[[Contents], Section | None]] = (
@@ -28,6 +29,7 @@ SECTIONS: Sequence[Callable[[Contents], Section | None]] = (
     results,
     speech_recognition,
     errors,
+    segmentation_examples,
     other_measures,
     retrieval_examples,
     embedding_map,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from markupsafe import Markup
 
 from likewise.report.contents import Contents
@@ -20,13 +22,19 @@ def method_figures(contents: Contents) -> Section | None:
     """Rows of samples: side by side, one column a sample; what must be read or heard one sample after the other."""
     if not contents.figures:
         return None
+    body, sprites = figures_html(contents.figures, "figure")
+    return Section("Method figures", body, sprites=sprites)
+
+
+def figures_html(figures: Sequence[Figure], name: str) -> tuple[Markup, list[SpriteSheet]]:
+    """Figures one below the other, and their pictures, in sheets whose names begin with `name`."""
     parts, sprites = [], []
-    for index, figure in enumerate(contents.figures):
-        found = [sprites_of(row, f"figure-{index}-{number}", side=SIDE) for number, row in enumerate(figure.rows)]
+    for index, figure in enumerate(figures):
+        found = [sprites_of(row, f"{name}-{index}-{number}", side=SIDE) for number, row in enumerate(figure.rows)]
         sprites += [sheet for sheet in found if sheet is not None]
         rows = _in_columns(figure, found) if _is_narrow(figure, found) else _by_sample(figure, found)
         parts.append(Markup("<h3>{}</h3><p>{}</p>{}").format(figure.title, figure.caption, rows))
-    return Section("Method figures", joined(parts), sprites=sprites)
+    return joined(parts), sprites
 
 
 def _is_narrow(figure: Figure, sprites: list[SpriteSheet | None]) -> bool:

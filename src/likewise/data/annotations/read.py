@@ -1,0 +1,69 @@
+"""Which of the formats a folder has, and what its files say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+from likewise.data.annotations.annotation import Annotations
+from likewise.data.annotations.coco import read_coco
+from likewise.data.annotations.layout import AnnotationLayout, find_layout
+from likewise.data.annotations.masks import read_masks
+from likewise.data.annotations.voc import read_voc
+from likewise.data.annotations.yolo import read_yolo
+from likewise.data.resolve import is_name, resolve
+from likewise.errors import UserError
+
+Wanted = Literal["masks", "boxes"]
+FORMATS: dict[Wanted, dict[str, Callable[[AnnotationLayout], Annotations]]] = {
+    "masks": {"masks": read_masks, "coco": read_coco, "yolo": read_yolo},
+    "boxes": {"coco": read_coco, "voc": read_voc, "yolo": read_yolo},
+}
+"""By what is wanted: the readers in the order in which they are asked."""
+PLACES = (
+    "a folder images/ beside masks/ (a PNG of the image's name), a JSON file of COCO's kind, or a folder labels/ of "
+    "YOLO's text"
+)
+
+
+def read_annotations(data: Any, wanted: Wanted) -> Annotations:
+    """What the files of a folder say of its images.
+
+    Args:
+        data: the folder, perhaps with a part: `scenes`, `scenes:train`.
+        wanted: masks (also as outlines) or boxes.
+
+    Raises:
+        UserError: for a folder without such annotations, or with none that can be used.
+    """
+    layout = layout_of(data)
+    found = None
+    for name, read in FORMATS[wanted].items():
+        if getattr(layout, name) is None:
+            continue
+        found = read(layout)
+        if any(image.has_mask if wanted == "masks" else image.boxes for image in found.images):
+            return found
+    if found is None:
+        boxes = "a folder Annotations/ of Pascal VOC's XML" if wanted == "boxes" else ""
+        raise UserError(
+            f"{data} has no {wanted} of its images; they are read from {PLACES}{', or ' * bool(boxes)}{boxes}"
+        )
+    first = found.skipped[0] if found.skipped else None
+    why = f" ({first[0]}: {first[1]})" if first else ""
+    raise UserError(f"{data} has {found.format} annotations, but no {wanted} that can be used{why}")
+
+
+def layout_of(data: Any) -> AnnotationLayout:
+    """Where images and annotations of a data argument lie.
+
+    Raises:
+        UserError: for anything but a folder.
+    """
+    if not isinstance(data, str | Path) or is_name(data):
+        raise UserError(
+            f"annotated images must be in a folder, got {data if isinstance(data, str) else type(data).__name__}"
+        )
+    folder, split = resolve(data)
+    return find_layout(folder, split)

@@ -1,0 +1,536 @@
+"""Semantic segmentation with few annotated images, beside everything it should be compared with."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float, Int, Integer, UInt8
+from torch import Tensor, nn
+
+from likewise.checks import check_int
+from likewise.data.annotations.annotation import IGNORE
+from likewise.data.annotations.source import AnnotatedImages
+from likewise.errors import UserError, nearest
+from likewise.evaluation.features import evenly_spaced, standardization
+from likewise.evaluation.inputs import ComputeSettings, EvaluationViews, LabelCount, Progress
+from likewise.evaluation.knn import TEMPERATURE, nearest_neighbors, votes
+from likewise.evaluation.linear import FEW_LABELS_VARIANCE, fit_linear
+from likewise.evaluation.measures import CONFIDENCE, interval, paired_differences
+from likewise.evaluation.protocols import PROTOCOLS
+from likewise.evaluation.recognition import draw_recordings as draw_images
+from likewise.evaluation.reinitialize import reinitialize
+from likewise.evaluation.seeds import seeded, trial_seed
+from likewise.evaluation.segmentation_measures import (
+    boundary_radius,
+    boundary_scores,
+    class_ious,
+    mean_of_known,
+    pixel_confusion,
+)
+from likewise.evaluation.segmenter import (
+    Colours,
+    DenseEncoder,
+    Segmenter,
+    pca_colours,
+    place_labels,
+    resized,
+    some_places,
+    train_segmenter,
+)
+from likewise.evaluation.supervised import FINE_TUNED_HEAD, SCRATCH, Rates
+from likewise.runs.counts import nearest_to_typical
+
+SEEDS = 3
+USUAL_IMAGES = (1, 5, 20)
+TYPICAL_IMAGES = 20
+"""The number of annotated images that pictures are of, or the one nearest to it."""
+SEGMENTATION_PROTOCOLS = ("scratch", "frozen", "fine-tuned", "frozen-knn", "as-given", "untrained", "raw-logistic")
+"""In the order of tables; each is one of `likewise.evaluation.PROTOCOLS`."""
+TRAINED = ("scratch", "fine-tuned")
+"""Those that train the encoder, too."""
+MEASURES = {"miou": "mean intersection over union", "boundary_f": "boundary F score"}
+EXAMPLES = 8
+AT_ONCE = 64
+"""Masks that are measured at once."""
+MOST_COUNTED = 1_000
+"""Masks that say which class is the commonest."""
+
+# Set once, on drawn shapes; no evaluation tunes them.
+STEPS, PART_OF_STEPS = 240, 0.5
+BATCH_IMAGES = 8
+FINE_TUNING_RATE = 2e-4
+MOST_PLACES = 10_000
+"""That a linear head learns from."""
+MOST_NEIGHBORS, NEIGHBORS = 2_000, 20
+"""Places that vote may be among, and how many vote for one."""
+RAW_PLACES = 24
+
+
+class SegmentationData(NamedTuple):
+    """Some annotated images, and what their classes are called in the evaluation."""
+
+    source: AnnotatedImages
+    indices: Int[Tensor, " n"]
+    numbers: Int[Tensor, " 256"]
+    """The class in the evaluation of each value of a mask."""
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def images(self, places: Int[Tensor, " m"]) -> UInt8[Tensor, "m c h w"]:
+        return self.source.read(self.indices[places])
+
+    def masks(self, places: Int[Tensor, " m"]) -> Integer[Tensor, "m h w"]:
+        return self.numbers[self.source.masks(self.indices[places])]
+
+
+class SegmentationPictures(NamedTuple):
+    """What some test images look like, and what protocols made of them with the first seed."""
+
+    ids: list[str]
+    images: UInt8[Tensor, "m c h w"]
+    truth: Integer[Tensor, "m h w"]
+    predicted: dict[str, Integer[Tensor, "m h w"]]
+    labelled: LabelCount
+    colours: dict[str, UInt8[Tensor, "m 3 h w"]]
+    """Principal components of the features of encoders, by protocol."""
+
+
+class SegmentationResult(NamedTuple):
+    """The value of "segmentation" in `evaluation.json`, and pictures."""
+
+    values: dict[str, Any]
+    pictures: SegmentationPictures
+
+
+def same_classes(
+    train: Sequence[str], test: Sequence[str]
+) -> tuple[list[str], Int[Tensor, " 256"], Int[Tensor, " 256"]]:
+    """The classes of two sources by their names, those of `train` first, and what values of masks are among these.
+
+    Raises:
+        UserError: where no class is in both.
+    """
+    classes = list(dict.fromkeys([*train, *test]))
+    if not set(train) & set(test):
+        raise UserError(
+            f"train and test must have classes in common, got {', '.join(train[:5])} and {', '.join(test[:5])}"
+        )
+
+    def numbers(names: Sequence[str]) -> Int[Tensor, " 256"]:
+        found = torch.full((256,), IGNORE)
+        found[: len(names)] = torch.tensor([classes.index(name) for name in names])
+        return found
+
+    return classes, numbers(train), numbers(test)
+
+
+def evaluate_segmentation(
+    encoder: nn.Module,
+    views: EvaluationViews,
+    train: SegmentationData,
+    test: SegmentationData,
+    classes: list[str],
+    *,
+    labelled: Sequence[LabelCount] | None = None,
+    seeds: int = SEEDS,
+    protocols: Sequence[str] | None = None,
+    steps: int | None = None,
+    make_encoder: Callable[[], nn.Module] | None = None,
+    given: nn.Module | None = None,
+    compute: ComputeSettings | None = None,
+    progress: Progress | None = None,
+) -> SegmentationResult:
+    """Measure how well classes of pixels are predicted by protocols that learn from some annotated images.
+
+    All protocols of a seed learn from the same images, and larger draws include the smaller ones. Predictions are
+    measured at the size of the views. The test part is only measured on.
+
+    Args:
+        encoder: pretrained, with `features(view)` of places and `grid(view)`; it is copied, never changed.
+        views: the `clean` ones; their `weak_ops` say whether mirrored images are usual.
+        train, test: annotated images.
+        classes: their names.
+        labelled: how many annotated images a protocol may learn from; None: `USUAL_IMAGES`, and all.
+        seeds: number of draws, at least 1.
+        protocols: some of `SEGMENTATION_PROTOCOLS`; None: all, `as-given` only with `given`.
+        steps: of the optimizer from scratch, half as many for fine-tuning; None: `STEPS`.
+        make_encoder: builds the untrained architecture; None: a copy of `encoder` with new weights.
+        given: the encoder as it was before the training, where that went on from known weights.
+        compute: where and how networks are run.
+        progress: called with (trials done, of how many, what is being done).
+
+    Raises:
+        UserError: for an argument or data that cannot be evaluated.
+    """
+    check_int(seeds=seeds, steps=steps)
+    names = check_segmentation_protocols(protocols, given=given is not None)
+    if not (hasattr(encoder, "feature_maps") or hasattr(encoder, "features")):
+        raise UserError(f"encoder must have features of places (see Encoder), got {type(encoder).__name__} without any")
+    counts = image_counts(labelled, len(train), train.source.name)
+    compute = compute or ComputeSettings(torch.device("cpu"))
+    evaluation = SegmentationEvaluation(
+        encoders={"frozen": copy.deepcopy(encoder)} | ({} if given is None else {"as-given": copy.deepcopy(given)}),
+        make_encoder=make_encoder or partial(reinitialize, encoder),
+        views=views,
+        train=train,
+        test=test,
+        classes=len(classes),
+        draws={(s, k): draw_images(len(train), k, s) for s in range(seeds) for k in counts},
+        steps=steps,
+        compute=compute,
+        progress=progress or (lambda done, total, text: None),
+    )
+    trials, predicted = evaluation.run(names, counts, seeds)
+    pretrained = {name: PROTOCOLS[name].pretrained for name in names}
+    pairs = [(a, b) for a in names for b in names if pretrained[a] and not pretrained[b]]
+    typical = nearest_to_typical(counts, TYPICAL_IMAGES)
+    values = {
+        "images": {"train": len(train), "test": len(test)},
+        "classes": classes,
+        "size": train.source.size,
+        "seeds": seeds,
+        "labelled": counts,
+        "protocols": names,
+        "protocol_details": {name: PROTOCOLS[name]().details("colours") for name in names},
+        "baseline": evaluation.constant(classes),
+        "trials": trials,
+        "summary": summarize_segmentation(trials),
+        "differences": segmentation_differences(trials, pairs),
+        "settings": _settings(steps, compute, train.source.size),
+    }
+    return SegmentationResult(values, evaluation.pictures(predicted, typical, names))
+
+
+def check_segmentation_protocols(names: Sequence[str] | None, *, given: bool) -> list[str]:
+    """The protocols that are asked for, or all that can be run.
+
+    Raises:
+        UserError: for no name, an unknown one, or `as-given` without known weights.
+    """
+    if names is None:
+        return [name for name in SEGMENTATION_PROTOCOLS if given or name != "as-given"]
+    known = ", ".join(SEGMENTATION_PROTOCOLS)
+    if not names:
+        raise UserError(f"protocols must be some of {known}, got none")
+    for name in names:
+        if name not in SEGMENTATION_PROTOCOLS:
+            raise UserError(
+                f"protocols must, of segmentation, be some of {known}, got '{name}'"
+                f"{nearest(name, SEGMENTATION_PROTOCOLS)}"
+            )
+    if "as-given" in names and not given:
+        raise UserError("as-given needs a run that went on from known weights: `likewise pretrain DATA --weights …`")
+    return list(dict.fromkeys(names))
+
+
+def image_counts(asked: Sequence[LabelCount] | None, there: int, name: str) -> list[LabelCount]:
+    """The numbers of annotated images to learn from; if none are asked for, the usual ones, and all.
+
+    Raises:
+        UserError: for what is no such number, or more than there are.
+    """
+    if asked is None:
+        return [*(count for count in USUAL_IMAGES if count < there), "all"]
+    rule = "labelled must be whole numbers of at least 1, or 'all', got"
+    if not asked:
+        raise UserError(f"{rule} none")
+    for count in asked:
+        if count == "all":
+            continue
+        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+            raise UserError(f"{rule} {count!r}")
+        if count > there:
+            raise UserError(
+                f"labelled must be at most {there}, or 'all', got {count}: {name} has {there} annotated images to "
+                "learn from"
+            )
+    return list(dict.fromkeys(asked))
+
+
+def summarize_segmentation(trials: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A row for each protocol, number of images and measure: mean and 95 % interval over seeds."""
+    groups: dict[tuple[str, LabelCount], list[dict[str, Any]]] = {}
+    for trial in trials:
+        groups.setdefault((trial["protocol"], trial["labelled"]), []).append(trial)
+    rows = []
+    for (protocol, count), group in groups.items():
+        for measure in MEASURES:
+            mean, low, high = interval([trial[measure] for trial in group])
+            row = {"protocol": protocol, "labelled": count, "measure": measure, "mean": mean, "low": low, "high": high}
+            rows.append(row | {"seeds": len(group)})
+    return rows
+
+
+def segmentation_differences(
+    trials: Sequence[dict[str, Any]], pairs: Sequence[tuple[str, str]]
+) -> list[dict[str, Any]]:
+    """As `paired_differences`, of each measure: above 0 where the first protocol is better."""
+    rows = []
+    for measure in MEASURES:
+        named = [trial | {"labels_per_class": trial["labelled"], "accuracy": trial[measure]} for trial in trials]
+        for row in paired_differences(named, pairs):
+            rows.append({"measure": measure, "labelled": row.pop("labels_per_class"), **row})
+    return rows
+
+
+class PlaceTable(NamedTuple):
+    """Features of places that have a class, standardized, on the CPU."""
+
+    features: Float[Tensor, "m d"]
+    labels: Int[Tensor, " m"]
+    mean: Float[Tensor, " d"]
+    scale: Float[Tensor, " d"]
+
+
+class SegmentationEvaluation:
+    """What the trials of one evaluation share.
+
+    Args:
+        encoders: those with known weights by protocol, "frozen" and perhaps "as-given".
+        make_encoder: builds the architecture with new weights, from torch's global generators.
+        classes: how many there are.
+        draws: by (seed, number of images): positions in `train`.
+        views, train, test, steps, compute, progress: see `evaluate_segmentation`.
+    """
+
+    def __init__(
+        self,
+        *,
+        encoders: dict[str, nn.Module],
+        make_encoder: Callable[[], nn.Module],
+        views: EvaluationViews,
+        train: SegmentationData,
+        test: SegmentationData,
+        classes: int,
+        draws: dict[tuple[int, LabelCount], Int[Tensor, " _"]],
+        steps: int | None,
+        compute: ComputeSettings,
+        progress: Progress,
+    ) -> None:
+        self.encoders = {name: compute.place(encoder).eval() for name, encoder in encoders.items()}
+        self.make_encoder, self.views, self.train, self.test, self.classes = make_encoder, views, train, test, classes
+        self.draws, self.steps, self.compute, self.progress = draws, steps, compute, progress
+        self.truth = torch.cat([test.masks(some).to(torch.uint8) for some in torch.arange(len(test)).split(AT_ONCE)])
+        self.radius = boundary_radius(*self.truth.shape[1:])
+        self._untrained: tuple[int, nn.Module] | None = None
+        self._heads: dict[tuple[int, LabelCount], nn.Linear] = {}
+
+    def run(
+        self, names: Sequence[str], counts: Sequence[LabelCount], seeds: int
+    ) -> tuple[list[dict[str, Any]], dict[tuple[str, LabelCount], Integer[Tensor, "n h w"]]]:
+        """All trials, and what each protocol predicted with seed 0, by (protocol, images)."""
+        plan = [(name, seed, count) for name in names for seed in range(seeds) for count in counts]
+        trials, predicted = [], {}
+        for done, (name, seed, count) in enumerate(plan):
+            doing = f"{name}, {count} image{'s' * (count != 1)}, seed {seed}"
+            self.progress(done, len(plan), doing)
+            started = time.perf_counter()
+            with seeded(trial_seed(seed, name, count), self.compute.device):
+                found = self._predicted(name, seed, count)
+            if seed == 0:
+                predicted[name, count] = found
+            trials.append(
+                {"protocol": name, "labelled": count, "seed": seed}
+                | self.measured(found)
+                | {"seconds": time.perf_counter() - started}
+            )
+        self.progress(len(plan), len(plan), "done")
+        return trials, predicted
+
+    def measured(self, predicted: Integer[Tensor, "n h w"]) -> dict[str, Any]:
+        """The measures of predictions of the test images."""
+        parts = zip(self.truth.split(AT_ONCE), predicted.split(AT_ONCE), strict=True)
+        confusion = torch.zeros(self.classes, self.classes, dtype=torch.int64)
+        for truth, guess in parts:
+            confusion += pixel_confusion(truth, guess, self.classes)
+        ious = class_ious(confusion)
+        scores = boundary_scores(self.truth, predicted, self.classes, self.radius)
+        return {"miou": mean_of_known(ious), "boundary_f": mean_of_known(scores), "iou": ious, "f": scores}
+
+    def constant(self, classes: list[str]) -> dict[str, Any]:
+        """The measures of predicting the commonest class of the training images everywhere."""
+        counts = torch.zeros(self.classes, dtype=torch.int64)
+        for some in evenly_spaced(len(self.train), MOST_COUNTED).split(AT_ONCE):
+            masks = self.train.masks(some)
+            counts += masks[masks != IGNORE].bincount(minlength=self.classes)
+        commonest = int(counts.argmax())
+        found = self.measured(torch.full_like(self.truth, commonest))
+        return {"class": classes[commonest], "miou": found["miou"], "boundary_f": found["boundary_f"]}
+
+    def _predicted(self, name: str, seed: int, count: LabelCount) -> Integer[Tensor, "n h w"]:
+        """What a protocol predicts after learning from a draw."""
+        if name != "frozen-knn":
+            return self._predict(self.fitted(name, seed, count))
+        dense = self.dense(name, seed)
+        table = self.places(dense, seed, count, MOST_NEIGHBORS)
+
+        def vote(maps: Float[Tensor, "n d i j"]) -> Float[Tensor, "n classes i j"]:
+            rows = (maps.movedim(1, 3).flatten(0, 2).cpu() - table.mean) / table.scale
+            similarities, positions = nearest_neighbors(rows, table.features, min(NEIGHBORS, len(table.features)))
+            found = votes(similarities, table.labels[positions], self.classes)
+            shares = found / found.sum(1, keepdim=True)
+            return shares.unflatten(0, (len(maps), *maps.shape[2:])).movedim(3, 1)
+
+        return self._predict(dense, vote)
+
+    def fitted(self, name: str, seed: int, count: LabelCount) -> Segmenter:
+        """What a protocol has learned from a draw, in evaluation mode."""
+        if name in TRAINED:
+            return self._trained(name, seed, count)
+        return Segmenter(self.dense(name, seed), self._fit_head(name, seed, count)).eval()
+
+    def _fit_head(self, name: str, seed: int, count: LabelCount) -> nn.Linear:
+        """Logistic regression on places, for features as they are."""
+        table = self.places(self.dense(name, seed), seed, count, MOST_PLACES)
+        head = fit_linear(table.features, table.labels, self.classes, variance=FEW_LABELS_VARIANCE)
+        with torch.no_grad():
+            head.weight.div_(table.scale)
+            head.bias.sub_(head.weight @ table.mean)
+        head = head.requires_grad_(False).to(self.compute.device)
+        if name == "frozen":
+            self._heads[seed, count] = head
+        return head
+
+    def _trained(self, name: str, seed: int, count: LabelCount) -> Segmenter:
+        """Encoder and head trained together: from new weights, or from the pretrained ones and the head of `frozen`."""
+        steps = self.steps_of(name)
+        if name == "scratch":
+            encoder = self.compute.place(self.make_encoder())
+            dense, rates = DenseEncoder(encoder.requires_grad_(True)), SCRATCH
+            with torch.no_grad():
+                view = self.views.clean(self.train.images(torch.tensor([0])).to(self.compute.device))
+                dim = self.compute.forward(dense.eval(), view).shape[1]
+            head = nn.Linear(dim, self.classes).to(self.compute.device)
+        else:
+            if (seed, count) not in self._heads:
+                with seeded(trial_seed(seed, "frozen", count), self.compute.device):
+                    self._fit_head("frozen", seed, count)
+            dense = DenseEncoder(copy.deepcopy(self.encoders["frozen"]).requires_grad_(True))
+            head, rates = copy.deepcopy(self._heads[seed, count]), Rates(FINE_TUNING_RATE, FINE_TUNED_HEAD)
+        drawn = self.draws[seed, count]
+        segmenter = Segmenter(dense, head.requires_grad_(True))
+        train_segmenter(
+            segmenter,
+            self.views,
+            lambda some: (self.train.images(drawn[some]), self.train.masks(drawn[some])),
+            len(drawn),
+            rates=rates,
+            steps=steps,
+            batch_size=min(BATCH_IMAGES, len(drawn)),
+            seed=trial_seed(seed, name, count),
+            compute=self.compute,
+            callback=lambda step: None,
+        )
+        return segmenter
+
+    def steps_of(self, name: str) -> int:
+        """Optimisation steps of a protocol that trains the encoder."""
+        steps = self.steps or STEPS
+        return steps if name == "scratch" else max(1, round(PART_OF_STEPS * steps))
+
+    def dense(self, name: str, seed: int) -> nn.Module:
+        """The network of maps that a protocol has, in evaluation mode; of untrained ones the last is kept."""
+        if name == "raw-logistic":
+            return Colours(RAW_PLACES)
+        if name == "untrained":
+            if self._untrained is None or self._untrained[0] != seed:
+                with seeded(trial_seed(seed, name, 0), self.compute.device):
+                    self._untrained = seed, self.compute.place(self.make_encoder()).eval()
+            return DenseEncoder(self._untrained[1])
+        return DenseEncoder(self.encoders["as-given" if name == "as-given" else "frozen"])
+
+    @torch.no_grad()
+    def places(self, dense: nn.Module, seed: int, count: LabelCount, most: int) -> PlaceTable:
+        """Places of the drawn images that have a class, at most `most`, drawn at random."""
+        drawn = self.draws[seed, count]
+        generator = torch.Generator().manual_seed(trial_seed(seed, "places", count))
+        of_each = -(-2 * most // len(drawn))
+        features, labels = [], []
+        for some in drawn.split(self.compute.batch_size):
+            view = self.views.clean(self.train.images(some).to(self.compute.device))
+            maps = self.compute.forward(dense, view).cpu()
+            truth = place_labels(self.train.masks(some), (maps.shape[2], maps.shape[3]), self.classes)
+            chosen = some_places(truth != IGNORE, of_each, generator)
+            features.append(maps.movedim(1, 3)[chosen])
+            labels.append(truth[chosen])
+        found, known = torch.cat(features), torch.cat(labels)
+        if not len(known):
+            raise UserError(f"{self.train.source.name}: no place of the {count} annotated images has a known class")
+        if not found.isfinite().all():
+            raise UserError("features must be finite, got others: the weights are damaged, or their training diverged")
+        if len(known) > most:
+            chosen = torch.randperm(len(known), generator=generator)[:most]
+            found, known = found[chosen], known[chosen]
+        mean, scale = standardization(found)
+        return PlaceTable((found - mean) / scale, known, mean, scale)
+
+    @torch.inference_mode()
+    def _predict(
+        self, network: nn.Module, scores: Callable[[Tensor], Tensor] = lambda maps: maps
+    ) -> Integer[Tensor, "n h w"]:
+        """The class of each pixel of the test images, by what `scores` makes of the network's maps."""
+        found = []
+        for some in torch.arange(len(self.test)).split(self.compute.batch_size):
+            view = self.views.clean(self.test.images(some).to(self.compute.device))
+            maps = scores(self.compute.forward(network.eval(), view))
+            found.append(resized(maps, self.truth.shape[1:]).argmax(1).to(torch.uint8).cpu())
+        return torch.cat(found)
+
+    def pictures(
+        self, predicted: dict[tuple[str, LabelCount], Tensor], count: LabelCount, names: Sequence[str]
+    ) -> SegmentationPictures:
+        """Some test images with all that there is to see of them."""
+        shown = evenly_spaced(len(self.test), EXAMPLES)
+        images = self.test.images(shown)
+        colours = {}
+        for name in ("untrained", "as-given", "frozen"):
+            if name == "as-given" and name not in self.encoders:
+                continue
+            with torch.inference_mode():
+                dense = self.dense(name, 0).eval()
+                maps = self.compute.forward(dense, self.views.clean(images.to(self.compute.device))).cpu()
+            colours[name] = pca_colours(maps, self.truth.shape[1])
+        return SegmentationPictures(
+            [self.test.source.ids[i] for i in self.test.indices[shown].tolist()],
+            images,
+            self.truth[shown],
+            {name: predicted[name, count][shown] for name in names},
+            count,
+            colours,
+        )
+
+
+def _settings(steps: int | None, compute: ComputeSettings, size: int) -> dict[str, Any]:
+    """What the protocols were given besides data."""
+    return {
+        "confidence": CONFIDENCE,
+        "device": str(compute.device),
+        "autocast": compute.autocast,
+        "features": "all maps of the encoder of at most 32 places in a row, joined at the size of the finest",
+        "linear": {"solver": "L-BFGS", "prior_variance": FEW_LABELS_VARIANCE, "places": MOST_PLACES},
+        "knn": {
+            "similarity": "cosine",
+            "neighbors": NEIGHBORS,
+            "temperature": TEMPERATURE,
+            "places": MOST_NEIGHBORS,
+        },
+        "supervised": {
+            "optimizer": "adamw",
+            "schedule": "linear warm-up, cosine to zero",
+            "steps": steps or STEPS,
+            "part_of_steps_fine_tuned": PART_OF_STEPS,
+            "batch_size": BATCH_IMAGES,
+            "lr": {
+                "scratch": SCRATCH.encoder,
+                "fine_tuned_encoder": FINE_TUNING_RATE,
+                "fine_tuned_head": FINE_TUNED_HEAD,
+            },
+        },
+        "boundary_radius": boundary_radius(size, size),
+    }
