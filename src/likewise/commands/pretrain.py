@@ -11,7 +11,7 @@ import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import likewise
 from likewise.atomic import disk_trouble, write_text
@@ -25,11 +25,10 @@ from likewise.runs.config import MOST_THREADS, RunConfig
 from likewise.runs.declared import shown
 from likewise.runs.evaluation import Evaluation
 from likewise.runs.lock import is_unused, training_lock
+from likewise.training.recipe import Recipe
 
-if TYPE_CHECKING:
-    from likewise.training.recipe import Recipe
-
-PLANNED = ("encoder", "epochs", "warmup_epochs", "freeze_epochs")  # what minutes decide of a recipe
+PLANNED = ("encoder", "epochs", "warmup_epochs", "freeze_epochs", "milestones")  # what minutes decide of a recipe
+AUGMENT = ("augment", "augment_second", "augment_local")  # each may be a list of operations
 MOST_DEVICES = 100_000
 OTHER_DATA = "resume with the same data, or name another folder with --out"
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
@@ -141,6 +140,7 @@ def pretrain(
         check_range,
         check_read_options,
         command_line,
+        option_words,
         read_options_of,
         recipe_of,
         reopenable,
@@ -285,7 +285,7 @@ def pretrain(
         "threads": threads,
         "out": folder,
     }
-    if isinstance(plan.augment, list) and recipe is None:
+    if recipe is None and any(isinstance(getattr(plan, each), list) for each in AUGMENT):
         options["recipe"] = folder / "recipe.yaml"  # a list of operations fits in no option
     defaults = {"devices": "auto", "strategy": "auto", "precision": "auto", "threads": "auto", "seed": 0}
     command = command_line("pretrain", data, {k: v for k, v in options.items() if v != defaults.get(k)})
@@ -352,7 +352,7 @@ def pretrain(
             context = training_context_of(learner, source, plan, seed=seed)
             learner.prepare(context)
             new = {name: value for name in PLANNED if (value := getattr(plan, name)) != getattr(before, name)}
-            command += "".join(f" {flag(name)} {value}" for name, value in ({"epochs": plan.epochs} | new).items())
+            command += " " + shlex.join(option_words({"epochs": plan.epochs} | new))
 
         # The run folder: a new one, or one that was begun with the same configuration.
         config: dict[str, Any] = {
@@ -586,7 +586,7 @@ def _begun(folder: Path, config: dict[str, Any], precision: str, threads: int | 
     asked_data = config["data"]
 
     def flat(config: dict[str, Any]) -> dict[str, Any]:
-        recipe = dict(config["recipe"])
+        recipe = Recipe().to_dict() | config["recipe"]  # that of an earlier version has fewer fields
         read = {
             name: list(value) if isinstance(value, tuple) else value for name, value in config["read_options"].items()
         }
