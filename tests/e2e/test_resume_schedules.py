@@ -1,4 +1,4 @@
-"""A training with every schedule that a recipe can have ends with the same bits where it was interrupted and resumed."""
+"""A training with all schedules of a recipe ends with the same bits where it was interrupted and resumed."""
 
 from __future__ import annotations
 

@@ -95,7 +95,8 @@ def test_its_papers_recipe_builds_it(name: str) -> None:
     recipe = load_recipe(name)
     assert recipe.size in (224, 256)
     with torch.device("meta"):  # heads of the papers' width take gigabytes
-        method = build_method(recipe.method, encoder("mae" if "vit" in recipe.encoder else recipe.method), recipe.options)
+        small = encoder("mae" if "vit" in recipe.encoder else recipe.method)
+        method = build_method(recipe.method, small, recipe.options)
     assert recipe.batch_size is not None
     assert recipe.batch_size >= method.min_batch_size
 

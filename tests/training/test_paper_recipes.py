@@ -14,7 +14,8 @@ from likewise.training.recipe import load_recipe, recipe_names
 
 PAPERS = [name for name in recipe_names() if name.startswith("imagenet-")]
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "papers.md").read_text(encoding="utf-8")
-ROWS = re.findall(r"^\| `(imagenet-[\w-]+)` \| `(\w+)` \| [^|]+ \| [^|]+ \| ([^|]+?)(?: \((?:code|paper)\))? \|$", PAGE, re.M)
+ROW = r"^\| `(imagenet-[\w-]+)` \| `(\w+)` \| [^|]+ \| [^|]+ \| ([^|]+?)(?: \((?:code|paper)\))? \|$"
+ROWS = re.findall(ROW, PAGE, re.MULTILINE)
 
 
 def test_the_table_is_read() -> None:

@@ -383,7 +383,8 @@ def open_train_and_test(
 
 def command_line(verb: str, data: Any, options: dict[str, Any]) -> str:
     """The command that does the same again; values that no command line can hold are left out."""
-    return shlex.join(["likewise", verb, str(data) if isinstance(data, (str, Path)) else "DATA", *option_words(options)])
+    what = str(data) if isinstance(data, (str, Path)) else "DATA"
+    return shlex.join(["likewise", verb, what, *option_words(options)])
 
 
 def option_words(options: dict[str, Any]) -> list[str]:

@@ -79,10 +79,10 @@ def pretrain(
         method: a name of `likewise methods`; if neither it nor a recipe is given, simclr for images, simcse for texts,
             cola for recordings, clip for pairs.
         recipe: the name of a recipe (stl10-simclr) or a YAML file; options override its values.
-        encoder: of images resnet8, resnet18, resnet34, resnet50, vit_micro, vit_tiny, vit_small, vit_small_moco,
-            vit_large_mae or timm:NAME; of texts bert-tiny, gpt-tiny (mini, small, base); of recordings mel-resnet8,
-            mel-resnet18 or wav2vec2-tiny (mini, base); of each hf:FOLDER, a model that transformers has saved; of pairs
-            one for each half, resnet18+bert-tiny; from Python also a module.
+        encoder: of images resnet8, resnet18, resnet34, resnet50, vit_micro, vit_tiny, vit_small, vit_large,
+            vit_small_moco, vit_large_mae or timm:NAME; of texts bert-tiny, gpt-tiny (mini, small, base); of recordings
+            mel-resnet8, mel-resnet18 or wav2vec2-tiny (mini, base); of each hf:FOLDER, a model that transformers has
+            saved; of pairs one for each half, resnet18+bert-tiny; from Python also a module.
         weights: known weights to go on from: a run folder, timm:NAME (images), hf:FOLDER (a model of transformers), or
             a file (.safetensors, .pth, .pt, .ckpt) for the `encoder`; of pairs one for each half, timm:NAME+none. They
             choose the encoder if it is not given, and the heads learn before the encoder does (see freeze_epochs,

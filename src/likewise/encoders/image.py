@@ -217,22 +217,26 @@ def _patch_size(name: str, size: int, least: int) -> int:
 
 def _vit(name: str) -> Build:
     def build(channels: int, size: int) -> tuple[nn.Module, int]:
-        import timm
-
-        patch = _patch_size(name, size, LEAST_PLACES)
-        body: Any = timm.create_model(
-            f"{name}_patch16_224",
-            pretrained=False,
-            num_classes=0,
-            in_chans=channels,
-            img_size=size,
-            patch_size=patch,
-            dynamic_img_size=True,  # views of parts are smaller than those of the whole
-            dynamic_img_pad=True,
-        )
+        body = _timm_vit(name, channels, size, _patch_size(name, size, LEAST_PLACES))
         return body, body.num_features
 
     return build
+
+
+def _timm_vit(name: str, channels: int, size: int, patch: int, **architecture: Any) -> Any:
+    import timm
+
+    return timm.create_model(
+        f"{name}_patch16_224",
+        pretrained=False,
+        num_classes=0,
+        in_chans=channels,
+        img_size=size,
+        patch_size=patch,
+        dynamic_img_size=True,  # views of parts are smaller than those of the whole
+        dynamic_img_pad=True,
+        **architecture,
+    )
 
 
 def _fixed_positions(body: Any) -> None:
@@ -261,23 +265,11 @@ def _xavier(body: Any, *, apart: bool) -> None:
     nn.init.zeros_(projection.bias)
 
 
-def _vit_of_paper(name: str, width: int, depth: int, heads: int, *, apart: bool, token_std: float) -> Build:
-    """A Vision Transformer with fixed sine and cosine positions and Xavier initialization."""
+def _vit_of_paper(name: str, model: str, *, apart: bool, token_std: float, **architecture: Any) -> Build:
+    """A Vision Transformer of timm with fixed sine and cosine positions and Xavier initialization."""
 
     def build(channels: int, size: int) -> tuple[nn.Module, int]:
-        from timm.models.vision_transformer import VisionTransformer
-
-        body: Any = VisionTransformer(
-            img_size=size,
-            patch_size=_patch_size(name, size, LEAST_PLACES),
-            in_chans=channels,
-            num_classes=0,
-            embed_dim=width,
-            depth=depth,
-            num_heads=heads,
-            dynamic_img_size=True,
-            dynamic_img_pad=True,
-        )
+        body = _timm_vit(model, channels, size, _patch_size(name, size, LEAST_PLACES), **architecture)
         _fixed_positions(body)
         _xavier(body, apart=apart)
         nn.init.normal_(body.cls_token, std=token_std)
@@ -326,9 +318,10 @@ ARCHITECTURES: dict[str, Build] = {
     "vit_micro": vit_micro,
     "vit_tiny": _vit("vit_tiny"),
     "vit_small": _vit("vit_small"),
+    "vit_large": _vit("vit_large"),
     # MoCo v3 (arXiv:2104.02057, section 5): 12 heads, not 6. MAE (arXiv:2111.06377, appendix A.1).
-    "vit_small_moco": _vit_of_paper("vit_small_moco", 384, 12, 12, apart=True, token_std=1e-6),
-    "vit_large_mae": _vit_of_paper("vit_large_mae", 1024, 24, 16, apart=False, token_std=0.02),
+    "vit_small_moco": _vit_of_paper("vit_small_moco", "vit_small", apart=True, token_std=1e-6, num_heads=12),
+    "vit_large_mae": _vit_of_paper("vit_large_mae", "vit_large", apart=False, token_std=0.02),
 }
 
 
@@ -366,8 +359,8 @@ def image_encoder(
         channels: of the views; one channel in stays one channel, nothing is repeated.
         size: height and width of the views, in pixels.
         pool_grid: see `ImageEncoder`; at most as many cells in a row as the last map has places.
-        zero_init_residual: of a ResNet, whether the last norm of each block begins with weight 0, so that the block begins
-            as the identity (arXiv:1706.02677, section 5.1).
+        zero_init_residual: of a ResNet, whether the last norm of each block begins with weight 0, so that the block
+            begins as the identity (arXiv:1706.02677, section 5.1).
         architecture: transformers' configuration of what was in FOLDER, to be built again without it, untrained.
 
     Raises:

@@ -58,7 +58,7 @@ def encode_masked(
 
 
 def set_drop_path(vit: Any, rate: float) -> None:
-    """Let blocks be skipped at random in training (stochastic depth, arXiv:1603.09382), the first never, the last most often.
+    """Skip blocks at random in training (stochastic depth, arXiv:1603.09382), the first never, the last most often.
 
     Args:
         vit: a `VisionTransformer` of timm, whose weights stay as they are.

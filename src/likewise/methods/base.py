@@ -28,8 +28,8 @@ EARLY = 0.2  # share of the training before which no degenerate solution is repo
 class Views(Protocol):
     """How a modality makes views of a whole batch at once, on the batch's device (see `likewise.views`).
 
-    Generators are on the CPU: the same seed draws the same views whatever the device. Views may also have `second`, called
-    as they are, for the second of two views, and `local` and `captioned`.
+    Generators are on the CPU: the same seed draws the same views whatever the device. Views may also have `second`, for
+    the second of two views, `local`, of small parts, and `captioned`, that a caption still fits.
     """
 
     def __call__(self, batch: Any, generator: torch.Generator) -> Any:

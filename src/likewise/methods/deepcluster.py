@@ -72,7 +72,7 @@ class DeepCluster(Method):
         heads, prototypes, dim = self.centroids.shape
         require(prototypes <= context.samples, "prototypes", f"at most the {context.samples} samples", prototypes)
         self.bank = MemoryBank(context.samples, dim, seed=context.seed)
-        self.second_bank = MemoryBank(context.samples, dim, seed=context.seed) if heads > 1 else None
+        self.second_bank: MemoryBank | None = MemoryBank(context.samples, dim, seed=context.seed) if heads > 1 else None
         self.register_buffer("assignments", torch.zeros(heads, context.samples, dtype=torch.long))
 
     def begin_epoch(self, epoch: int) -> None:

@@ -36,8 +36,8 @@ class DINO(Method):
         projection_dim: length of the embeddings, the bottleneck before the prototypes.
         prototypes: length of the outputs, at least 2.
         norm_last_layer: whether the prototypes have length 1; if not, each learns its length, as the paper's ViT-S.
-        drop_path: of the student, a Vision Transformer: rate at which its last block is skipped, in [0, 1); earlier ones
-            are skipped less (arXiv:1603.09382).
+        drop_path: of the student, a Vision Transformer: rate at which its last block is skipped, in [0, 1); earlier
+            ones are skipped less (arXiv:1603.09382).
         local_crops: small views beside the two global ones; only the student sees them.
         teacher_momentum: initial momentum of the teacher, in [0, 1]; it rises to 1 by half a cosine.
         temperature: T of the student, above 0.

@@ -30,7 +30,7 @@ class SimCLR(Method):
         encoder: view -> `(n, encoder.dim)`.
         projection_dim: length of the projections.
         temperature: T of the similarities: a number above 0, FIRST:LAST or learned:START (see `Temperature`).
-        projection_norm: whether BatchNorm without an offset follows the projector's last layer, as in the authors' code.
+        projection_norm: whether BatchNorm without an offset follows the projector, as in the authors' code.
         loss: `nt-xent`, the paper's; `dcl` or `dcl-w`, decoupled (arXiv:2110.06848); `hcl`, with hard negatives
             weighted up (arXiv:2010.04592); `hardest`, with the hardest negatives only; `sup-con`, with all samples of a
             class as positives, which needs labels (arXiv:2004.11362).

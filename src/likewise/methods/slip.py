@@ -23,8 +23,8 @@ class SLIP(PairMethod):
     """Mu et al. 2021, SLIP: Self-supervision meets Language-Image Pre-training, arXiv:2112.12750.
 
     The loss is `clip_loss` + `weight` `nt_xent`. SimCLR's two views are of the first half that is an image, or of the
-    first half if none is. A projector of their own follows that tower's encoder, before the map into the joint space. CLIP
-    sees images cropped to half their area or more and not changed otherwise.
+    first half if none is. A projector of their own follows that tower's encoder, before the map into the joint space.
+    CLIP sees images cropped to half their area or more and not changed otherwise.
 
     Args:
         encoder: one with two towers, as `likewise.encoders.pair.PairEncoder`.

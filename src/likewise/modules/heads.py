@@ -23,7 +23,8 @@ def mlp(dim: int, *widths: int, norm: bool = True) -> nn.Sequential:
 def projector(dim: int, out: int, *, last_norm: bool = False) -> nn.Sequential:
     """SimCLR's projection head (arXiv:2002.05709, section 4.2): one hidden layer, as wide as the encoder's embedding.
 
-    Input `(n, dim)`, output `(n, out)`; with `last_norm` normalized over the batch, then scaled, as in the authors' code.
+    Input `(n, dim)`, output `(n, out)`; with `last_norm` normalized over the batch, then scaled, as in the authors'
+    code.
     """
     layers = mlp(dim, dim, out)
     if not last_norm:
@@ -38,8 +39,8 @@ def dino_projector(
 ) -> nn.Sequential:
     """DINO's projection head (arXiv:2104.14294, appendix C): two hidden layers with GELU, and BatchNorm if `norm`.
 
-    Input `(n, dim)`, output `(n, out)`, the bottleneck before the prototypes. With `init_std` weights begin normal of this
-    deviation, truncated, and biases at 0.
+    Input `(n, dim)`, output `(n, out)`, the bottleneck before the prototypes. With `init_std` weights begin normal with
+    this deviation, truncated, and biases at 0.
     """
     hidden: list[nn.Module] = []
     for width in (dim, hidden_dim):

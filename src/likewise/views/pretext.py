@@ -236,7 +236,7 @@ def without_colours(patches: Float[Tensor, "n k c p p"], generator: torch.Genera
 
 
 def some_grey(images: Float[Tensor, "n c h w"], share: float, generator: torch.Generator) -> Float[Tensor, "n c h w"]:
-    """Images of which a share, drawn at random, is grey: all channels are their luma. Others than of 3 channels stay."""
+    """Images of which a share, drawn at random, is grey: all channels are their luma. Images without colours stay."""
     if share == 0 or images.shape[1] != 3:
         return images
     drawn = draw_rows(lambda n, whole: happens(n, share, whole), len(images), generator)

@@ -22,7 +22,7 @@ class WeightDecayOfRecipe(L.Callback):
     def __init__(self, recipe: Recipe, steps: int) -> None:
         self.start, self.end, self.steps = recipe.weight_decay, recipe.weight_decay_end, steps
 
-    def on_train_batch_start(self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_start(self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, *_: Any) -> None:
         if self.end is None:
             return
         decay = weight_decay_at(trainer.global_step, steps=self.steps, start=self.start, end=self.end)
@@ -34,7 +34,8 @@ class WeightDecayOfRecipe(L.Callback):
 class ScheduleOfRecipe(L.Callback):
     """Of a resumed training, whose recipe may be longer than that which wrote the checkpoint.
 
-    Goes on after what was the last step, and sets the learning rate of the first resumed one. Later steps need nothing: a scheduler computes each rate anew from the step.
+    Goes on after what was the last step, and sets the learning rate of the first resumed one. Later steps
+    need nothing: a scheduler computes each rate anew from the step.
     """
 
     def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
