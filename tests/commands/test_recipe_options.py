@@ -52,7 +52,7 @@ def test_the_recipes_new_values_are_typed_and_kept(pictures: Path, capsys: Text)
         ("--milestones 3 5", "schedule must be multistep where milestones are given, got cosine"),
         ("--schedule multistep", "milestones must be given for multistep, got None"),
         ("--betas 0.9", "betas must be two numbers, such as 0.9 0.95, got [0.9]"),
-        ("--betas 0.9 nan", "betas must be finite, got nan"),
+        ("--betas 0.9 nan", "betas must be from 0 to below 1, got nan"),
         ("--final-lr 1", "final_lr must be at most lr, 0.002, got 1.0"),
         ("--augment-second milt", "did you mean 'mild'"),
         ("--augment-local crop blurr", "unknown operation 'blurr', did you mean 'blur'?"),

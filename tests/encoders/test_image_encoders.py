@@ -168,13 +168,11 @@ def test_gradients_of_views_that_shrink_to_a_pixel_are_right_in_bfloat16(name: s
         assert torch.nn.functional.cosine_similarity(gradients(True), exact, dim=0) > 0.9
 
 
-@pytest.mark.parametrize(
-    ("name", "blocks"), [("resnet8", 3), ("resnet18", 8), ("resnet50", 16), ("timm:resnet10t", 4)]
-)
+@pytest.mark.parametrize(("name", "blocks"), [("resnet8", 3), ("resnet18", 8), ("resnet50", 16), ("timm:resnet10t", 4)])
 def test_residual_blocks_can_begin_as_their_shortcuts(name: str, blocks: int) -> None:
     def zeroed(**options: bool) -> int:
         torch.manual_seed(0)
-        norms = [layer for layer in image_encoder(name, channels=3, size=64, **options).modules()]
+        norms = list(image_encoder(name, channels=3, size=64, **options).modules())
         return sum(isinstance(layer, nn.BatchNorm2d) and not layer.weight.any() for layer in norms)
 
     torch.manual_seed(0)

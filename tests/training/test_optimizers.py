@@ -138,7 +138,9 @@ def test_a_cosine_ends_at_the_final_rate_and_a_warmup_begins_at_its_own() -> Non
 
 
 def test_the_rate_of_a_recipe_is_divided_by_ten_at_each_milestone() -> None:
-    recipe = Recipe(lr=0.2, optimizer="sgd", schedule="multistep", milestones=[2, 3.5], warmup_epochs=1, warmup_lr=0.1)
+    recipe = Recipe(
+        lr=0.2, optimizer="sgd", schedule="multistep", milestones=[2.0, 3.5], warmup_epochs=1, warmup_lr=0.1
+    )
     made = optimizers(recipe, steps=40, steps_per_epoch=8)(nn.Linear(2, 2))
     rates = []
     for _ in range(40):

@@ -17,7 +17,6 @@ import likewise
 from likewise.atomic import disk_trouble, write_text
 from likewise.checks import check_int, check_positive, check_seed, require
 from likewise.commands import FromPython
-from likewise.commands.option_names import flag
 from likewise.console import count_of, tell, tell_notes
 from likewise.errors import Interrupted, UserError, nearest
 from likewise.modalities.run import Run

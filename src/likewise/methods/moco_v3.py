@@ -17,7 +17,6 @@ from likewise.modules.ema import EMA, cosine_momentum
 from likewise.modules.heads import mlp
 from likewise.modules.temperature import Temperature
 
-
 MOST_LAYERS = 8  # of a head
 
 

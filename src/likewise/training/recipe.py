@@ -159,10 +159,10 @@ class Recipe:
             check_non_negative(**{name: rate})
             require(rate <= self.lr, name, f"at most lr, {self.lr:g}", rate)
         check_choice(SCHEDULES, schedule=self.schedule)
-        for value in _numbers("betas", self.betas):
+        for value in self.betas or ():
             check_interval(0, 1, closed="left", betas=value)
         require(self.betas is None or len(self.betas) == 2, "betas", "two numbers, such as 0.9 0.95", self.betas)
-        for value in _numbers("milestones", self.milestones):
+        for value in self.milestones or ():
             require(0 < value <= MOST_EPOCHS, "milestones", f"above 0 and at most {MOST_EPOCHS:,}", value)
         by_milestones = self.schedule == "multistep"
         require(bool(self.milestones) or not by_milestones, "milestones", "given for multistep", self.milestones)
@@ -198,18 +198,6 @@ class Recipe:
         import yaml
 
         return yaml.safe_dump(self.to_dict(), sort_keys=False)
-
-
-def _numbers(name: str, values: list[Any] | None) -> list[float]:
-    """The values of a list of numbers.
-
-    Raises:
-        UserError: for anything else in it.
-    """
-    for value in values or ():
-        require(type(value) in (int, float), name, "numbers", repr(value))
-        check_finite(**{name: value})
-    return values or []
 
 
 _HINTS = get_type_hints(Recipe)
