@@ -12,6 +12,7 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor, nn
 
+from likewise.checks import check_choice
 from likewise.data import arrays, builtin, datasets, images, pictures
 from likewise.data.files import File, mostly_recordings
 from likewise.data.levels import source_range
@@ -28,7 +29,7 @@ from likewise.modalities.base import Modality, TrainingSetup, default_batch_size
 from likewise.modalities.weights import build_known, normalization_of
 from likewise.runs.declared import check_arguments
 from likewise.views import ImageViews, drawn, mirrored_alike, placed_alike, preset
-from likewise.views.presets import parts
+from likewise.views.presets import PRESETS, parts
 
 if TYPE_CHECKING:
     from likewise.training.recipe import Recipe
@@ -98,6 +99,8 @@ class ImageModality(Modality):
         size = asked or max(height, width)
         name = default_image_encoder(size, accelerated=accelerated) if recipe.encoder == "auto" else recipe.encoder
         augment, second, local = recipe.augment, recipe.augment_second, recipe.augment_local
+        check_choice(PRESETS, augment_second=second if isinstance(second, str) else None)
+        check_choice(PRESETS, augment_local=local if isinstance(local, str) else None)
         symbols = None
         if any(isinstance(each, str) for each in (augment, second, local)):
             # One channel may be a photograph or a symbol, and black around clothes is as flat as a drawing.
