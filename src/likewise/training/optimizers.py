@@ -99,7 +99,7 @@ def lr_at(
 
 def weight_decay_at(step: int, *, steps: int, start: float, end: float) -> float:
     """The weight decay at a step: half a cosine from `start` to `end` (arXiv:2104.14294)."""
-    return end + (start - end) * 0.5 * (1 + math.cos(math.pi * step / steps))
+    return start + (end - start) * 0.5 * (1 - math.cos(math.pi * step / steps))
 
 
 def optimizers(recipe: Recipe, *, steps: int, steps_per_epoch: int) -> Callable[[nn.Module], dict[str, Any]]:
