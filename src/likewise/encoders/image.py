@@ -241,7 +241,8 @@ def _timm_vit(name: str, channels: int, size: int, patch: int, **architecture: A
 
 def _fixed_positions(body: Any) -> None:
     """Give a Vision Transformer sine and cosine position embeddings that are not trained; the class token has none."""
-    places = grid_positions(*body.patch_embed.grid_size, body.embed_dim)[None]
+    rows, columns = body.patch_embed.grid_size
+    places = grid_positions(rows, columns, body.embed_dim)[None]
     prefix = places.new_zeros(1, body.num_prefix_tokens, body.embed_dim)
     body.pos_embed = nn.Parameter(torch.cat([prefix, places], dim=1), requires_grad=False)
 
@@ -403,8 +404,9 @@ def _zero_residuals(body: nn.Module, name: str) -> None:
     Raises:
         UserError: for a network without residual blocks that end with a norm.
     """
-    last = [layer.residual[-1] for layer in body.modules() if isinstance(layer, BasicBlock)]
-    for layer in body.modules():
+    layers: list[Any] = list(body.modules())
+    last = [layer.residual[-1] for layer in layers if isinstance(layer, BasicBlock)]
+    for layer in layers:
         if type(layer).__name__ in ("BasicBlock", "Bottleneck") and hasattr(layer, "bn2"):  # torchvision's and timm's
             last.append(getattr(layer, "bn3", layer.bn2))
     require(bool(last), "zero_init_residual", f"false for {name}, which has no residual blocks of a ResNet", True)
