@@ -405,7 +405,7 @@ def _zero_residuals(body: nn.Module, name: str) -> None:
         UserError: for a network without residual blocks that end with a norm.
     """
     layers: list[Any] = list(body.modules())
-    last = [layer.residual[-1] for layer in layers if isinstance(layer, BasicBlock)]
+    last: list[Any] = [layer.residual[-1] for layer in layers if isinstance(layer, BasicBlock)]
     for layer in layers:
         if type(layer).__name__ in ("BasicBlock", "Bottleneck") and hasattr(layer, "bn2"):  # torchvision's and timm's
             last.append(getattr(layer, "bn3", layer.bn2))
