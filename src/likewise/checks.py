@@ -117,11 +117,14 @@ def check_types(values: Mapping[str, Any], hints: Mapping[str, Any]) -> dict[str
     converted = {}
     for name, value in values.items():
         hint = hints[name]
-        types = [get_origin(kind) or kind for kind in (get_args(hint) if isinstance(hint, UnionType) else (hint,))]
+        kinds = get_args(hint) if isinstance(hint, UnionType) else (hint,)
+        types = [get_origin(kind) or kind for kind in kinds]
         if type(value) is int and float in types and int not in types:
             value = float(value) if abs(value) <= sys.float_info.max else math.inf
         if Any not in types:
             require(type(value) in types, name, " or ".join(TYPES[kind] for kind in types), repr(value))
+        if type(value) is list and list[float] in kinds:
+            value = [check_types({name: each}, {name: float})[name] for each in value]
         converted[name] = value
     return converted
 

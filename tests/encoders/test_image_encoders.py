@@ -124,16 +124,8 @@ def test_heads() -> None:
 
 
 def test_every_architecture_is_tested_above() -> None:
-    assert set(ARCHITECTURES) == {
-        "nature_cnn",
-        "resnet8",
-        "resnet18",
-        "resnet34",
-        "resnet50",
-        "vit_micro",
-        "vit_tiny",
-        "vit_small",
-    }
+    above = {"nature_cnn", "resnet8", "resnet18", "resnet34", "resnet50", "vit_micro", "vit_tiny", "vit_small"}
+    assert set(ARCHITECTURES) == above | {"vit_large", "vit_small_moco", "vit_large_mae"}  # see the end
 
 
 def test_an_untrained_vit_micro_sees_where_something_is() -> None:
@@ -176,3 +168,63 @@ def test_gradients_of_views_that_shrink_to_a_pixel_are_right_in_bfloat16(name: s
     exact = gradients(False)
     for _ in range(5):
         assert torch.nn.functional.cosine_similarity(gradients(True), exact, dim=0) > 0.9
+
+
+@pytest.mark.parametrize(("name", "blocks"), [("resnet8", 3), ("resnet18", 8), ("resnet50", 16), ("timm:resnet10t", 4)])
+def test_residual_blocks_can_begin_as_their_shortcuts(name: str, blocks: int) -> None:
+    def zeroed(**options: bool) -> int:
+        torch.manual_seed(0)
+        norms = list(image_encoder(name, channels=3, size=64, **options).modules())
+        return sum(isinstance(layer, nn.BatchNorm2d) and not layer.weight.any() for layer in norms)
+
+    torch.manual_seed(0)
+    encoder = image_encoder(name, channels=3, size=64, zero_init_residual=True)
+    assert zeroed(zero_init_residual=True) == blocks
+    assert zeroed() == (blocks if name.startswith("timm") else 0)  # timm's do so anyway
+    assert image_encoder(**encoder.config).config == encoder.config
+    assert encoder.config["zero_init_residual"] is True
+    torch.manual_seed(0)
+    plain = image_encoder(name, channels=3, size=64)
+    assert "zero_init_residual" not in plain.config
+    convolutions = [p for p in encoder.parameters() if p.ndim == 4]
+    assert all(map(torch.equal, convolutions, [p for p in plain.parameters() if p.ndim == 4]))  # the same draws
+
+
+def test_only_resnets_have_residual_blocks_that_end_with_a_norm() -> None:
+    with pytest.raises(UserError, match="zero_init_residual must be false for vit_micro, which has no residual blocks"):
+        image_encoder("vit_micro", channels=1, size=8, zero_init_residual=True)
+
+
+def test_the_vit_of_moco_v3_has_12_heads_fixed_positions_and_xavier_weights() -> None:
+    torch.manual_seed(0)
+    encoder = image_encoder("vit_small_moco", channels=3, size=112)
+    body = encoder.body
+    assert (body.embed_dim, len(body.blocks), body.blocks[0].attn.num_heads) == (384, 12, 12)
+    assert not body.pos_embed.requires_grad
+    assert not body.pos_embed[:, 0].any()
+    place = body.pos_embed[0, 1 + 7 * 2 + 5]  # row 2, column 5 of 7 x 7
+    rates = 10000 ** -(torch.arange(96) / 96)
+    waves = [wave(at * rates) for at in (5, 2) for wave in (torch.sin, torch.cos)]
+    torch.testing.assert_close(place, torch.cat(waves))
+    bounds = {
+        "qkv": (body.blocks[3].attn.qkv, 384 + 384),  # queries, keys and values count apart
+        "proj": (body.blocks[3].attn.proj, 384 + 384),
+        "mlp": (body.blocks[3].mlp.fc1, 384 + 1536),
+        "patches": (body.patch_embed.proj, 3 * 16 * 16 + 384),
+    }
+    for layer, total in bounds.values():
+        assert layer.weight.abs().max().item() == pytest.approx((6 / total) ** 0.5, rel=1e-3)
+        assert not layer.bias.any()
+    assert body.cls_token.abs().max() < 1e-5
+    assert encoder.eval()(torch.rand(2, 3, 48, 48)).shape == (2, 384)  # parts too
+    encoder(torch.rand(2, 3, 112, 112)).sum().backward()
+    assert all((p.grad is not None) == p.requires_grad for p in encoder.parameters())
+
+
+def test_the_vit_of_mae_is_large_with_fixed_positions() -> None:
+    with torch.device("meta"):  # 300 million weights
+        body = image_encoder("vit_large_mae", channels=3, size=224).body
+    assert (body.embed_dim, len(body.blocks), body.blocks[0].attn.num_heads) == (1024, 24, 16)
+    assert body.pos_embed.shape == (1, 197, 1024)
+    assert not body.pos_embed.requires_grad
+    assert sum(p.numel() for p in body.parameters() if p.requires_grad) == 303_301_632 - 1024 * 197

@@ -224,3 +224,10 @@ def _with(run: lw.Run, encoder: torch.nn.Module) -> lw.Run:
     opened = lw.open_run(run.path)
     opened.keep(encoder, run.views)
     return opened
+
+
+def test_vit_micro_is_no_architecture_of_another_library(tmp_path: Path) -> None:
+    run = build_run(tmp_path / "micro", "digits", encoder="vit_micro")
+    for to in ("torch", "timm"):
+        with pytest.raises(lw.UserError, match=f"^vit_micro can't be exported to {to}: it is an architecture of"):
+            lw.export(run, to=to, out="out", progress=False)

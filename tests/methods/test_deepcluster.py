@@ -62,15 +62,22 @@ def test_the_memory_begins_with_the_plain_views_of_all_samples() -> None:
         method.begin_epoch(0)
     expected = F.normalize(method.projector(method.encoder(images())), dim=1)
     torch.testing.assert_close(method.bank.vectors, expected.detach(), rtol=0, atol=1e-12)
+    assert torch.equal(method.second_bank.vectors, method.bank.vectors)
+    assert deepcluster(heads=1).second_bank is None
 
 
-def test_prototypes_are_the_centroids_of_the_memory_another_clustering_for_each_head() -> None:
-    method = begun()
-    for head in range(2):
-        centroids, assignments = spherical_kmeans(method.bank.vectors, 3, generator=generator_for(6, 0, head))
+def test_prototypes_are_the_centroids_of_the_memories_another_clustering_for_each_head() -> None:
+    method = begun(heads=3)
+    step(method)
+    method.begin_epoch(1)
+    assert not torch.equal(method.bank.vectors, method.second_bank.vectors)
+    for head in range(3):
+        bank = method.second_bank if head == 1 else method.bank  # in turn
+        centroids, assignments = spherical_kmeans(bank.vectors, 3, generator=generator_for(6, 1, head))
         assert torch.equal(method.centroids[head], centroids)
         assert torch.equal(method.assignments[head], assignments)
     assert not torch.equal(method.centroids[0], method.centroids[1])
+    assert not torch.equal(method.centroids[0], method.centroids[2])
 
 
 def test_the_loss_is_the_cross_entropy_of_all_crops_with_the_samples_clusters() -> None:
@@ -97,14 +104,16 @@ def test_the_memory_keeps_the_first_views_and_is_clustered_anew_from_the_second_
     assert method.tracked is not None
     first = F.normalize(method.tracked[0], dim=1)
     torch.testing.assert_close(method.bank.vectors[indices], first, rtol=0, atol=1e-12)
+    second = F.normalize(method.tracked[1], dim=1)
+    torch.testing.assert_close(method.second_bank.vectors[indices], second, rtol=0, atol=1e-12)
     assert answer["bank_freshness"].item() == pytest.approx((first * was[indices]).sum(1).mean().item())
     others = [i for i in range(SAMPLES) if i not in indices.tolist()]
     assert torch.equal(method.bank.vectors[others], was[others])
     assert torch.equal(method.centroids, centroids)
-    memory = method.bank.vectors.clone()
+    memory, other = method.bank.vectors.clone(), method.second_bank.vectors.clone()
     method.begin_epoch(1)
     assert torch.equal(method.bank.vectors, memory)
-    assert torch.equal(method.centroids[1], spherical_kmeans(memory, 3, generator=generator_for(6, 1, 1))[0])
+    assert torch.equal(method.centroids[1], spherical_kmeans(other, 3, generator=generator_for(6, 1, 1))[0])
 
 
 def test_a_training_resumed_in_the_middle_of_an_epoch_goes_on_with_the_same_bits() -> None:

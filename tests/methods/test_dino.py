@@ -147,3 +147,48 @@ def test_a_vision_transformer_takes_views_of_parts() -> None:
 def test_impossible_options(options: dict[str, float], message: str) -> None:
     with pytest.raises(UserError, match=message):
         DINO(Tiny(), **{"prototypes": 5, "hidden_dim": 4} | options)
+
+
+def test_a_last_layer_that_is_not_normalised_learns_the_length_of_each_prototype() -> None:
+    dino = unlike_its_teacher(norm_last_layer=False)
+    usual = unlike_its_teacher()
+    assert torch.equal(dino.prototypes.weight, usual.prototypes.weight)
+    z = torch.randn(3, 4, generator=generator_for(2), dtype=torch.float64)
+    assert torch.equal(dino.prototypes(z), usual.prototypes(z))  # lengths begin at 1
+    with torch.no_grad():
+        dino.prototypes.scale[1] = 3.0
+    lengths = torch.tensor([1.0, 3, 1, 1, 1], dtype=torch.float64)
+    torch.testing.assert_close(dino.prototypes(z), lengths * usual.prototypes(z))
+    dino.objective(*crops())["loss"].backward()
+    assert dino.prototypes.scale.grad.abs().min() > 0
+    dino.prepare(CONTEXT)
+    assert {id(p) for p in dino.frozen_parameters(0)} == {id(dino.prototypes.weight), id(dino.prototypes.scale)}
+    assert len(dino.teacher.copies[2].state_dict()) == 2
+    assert usual.prototypes.scale is None
+
+
+def test_the_heads_weights_can_begin_truncated_normal() -> None:
+    torch.manual_seed(0)
+    dino = DINO(Tiny(), hidden_dim=200, projection_dim=100, prototypes=5, init_std=0.02)
+    for layer in (layer for layer in dino.projector if isinstance(layer, torch.nn.Linear)):
+        assert layer.weight.std().item() == pytest.approx(0.02, rel=0.1)
+        assert layer.weight.mean().abs().item() < 0.002
+        assert not layer.bias.any()
+
+
+def test_the_students_blocks_are_skipped_and_the_teachers_are_not() -> None:
+    torch.manual_seed(0)
+    encoder = image_encoder("vit_micro", channels=1, size=8)
+    dino = DINO(encoder, hidden_dim=16, projection_dim=8, prototypes=6, local_crops=0, drop_path=0.3)
+    rates = [getattr(block.drop_path1, "drop_prob", 0.0) for block in encoder.body.blocks]
+    assert rates == pytest.approx([0.0, 0.15, 0.3])
+    view = torch.randn(64, 1, 8, 8, generator=generator_for(0))
+    teacher = dino.deployed_encoder
+    assert torch.equal(teacher(view), teacher(view))
+    assert not torch.equal(encoder(view), encoder(view))
+    assert teacher.state_dict().keys() == encoder.state_dict().keys()
+    torch.testing.assert_close(encoder.eval()(view), teacher(view))
+    with pytest.raises(UserError, match="encoder must be a Vision Transformer of timm, got"):
+        DINO(Tiny(), prototypes=5, hidden_dim=4, drop_path=0.1)
+    with pytest.raises(UserError, match=r"drop_path must be from 0 to below 1, got 1\.0"):
+        DINO(Tiny(), prototypes=5, hidden_dim=4, drop_path=1.0)

@@ -94,3 +94,15 @@ def test_mistakes_are_told() -> None:
         built(Jigsaw, grid=4)
     with pytest.raises(UserError, match="images of 5x5 px are too small for 3x3 patches: 6 px are the least"):
         built(Jigsaw, **SMALL).make_views(batch(size=5), generator_for(0))
+
+
+def test_a_share_of_the_images_has_grey_tiles() -> None:
+    method = built(Jigsaw, channels=3, grey=0.66, **SMALL)
+    tiles, _ = method.make_views(batch(2000, channels=3, size=12), generator_for(0))
+    grey = ((tiles[:, :, 0] == tiles[:, :, 1]) & (tiles[:, :, 1] == tiles[:, :, 2])).flatten(1).all(1)
+    assert grey.float().mean().item() == pytest.approx(0.66, abs=0.03)
+    colours = built(Jigsaw, channels=3, **SMALL).make_views(batch(channels=3), generator_for(0))
+    none = built(Jigsaw, channels=3, grey=0.0, **SMALL).make_views(batch(channels=3), generator_for(0))
+    assert all(torch.equal(a, b) for a, b in zip(colours, none, strict=True))
+    with pytest.raises(UserError, match=r"grey must be from 0 to 1, got 1\.5"):
+        built(Jigsaw, grey=1.5, **SMALL)

@@ -233,3 +233,19 @@ def test_with_the_keys_of_the_batch_it_is_normalized_whole() -> None:
     moco = normed(96, in_batch=True)
     moco.objective(*rows_of(96))
     assert [len(part) for part in (*moco.encoder.met, *moco.keys.copies[0].met)] == [96, 96]
+
+
+def test_v3_has_other_heads_for_resnets() -> None:
+    def layers(head: nn.Module) -> list[str]:
+        return [type(layer).__name__ for layer in head.modules() if not isinstance(layer, nn.Sequential)]
+
+    hidden = ["Linear", "BatchNorm1d", "ReLU"]
+    vit = built(MoCoV3, hidden_dim=7, projection_dim=3)
+    assert layers(vit.projector) == [*hidden, *hidden, "Linear", "BatchNorm1d"]
+    assert layers(vit.predictor) == [*hidden, "Linear", "BatchNorm1d"]
+    resnet = built(MoCoV3, hidden_dim=7, projection_dim=3, projector_layers=2, predictor_norm=False)
+    assert layers(resnet.projector) == [*hidden, "Linear", "BatchNorm1d"]
+    assert layers(resnet.predictor) == [*hidden, "Linear"]
+    assert resnet.objective(*two_views()).isfinite()
+    with pytest.raises(UserError, match="projector_layers must be from 2 to 8, got 1"):
+        built(MoCoV3, hidden_dim=7, projection_dim=3, projector_layers=1)

@@ -82,3 +82,24 @@ def test_mistakes_are_told() -> None:
         built(RelativePosition, jitter=0.4)
     with pytest.raises(UserError, match="images of 6x6 px are too small for 3x3 patches: 8 px are the least"):
         built(RelativePosition, hidden_dim=7).make_views(batch(size=6), generator_for(0))
+
+
+def test_patches_can_be_standardized_before_their_colours_are_dropped() -> None:
+    method = built(RelativePosition, channels=3, hidden_dim=7, standardize=True)
+    (patches,) = method.make_views(batch(channels=3), generator_for(0))
+    deviations = patches.std((3, 4), correction=0).sort(2).values
+    torch.testing.assert_close(deviations[:, :, 2], torch.ones(4, 9).double())
+    assert deviations[:, :, :2].max() < 0.03  # the others are noise
+    coloured = built(RelativePosition, channels=3, hidden_dim=7, standardize=True, drop_colours=False)
+    (patches,) = coloured.make_views(batch(channels=3), generator_for(0))
+    torch.testing.assert_close(patches.mean((3, 4)), torch.zeros(4, 9, 3).double(), rtol=0, atol=1e-9)
+    torch.testing.assert_close(patches.std((3, 4), correction=0), torch.ones(4, 9, 3).double())
+
+
+def test_patches_can_be_grey() -> None:
+    method = built(RelativePosition, channels=3, hidden_dim=7, grey=1.0, drop_colours=False)
+    (patches,) = method.make_views(batch(channels=3), generator_for(0))
+    assert torch.equal(patches[:, :, 0], patches[:, :, 1])
+    assert method.degenerate_solution({"accuracy": 0.9}) is None  # no colours to tell
+    grey = built(RelativePosition, hidden_dim=7, grey=1.0)
+    assert torch.equal(grey.make_views(batch(), generator_for(0))[0], grey.grid.cut(images(), generator_for(0)))

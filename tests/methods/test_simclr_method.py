@@ -199,3 +199,15 @@ def test_more_hard_negatives_than_the_batch_has_are_told() -> None:
     with pytest.raises(UserError, match=r"negatives must be at most 2 batch_size - 2 = 14, got 15"):
         method.prepare(TrainingContext(samples=100, batch_size=8, steps=12, steps_per_epoch=12))
     SimCLR(Tiny(), negatives=15).prepare(TrainingContext(samples=100, batch_size=8, steps=12, steps_per_epoch=12))
+
+
+def test_a_norm_can_follow_the_last_layer_of_the_head() -> None:
+    simclr = built(SimCLR, projection_dim=4, projection_norm=True)
+    *_, linear, norm = simclr.projector
+    assert (linear.bias, norm.bias.requires_grad, norm.weight.requires_grad) == (None, False, True)
+    z = simclr.embed(two_views(50)[0])
+    torch.testing.assert_close(z.mean(0), torch.zeros(4).double(), rtol=0, atol=1e-9)
+    torch.testing.assert_close(z.std(0, correction=0), torch.ones(4).double(), rtol=0, atol=1e-2)
+    simclr.objective(*two_views()).backward()
+    assert all((p.grad is not None) == p.requires_grad for p in simclr.parameters())
+    assert isinstance(built(SimCLR, projection_dim=4).projector[-1], nn.Linear)

@@ -120,3 +120,32 @@ def test_impossible_values_are_refused() -> None:
         build_method("slip", pair_encoder(), {"hidden_dim": 0})
     with pytest.raises(UserError, match=r"view_temperature must be above 0, got 0\.0"):
         build_method("slip", pair_encoder(), {"view_temperature": 0.0})
+
+
+def test_clip_sees_what_captions_fit_and_simclr_both_of_its_augmentations() -> None:
+    class Named(Shifted):
+        def __init__(self) -> None:
+            super().__init__()
+            self.made: list[str] = []
+
+        def __call__(self, batch: Tensor, generator: torch.Generator) -> Tensor:
+            self.made.append("first")
+            return super().__call__(batch, generator)
+
+        def second(self, batch: Tensor, generator: torch.Generator) -> Tensor:
+            self.made.append("second")
+            return super().__call__(batch, generator)
+
+        def captioned(self, batch: Tensor, generator: torch.Generator) -> Tensor:
+            self.made.append("captioned")
+            return batch
+
+    slip = built(SLIP, **SMALL)
+    images, texts = Named(), Shifted()
+    slip.views = PairViews((images, texts))
+    given = samples()
+    picture, words, first, second = views_of(slip, given)
+    assert images.made == ["captioned", "first", "second"]
+    assert torch.equal(picture, given.parts[0])
+    assert not torch.equal(words, given.parts[1])  # texts have their usual views
+    assert not torch.equal(first, second)

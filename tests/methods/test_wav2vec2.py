@@ -16,6 +16,8 @@ from likewise.data.loader import Batch
 from likewise.encoders.audio import Wav2Vec2, audio_encoder
 from likewise.errors import UserError
 from likewise.methods import build_method
+from likewise.methods.best_rq import BestRQ
+from likewise.methods.hubert import HuBERT
 from likewise.methods.wav2vec2 import Wav2Vec2Pretraining
 from likewise.modules.masked_contrast import contrast_with_distractors
 from likewise.modules.quantizer import Codebooks, perplexity
@@ -413,3 +415,13 @@ def test_bad_options_are_named() -> None:
         built(temperature=0.0)
     with pytest.raises(UserError, match="diversity must be 0 or more, got -1"):
         built(diversity=-1.0)
+
+
+def test_a_recording_has_at_least_so_many_spans() -> None:
+    masked = span_mask(500, 40, share=0.001, span=4, least=2, generator=generator_for(0))
+    assert masked.sum(1).min() > 4  # two spans may overlap, but begin apart
+    assert masked.sum(1).max() == 8
+    usual = span_mask(500, 40, share=0.1, span=4, generator=generator_for(0))
+    assert torch.equal(span_mask(500, 40, share=0.1, span=4, least=2, generator=generator_for(0)), usual)
+    assert span_mask(3, 4, share=0.1, span=4, least=2, generator=generator_for(0)).all()  # there is room for one
+    assert (Wav2Vec2Pretraining.least_spans, HuBERT.least_spans, BestRQ.least_spans) == (2, 2, 1)

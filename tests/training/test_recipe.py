@@ -63,7 +63,20 @@ def test_changes_go_to_the_recipe_or_to_the_method() -> None:
         ("weight_decay: -1", "weight_decay must be 0 or more, got -1"),
         ("warmup_epochs: 200", "warmup_epochs must be from 0 to epochs (100), got 200"),
         ("optimizer: adamm", "optimizer must be one of sgd, adam, adamw, lars, got 'adamm'"),
-        ("schedule: step", "schedule must be cosine or constant, got 'step'"),
+        ("schedule: step", "schedule must be one of cosine, constant, multistep, got 'step'"),
+        ("final_lr: 0.1", "final_lr must be at most lr, 0.001, got 0.1"),
+        ("warmup_lr: -1", "warmup_lr must be 0 or more, got -1"),
+        ("bias_lr: 0", "bias_lr must be above 0, got 0"),
+        ("betas: [0.9]", "betas must be two numbers, such as 0.9 0.95, got [0.9]"),
+        ("betas: [0.9, 1]", "betas must be from 0 to below 1, got 1.0"),
+        ("betas: [0.9, x]", "betas must be a number, got 'x'"),
+        ("betas: 0.9", "betas must be a list or none, got 0.9"),
+        ("schedule: multistep", "milestones must be given for multistep, got None"),
+        ("milestones: [3]", "schedule must be multistep where milestones are given, got cosine"),
+        ("{schedule: multistep, milestones: [0]}", "milestones must be above 0 and at most 1,000,000,000, got 0.0"),
+        ("weight_decay_end: -1", "weight_decay_end must be 0 or more, got -1"),
+        ("{weight_decay: 0, weight_decay_end: 1}", "weight_decay must be above 0 where weight_decay_end is, got 0"),
+        ("zero_init_residual: maybe", "zero_init_residual must be true or false, got 'maybe'"),
         ("grad_clip: 0", "grad_clip must be above 0, got 0"),
         ("grad_clip: high", "grad_clip must be a number or none, got 'high'"),
         ("size: 2", "size must be at least 4 px, got 2"),
@@ -73,6 +86,15 @@ def test_changes_go_to_the_recipe_or_to_the_method() -> None:
 def test_impossible_recipes(text: str, message: str) -> None:
     with pytest.raises(UserError, match=re.escape(message)):
         parse_recipe(text, "mine.yaml")
+
+
+def test_another_schedule_drops_the_milestones_of_a_recipe() -> None:
+    recipe = load_recipe("imagenet-moco-v1")
+    assert recipe.milestones == [120, 160]
+    assert recipe.with_(schedule="cosine").milestones is None
+    assert recipe.with_(lr=0.1).milestones == [120, 160]
+    with pytest.raises(UserError, match="schedule must be multistep"):
+        recipe.with_(schedule="cosine", milestones=[3])
 
 
 def test_unknown_recipes() -> None:

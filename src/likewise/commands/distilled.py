@@ -139,7 +139,8 @@ def alone_recipe(teacher: Run, student: Run, source: Source) -> Path:
     else:
         recipe = load_recipe(usual) if usual in recipe_names() else Recipe(method=usual)
     own = student.config["recipe"]
-    shape = {name: own.get(name) for name in ("encoder", *modality_of(source.modality).recipe_fields)}
+    fields = ("encoder", *modality_of(source.modality).recipe_fields)
+    shape = {name: own[name] for name in fields if name in own}
     recipe = dataclasses.replace(planned(recipe, own["epochs"], given=()), **shape)
     path = student.path / RECIPE
     write_text(path, recipe.to_yaml())

@@ -127,14 +127,17 @@ def check_options(given: Iterable[str], source: Source) -> None:
     if not set(kinds) <= set(MODALITIES):
         return  # the user's own modality
     for name in given:
-        owners = [
-            kind for kind in MODALITIES if name in (modality := modality_of(kind)).recipe_fields + modality.read_fields
-        ]
+        owners = [kind for kind in MODALITIES if name in _own_fields(kind)]
         if owners and not set(owners) & set(kinds):
             raise UserError(
                 f"{flag(name)} applies to {' and '.join(owners)} samples, but {source.name} is {' and '.join(kinds)}: "
                 "leave it out"
             )
+
+
+def _own_fields(kind: str) -> tuple[str, ...]:
+    modality = modality_of(kind)
+    return modality.recipe_fields + modality.read_fields + modality.view_fields
 
 
 def check_range(range: Any, source: Source) -> None:
@@ -380,7 +383,13 @@ def open_train_and_test(
 
 def command_line(verb: str, data: Any, options: dict[str, Any]) -> str:
     """The command that does the same again; values that no command line can hold are left out."""
-    words = ["likewise", verb, str(data) if isinstance(data, (str, Path)) else "DATA"]
+    what = str(data) if isinstance(data, (str, Path)) else "DATA"
+    return shlex.join(["likewise", verb, what, *option_words(options)])
+
+
+def option_words(options: dict[str, Any]) -> list[str]:
+    """Options as they are typed; values that no command line can hold are left out."""
+    words: list[str] = []
     for name, value in options.items():
         values = value if isinstance(value, (list, tuple)) else [value]
         if value is None or not all(isinstance(v, (str, Path, int, float)) for v in values):
@@ -389,7 +398,7 @@ def command_line(verb: str, data: Any, options: dict[str, Any]) -> str:
             words.append(flag(name if value else f"no_{name}"))
         else:
             words += [flag(name), *map(str, values)]
-    return shlex.join(words)
+    return words
 
 
 def slug(name: str) -> str:

@@ -11,13 +11,12 @@ import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import likewise
 from likewise.atomic import disk_trouble, write_text
 from likewise.checks import check_int, check_positive, check_seed, require
 from likewise.commands import FromPython
-from likewise.commands.option_names import flag
 from likewise.console import count_of, tell, tell_notes
 from likewise.errors import Interrupted, UserError, nearest
 from likewise.modalities.run import Run
@@ -25,11 +24,10 @@ from likewise.runs.config import MOST_THREADS, RunConfig
 from likewise.runs.declared import shown
 from likewise.runs.evaluation import Evaluation
 from likewise.runs.lock import is_unused, training_lock
+from likewise.training.recipe import Recipe
 
-if TYPE_CHECKING:
-    from likewise.training.recipe import Recipe
-
-PLANNED = ("encoder", "epochs", "warmup_epochs", "freeze_epochs")  # what minutes decide of a recipe
+PLANNED = ("encoder", "epochs", "warmup_epochs", "freeze_epochs", "milestones")  # what minutes decide of a recipe
+AUGMENT = ("augment", "augment_second", "augment_local")  # each may be a list of operations
 ONLY_FROM_PYTHON = ("views", "started", "callbacks")
 MOST_DEVICES = 100_000
 OTHER_DATA = "resume with the same data, or name another folder with --out"
@@ -82,10 +80,10 @@ def pretrain(
         method: a name of `likewise methods`; if neither it nor a recipe is given, simclr for images, simcse for texts,
             cola for recordings, clip for pairs.
         recipe: the name of a recipe (stl10-simclr) or a YAML file; options override its values.
-        encoder: of images nature_cnn, resnet8 (18, 34, 50), vit_micro (tiny, small) or timm:NAME; of texts
-            bert-tiny, gpt-tiny (mini, small, base); of recordings mel-resnet8, mel-resnet18 or wav2vec2-tiny (mini,
-            base); of each hf:FOLDER, a model that transformers has saved; of pairs one for each half,
-            resnet18+bert-tiny; from Python also a module.
+        encoder: of images nature_cnn, resnet8, resnet18, resnet34, resnet50, vit_micro, vit_tiny, vit_small,
+            vit_large, vit_small_moco, vit_large_mae or timm:NAME; of texts bert-tiny, gpt-tiny (mini, small, base); of
+            recordings mel-resnet8, mel-resnet18 or wav2vec2-tiny (mini, base); of each hf:FOLDER, a model that
+            transformers has saved; of pairs one for each half, resnet18+bert-tiny; from Python also a module.
         weights: known weights to go on from: a run folder, timm:NAME (images), hf:FOLDER (a model of transformers), or
             a file (.safetensors, .pth, .pt, .ckpt) for the `encoder`; of pairs one for each half, timm:NAME+none. They
             choose the encoder if it is not given, and the heads learn before the encoder does (see freeze_epochs,
@@ -144,6 +142,7 @@ def pretrain(
         check_range,
         check_read_options,
         command_line,
+        option_words,
         read_options_of,
         recipe_of,
         reopenable,
@@ -288,7 +287,7 @@ def pretrain(
         "threads": threads,
         "out": folder,
     }
-    if isinstance(plan.augment, list) and recipe is None:
+    if recipe is None and any(isinstance(getattr(plan, each), list) for each in AUGMENT):
         options["recipe"] = folder / "recipe.yaml"  # a list of operations fits in no option
     defaults = {"devices": "auto", "strategy": "auto", "precision": "auto", "threads": "auto", "seed": 0}
     command = command_line("pretrain", data, {k: v for k, v in options.items() if v != defaults.get(k)})
@@ -355,7 +354,7 @@ def pretrain(
             context = training_context_of(learner, source, plan, seed=seed)
             learner.prepare(context)
             new = {name: value for name in PLANNED if (value := getattr(plan, name)) != getattr(before, name)}
-            command += "".join(f" {flag(name)} {value}" for name, value in ({"epochs": plan.epochs} | new).items())
+            command += " " + shlex.join(option_words({"epochs": plan.epochs} | new))
 
         # The run folder: a new one, or one that was begun with the same configuration.
         config: dict[str, Any] = {
@@ -591,7 +590,7 @@ def _begun(folder: Path, config: dict[str, Any], precision: str, threads: int | 
     asked_data = config["data"]
 
     def flat(config: dict[str, Any]) -> dict[str, Any]:
-        recipe = dict(config["recipe"])
+        recipe = Recipe().to_dict() | config["recipe"]  # that of an earlier version has fewer fields
         read = {
             name: list(value) if isinstance(value, tuple) else value for name, value in config["read_options"].items()
         }

@@ -6,6 +6,7 @@ transformers that are read from a folder.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
@@ -19,6 +20,7 @@ from likewise.encoders.base import Encoder
 from likewise.encoders.convolutions import nature_cnn
 from likewise.encoders.folder import FOLDER
 from likewise.encoders.folder_image import folder_image_network
+from likewise.encoders.vit import grid_positions
 from likewise.errors import UserError, nearest
 
 SMALL_STEM_UP_TO = 40  # px: ImageNet's stem would leave a 32 px image 8x8 positions before the first block
@@ -26,6 +28,9 @@ MOST_CHANNELS = 1024  # as many as views may have
 RESNET8_UP_TO = 32  # px
 LEAST_PLACES, MOST_PLACES = 7, 32  # of a ViT in a row
 MICRO_COARSE_UP_TO = 16  # px: up to here vit_micro has 4x4 places or more, above as many as the other ViTs
+
+Build = Callable[[int, int], tuple[nn.Module, int]]
+"""Channels and size -> a network without a classifier, and the length of its output."""
 
 
 class StridedConv(nn.Conv2d):
@@ -201,7 +206,7 @@ def resnet8(channels: int, size: int) -> tuple[nn.Module, int]:
     return body, widths[-1]
 
 
-def _torchvision_resnet(name: str) -> Callable[[int, int], tuple[nn.Module, int]]:
+def _torchvision_resnet(name: str) -> Build:
     def build(channels: int, size: int) -> tuple[nn.Module, int]:
         import torchvision
 
@@ -234,21 +239,65 @@ def _patch_size(name: str, size: int, least: int) -> int:
     return patch
 
 
-def _vit(name: str) -> Callable[[int, int], tuple[nn.Module, int]]:
+def _vit(name: str) -> Build:
     def build(channels: int, size: int) -> tuple[nn.Module, int]:
-        import timm
+        body = _timm_vit(name, channels, size, _patch_size(name, size, LEAST_PLACES))
+        return body, body.num_features
 
-        patch = _patch_size(name, size, LEAST_PLACES)
-        body: Any = timm.create_model(
-            f"{name}_patch16_224",
-            pretrained=False,
-            num_classes=0,
-            in_chans=channels,
-            img_size=size,
-            patch_size=patch,
-            dynamic_img_size=True,  # views of parts are smaller than those of the whole
-            dynamic_img_pad=True,
-        )
+    return build
+
+
+def _timm_vit(name: str, channels: int, size: int, patch: int, **architecture: Any) -> Any:
+    import timm
+
+    return timm.create_model(
+        f"{name}_patch16_224",
+        pretrained=False,
+        num_classes=0,
+        in_chans=channels,
+        img_size=size,
+        patch_size=patch,
+        dynamic_img_size=True,  # views of parts are smaller than those of the whole
+        dynamic_img_pad=True,
+        **architecture,
+    )
+
+
+def _fixed_positions(body: Any) -> None:
+    """Give a Vision Transformer sine and cosine position embeddings that are not trained; the class token has none."""
+    rows, columns = body.patch_embed.grid_size
+    places = grid_positions(rows, columns, body.embed_dim)[None]
+    prefix = places.new_zeros(1, body.num_prefix_tokens, body.embed_dim)
+    body.pos_embed = nn.Parameter(torch.cat([prefix, places], dim=1), requires_grad=False)
+
+
+def _xavier(body: Any, *, apart: bool) -> None:
+    """Weights uniform by Glorot & Bengio (2010), biases 0.
+
+    Args:
+        body: a `VisionTransformer` of timm.
+        apart: whether queries, keys and values count as three layers, not one.
+    """
+    for name, layer in body.named_modules():
+        if isinstance(layer, nn.Linear):
+            rows, columns = layer.weight.shape
+            bound = math.sqrt(6 / (rows // (3 if apart and name.endswith("qkv") else 1) + columns))
+            nn.init.uniform_(layer.weight, -bound, bound)
+            nn.init.zeros_(layer.bias)
+    projection = body.patch_embed.proj
+    bound = math.sqrt(6 / (projection.weight[0].numel() + body.embed_dim))
+    nn.init.uniform_(projection.weight, -bound, bound)
+    nn.init.zeros_(projection.bias)
+
+
+def _vit_of_paper(name: str, model: str, *, apart: bool, token_std: float, **architecture: Any) -> Build:
+    """A Vision Transformer of timm with fixed sine and cosine positions and Xavier initialization."""
+
+    def build(channels: int, size: int) -> tuple[nn.Module, int]:
+        body = _timm_vit(model, channels, size, _patch_size(name, size, LEAST_PLACES), **architecture)
+        _fixed_positions(body)
+        _xavier(body, apart=apart)
+        nn.init.normal_(body.cls_token, std=token_std)
         return body, body.num_features
 
     return build
@@ -286,7 +335,7 @@ def vit_micro(channels: int, size: int) -> tuple[nn.Module, int]:
     return body, body.num_features
 
 
-ARCHITECTURES: dict[str, Callable[[int, int], tuple[nn.Module, int]]] = {
+ARCHITECTURES: dict[str, Build] = {
     "resnet8": resnet8,
     "resnet18": _torchvision_resnet("resnet18"),
     "resnet34": _torchvision_resnet("resnet34"),
@@ -295,6 +344,10 @@ ARCHITECTURES: dict[str, Callable[[int, int], tuple[nn.Module, int]]] = {
     "vit_tiny": _vit("vit_tiny"),
     "vit_small": _vit("vit_small"),
     "nature_cnn": nature_cnn,
+    "vit_large": _vit("vit_large"),
+    # MoCo v3 (arXiv:2104.02057, section 5): 12 heads, not 6. MAE (arXiv:2111.06377, appendix A.1).
+    "vit_small_moco": _vit_of_paper("vit_small_moco", "vit_small", apart=True, token_std=1e-6, num_heads=12),
+    "vit_large_mae": _vit_of_paper("vit_large_mae", "vit_large", apart=False, token_std=0.02),
 }
 
 
@@ -316,7 +369,13 @@ def _timm(name: str, channels: int, size: int) -> tuple[nn.Module, int]:
 
 
 def image_encoder(
-    name: str, *, channels: int, size: int, pool_grid: int = 1, architecture: dict[str, Any] | None = None
+    name: str,
+    *,
+    channels: int,
+    size: int,
+    pool_grid: int = 1,
+    zero_init_residual: bool = False,
+    architecture: dict[str, Any] | None = None,
 ) -> ImageEncoder:
     """Build an encoder with random weights (drawn from torch's global generator), or read a pretrained one.
 
@@ -326,6 +385,8 @@ def image_encoder(
         channels: of the views; one channel in stays one channel, nothing is repeated.
         size: height and width of the views, in pixels.
         pool_grid: see `ImageEncoder`; at most as many cells in a row as the last map has places.
+        zero_init_residual: of a ResNet, whether the last norm of each block begins with weight 0, so that the block
+            begins as the identity (arXiv:1706.02677, section 5.1).
         architecture: transformers' configuration of what was in FOLDER, to be built again without it, untrained.
 
     Raises:
@@ -349,6 +410,9 @@ def image_encoder(
         known = ", ".join(ARCHITECTURES)
         near = nearest(name, ARCHITECTURES)
         raise UserError(f"unknown encoder '{name}'{near}; there are {known}, timm:NAME and hf:FOLDER")
+    if zero_init_residual:
+        _zero_residuals(body, name)
+        config["zero_init_residual"] = True
     if pool_grid == 1:
         return ImageEncoder(body, dim, config)
     encoder = ImageEncoder(body, dim, config | {"pool_grid": pool_grid}, pool_grid)
@@ -357,6 +421,22 @@ def image_encoder(
         pool_grid <= places, "pool_grid", f"at most {places}, the places in a row of {name} at {size} px", pool_grid
     )
     return encoder
+
+
+def _zero_residuals(body: nn.Module, name: str) -> None:
+    """Begin each residual block as its shortcut.
+
+    Raises:
+        UserError: for a network without residual blocks that end with a norm.
+    """
+    layers: list[Any] = list(body.modules())
+    last: list[Any] = [layer.residual[-1] for layer in layers if isinstance(layer, BasicBlock)]
+    for layer in layers:
+        if type(layer).__name__ in ("BasicBlock", "Bottleneck") and hasattr(layer, "bn2"):  # torchvision's and timm's
+            last.append(getattr(layer, "bn3", layer.bn2))
+    require(bool(last), "zero_init_residual", f"false for {name}, which has no residual blocks of a ResNet", True)
+    for norm in last:
+        nn.init.zeros_(norm.weight)
 
 
 def default_image_encoder(size: int, *, accelerated: bool) -> str:

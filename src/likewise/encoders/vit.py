@@ -57,6 +57,20 @@ def encode_masked(
     return vit.norm(vit.blocks(vit.norm_pre(tokens)))
 
 
+def set_drop_path(vit: Any, rate: float) -> None:
+    """Skip blocks at random in training (stochastic depth, arXiv:1603.09382), the first never, the last most often.
+
+    Args:
+        vit: a `VisionTransformer` of timm, whose weights stay as they are.
+        rate: at which the last block is skipped, in [0, 1).
+    """
+    from timm.layers import DropPath
+
+    rates = torch.linspace(0, rate, len(vit.blocks), device="cpu").tolist()
+    for block, own in zip(vit.blocks, rates, strict=True):
+        block.drop_path1, block.drop_path2 = (DropPath(own) if own > 0 else nn.Identity() for _ in range(2))
+
+
 def take(rows: Float[Tensor, "n p d"], ids: Int[Tensor, "n v"]) -> Float[Tensor, "n v d"]:
     """The rows of each sample with these ids."""
     return rows.gather(1, ids[..., None].expand(-1, -1, rows.shape[-1]))

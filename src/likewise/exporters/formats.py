@@ -49,7 +49,7 @@ def reasons_against(subject: Subject) -> dict[str, str]:
     elif isinstance(network, ImageEncoder) and network.pool_grid > 1:
         places = f"its embedding keeps {network.pool_grid} x {network.pool_grid} places, which their models have not"
         reasons |= dict.fromkeys(("torch", "timm", "transformers"), places)
-    elif isinstance(network, ImageEncoder) and network.config["name"] != "resnet8":
+    elif isinstance(network, ImageEncoder) and network.config["name"] not in ("resnet8", "vit_micro"):
         reasons["transformers"] = "torchvision's and timm's networks are no models of transformers"
         if network.config["name"].startswith("resnet") and network.config["size"] <= SMALL_STEM_UP_TO:
             reasons["timm"] = f"for images up to {SMALL_STEM_UP_TO} px its stem is another one than timm's"

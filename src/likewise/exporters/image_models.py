@@ -112,8 +112,8 @@ def _timm_call(subject: Subject) -> tuple[str, dict[str, Any]]:
     network: Any = subject.network
     body: Any = network.body
     arguments = {key: value for key, value in get_model_args(body).items() if key != "global_pool"}
-    name = network.config["name"]
-    return (name.removeprefix("timm:") if name.startswith("timm:") else f"{name}_patch16_224"), arguments
+    name, own = network.config["name"], body.pretrained_cfg["architecture"]
+    return (name.removeprefix("timm:") if name.startswith("timm:") else own), arguments
 
 
 def embedder(model: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:

@@ -17,6 +17,7 @@ from likewise.data.source import Source
 from likewise.distributed import rank, world_size
 from likewise.losses import encode_cached
 from likewise.modules.batch_norm import join_batch_norm, part_batch_norm
+from likewise.modules.multi_crop import two_views
 from likewise.runs.figures import Figure
 from likewise.seeding import generator_for, generator_for_part
 
@@ -27,7 +28,8 @@ EARLY = 0.2  # share of the training before which no degenerate solution is repo
 class Views(Protocol):
     """How a modality makes views of a whole batch at once, on the batch's device (see `likewise.views`).
 
-    Generators are on the CPU: the same seed draws the same views whatever the device.
+    Generators are on the CPU: the same seed draws the same views whatever the device. Views may also have `second`, for
+    the second of two views, `local`, of small parts, and `captioned`, that a caption still fits.
     """
 
     def __call__(self, batch: Any, generator: torch.Generator) -> Any:
@@ -142,7 +144,7 @@ class Method(L.LightningModule):
 
         Called outside autocast and without gradients. `batch.indices` and `batch.labels` can be passed on from here.
         """
-        return self.views(batch.samples, generator), self.views(batch.samples, generator)
+        return two_views(self.views, batch.samples, generator)
 
     def objective(self, *views: Any) -> Tensor | dict[str, Tensor]:
         """The loss, or a dict of scalars with `"loss"`, of the views that `make_views` returned."""
@@ -180,7 +182,7 @@ class Method(L.LightningModule):
         self, samples: Any, generator: torch.Generator
     ) -> tuple[Float[Tensor, "n d"], Float[Tensor, "n d"]]:
         """Embeddings of two views of each sample, as the objective compares them; row i belongs to row i."""
-        first, second = self.views(samples, generator), self.views(samples, generator)
+        first, second = two_views(self.views, samples, generator)
         z = self.embed(torch.cat([first, second]))
         return z[: len(samples)], z[len(samples) :]
 
@@ -210,6 +212,10 @@ class Method(L.LightningModule):
 
     def frozen_parameters(self, step: int) -> Iterable[nn.Parameter]:
         """Parameters that the step, counted from 0, must not change."""
+        return ()
+
+    def constant_lr_parameters(self) -> Iterable[nn.Parameter]:
+        """Parameters whose learning rate stays at the top of its schedule."""
         return ()
 
     @property

@@ -25,8 +25,9 @@ class DeepCluster(Method):
     """DeepCluster-v2 of Caron et al. 2020, arXiv:2006.09882, after Deep Clustering (2018), arXiv:1807.05520.
 
     The prototypes are the centroids of spherical k-means on a memory bank of all samples' embeddings; they are fixed
-    during an epoch. The bank holds the clean samples' embeddings at first, then the last embedding of each sample's
-    first view. The loss is the cross-entropy of the cosines with the prototypes over T, given the sample's cluster.
+    during an epoch. There are two banks, of the first and of the second view, which the heads take in turn; one head
+    needs the first only. They hold the clean samples' embeddings at first, then the last one of each sample's view. The
+    loss is the cross-entropy of the cosines with the prototypes over T, given the sample's cluster.
 
     Args:
         encoder: view -> `(n, encoder.dim)`.
@@ -71,6 +72,7 @@ class DeepCluster(Method):
         heads, prototypes, dim = self.centroids.shape
         require(prototypes <= context.samples, "prototypes", f"at most the {context.samples} samples", prototypes)
         self.bank = MemoryBank(context.samples, dim, seed=context.seed)
+        self.second_bank: MemoryBank | None = MemoryBank(context.samples, dim, seed=context.seed) if heads > 1 else None
         self.register_buffer("assignments", torch.zeros(heads, context.samples, dtype=torch.long))
 
     def begin_epoch(self, epoch: int) -> None:
@@ -81,10 +83,13 @@ class DeepCluster(Method):
                 samples=self.training_context.samples,
                 batch_size=self.training_context.batch_size,
             )
+            if self.second_bank is not None:
+                self.second_bank.vectors.copy_(self.bank.vectors)
         for head in range(len(self.centroids)):
             generator = generator_for(self.training_context.seed, epoch, head)
+            bank = self.bank if self.second_bank is None or head % 2 == 0 else self.second_bank
             self.centroids[head], self.assignments[head] = spherical_kmeans(
-                self.bank.vectors, self.centroids.shape[1], generator=generator
+                bank.vectors, self.centroids.shape[1], generator=generator
             )
 
     def make_views(self, batch: Batch, generator: torch.Generator) -> tuple[Any, ...]:
@@ -99,6 +104,8 @@ class DeepCluster(Method):
         scores = F.normalize(z, dim=1) @ self.centroids.mT
         loss = F.cross_entropy(scores.flatten(0, 1) / self.temperature, targets.flatten())
         usage = torch.stack([torch.bincount(each, minlength=self.centroids.shape[1]) for each in self.assignments])
+        if self.second_bank is not None:
+            self.second_bank.update(indices, second.detach(), momentum=0.0)
         return {
             "loss": loss,
             "code_entropy": usage_entropy(usage.float().mean(0) / self.training_context.samples),

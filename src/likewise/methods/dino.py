@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from likewise.checks import check_int, check_interval, check_non_negative, check_positive
 from likewise.data.loader import Batch
 from likewise.distributed import gather
+from likewise.encoders.vit import set_drop_path, vision_transformer
 from likewise.losses import dino, dino_center
 from likewise.methods.base import Method
 from likewise.modules.ema import EMA, cosine_momentum, warmed_up
@@ -30,8 +31,13 @@ class DINO(Method):
         encoder: view -> `(n, encoder.dim)`.
         hidden_dim: width of the head's two hidden layers.
         norm: whether these have BatchNorm; small networks need it, since their embeddings differ little at first.
+        init_std: deviation of the truncated normal distribution that the head's weights begin with; None: torch's usual
+            initialization.
         projection_dim: length of the embeddings, the bottleneck before the prototypes.
         prototypes: length of the outputs, at least 2.
+        norm_last_layer: whether the prototypes have length 1; if not, each learns its length, as the paper's ViT-S.
+        drop_path: of the student, a Vision Transformer: rate at which its last block is skipped, in [0, 1); earlier
+            ones are skipped less (arXiv:1603.09382).
         local_crops: small views beside the two global ones; only the student sees them.
         teacher_momentum: initial momentum of the teacher, in [0, 1]; it rises to 1 by half a cosine.
         temperature: T of the student, above 0.
@@ -56,8 +62,11 @@ class DINO(Method):
         *,
         hidden_dim: int = 2048,
         norm: bool = False,
+        init_std: float | None = None,
         projection_dim: int = 256,
         prototypes: int = 65536,
+        norm_last_layer: bool = True,
+        drop_path: float = 0.0,
         local_crops: int = 8,
         teacher_momentum: float = 0.996,
         temperature: float = 0.1,
@@ -71,11 +80,15 @@ class DINO(Method):
         check_int(0, local_crops=local_crops)
         check_prototypes(prototypes)
         check_interval(0, 1, teacher_momentum=teacher_momentum)
+        check_positive(init_std=init_std)
+        check_interval(0, 1, closed="left", drop_path=drop_path)
         check_positive(temperature=temperature, teacher_start=teacher_start, teacher_temperature=teacher_temperature)
         check_non_negative(teacher_warmup=teacher_warmup, freeze=freeze)
-        self.projector = dino_projector(self.dim, hidden_dim, projection_dim, norm=norm)
-        self.prototypes = WeightNormPrototypes(projection_dim, prototypes)
+        self.projector = dino_projector(self.dim, hidden_dim, projection_dim, norm=norm, init_std=init_std)
+        self.prototypes = WeightNormPrototypes(projection_dim, prototypes, scaled=not norm_last_layer)
         self.teacher = EMA(self.encoder, self.projector, self.prototypes)
+        if drop_path:  # the teacher keeps all blocks
+            set_drop_path(vision_transformer(self.encoder), drop_path)
         self.register_buffer("center", torch.zeros(prototypes))
         self.local_crops, self.momentum, self.temperature = local_crops, teacher_momentum, temperature
         self.teacher_ends, self.teacher_warmup = (teacher_start, teacher_temperature), teacher_warmup
@@ -112,7 +125,7 @@ class DINO(Method):
         return warmed_up(*self.teacher_ends, step=self.global_step, steps=steps)
 
     def frozen_parameters(self, step: int) -> Iterable[nn.Parameter]:
-        return [self.prototypes.weight] if step < self.freeze_epochs * self.training_context.steps_per_epoch else []
+        return self.prototypes.parameters() if step < self.freeze_epochs * self.training_context.steps_per_epoch else ()
 
     def embed(self, view: Any) -> Tensor:
         return self.projector(self.encode(view))

@@ -56,6 +56,7 @@ class HuBERT(MaskedCodes):
     family = "generative"
     paper = "2106.07447"
     when_to_use = "speech and its content, with wav2vec2 encoders; its targets improve as it learns"
+    least_spans = 2  # as in the authors' code
     encoder: Wav2Vec2
     iteration: Tensor
     sound_centroids: Tensor

@@ -9,14 +9,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from likewise.checks import check_int
+from likewise.checks import check_int, check_interval
 from likewise.data.loader import Batch
 from likewise.methods.base import Method
 from likewise.modules.classification import classification_chance, classification_metrics
 from likewise.modules.heads import mlp
 from likewise.runs.figures import Figure, FigureRow
 from likewise.seeding import draw_rows
-from likewise.views.pretext import Grid, mosaic, permutation_set, shuffled, standardize
+from likewise.views.pretext import Grid, mosaic, permutation_set, shuffled, some_grey, standardize
 
 
 class Jigsaw(Method):
@@ -33,6 +33,7 @@ class Jigsaw(Method):
         gap: space between tiles, in widths of a tile, 0 or more; see `likewise.views.pretext.Grid`. The paper cuts
             tiles of 64 px from cells of 75 px.
         jitter: largest random shift of a tile, in widths of a tile, at most half the gap.
+        grey: share of the images whose tiles are grey, against chromatic aberration, in [0, 1].
 
     Raises:
         UserError: for a number out of its range; while training, for images too small for the tiles.
@@ -56,17 +57,21 @@ class Jigsaw(Method):
         grid: int = 3,
         gap: float = 11 / 64,
         jitter: float = 5.5 / 64,
+        grey: float = 0.0,
     ) -> None:
         super().__init__(encoder)
         check_int(hidden_dim=hidden_dim)
+        check_interval(0, 1, grey=grey)
         self.grid = Grid(grid, gap, jitter)
+        self.grey = grey
         # A copy in every checkpoint: they are what the head's predictions mean.
         self.register_buffer("permutations", permutation_set(self.grid.patches, permutations).clone())
         self.head = mlp(self.grid.patches * self.dim, hidden_dim, permutations)
 
     def make_views(self, batch: Batch, generator: torch.Generator) -> tuple[Any, ...]:
         # Weak views: strong crops would leave tiles of a small part.
-        tiles = self.grid.cut(self.views.weak(batch.samples, generator), generator)
+        view = some_grey(self.views.weak(batch.samples, generator), self.grey, generator)
+        tiles = self.grid.cut(view, generator)
         return self.shuffle(tiles, generator)
 
     def shuffle(self, tiles: Float[Tensor, "n k c p p"], generator: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -34,6 +34,8 @@ class MaskedFrames(Method):
     modality = "audio"
     compares_augmentations = False
     encoder: AudioEncoder
+    least_spans: ClassVar[int] = 1
+    """Of a view."""
 
     def __init__(self, encoder: AudioEncoder, *, mask_prob: float, mask_length: int) -> None:
         super().__init__(encoder)
@@ -46,7 +48,8 @@ class MaskedFrames(Method):
     def draw_mask(self, view: Float[Tensor, "n samples"], generator: torch.Generator) -> Bool[Tensor, "n t"]:
         """Which frames of a view are masked; on the CPU."""
         frames = self.encoder.count_frames(view.shape[1])
-        return span_mask(len(view), frames, share=self.mask_prob, span=self.mask_length, generator=generator)
+        share, span, least = self.mask_prob, self.mask_length, self.least_spans
+        return span_mask(len(view), frames, share=share, span=span, least=least, generator=generator)
 
     def figures(self, samples: Any, generator: torch.Generator) -> list[Figure]:
         if not hasattr(self.views, "picture"):

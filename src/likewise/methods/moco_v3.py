@@ -17,6 +17,8 @@ from likewise.modules.ema import EMA, cosine_momentum
 from likewise.modules.heads import mlp
 from likewise.modules.temperature import Temperature
 
+MOST_LAYERS = 8  # of a head
+
 
 class MoCoV3(Method):
     """Chen, Xie & He 2021, An Empirical Study of Training Self-Supervised Vision Transformers, arXiv:2104.02057.
@@ -28,6 +30,8 @@ class MoCoV3(Method):
         encoder: view -> `(n, encoder.dim)`.
         projection_dim: length of queries and keys.
         hidden_dim: width of the hidden layers of projector and predictor.
+        projector_layers: of the projector, at least 2: 3 for Vision Transformers, 2 for ResNets in the authors' code.
+        predictor_norm: whether BatchNorm follows the predictor's last layer: not for ResNets in the authors' code.
         temperature: T of the similarities: a number above 0, FIRST:LAST or learned:START (see `Temperature`).
         key_momentum: initial momentum of the key encoder, in [0, 1]; it rises to 1 by half a cosine.
 
@@ -47,18 +51,22 @@ class MoCoV3(Method):
         *,
         projection_dim: int = 256,
         hidden_dim: int = 4096,
+        projector_layers: int = 3,
+        predictor_norm: bool = True,
         temperature: float | str = 0.2,
         key_momentum: float = 0.99,
     ) -> None:
         super().__init__(encoder)
         check_int(projection_dim=projection_dim, hidden_dim=hidden_dim)
+        check_int(2, MOST_LAYERS, projector_layers=projector_layers)
         check_interval(0, 1, key_momentum=key_momentum)
 
         def head(*widths: int) -> nn.Sequential:
             return nn.Sequential(mlp(*widths, projection_dim), nn.BatchNorm1d(projection_dim, affine=False))
 
-        self.projector = head(self.dim, hidden_dim, hidden_dim)
-        self.predictor = head(projection_dim, hidden_dim)
+        self.projector = head(self.dim, *[hidden_dim] * (projector_layers - 1))
+        predictor = head(projection_dim, hidden_dim)
+        self.predictor = predictor if predictor_norm else predictor[0]
         self.keys = EMA(self.encoder, self.projector)
         self.temperature = Temperature(temperature)
         self.key_momentum = key_momentum

@@ -9,13 +9,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from likewise.checks import check_int
+from likewise.checks import check_int, check_interval
 from likewise.data.loader import Batch
 from likewise.methods.base import Method
 from likewise.modules.classification import classification_chance, classification_metrics
 from likewise.modules.heads import mlp
 from likewise.runs.figures import Figure, FigureRow
-from likewise.views.pretext import Grid, mosaic, without_colours
+from likewise.views.pretext import Grid, mosaic, some_grey, standardize, without_colours
 
 CENTRE = 4
 AROUND = [0, 1, 2, 3, 5, 6, 7, 8]  # of 3x3 patches; place i is what a head must answer for the i-th of them
@@ -33,6 +33,9 @@ class RelativePosition(Method):
         gap: space between patches, in widths of a patch, 0 or more: see `likewise.views.pretext.Grid`.
         jitter: largest random shift of a patch, in widths of a patch, at most half the gap.
         drop_colours: keep only one colour channel of each patch, against chromatic aberration.
+        grey: share of the images whose patches are grey, against the same, in [0, 1].
+        standardize: give every channel of every patch mean 0 and deviation 1, so that brightness and colours don't tell
+            neighbours.
 
     Raises:
         UserError: for a number out of its range; while training, for images too small for the patches.
@@ -52,17 +55,25 @@ class RelativePosition(Method):
         gap: float = 0.5,
         jitter: float = 7 / 96,
         drop_colours: bool = True,
+        grey: float = 0.0,
+        standardize: bool = False,
     ) -> None:
         super().__init__(encoder)
         check_int(hidden_dim=hidden_dim)
+        check_interval(0, 1, grey=grey)
         self.grid = Grid(3, gap, jitter)
-        self.drop_colours = drop_colours
+        self.drop_colours, self.grey, self.standardize = drop_colours, grey, standardize
         self.head = mlp(2 * self.dim, hidden_dim, len(AROUND))
 
     def make_views(self, batch: Batch, generator: torch.Generator) -> tuple[Any, ...]:
         # Weak views: strong crops would leave patches of a small part.
-        patches = self.grid.cut(self.views.weak(batch.samples, generator), generator)
-        return (without_colours(patches, generator) if self.drop_colours else patches,)
+        view = some_grey(self.views.weak(batch.samples, generator), self.grey, generator)
+        return (self.prepared(self.grid.cut(view, generator), generator),)
+
+    def prepared(self, patches: Float[Tensor, "n 9 c p p"], generator: torch.Generator) -> Float[Tensor, "n 9 c p p"]:
+        """Patches as they are encoded."""
+        patches = standardize(patches) if self.standardize else patches
+        return without_colours(patches, generator) if self.drop_colours else patches
 
     def objective(self, patches: Any) -> dict[str, Tensor]:
         places = torch.arange(len(AROUND), device=patches.device).repeat(len(patches))
@@ -83,7 +94,7 @@ class RelativePosition(Method):
             return None
         if self.grid.touching:
             return "patches touch, so that continued edges reveal the position: set --gap 0.5 and --jitter 0.07"
-        if not self.drop_colours and getattr(self.views, "channels", 1) == 3:
+        if not self.drop_colours and self.grey < 0.5 and getattr(self.views, "channels", 1) == 3:
             return "chromatic aberration may reveal the position of patches in full colour: set --drop-colours true"
         return None
 
@@ -92,7 +103,7 @@ class RelativePosition(Method):
             return []
         view = self.views.clean(samples)
         patches = self.grid.cut(view, generator)
-        predictions = self.scores(without_colours(patches, generator) if self.drop_colours else patches).argmax(2)
+        predictions = self.scores(self.prepared(patches, generator)).argmax(2)
         pictures = self.views.picture(patches.flatten(0, 1)).unflatten(0, patches.shape[:2])
         guess = torch.full_like(pictures, 224)
         guess[:, CENTRE] = pictures[:, CENTRE]

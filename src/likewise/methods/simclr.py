@@ -30,6 +30,7 @@ class SimCLR(Method):
         encoder: view -> `(n, encoder.dim)`.
         projection_dim: length of the projections.
         temperature: T of the similarities: a number above 0, FIRST:LAST or learned:START (see `Temperature`).
+        projection_norm: whether BatchNorm without an offset follows the projector, as in the authors' code.
         loss: `nt-xent`, the paper's; `dcl` or `dcl-w`, decoupled (arXiv:2110.06848); `hcl`, with hard negatives
             weighted up (arXiv:2010.04592); `hardest`, with the hardest negatives only; `sup-con`, with all samples of a
             class as positives, which needs labels (arXiv:2004.11362).
@@ -52,6 +53,7 @@ class SimCLR(Method):
         *,
         projection_dim: int = 128,
         temperature: float | str = 0.5,
+        projection_norm: bool = False,
         loss: str = "nt-xent",
         beta: float = 1.0,
         tau_plus: float = 0.1,
@@ -62,7 +64,7 @@ class SimCLR(Method):
         check_choice(LOSSES, loss=loss)
         check_non_negative(beta=beta)
         check_interval(0, 1, closed="left", tau_plus=tau_plus)
-        self.projector = projector(self.dim, projection_dim)
+        self.projector = projector(self.dim, projection_dim, last_norm=projection_norm)
         self.temperature = Temperature(temperature)
         self.negatives = negatives if loss == "hardest" else None
         self.supervised = loss == "sup-con"

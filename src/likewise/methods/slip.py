@@ -15,7 +15,7 @@ from likewise.encoders.pair import two_towers
 from likewise.losses import clip_loss, nt_xent
 from likewise.methods.pair_base import PairMethod
 from likewise.modules.heads import mlp
-from likewise.modules.multi_crop import encode_crops
+from likewise.modules.multi_crop import encode_crops, two_views
 from likewise.modules.temperature import Temperature
 
 
@@ -24,6 +24,7 @@ class SLIP(PairMethod):
 
     The loss is `clip_loss` + `weight` `nt_xent`. SimCLR's two views are of the first half that is an image, or of the
     first half if none is. A projector of their own follows that tower's encoder, before the map into the joint space.
+    CLIP sees images cropped to half their area or more and not changed otherwise.
 
     Args:
         encoder: one with two towers, as `likewise.encoders.pair.PairEncoder`.
@@ -63,9 +64,13 @@ class SLIP(PairMethod):
         self.weight, self.view_temperature = weight, view_temperature
 
     def make_views(self, batch: Batch, generator: torch.Generator) -> tuple[Any, ...]:
-        halves, half = self.views(batch.samples, generator).parts, batch.samples.parts[self.viewed]
-        views: Any = self.views
-        return *halves, *(views.parts[self.viewed](half, generator) for _ in range(2))
+        views: Any = self.views.parts  # type: ignore[attr-defined]
+        # Captions tell apart what strong views would make alike, such as colours and sides.
+        halves = [
+            getattr(each, "captioned", each)(half, generator)
+            for each, half in zip(views, batch.samples.parts, strict=True)
+        ]
+        return *halves, *two_views(views[self.viewed], batch.samples.parts[self.viewed], generator)
 
     def objective(self, one: Any, other: Any, first: Any, second: Any) -> dict[str, Tensor]:
         towers, halves, viewed = two_towers(self.encoder), [one, other], self.viewed

@@ -53,6 +53,7 @@ class Wav2Vec2Pretraining(MaskedFrames):
     paper = "2006.11477"
     when_to_use = "speech, from waveforms; needs many hours of it and many steps"
     min_batch_size = 2
+    least_spans = 2  # as in the authors' code
     encoder: Wav2Vec2
 
     def __init__(

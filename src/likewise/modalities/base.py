@@ -85,6 +85,8 @@ class Modality(ABC):
     recipe_fields: ClassVar[tuple[str, ...]] = ()
     read_fields: ClassVar[tuple[str, ...]] = ()
     """The fields of a recipe that only samples of this modality have."""
+    view_fields: ClassVar[tuple[str, ...]] = ()
+    """Those of its augmentation that only samples of this modality have: no other training takes them over."""
     pair_augment: ClassVar[str | None] = None
     """The strength of augmentation as a part of pairs; None: the recipe's."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -12,6 +12,7 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor, nn
 
+from likewise.checks import check_choice
 from likewise.data import arrays, builtin, datasets, images, pictures
 from likewise.data.files import File, mostly_recordings
 from likewise.data.levels import source_range
@@ -28,6 +29,7 @@ from likewise.modalities.base import Modality, TrainingSetup, default_batch_size
 from likewise.modalities.weights import build_known, normalization_of
 from likewise.runs.declared import check_arguments
 from likewise.views import ImageViews, drawn, mirrored_alike, placed_alike, preset
+from likewise.views.presets import PRESETS, parts
 
 if TYPE_CHECKING:
     from likewise.training.recipe import Recipe
@@ -50,7 +52,8 @@ class ImageModality(Modality):
     suffixes = images.SUFFIXES
     column_names = ("image", "img", "photo", "picture")
     smaller_encoders: ClassVar[Mapping[str, str]] = {"resnet18": "resnet8"}
-    recipe_fields = ("size", "channels", "pool_grid")
+    recipe_fields = ("size", "channels", "pool_grid", "zero_init_residual")
+    view_fields = ("augment_second", "augment_local")
     read_fields = ("range",)
 
     def usual_method(self, source: Source, recipe: Recipe) -> tuple[str, str]:
@@ -95,27 +98,40 @@ class ImageModality(Modality):
         _, channels, height, width = source.read(torch.tensor([0])).shape
         size = asked or max(height, width)
         name = default_image_encoder(size, accelerated=accelerated) if recipe.encoder == "auto" else recipe.encoder
-        ops: Iterable[Any] = recipe.augment
-        if isinstance(recipe.augment, str):
+        augment, second, local = recipe.augment, recipe.augment_second, recipe.augment_local
+        check_choice(PRESETS, augment_second=second if isinstance(second, str) else None)
+        check_choice(PRESETS, augment_local=local if isinstance(local, str) else None)
+        symbols = None
+        if any(isinstance(each, str) for each in (augment, second, local)):
             # One channel may be a photograph or a symbol, and black around clothes is as flat as a drawing.
             count, are_symbols = (COMPARED, _not_mirrored) if channels == 1 else (LOOKED_AT, drawn)
             symbols = are_symbols(_some(source, count))
-            ops = preset(recipe.augment, size=size, channels=channels, symbols=symbols)
+        named = partial(preset, size=size, channels=channels, symbols=symbols)
+        ops: Any = named(augment) if isinstance(augment, str) else augment
+        second_ops: Any = named(second) if isinstance(second, str) else second
+        local_ops: Any = parts(named(local)) if isinstance(local, str) else local
         found = source_range(source)
         usual = channels in (1, 3) and found is None
         mean, std = (None, None) if usual else statistics(source)
         normalization = {"mean": mean, "std": std} | normalization_of(recipe, name, channels, kept=run_folder)
-        views = ImageViews(ops, size=size, channels=channels, range=found, **normalization)
+        views = ImageViews(
+            ops, size=size, channels=channels, second=second_ops, local=local_ops, range=found, **normalization
+        )
+        written = views.config()
         resolved = dataclasses.replace(
             recipe,
             size=size,
             channels=channels,
             encoder=name,
             pool_grid=recipe.pool_grid or 1,
-            augment=recipe.augment if isinstance(recipe.augment, str) else views.config()["ops"],
+            augment=written["ops"] if isinstance(augment, list) else augment,
+            augment_second=written["second"] if isinstance(second, list) else second,
+            augment_local=written["local"] if isinstance(local, list) else local,
             batch_size=recipe.batch_size or default_batch_size(len(source), accelerated=accelerated),
         )
         shape: dict[str, Any] = {"channels": channels, "size": size, "pool_grid": resolved.pool_grid}
+        if recipe.zero_init_residual:
+            shape["zero_init_residual"] = True
         build = partial(build_known, image_encoder, name, recipe, kept=run_folder, **shape)
         return TrainingSetup(resolved, source, views, build)
 

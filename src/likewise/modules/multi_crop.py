@@ -12,6 +12,11 @@ from torch import Tensor
 from likewise.checks import check_int, require
 
 
+def two_views(views: Any, samples: Any, generator: torch.Generator) -> tuple[Any, Any]:
+    """Two views of the whole samples, the second by its own augmentation where `views` have one."""
+    return views(samples, generator), getattr(views, "second", views)(samples, generator)
+
+
 def multi_crop(views: Any, samples: Any, generator: torch.Generator, *, local_crops: int) -> tuple[Any, ...]:
     """Two views of the whole samples and `local_crops` views of small parts (SwAV, arXiv:2006.09882).
 
@@ -21,8 +26,7 @@ def multi_crop(views: Any, samples: Any, generator: torch.Generator, *, local_cr
     check_int(0, local_crops=local_crops)
     possible = local_crops == 0 or hasattr(views, "local")
     require(possible, "local_crops", f"0 for {type(views).__name__}, which has no local views", local_crops)
-    whole = [views(samples, generator) for _ in range(2)]
-    return *whole, *(views.local(samples, generator) for _ in range(local_crops))
+    return *two_views(views, samples, generator), *(views.local(samples, generator) for _ in range(local_crops))
 
 
 def encode_crops(encode: Callable[[Any], Tensor], crops: Sequence[Tensor]) -> list[Tensor]:

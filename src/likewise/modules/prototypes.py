@@ -35,10 +35,21 @@ class Prototypes(nn.Module):
 
 
 class WeightNormPrototypes(Prototypes):
-    """Prototypes that are normalized in the forward pass, with gradient (DINO, arXiv:2104.14294)."""
+    """Prototypes that are normalized in the forward pass, with gradient (DINO, arXiv:2104.14294).
+
+    Args:
+        dim: length of a prototype.
+        count: number of prototypes, at least 2.
+        scaled: whether each has a length of its own, which is learned, and multiplies its score.
+    """
+
+    def __init__(self, dim: int, count: int, *, scaled: bool = False) -> None:
+        super().__init__(dim, count)
+        self.scale = nn.Parameter(torch.ones(count, 1)) if scaled else None
 
     def forward(self, z: Float[Tensor, "n dim"]) -> Float[Tensor, "n count"]:
-        return F.normalize(z, dim=1) @ F.normalize(self.weight, dim=1).T
+        scores = F.normalize(z, dim=1) @ F.normalize(self.weight, dim=1).T
+        return scores if self.scale is None else scores * self.scale.T
 
 
 def usage_entropy(usage: Float[Tensor, " k"]) -> Float[Tensor, ""]:

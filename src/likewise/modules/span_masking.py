@@ -13,26 +13,32 @@ from torch.nn import functional as F
 from likewise.seeding import draw_rows
 
 
-def span_mask(n: int, frames: int, *, share: float, span: int, generator: torch.Generator) -> Bool[Tensor, "n t"]:
+def span_mask(
+    n: int, frames: int, *, share: float, span: int, least: int = 1, generator: torch.Generator
+) -> Bool[Tensor, "n t"]:
     """Which frames are masked, for each of `n` sequences: section 3.1 of the paper.
 
     A `share` of all frames is drawn without replacement as the first frames of spans. Spans may overlap and lie within
-    the sequence. The number of spans is rounded up or down at random, with the right mean, and is at least 1 and at
-    most the number of possible first frames.
+    the sequence. The number of spans is rounded up or down at random, with the right mean, and is at least `least` and
+    at most the number of possible first frames.
 
     Args:
         n: number of sequences.
         frames: of a sequence.
         share: of the frames, in [0, 1].
         span: frames that are masked together, from 1 to `frames`.
+        least: spans of a sequence, at least.
         generator: on the CPU.
     """
-    return draw_rows(lambda rows, whole: _span_mask(rows, frames, share, span, whole), n, generator)
+    return draw_rows(lambda rows, whole: _span_mask(rows, frames, share, span, least, whole), n, generator)
 
 
-def _span_mask(n: int, frames: int, share: float, span: int, generator: torch.Generator) -> Bool[Tensor, "n t"]:
+def _span_mask(
+    n: int, frames: int, share: float, span: int, least: int, generator: torch.Generator
+) -> Bool[Tensor, "n t"]:
     places = frames - span + 1
-    spans = (share * frames + torch.rand(n, dtype=torch.float64, generator=generator)).long().clamp(1, places)
+    spans = (share * frames + torch.rand(n, dtype=torch.float64, generator=generator)).long()
+    spans = spans.clamp(min(least, places), places)
     ranks = torch.rand(n, places, dtype=torch.float64, generator=generator).argsort(1).argsort(1)
     starts = (ranks < spans[:, None]).float()
     return F.max_pool1d(F.pad(starts, (span - 1, span - 1)), span, stride=1).bool()

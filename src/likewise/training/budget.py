@@ -70,12 +70,14 @@ class Budget(NamedTuple):
 
 
 def planned(recipe: Recipe, epochs: int, *, given: Collection[str]) -> Recipe:
-    """The recipe with these epochs, and with a warm-up and frozen epochs that fit them where they are not `given`."""
+    """The recipe with these epochs; the warm-up, frozen epochs and milestones fit them where they are not `given`."""
     fields: dict[str, Any] = {"epochs": epochs}
     if "warmup_epochs" not in given:
         fields["warmup_epochs"] = min(recipe.warmup_epochs, WARM_UP_SHARE * epochs)
     if recipe.freeze_epochs is not None and "freeze_epochs" not in given:
         fields["freeze_epochs"] = recipe.freeze_epochs * epochs / recipe.epochs
+    if recipe.milestones is not None and "milestones" not in given:
+        fields["milestones"] = [epoch * epochs / recipe.epochs for epoch in recipe.milestones]
     return dataclasses.replace(recipe, **fields)
 
 

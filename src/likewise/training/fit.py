@@ -30,7 +30,7 @@ from likewise.training.callbacks.history import HistoryLogger
 from likewise.training.callbacks.interruption import Interruption
 from likewise.training.callbacks.probe import Probe
 from likewise.training.callbacks.progress import ProgressLine
-from likewise.training.callbacks.schedule import ScheduleOfRecipe
+from likewise.training.callbacks.schedule import ScheduleOfRecipe, WeightDecayOfRecipe
 from likewise.training.callbacks.snapshots import PAIRS, SnapshotRecorder
 from likewise.training.optimizers import optimizers
 from likewise.training.recipe import Recipe
@@ -142,6 +142,7 @@ def fit(
                 SnapshotRecorder(folder, fixed, steps=steps, steps_per_epoch=context.steps_per_epoch),
                 interruption,
                 saving,
+                WeightDecayOfRecipe(recipe, steps),
                 *([ScheduleOfRecipe()] if last else []),
                 *callbacks,
             ],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import torch
@@ -67,23 +67,47 @@ def _holds_a_row(module: nn.Module) -> bool:
     return any((is_row and any(True for _ in child.children())) or _holds_a_row(child) for child in module.children())
 
 
-def lr_at(step: int, *, steps: int, warmup: int, schedule: str) -> float:
-    """The factor of the learning rate at a step: linear warmup, then cosine to 0, or constant."""
+def lr_at(
+    step: int,
+    *,
+    steps: int,
+    warmup: int,
+    schedule: str,
+    first: float = 0.0,
+    final: float = 0.0,
+    milestones: Sequence[int] = (),
+) -> float:
+    """The factor of the learning rate at a step: a linear warmup, then what `schedule` says.
+
+    Args:
+        step: from 0.
+        steps: of the training.
+        warmup: steps of the warmup.
+        schedule: `cosine`, `constant` or `multistep`.
+        first: factor at which the warmup begins.
+        final: factor at the end of a cosine.
+        milestones: steps from each of which on the factor of `multistep` is a tenth.
+    """
     if step < warmup:
-        return (step + 1) / warmup
+        return first + (1 - first) * (step + 1) / warmup
     if schedule == "constant":
         return 1.0
-    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+    if schedule == "multistep":
+        return 0.1 ** sum(step >= milestone for milestone in milestones)
+    return final + (1 - final) * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+
+
+def weight_decay_at(step: int, *, steps: int, start: float, end: float) -> float:
+    """The weight decay at a step: half a cosine from `start` to `end` (arXiv:2104.14294)."""
+    return start + (end - start) * 0.5 * (1 - math.cos(math.pi * step / steps))
 
 
 def optimizers(recipe: Recipe, *, steps: int, steps_per_epoch: int) -> Callable[[nn.Module], dict[str, Any]]:
     """What a module's `configure_optimizers` returns, for a training of `steps` steps."""
 
     def configure(module: nn.Module) -> dict[str, Any]:
-        if recipe.encoder_lr is None and recipe.layer_decay is None:
-            groups = parameter_groups(module, recipe.weight_decay)
-        else:
-            groups = encoder_groups(module, module.encoder, recipe)  # type: ignore[arg-type]
+        constant = {id(parameter) for parameter in getattr(module, "constant_lr_parameters", list)()}
+        groups = [part for group in recipe_groups(module, recipe) for part in _parted(group, constant)]
         optimizer: torch.optim.Optimizer
         if recipe.optimizer == "sgd":
             optimizer = torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum)
@@ -91,16 +115,54 @@ def optimizers(recipe: Recipe, *, steps: int, steps_per_epoch: int) -> Callable[
             from timm.optim import Lars
 
             for group in groups:  # without weight decay too: timm would fall back to plain SGD
-                group["always_adapt"] = any(parameter.ndim > 1 for parameter in group["params"])
+                group["always_adapt"] = not (recipe.exclude_bias_and_norm and _are_vectors(group))
             optimizer = Lars(groups, lr=recipe.lr, momentum=recipe.momentum)
         else:
             kind = torch.optim.Adam if recipe.optimizer == "adam" else torch.optim.AdamW
-            optimizer = kind(groups, lr=recipe.lr, betas=(recipe.momentum, 0.999))
-        warmup = round(recipe.warmup_epochs * steps_per_epoch)
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer,
-            lambda step: lr_at(step, steps=steps, warmup=warmup, schedule=recipe.schedule),
-        )
+            first, second = recipe.betas or (recipe.momentum, 0.999)
+            optimizer = kind(groups, lr=recipe.lr, betas=(first, second))
+
+        def factor(step: int) -> float:
+            return lr_at(
+                step,
+                steps=steps,
+                warmup=round(recipe.warmup_epochs * steps_per_epoch),
+                schedule=recipe.schedule,
+                first=recipe.warmup_lr / recipe.lr,
+                final=recipe.final_lr / recipe.lr,
+                milestones=[round(epoch * steps_per_epoch) for epoch in recipe.milestones or ()],
+            )
+
+        kept = [any(id(parameter) in constant for parameter in group["params"]) for group in groups]
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, [_always_one if each else factor for each in kept])
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     return configure
+
+
+def recipe_groups(method: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
+    """The trained parameters, with the rates and the weight decay that the recipe gives them."""
+    if recipe.encoder_lr is None and recipe.layer_decay is None:
+        groups = parameter_groups(method, recipe.weight_decay)
+    else:
+        groups = encoder_groups(method, method.encoder, recipe)  # type: ignore[arg-type]
+    for group in filter(_are_vectors, groups):
+        if not recipe.exclude_bias_and_norm:
+            group["weight_decay"] = recipe.weight_decay
+        if recipe.bias_lr is not None:
+            group["lr"] = group.get("lr", recipe.lr) / recipe.lr * recipe.bias_lr
+    return groups
+
+
+def _are_vectors(group: dict[str, Any]) -> bool:
+    return all(parameter.ndim <= 1 for parameter in group["params"])
+
+
+def _parted(group: dict[str, Any], constant: Collection[int]) -> list[dict[str, Any]]:
+    """A group, and apart from it its parameters with these ids, where it has any."""
+    parts = [[p for p in group["params"] if (id(p) in constant) is chosen] for chosen in (False, True)]
+    return [group | {"params": part} for part in (parts if parts[1] else parts[:1])]
+
+
+def _always_one(step: int) -> float:
+    return 1.0

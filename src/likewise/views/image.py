@@ -24,6 +24,7 @@ MOST_CHANNELS = 1024  # a spectrometer has some hundreds
 MEANS = {3: (0.485, 0.456, 0.406)}
 DEVIATIONS = {3: (0.229, 0.224, 0.225)}
 MIDDLE, QUARTER = 0.5, 0.25
+CAPTIONED = (RandomResizedCrop(scale=(0.5, 1.0)),)
 
 
 class ImageViews:
@@ -35,6 +36,7 @@ class ImageViews:
     becomes three by repetition, other numbers of channels stay. A view is a pure function of the batch and the
     generator's state; a generator on the CPU serves every device.
 
+    `second`: the operations of the `second` view; by default `ops`.
     `weak`: the operations of the `weak` view; by default a slight crop and the mirrorings among `ops` (see
     `presets.light`).
     `local`: the operations of the `local` view; by default `ops` with smaller crops (see `presets.parts`).
@@ -52,6 +54,7 @@ class ImageViews:
         *,
         size: int,
         channels: int,
+        second: Iterable[Any] | None = None,
         weak: Iterable[Any] | None = None,
         local: Iterable[Any] | None = None,
         mean: Sequence[Number] | None = None,
@@ -63,6 +66,7 @@ class ImageViews:
         self.size = size
         self.channels = channels
         self.ops = operations(ops)
+        self.second_ops = self.ops if second is None else operations(second)
         self.weak_ops = light(self.ops, size) if weak is None else operations(weak)
         self.local_ops = parts(self.ops) if local is None else operations(local)
         self.mean = _per_channel("mean", MEANS.get(channels, (MIDDLE,) * channels) if mean is None else mean, channels)
@@ -75,9 +79,20 @@ class ImageViews:
         """One random view of every image."""
         return self._view(batch, self.ops, generator)
 
+    def second(self, batch: UInt8[Tensor, "n _ _ _"], generator: torch.Generator) -> Float[Tensor, "n c s s"]:
+        """One random view of every image by the operations of the second of two views."""
+        return self._view(batch, self.second_ops, generator)
+
     def weak(self, batch: UInt8[Tensor, "n _ _ _"], generator: torch.Generator) -> Float[Tensor, "n c s s"]:
         """One random view of every image that keeps its label: for supervised training."""
         return self._view(batch, self.weak_ops, generator)
+
+    def captioned(self, batch: UInt8[Tensor, "n _ _ _"], generator: torch.Generator) -> Float[Tensor, "n c s s"]:
+        """One random view of every image that its caption still fits: at least half of it, in its colours.
+
+        That of CLIP in SLIP (arXiv:2112.12750). Where `ops` are none, the images themselves.
+        """
+        return self._view(batch, CAPTIONED if self.ops else (), generator)
 
     def local(self, batch: UInt8[Tensor, "n _ _ _"], generator: torch.Generator) -> Float[Tensor, "n c t t"]:
         """One random view of a small part of every image, 3/7 as high and wide as a whole one (96 px beside 224)."""
@@ -103,6 +118,7 @@ class ImageViews:
             "size": self.size,
             "channels": self.channels,
             "ops": spell(self.ops),
+            "second": spell(self.second_ops),
             "weak": spell(self.weak_ops),
             "local": spell(self.local_ops),
             "mean": list(self.mean),
@@ -116,7 +132,8 @@ class ImageViews:
         return cls(**config)
 
     def __str__(self) -> str:
-        return ", ".join(op.name for op in self.ops) or "as they are"
+        same = self.second_ops == self.ops
+        return _names(self.ops) + ("" if same else f"; the second: {_names(self.second_ops)}")
 
     def _normalisation(self, device: torch.device) -> tuple[Tensor, Tensor]:
         mean, std = torch.tensor([self.mean, self.std], device=device)[..., None, None]
@@ -170,3 +187,7 @@ class ImageViews:
 def _per_channel(name: str, values: Sequence[Number], channels: int) -> tuple[float, ...]:
     require(len(values) == channels, name, f"{channels} numbers, one per channel", list(values))
     return tuple(float(value) for value in values)
+
+
+def _names(ops: tuple[Operation, ...]) -> str:
+    return ", ".join(op.name for op in ops) or "as they are"

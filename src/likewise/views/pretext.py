@@ -19,6 +19,8 @@ from torch import Tensor
 from likewise.checks import check_int, check_non_negative, require
 from likewise.errors import UserError
 from likewise.seeding import draw_rows
+from likewise.views.colour import luma
+from likewise.views.operation import happens
 
 MOST_CELLS = 16  # a side: every patch is encoded, and no puzzle has more
 MOST_GAP = 16  # widths of a patch
@@ -231,6 +233,14 @@ def without_colours(patches: Float[Tensor, "n k c p p"], generator: torch.Genera
     noise = noise.to(patches.device)
     spread = (patches * kept_ones).sum(2, keepdim=True).std((3, 4), correction=0, keepdim=True)
     return torch.where(kept_ones, patches, noise * spread / 100)
+
+
+def some_grey(images: Float[Tensor, "n c h w"], share: float, generator: torch.Generator) -> Float[Tensor, "n c h w"]:
+    """Images of which a share, drawn at random, is grey: all channels are their luma. Images without colours stay."""
+    if share == 0 or images.shape[1] != 3:
+        return images
+    drawn = draw_rows(lambda n, whole: happens(n, share, whole), len(images), generator)
+    return torch.where(drawn[:, None, None, None].to(images.device), luma(images).to(images.dtype), images)
 
 
 def standardize(patches: Float[Tensor, "n k c p p"], *, least: float = 0.02) -> Float[Tensor, "n k c p p"]:
