@@ -27,6 +27,7 @@ from likewise.runs.evaluation import Evaluation
 from likewise.runs.lock import is_unused, training_lock
 
 if TYPE_CHECKING:
+    from likewise.commands.planned import TrainingPlan
     from likewise.training.recipe import Recipe
 
 PLANNED = ("encoder", "epochs", "warmup_epochs", "freeze_epochs")  # what minutes decide of a recipe
@@ -59,6 +60,7 @@ def pretrain(
     seed: int = 0,
     out: str | Path | None = None,
     resume: bool = False,
+    dry_run: bool = False,
     root: str | Path | None = None,
     devices: int | str = "auto",
     precision: str = "auto",
@@ -69,7 +71,7 @@ def pretrain(
     started: FromPython = None,
     progress: bool = True,
     **hyperparameters: Any,
-) -> Run:
+) -> Run | TrainingPlan:
     """Train an encoder on unlabelled data.
 
     Args:
@@ -110,6 +112,8 @@ def pretrain(
         seed: of every random choice.
         out: the run folder; runs/DATA-METHOD if not given, such as runs/photos-simclr.
         resume: continue an interrupted training of the same run folder; with more epochs, also a finished one.
+        dry_run: measure some steps, say what the training would be, and do not begin it: samples, steps, parameters,
+            memory, time, and the files that it would write. Only the cache of decoded files is written.
         root: the folder with the files of a named data set.
         devices: how many, or auto (passed to Lightning).
         precision: 32-true, bf16-mixed, 16-mixed, or auto: the faster of the first two, by measuring.
@@ -125,7 +129,7 @@ def pretrain(
 
     Returns:
         The run: its folder holds the encoder, the metrics, the checkpoints and the configuration. Of a training by
-        several processes, every process returns it, and the first one writes it.
+        several processes, every process returns it, and the first one writes it. With `dry_run`, the plan of it.
 
     Raises:
         UserError: for an unknown or impossible value, or data that cannot be read; the message says what to do.
@@ -149,6 +153,7 @@ def pretrain(
         skipped_note,
         slug,
     )
+    from likewise.commands.planned import plan_of
     from likewise.commands.understood import tell_understood
     from likewise.data.blocks import cut_notes, token_count
     from likewise.data.fingerprint import changes, fingerprint
@@ -169,10 +174,12 @@ def pretrain(
     from likewise.modalities.within_budget import within_budget
     from likewise.registry import MODALITIES
     from likewise.runs.chance import ChanceLevels
+    from likewise.runs.folder import check_free
     from likewise.runs.skipped import Skipped
     from likewise.runs.weights import save_initial_weights
     from likewise.training.callbacks.checkpoints import newest, step_of
     from likewise.training.callbacks.diagnostics import matching_chance
+    from likewise.training.budget import measured_cost
     from likewise.training.callbacks.snapshots import PAIRS
     from likewise.training.figures import figures_of
     from likewise.training.fit import fit, training_context_of
@@ -184,6 +191,8 @@ def pretrain(
     if minutes is not None and epochs is not None:
         tell(f"--epochs decides, not --minutes: {count_of(epochs, 'epoch')}", show=progress)
         minutes = None
+    if dry_run and resume:
+        raise UserError("--dry-run plans a training from its beginning: leave out --resume")
     machine: dict[str, str] = {"devices": str(devices), "precision": precision, "strategy": strategy}
     if precision not in PRECISIONS:
         raise UserError(
@@ -290,6 +299,10 @@ def pretrain(
     defaults = {"devices": "auto", "strategy": "auto", "precision": "auto", "threads": "auto", "seed": 0}
     command = command_line("pretrain", data, {k: v for k, v in options.items() if v != defaults.get(k)})
 
+    if dry_run:
+        check_free(folder)
+    if dry_run and launched_processes() > 1:
+        raise UserError("--dry-run measures in one process, a launcher has started several: start it without one")
     first = is_first_process()
     progress = progress and first
     here = torch.get_num_threads()
@@ -330,13 +343,13 @@ def pretrain(
             def ask(method: Any) -> float:
                 return classify(*encoder_for(labelled.modality, method.deployed_encoder, views), method.device)
 
-        budget = planned = None
+        budget = planned = cost = None
         if measures and is_unused(folder):
             assert minutes is not None
             if launched_processes() > 1:
                 raise UserError("minutes are measured by one process, a launcher has started several: give --epochs")
             before = plan
-            training, planned, budget = within_budget(
+            training, planned, budget, cost = within_budget(
                 Training(plan, source, learner, loaded),
                 minutes,
                 started=started,
@@ -353,6 +366,18 @@ def pretrain(
             learner.prepare(context)
             new = {name: value for name in PLANNED if (value := getattr(plan, name)) != getattr(before, name)}
             command += "".join(f" {flag(name)} {value}" for name, value in ({"epochs": plan.epochs} | new).items())
+
+        if dry_run:
+            number = device_count(machine["devices"])
+            divides = context.batch_size % number == 0
+            require(divides, "batch_size", f"divisible by the {number} devices", context.batch_size)
+            planned = planned or fastest_plan(learner, context, precision=precision, threads=wanted)
+            if cost is None:
+                how: dict[str, Any] = {"seed": seed, "precision": planned.precision, "probe": ask}
+                with threads_of(planned.threads):
+                    cost = measured_cost(learner, source, plan, minutes=None, devices=number, **how)
+            measured: dict[str, Any] = {"context": context, "cost": cost, "machine": planned, "devices": number}
+            return plan_of(learner, source, plan, **measured, out=folder, kept_files=list(files), command=command)
 
         # The run folder: a new one, or one that was begun with the same configuration.
         config: dict[str, Any] = {
