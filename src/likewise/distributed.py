@@ -52,9 +52,21 @@ def launched_processes() -> int:
     return max(_number("WORLD_SIZE", 1), _srun_tasks())
 
 
+def launched_rank() -> int:
+    """The number of this process among those that a launcher has started, from 0."""
+    if _number("WORLD_SIZE", 1) > 1:
+        return _number("RANK", _number("LOCAL_RANK"))
+    return _number("SLURM_PROCID") if _srun_tasks() > 1 else 0
+
+
 def _srun_tasks() -> int:
     interactive = os.environ.get("SLURM_JOB_NAME") in ("bash", "interactive")  # the shell of an allocation, not srun
     return 1 if interactive else _number("SLURM_NTASKS", 1)
+
+
+def processes_here() -> int:
+    """How many processes of this program share this machine, as launchers say it, or else as the group has."""
+    return max(1, _number("LOCAL_WORLD_SIZE", _number("SLURM_NTASKS_PER_NODE", world_size())))
 
 
 def forget_stale_rank() -> None:

@@ -78,10 +78,10 @@ class TrainingPlan:
         return "\n".join(
             [
                 f"data: {self.data}, {count_of(self.samples, f'{self.modality} sample')}{left_out}",
-                f"method: {self.method}, {self.encoder}: {self.parameters:,} parameters, {self.encoder_parameters:,} of "
-                "them in the encoder",
-                f"steps: {count_of(self.epochs, 'epoch')} of {count_of(self.steps_per_epoch, 'step')}, {self.steps:,} "
-                f"in all",
+                f"method: {self.method}, {self.encoder}: {self.parameters:,} parameters, {self.encoder_parameters:,} "
+                "of them in the encoder",
+                f"steps: {count_of(self.epochs, 'epoch')} of {count_of(self.steps_per_epoch, 'step')}, "
+                f"{self.steps:,} in all",
                 f"batch: {self.batch_size:,} samples{each}",
                 f"machine: {count_of(self.devices, f'{self.device} device')}, {self.precision}{threads}",
                 f"memory {whose}: {memory}",

@@ -177,9 +177,9 @@ def pretrain(
     from likewise.runs.folder import check_free
     from likewise.runs.skipped import Skipped
     from likewise.runs.weights import save_initial_weights
+    from likewise.training.budget import measured_cost
     from likewise.training.callbacks.checkpoints import newest, step_of
     from likewise.training.callbacks.diagnostics import matching_chance
-    from likewise.training.budget import measured_cost
     from likewise.training.callbacks.snapshots import PAIRS
     from likewise.training.figures import figures_of
     from likewise.training.fit import fit, training_context_of
