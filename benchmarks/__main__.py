@@ -19,6 +19,7 @@ QUICK = {
     "distill": ["--teacher", "resnet8", "--teacher-epochs", "2", "--epochs", "2", "--draws", "2", "--seeds", "2"],
     "clean": ["--epochs", "5", "--seeds", "1"],
     "index": ["--rows", "200000", "--queries", "50"],
+    "shards": ["--images", "600", "--batch", "64", "--steps", "3", "--rounds", "1"],
     "serve": ["--encoder", "resnet8", "--seconds", "2", "--rounds", "1"],
 }
 

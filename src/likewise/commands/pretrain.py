@@ -66,6 +66,7 @@ def pretrain(
     precision: str = "auto",
     threads: int | str = "auto",
     strategy: str = "auto",
+    num_nodes: int = 1,
     checkpoint_minutes: float = 5.0,
     probe: Any = None,
     started: FromPython = None,
@@ -120,6 +121,8 @@ def pretrain(
         threads: of a CPU: how many, or auto: all, or fewer where other programs keep it busy, by measuring. The last
             bits depend on it.
         strategy: ddp, fsdp … (passed to Lightning).
+        num_nodes: machines, on each of which the command is started: by torchrun, by srun, or with MASTER_ADDR,
+            MASTER_PORT and NODE_RANK in its environment. The first process writes the run, in a folder that all see.
         checkpoint_minutes: time between checkpoints.
         probe: labelled data, given as `data` is: each epoch shows the accuracy of a nearest-neighbour classifier on it.
             The training does not use it.
@@ -164,7 +167,7 @@ def pretrain(
     from likewise.data.splits import splits
     from likewise.data.text import corpus
     from likewise.data.tokens import LONE
-    from likewise.distributed import is_first_process, launched_processes
+    from likewise.distributed import is_first_process, join_nodes, launched_processes
     from likewise.encoders.low_rank import merge_low_rank
     from likewise.evaluation.probe import NeighbourProbe
     from likewise.methods import method_class
@@ -184,7 +187,7 @@ def pretrain(
     from likewise.training.figures import figures_of
     from likewise.training.fit import fit, training_context_of
     from likewise.training.label_free import lidar_of
-    from likewise.training.machine import check_devices, device_count, fastest_plan, threads_of
+    from likewise.training.machine import check_devices, device_count, fastest_plan, threads_of, unmeasured_plan
 
     started = time.monotonic() if started is None else started
     check_positive(minutes=minutes)
@@ -208,6 +211,8 @@ def pretrain(
             raise UserError(f"threads must be a whole number or auto, got {threads!r}")
         threads = int(threads)
         check_int(1, MOST_THREADS, threads=threads)
+    check_int(1, MOST_DEVICES, num_nodes=num_nodes)
+    join_nodes(num_nodes, device_count(machine["devices"]))
     if not checkpoint_minutes > 0:
         raise UserError(f"checkpoint_minutes must be above 0, got {checkpoint_minutes}")
     if seed < 0:
@@ -291,6 +296,7 @@ def pretrain(
     options |= {
         "probe": probe if isinstance(probe, (str, Path)) else None,
         **machine,
+        "num_nodes": num_nodes if num_nodes > 1 else None,
         "threads": threads,
         "out": folder,
     }
@@ -413,7 +419,7 @@ def pretrain(
         if first and (is_unused(folder) or (resume and (folder / RunConfig.FILE).is_file())):
             held.enter_context(training_lock(folder))  # the helper processes of this training share it
         run = _begun(folder, config, precision, threads, longer=epochs is not None) if begun_in is not None else None
-        begun_here = run is None
+        begun_here = run is None and first
         now = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
         if run is not None and (known := run.config["source"].get("fingerprint")):
             changed = changes(known, config["source"]["fingerprint"])
@@ -429,6 +435,8 @@ def pretrain(
                 show=progress,
             )
         if run is None:
+            if launched_processes() > 1:
+                planned = unmeasured_plan(precision=precision, threads=wanted)
             planned = planned or fastest_plan(learner, context, precision=precision, threads=wanted)
             machine["precision"] = planned.precision
             if precision == "auto":
@@ -437,10 +445,11 @@ def pretrain(
                 command += f" --threads {planned.threads}"
             # The number of threads decides how sums are split, and so their last bits.
             made = {"command": command, "created": now, "threads": planned.threads}
-            run = Run.create(folder, config | made | machine)
-            for name, text in files.items():
+            # Processes that begin together: one creates the run, the others only know of it.
+            run = Run.create(folder, config | made | machine) if first else Run(folder, config | made | machine)
+            for name, text in files.items() if first else ():
                 write_text(run.path / name, text)
-            if plan.weights is not None:
+            if plan.weights is not None and first:
                 save_initial_weights(run.path, merge_low_rank(copy.deepcopy(learner.encoder)))
         elif run.finished and first:
             run.load_encoder(merge_low_rank(learner.encoder))
@@ -501,6 +510,7 @@ def pretrain(
                 # How many processes there are decides no more than rounding: a resumed training may have others.
                 devices=run.config["devices"] if machine["devices"] == "auto" else machine["devices"],
                 strategy=run.config["strategy"] if machine["strategy"] == "auto" else machine["strategy"],
+                num_nodes=num_nodes,
                 resume=resume,
                 begun_epochs=begun_epochs,
                 checkpoint_minutes=checkpoint_minutes,

@@ -17,7 +17,7 @@ import pyarrow.parquet
 from likewise.data import tables
 from likewise.data.captions import KEYS
 from likewise.data.read_options import ReadOptions
-from likewise.data.shard_index import AUDIO, IMAGE, TEXT, Found, Left, Read, kind_of
+from likewise.data.shard_index import AUDIO, IMAGE, TEXT, FoundSample, Left, Read, kind_of
 from likewise.data.stores import Shard, check_unchanged, telling_of_the_store
 from likewise.errors import UserError
 
@@ -33,7 +33,7 @@ KEPT, MOST_OPEN = 512 << 20, 32
 """Bytes of row groups, and open files, that stay for the next batch."""
 
 
-class Layout(NamedTuple):
+class Columns(NamedTuple):
     """Which columns of a file have what."""
 
     kind: str
@@ -51,7 +51,7 @@ def kind_of_index(read_options: ReadOptions) -> str:
     return f".parquet {as_text} {read_options.text_column} {read_options.label_column}"
 
 
-def scan(read_options: ReadOptions, file: Any, shard: Shard) -> tuple[list[Found], Left, Read]:
+def scan(read_options: ReadOptions, file: Any, shard: Shard) -> tuple[list[FoundSample], Left, Read]:
     """The samples of a file, a row each; see `shard_index.Scan`. The place of a sample is its row group and row."""
     try:
         opened = pa.parquet.ParquetFile(file)
@@ -60,7 +60,7 @@ def scan(read_options: ReadOptions, file: Any, shard: Shard) -> tuple[list[Found
         raise UserError(f"{shard.address} cannot be read as a Parquet file: {said}") from error
     left = Left([], [], [])
     layout = _layout(opened, read_options, shard)
-    samples: list[Found] = []
+    samples: list[FoundSample] = []
     number = 0
     for group in range(opened.num_row_groups):
         about = opened.metadata.row_group(group)
@@ -72,7 +72,7 @@ def scan(read_options: ReadOptions, file: Any, shard: Shard) -> tuple[list[Found
         number += about.num_rows
     kept: dict[int, Any] = {}
 
-    def read(found: Found) -> bytes:
+    def read(found: FoundSample) -> bytes:
         assert layout is not None
         if found.start not in kept:
             kept.clear()
@@ -82,7 +82,7 @@ def scan(read_options: ReadOptions, file: Any, shard: Shard) -> tuple[list[Found
     return samples, left, read
 
 
-def _samples(opened: Any, group: int, number: int, layout: Layout, left: Left) -> Iterator[Found]:
+def _samples(opened: Any, group: int, number: int, layout: Columns, left: Left) -> Iterator[FoundSample]:
     small = [name for name in (layout.caption, layout.label, layout.id) if name is not None]
     rows = opened.read_row_group(group, columns=small).to_pylist() if small else []
     rows = rows or [{}] * opened.metadata.row_group(group).num_rows
@@ -93,7 +93,7 @@ def _samples(opened: Any, group: int, number: int, layout: Layout, left: Left) -
         name = f"row {number + row + 1}" if id in (None, "") else str(id)
         if layout.caption is not None and not captions:
             left.unpaired.append((name, "its caption is empty"))
-        yield Found(
+        yield FoundSample(
             name,
             layout.kind,
             group,
@@ -110,7 +110,7 @@ def _label(value: Any, names: list[str]) -> str:
     return names[value] if isinstance(value, int) and value < len(names) else str(value)
 
 
-def _layout(opened: Any, read_options: ReadOptions, shard: Shard) -> Layout | None:
+def _layout(opened: Any, read_options: ReadOptions, shard: Shard) -> Columns | None:
     """None for a file of other things than samples."""
     schema = opened.schema_arrow
     there = list(schema.names)
@@ -126,7 +126,7 @@ def _layout(opened: Any, read_options: ReadOptions, shard: Shard) -> Layout | No
     taken = {content, text}
     label, _ = tables.label_column(there, read_options, where=shard.address, taken=taken)
     id = next(iter(tables.usual_columns([name for name in texts if name not in taken], IDS)), None)
-    return Layout(kind, content, None if kind == TEXT else text, label, _label_names(schema, label), id)
+    return Columns(kind, content, None if kind == TEXT else text, label, _label_names(schema, label), id)
 
 
 def _content(opened: Any, schema: pa.Schema) -> tuple[str, str] | None:

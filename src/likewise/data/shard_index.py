@@ -51,7 +51,7 @@ SCHEMA = pa.schema(
 )
 
 
-class Found(NamedTuple):
+class FoundSample(NamedTuple):
     """A sample of a shard before it was looked into."""
 
     name: str
@@ -74,8 +74,8 @@ class Left(NamedTuple):
     others: list[tuple[str, str]]
 
 
-Read = Callable[[Found], bytes]
-Scan = Callable[[Any, Shard], tuple[list[Found], Left, Read]]
+Read = Callable[[FoundSample], bytes]
+Scan = Callable[[Any, Shard], tuple[list[FoundSample], Left, Read]]
 """From an open shard to its samples, what is left of it, and what reads the bytes of a sample."""
 
 
@@ -117,13 +117,13 @@ def _plain(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def _looked_at(samples: list[Found], read: Read) -> Iterator[dict[str, Any] | str]:
+def _looked_at(samples: list[FoundSample], read: Read) -> Iterator[dict[str, Any] | str]:
     """What each sample is, or why it is none. One thread reads, others decode; few samples wait in memory."""
     if any(found.kind == AUDIO for found in samples):
         for module in ("soundfile", "soxr"):
             needs(module, "audio")  # in a thread, what is missing would be taken for what is wrong with a member
 
-    def contents() -> Iterable[tuple[Found, bytes | str]]:
+    def contents() -> Iterable[tuple[FoundSample, bytes | str]]:
         for found in samples:
             most = MOST_TEXT if found.kind == TEXT else MOST_BYTES
             yield found, read(found) if found.length <= most else f"larger than {most:,} bytes"
@@ -132,7 +132,7 @@ def _looked_at(samples: list[Found], read: Read) -> Iterator[dict[str, Any] | st
         yield from looked
 
 
-def _look(sample: tuple[Found, bytes | str]) -> dict[str, Any] | str:
+def _look(sample: tuple[FoundSample, bytes | str]) -> dict[str, Any] | str:
     found, content = sample
     if isinstance(content, str):
         return content

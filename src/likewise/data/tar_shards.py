@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from likewise.data import endings, tables
 from likewise.data.captions import CAPTIONS, caption_names, captions_in, captions_of, described_by, why_not
 from likewise.data.files import could_be, printable
-from likewise.data.shard_index import MOST_BYTES, MOST_TEXT, TEXT, Found, Left, Read, kind_of
+from likewise.data.shard_index import MOST_BYTES, MOST_TEXT, TEXT, FoundSample, Left, Read, kind_of
 from likewise.data.stores import Shard
 from likewise.errors import UserError
 
@@ -34,8 +34,8 @@ class Members:
     """What an archive holds, by the names of its members without their endings."""
 
     def __init__(self) -> None:
-        self.media: dict[str, Found] = {}
-        self.by_content: list[Found] = []
+        self.media: dict[str, FoundSample] = {}
+        self.by_content: list[FoundSample] = []
         self.texts: dict[str, Text] = {}
         self.described: dict[str, Text] = {}
         self.labels: dict[str, str] = {}
@@ -48,14 +48,14 @@ class Members:
         """Of each name the text, or without one what its JSON says."""
         return {stem: text for stem, text in {**self.described, **self.texts}.items() if text.captions}
 
-    def add_media(self, found: Found, stem: str) -> None:
+    def add_media(self, found: FoundSample, stem: str) -> None:
         if stem in self.media:
             self.left.unpaired.append((printable(found.name), _another(self.media[stem])))
         else:
             self.media[stem] = found
 
 
-def scan(file: Any, shard: Shard) -> tuple[list[Found], Left, Read]:
+def scan(file: Any, shard: Shard) -> tuple[list[FoundSample], Left, Read]:
     """The samples of an archive in its order; see `shard_index.Scan`.
 
     A caption is a .txt or, without one, what a .json says. It belongs to the file of the same name but for the ending:
@@ -64,7 +64,7 @@ def scan(file: Any, shard: Shard) -> tuple[list[Found], Left, Read]:
     that belongs to no file is a sample itself.
     """
 
-    def read(found: Found) -> bytes:
+    def read(found: FoundSample) -> bytes:
         file.seek(found.start)
         return file.read(found.length)
 
@@ -88,14 +88,14 @@ def scan(file: Any, shard: Shard) -> tuple[list[Found], Left, Read]:
     )
     taken = set(pairs.values())
     samples += [
-        Found(text.name, TEXT, text.start, text.length, label_of(stem))
+        FoundSample(text.name, TEXT, text.start, text.length, label_of(stem))
         for stem, text in members.texts.items()
         if stem not in taken
     ]
     return sorted(samples, key=lambda found: found.start), members.left, read
 
 
-def _members(file: Any, shard: Shard, read: Callable[[Found], bytes]) -> Members:
+def _members(file: Any, shard: Shard, read: Callable[[FoundSample], bytes]) -> Members:
     members = Members()
     try:
         with tarfile.open(fileobj=_Headers(file), mode="r:") as archive:
@@ -124,7 +124,7 @@ def _each(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
         yield member
 
 
-def _add(members: Members, member: tarfile.TarInfo, read: Callable[[Found], bytes]) -> None:
+def _add(members: Members, member: tarfile.TarInfo, read: Callable[[FoundSample], bytes]) -> None:
     name = printable(member.name)
     base = member.name.rpartition("/")[2]
     if member.isdir() or base.startswith("."):
@@ -143,7 +143,7 @@ def _add(members: Members, member: tarfile.TarInfo, read: Callable[[Found], byte
     if member.size > most:
         members.left.unread.append((name, f"larger than {most:,} bytes"))
         return
-    found = Found(member.name, TEXT, member.offset_data, member.size)
+    found = FoundSample(member.name, TEXT, member.offset_data, member.size)
     if is_text:
         _add_text(members, found, suffix, stem, read(found))
         return
@@ -156,7 +156,7 @@ def _add(members: Members, member: tarfile.TarInfo, read: Callable[[Found], byte
         members.by_content.append(found._replace(kind=kind))
 
 
-def _add_text(members: Members, found: Found, suffix: str, stem: str, content: bytes) -> None:
+def _add_text(members: Members, found: FoundSample, suffix: str, stem: str, content: bytes) -> None:
     """A caption, what a sample's JSON says, or a label."""
     name = printable(found.name)
     try:
@@ -191,7 +191,7 @@ def label_in(described: Any) -> str | None:
     return None
 
 
-def _pairs(media: Mapping[str, Found], captions: Mapping[str, Text]) -> dict[str, str]:
+def _pairs(media: Mapping[str, FoundSample], captions: Mapping[str, Text]) -> dict[str, str]:
     """Which caption belongs to which file, both by their names without the endings."""
     pairs = {stem: stem for stem in media if stem in captions}
     first_file, first_caption = _by_key(media, pairs), _by_key(captions, pairs)
@@ -211,7 +211,7 @@ def _list_unpaired(members: Members, captions: Mapping[str, Text], pairs: Mappin
     unpaired += [(printable(name), "a caption without its file") for name in alone]
 
 
-def _another(found: Found) -> str:
+def _another(found: FoundSample) -> str:
     return f"another file of the sample of {printable(found.name)}"
 
 

@@ -147,6 +147,13 @@ def fastest_threads(step: Callable[[], object]) -> int:
     return counts[ratios.index(best)] if best > WORTH else most
 
 
+def unmeasured_plan(*, precision: str, threads: int | str) -> Plan:
+    """The precision and the threads of processes that begin together: all must choose alike, so nothing is measured."""
+    if precision == "auto":
+        precision = PRECISIONS[device_name() == "cuda" and torch.cuda.is_bf16_supported()]
+    return Plan(precision, torch.get_num_threads() if threads == "auto" else int(threads))
+
+
 @contextmanager
 def threads_of(number: int) -> Iterator[None]:
     """Compute with this number of threads of a CPU."""
