@@ -20,6 +20,7 @@ QUICK = {
     "temperature": ["--temperatures", "0.1", "0.5", "--augments", "mild", "strong", "--epochs", "2", "--seeds", "2"],
     "clean": ["--epochs", "5", "--seeds", "1"],
     "index": ["--rows", "200000", "--queries", "50"],
+    "shards": ["--images", "600", "--batch", "64", "--steps", "3", "--rounds", "1"],
     "serve": ["--encoder", "resnet8", "--seconds", "2", "--rounds", "1"],
     "explain": ["--epochs", "2", "--seeds", "1", "--pairs", "4"],
     "rl": ["--steps", "500", "--seeds", "1"],

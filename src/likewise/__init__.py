@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from likewise.commands.fit import fit
     from likewise.commands.generate import generate
     from likewise.commands.methods import list_methods
+    from likewise.commands.pack import pack
     from likewise.commands.predict import predict
     from likewise.commands.pretrain import pretrain
     from likewise.commands.report import write_report
@@ -56,6 +57,7 @@ _HOMES = {
     "generate": "likewise.commands.generate",
     "list_methods": "likewise.commands.methods",
     "open_run": "likewise.modalities.run",
+    "pack": "likewise.commands.pack",
     "predict": "likewise.commands.predict",
     "pretrain": "likewise.commands.pretrain",
     "rl": "likewise.commands.rl",
@@ -84,6 +86,7 @@ __all__ = [
     "generate",
     "list_methods",
     "open_run",
+    "pack",
     "predict",
     "pretrain",
     "rl",

@@ -27,6 +27,7 @@ COMMANDS = {
     "study": "likewise.commands.study:study",
     "pretrain": "likewise.commands.pretrain:pretrain",
     "evaluate": "likewise.commands.evaluate:evaluate",
+    "pack": "likewise.commands.pack:pack",
     "embed": "likewise.commands.embed:embed",
     "search": "likewise.commands.search:search",
     "fit": "likewise.commands.fit:fit",

@@ -19,6 +19,8 @@ from jaxtyping import Shaped
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from likewise.errors import UserError
+
 
 def rank() -> int:
     """The number of this process in the process group, from 0; 0 without a group."""
@@ -52,9 +54,47 @@ def launched_processes() -> int:
     return max(_number("WORLD_SIZE", 1), _srun_tasks())
 
 
+def launched_rank() -> int:
+    """The number of this process among those that a launcher has started, from 0."""
+    if _number("WORLD_SIZE", 1) > 1:
+        return _number("RANK", _number("LOCAL_RANK"))
+    return _number("SLURM_PROCID") if _srun_tasks() > 1 else 0
+
+
 def _srun_tasks() -> int:
     interactive = os.environ.get("SLURM_JOB_NAME") in ("bash", "interactive")  # the shell of an allocation, not srun
     return 1 if interactive else _number("SLURM_NTASKS", 1)
+
+
+def processes_here() -> int:
+    """How many processes of this program share this machine, as launchers say it, or else as the group has."""
+    return max(1, _number("LOCAL_WORLD_SIZE", _number("SLURM_NTASKS_PER_NODE", world_size())))
+
+
+def join_nodes(nodes: int, devices: int) -> None:
+    """Say how many processes there are, as launchers do, where a command was started by hand on several machines.
+
+    Raises:
+        UserError: where nothing says which of the machines this is.
+    """
+    if nodes == 1 or launched_processes() > 1:
+        return
+    missing = [name for name in ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK") if not os.environ.get(name)]
+    if missing:
+        raise UserError(
+            f"num_nodes must be 1, got {nodes}, as nothing says which of them this is: start the command on each with "
+            f"torchrun or srun, or set {', '.join(missing)} in its environment"
+        )
+    os.environ["WORLD_SIZE"] = str(nodes * devices)
+
+
+LOST = ("connection closed by peer", "connection reset by peer", "broken pipe", "timed out", "remote process exited")
+"""What gloo and NCCL say where another process is no longer there."""
+
+
+def is_of_lost_process(error: BaseException) -> bool:
+    """Whether an error means that another process of the group has ended."""
+    return type(error).__name__.startswith("Dist") or any(words in str(error).lower() for words in LOST)
 
 
 def forget_stale_rank() -> None:

@@ -15,7 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
-from likewise.data import captions, endings, images
+from likewise.data import endings, tar_shards
 from likewise.data.batches import Parts
 from likewise.data.pairs import PairSource, _has_captions, open_source
 from likewise.data.read_options import ReadOptions
@@ -430,7 +430,7 @@ def test_a_shard(tmp_path: Path, cache: Path) -> None:
     assert len(list((cache / "shards").iterdir())) == 1
 
 
-def test_shards_are_unpacked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shards_are_indexed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in (10, 9):
         shard(tmp_path / "set" / f"{number:03d}.tar", {"a.png": picture(number), "a.txt": f"of {number}"})
     first = opened(tmp_path / "set")
@@ -440,8 +440,7 @@ def test_shards_are_unpacked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     def again(*_: object) -> None:
         raise AssertionError
 
-    monkeypatch.setattr(captions, "unpack", again)
-    monkeypatch.setattr(images, "build", again)
+    monkeypatch.setattr(tar_shards, "scan", again)
     monkeypatch.chdir(tmp_path)
     assert levels(opened(tmp_path / "set")) == [9, 10]
 
@@ -509,7 +508,7 @@ def test_members_without_endings_are_what_they_hold(tmp_path: Path) -> None:
     assert dict(source.skipped) == {
         "0001": "another file of the sample of 0001.png",
         "0004": "without its caption",
-        "0005.cls": "no image, recording or caption by its content",
+        "0005.cls": "a label without its sample",
         "notes.md": "no image, recording or caption by its ending",
         "link.png": "not a regular file",
     }

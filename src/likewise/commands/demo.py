@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from likewise.commands.study import study
 from likewise.errors import UserError
 from likewise.modalities.run import Run
 from likewise.runs.evaluation import Evaluation
 
+if TYPE_CHECKING:
+    from likewise.commands.planned import TrainingPlan
 
-def demo(*, out: str | Path = "runs/demo", seeds: int = 6, progress: bool = True) -> Evaluation | Run:
+
+def demo(*, out: str | Path = "runs/demo", seeds: int = 6, progress: bool = True) -> Evaluation | Run | TrainingPlan:
     """Pretrain, evaluate and report on real data that comes with the installation, in minutes.
 
     Args:

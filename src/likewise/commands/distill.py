@@ -252,6 +252,7 @@ def distill(
             out=out,
             **how,
         )
+        assert isinstance(student, Run)
         by_itself: Run | None = None
         if alone:
             place = Path(f"{student.path}-{ALONE}")
@@ -260,7 +261,9 @@ def distill(
             lasting: dict[str, Any] = (
                 {"epochs": student.config["recipe"]["epochs"]} if minutes is None else {"minutes": share}
             )
-            by_itself = pretrain(learned, recipe=str(recipe), out=place, **lasting, **how)
+            trained = pretrain(learned, recipe=str(recipe), out=place, **lasting, **how)
+            assert isinstance(trained, Run)
+            by_itself = trained
         if not is_first_process():
             return Distilled(str(student.path), str(teacher.path), None, [], [], None, None)
         encoders = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from likewise.index.update import IndexUpdate
+
+MOST_PARTS = 1024
 
 
 @dataclass(frozen=True, repr=False)
@@ -83,6 +86,8 @@ def embed(
     root: str | Path | None = None,
     batch_size: int = 512,
     places: bool = False,
+    part: str | None = None,
+    devices: int | None = None,
     prune: bool = False,
     encoder: FromPython = None,
     views: FromPython = None,
@@ -90,15 +95,17 @@ def embed(
 ) -> Embeddings | EmbeddingsFile | IndexUpdate:
     """Compute the embedding of every sample: ids, labels if there are any, and vectors.
 
-    An index is brought up to date: only samples that it does not have are embedded, and those that have changed are
-    replaced. A command that was killed goes on where it was.
+    In parts, each process writes a file of its own into the folder `out`, and goes on where it stopped. Together
+    they are what one process writes. An index is brought up to date: only samples that it does not have are embedded,
+    and those that have changed are replaced. A command that was killed goes on where it was.
 
     Args:
         run: a finished run, or its folder.
         data: what to embed: see `likewise pretrain`.
         out: a .parquet file (columns id, label, vector) or a .npy file (vectors, with their ids a line each in .ids.txt
             beside it), written batch by batch; files that could not be read are listed in .skipped.csv beside it. Or
-            lance://FOLDER, an index (extra `index`). From Python, the embeddings are returned in memory if not given.
+            lance://FOLDER, an index (extra `index`), or, for parts, a folder for part-00001-of-00004.parquet and so on.
+            From Python, the embeddings are returned in memory if not given.
         modality: image, text, audio or pair, where the data could be several things.
         text_column: of a table, the column of texts; if not given, one with a usual name or the only one of texts.
         label_column: of a table, the column of labels; a usual name (label, class, section …) if not given.
@@ -110,6 +117,9 @@ def embed(
         batch_size: samples at a time.
         places: of images, write the features of each place before the pooling, in place of embeddings: a .npy file
             (n, places, d). Places are patches, or those of the last feature map, row by row.
+        part: which of several parts this process embeds, such as 2/4; `out` is then a folder. Under torchrun or srun,
+            that of its rank.
+        devices: so many parts, each in a process of its own, on a GPU of its own where there are some.
         prune: delete from an index what the data no longer has.
         encoder: from Python, the module that was trained, if it was your own.
         views: from Python, the views that it was trained with, if they were your own.
@@ -125,10 +135,12 @@ def embed(
     import numpy as np
     import torch
 
+    from likewise.commands.in_parts import embed_in_processes, embed_part, part_of
     from likewise.commands.indexed import check_index, embed_into
     from likewise.commands.options import (
         as_run,
         check_read_options,
+        command_line,
         list_skipped,
         read_options_for,
         read_options_of,
@@ -138,6 +150,7 @@ def embed(
     from likewise.data.open import open_source
     from likewise.evaluation import ComputeSettings
     from likewise.evaluation.embedding_file import check_suffix, write_embeddings
+    from likewise.evaluation.embedding_parts import check_parts_folder
     from likewise.index.address import index_folder
     from likewise.modalities.build import adopt_for
     from likewise.modalities.embed import stream_embeddings, stream_places
@@ -147,18 +160,29 @@ def embed(
     run = as_run(run)
     views = views or run.views
     folder = index_folder(out)
+    share = part_of(part)
+    if part is not None and devices is not None:
+        raise UserError("--part and --devices exclude each other: the second starts a process for each part")
+    if (share is not None or devices is not None) and (folder is not None or out is None):
+        raise UserError("--part and --devices need a folder for Parquet files as --out")
     if prune and folder is None:
         raise UserError("--prune applies to an index (--out lance://FOLDER): leave it out")
     if places and (folder is not None or out is None):
         raise UserError("--places needs --out with a file that ends in .npy, got none")
+    if places and (share is not None or devices is not None):
+        raise UserError("--places writes one .npy file: leave --part and --devices out")
     if folder is not None:
         check_index(run, folder)
+    elif share is not None or devices is not None:
+        check_parts_folder(Path(str(out)))
+        check_file_place(Path(str(out)) / "part")
     elif out is not None:
         check_suffix(Path(out))
         if places and Path(out).suffix != ".npy":
             raise UserError(f"--places needs --out with a file that ends in .npy, got {out}")
         check_file_place(Path(out))
     check_int(batch_size=batch_size)
+    check_int(1, MOST_PARTS, devices=devices)
     reading: dict[str, Any] = {
         "text_column": text_column,
         "label_column": label_column,
@@ -167,6 +191,13 @@ def embed(
         "columns": columns,
     }
     check_read_options({**reading, "root": root}, data)
+    if devices is not None:
+        if not isinstance(data, str | Path) or encoder is not None:
+            raise UserError("--devices needs data that each process can open, by a name, a path or an address")
+        options = {"modality": modality, **reading, "root": root, "batch_size": batch_size, "out": out}
+        words = shlex.split(command_line("embed", run.path, options))
+        words.insert(3, str(data))
+        return EmbeddingsFile(str(out), *embed_in_processes(words, Path(str(out)), devices, progress=progress))
     asked = read_options_of(modality, **reading)
     source = open_source(data, root=root, read_options=read_options_for(run, asked, data), progress=progress)
     tell_notes(source.notes, show=progress)
@@ -174,6 +205,10 @@ def embed(
         run.load_encoder(adopt_for(encoder, views, source))
     tell_notes(cut_notes(source), show=progress)
     compute = ComputeSettings(torch.device(device_name()), batch_size, channels_last=True)
+    if share is not None:
+        place = Path(str(out))
+        file, rows, dim = embed_part(run, views, source, place, share, compute=compute, progress=progress)
+        return EmbeddingsFile(str(file), rows, dim)
     if folder is not None:
         return embed_into(folder, run, views, source, out=str(out), compute=compute, prune=prune, progress=progress)
     with progress_bar(show=progress) as report:

@@ -13,6 +13,7 @@ from torch import nn
 
 from likewise.commands.option_names import UnknownOption, flag
 from likewise.console import tell
+from likewise.data.addresses import address_of
 from likewise.data.folder_labels import metadata_of
 from likewise.data.levels import source_range
 from likewise.data.open import open_source
@@ -234,6 +235,8 @@ def split_of(data: str) -> tuple[str, str]:
     if is_name(data):
         name, _, split = data.partition(":")
         return name, split
+    if (shards := address_of(data)) is not None:
+        return str(shards[0]), shards[1] or ""
     base, _, split = data.rpartition(":")
     return (data, "") if not base or Path(data).exists() else (base, split)
 
@@ -245,6 +248,8 @@ def reopenable(data: Any) -> str | None:
     """How to open data again from any folder: its name, or its absolute path; None for what is in memory only."""
     if not isinstance(data, (str, Path)) or is_name(data):
         return data if isinstance(data, str) else None
+    if (shards := address_of(str(data))) is not None:
+        return shards[0].absolute() + (f":{shards[1]}" if shards[1] else "")
     path = Path(data).expanduser()
     if path.exists():
         return str(path.resolve())
@@ -295,7 +300,7 @@ def own_splits(run: Run, asked: ReadOptions, root: Any) -> tuple[Any, Any]:
     if data is None:
         raise UserError(f"{run.path} learned from data in memory: name labelled data with train and test")
     base = split_of(data)[0]
-    if not is_name(data) and not Path(base).exists():
+    if not is_name(data) and address_of(base) is None and not Path(base).exists():
         raise UserError(f"the data of {run.path} is no longer at {base}: name labelled data with --train and --test")
     own = run.read_options
     read_options = read_options_for(run, asked, data)

@@ -26,6 +26,9 @@ from likewise.runs.evaluation import Evaluation
 from likewise.runs.lock import is_unused, training_lock
 from likewise.training.recipe import Recipe
 
+if TYPE_CHECKING:
+    from likewise.commands.planned import TrainingPlan
+
 PLANNED = ("encoder", "epochs", "warmup_epochs", "freeze_epochs", "milestones")  # what minutes decide of a recipe
 AUGMENT = ("augment", "augment_second", "augment_local")  # each may be a list of operations
 ONLY_FROM_PYTHON = ("views", "started", "callbacks")
@@ -58,18 +61,20 @@ def pretrain(
     seed: int = 0,
     out: str | Path | None = None,
     resume: bool = False,
+    dry_run: bool = False,
     root: str | Path | None = None,
     devices: int | str = "auto",
     precision: str = "auto",
     threads: int | str = "auto",
     strategy: str = "auto",
+    num_nodes: int = 1,
     checkpoint_minutes: float = 5.0,
     probe: Any = None,
     started: FromPython = None,
     callbacks: FromPython = (),
     progress: bool = True,
     **hyperparameters: Any,
-) -> Run:
+) -> Run | TrainingPlan:
     """Train an encoder on unlabelled data.
 
     Args:
@@ -110,12 +115,16 @@ def pretrain(
         seed: of every random choice.
         out: the run folder; runs/DATA-METHOD if not given, such as runs/photos-simclr.
         resume: continue an interrupted training of the same run folder; with more epochs, also a finished one.
+        dry_run: measure some steps, say what the training would be, and do not begin it: samples, steps, parameters,
+            memory, time, and the files that it would write. Only the cache of decoded files is written.
         root: the folder with the files of a named data set.
         devices: how many, or auto (passed to Lightning).
         precision: 32-true, bf16-mixed, 16-mixed, or auto: the faster of the first two, by measuring.
         threads: of a CPU: how many, or auto: all, or fewer where other programs keep it busy, by measuring. The last
             bits depend on it.
         strategy: ddp, fsdp … (passed to Lightning).
+        num_nodes: machines, on each of which the command is started: by torchrun, by srun, or with MASTER_ADDR,
+            MASTER_PORT and NODE_RANK in its environment. The first process writes the run, in a folder that all see.
         checkpoint_minutes: time between checkpoints.
         probe: labelled data, given as `data` is: each epoch shows the accuracy of a nearest-neighbour classifier on it.
             The training does not use it.
@@ -126,7 +135,7 @@ def pretrain(
 
     Returns:
         The run: its folder holds the encoder, the metrics, the checkpoints and the configuration. Of a training by
-        several processes, every process returns it, and the first one writes it.
+        several processes, every process returns it, and the first one writes it. With `dry_run`, the plan of it.
 
     Raises:
         UserError: for an unknown or impossible value, or data that cannot be read; the message says what to do.
@@ -151,6 +160,7 @@ def pretrain(
         skipped_note,
         slug,
     )
+    from likewise.commands.planned import plan_of
     from likewise.commands.understood import tell_understood
     from likewise.data.blocks import cut_notes, token_count
     from likewise.data.fingerprint import changes, fingerprint
@@ -161,7 +171,7 @@ def pretrain(
     from likewise.data.splits import splits
     from likewise.data.text import corpus
     from likewise.data.tokens import LONE
-    from likewise.distributed import is_first_process, launched_processes
+    from likewise.distributed import is_first_process, join_nodes, launched_processes
     from likewise.encoders.low_rank import merge_low_rank
     from likewise.evaluation.probe import NeighbourProbe
     from likewise.methods import method_class
@@ -171,21 +181,25 @@ def pretrain(
     from likewise.modalities.within_budget import within_budget
     from likewise.registry import MODALITIES
     from likewise.runs.chance import ChanceLevels
+    from likewise.runs.folder import check_free
     from likewise.runs.skipped import Skipped
     from likewise.runs.weights import save_initial_weights
+    from likewise.training.budget import measured_cost
     from likewise.training.callbacks.checkpoints import newest, step_of
     from likewise.training.callbacks.diagnostics import matching_chance
     from likewise.training.callbacks.snapshots import PAIRS
     from likewise.training.figures import figures_of
     from likewise.training.fit import fit, training_context_of
     from likewise.training.label_free import lidar_of
-    from likewise.training.machine import check_devices, device_count, fastest_plan, threads_of
+    from likewise.training.machine import check_devices, device_count, fastest_plan, threads_of, unmeasured_plan
 
     started = time.monotonic() if started is None else started
     check_positive(minutes=minutes)
     if minutes is not None and epochs is not None:
         tell(f"--epochs decides, not --minutes: {count_of(epochs, 'epoch')}", show=progress)
         minutes = None
+    if dry_run and resume:
+        raise UserError("--dry-run plans a training from its beginning: leave out --resume")
     machine: dict[str, str] = {"devices": str(devices), "precision": precision, "strategy": strategy}
     if precision not in PRECISIONS:
         raise UserError(
@@ -201,6 +215,8 @@ def pretrain(
             raise UserError(f"threads must be a whole number or auto, got {threads!r}")
         threads = int(threads)
         check_int(1, MOST_THREADS, threads=threads)
+    check_int(1, MOST_DEVICES, num_nodes=num_nodes)
+    join_nodes(num_nodes, device_count(machine["devices"]))
     if not checkpoint_minutes > 0:
         raise UserError(f"checkpoint_minutes must be above 0, got {checkpoint_minutes}")
     if seed < 0:
@@ -284,6 +300,7 @@ def pretrain(
     options |= {
         "probe": probe if isinstance(probe, (str, Path)) else None,
         **machine,
+        "num_nodes": num_nodes if num_nodes > 1 else None,
         "threads": threads,
         "out": folder,
     }
@@ -292,6 +309,10 @@ def pretrain(
     defaults = {"devices": "auto", "strategy": "auto", "precision": "auto", "threads": "auto", "seed": 0}
     command = command_line("pretrain", data, {k: v for k, v in options.items() if v != defaults.get(k)})
 
+    if dry_run:
+        check_free(folder)
+    if dry_run and launched_processes() > 1:
+        raise UserError("--dry-run measures in one process, a launcher has started several: start it without one")
     first = is_first_process()
     progress = progress and first
     here = torch.get_num_threads()
@@ -332,13 +353,13 @@ def pretrain(
             def ask(method: Any) -> float:
                 return classify(*encoder_for(labelled.modality, method.deployed_encoder, views), method.device)
 
-        budget = planned = None
+        budget = planned = cost = None
         if measures and is_unused(folder):
             assert minutes is not None
             if launched_processes() > 1:
                 raise UserError("minutes are measured by one process, a launcher has started several: give --epochs")
             before = plan
-            training, planned, budget = within_budget(
+            training, planned, budget, cost = within_budget(
                 Training(plan, source, learner, loaded),
                 minutes,
                 started=started,
@@ -355,6 +376,18 @@ def pretrain(
             learner.prepare(context)
             new = {name: value for name in PLANNED if (value := getattr(plan, name)) != getattr(before, name)}
             command += " " + shlex.join(option_words({"epochs": plan.epochs} | new))
+
+        if dry_run:
+            number = device_count(machine["devices"])
+            divides = context.batch_size % number == 0
+            require(divides, "batch_size", f"divisible by the {number} devices", context.batch_size)
+            planned = planned or fastest_plan(learner, context, precision=precision, threads=wanted)
+            if cost is None:
+                how: dict[str, Any] = {"seed": seed, "precision": planned.precision, "probe": ask}
+                with threads_of(planned.threads):
+                    cost = measured_cost(learner, source, plan, minutes=None, devices=number, **how)
+            measured: dict[str, Any] = {"context": context, "cost": cost, "machine": planned, "devices": number}
+            return plan_of(learner, source, plan, **measured, out=folder, kept_files=list(files), command=command)
 
         # The run folder: a new one, or one that was begun with the same configuration.
         config: dict[str, Any] = {
@@ -390,7 +423,7 @@ def pretrain(
         if first and (is_unused(folder) or (resume and (folder / RunConfig.FILE).is_file())):
             held.enter_context(training_lock(folder))  # the helper processes of this training share it
         run = _begun(folder, config, precision, threads, longer=epochs is not None) if begun_in is not None else None
-        begun_here = run is None
+        begun_here = run is None and first
         now = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
         if run is not None and (known := run.config["source"].get("fingerprint")):
             changed = changes(known, config["source"]["fingerprint"])
@@ -406,6 +439,8 @@ def pretrain(
                 show=progress,
             )
         if run is None:
+            if launched_processes() > 1:
+                planned = unmeasured_plan(precision=precision, threads=wanted)
             planned = planned or fastest_plan(learner, context, precision=precision, threads=wanted)
             machine["precision"] = planned.precision
             if precision == "auto":
@@ -414,10 +449,11 @@ def pretrain(
                 command += f" --threads {planned.threads}"
             # The number of threads decides how sums are split, and so their last bits.
             made = {"command": command, "created": now, "threads": planned.threads}
-            run = Run.create(folder, config | made | machine)
-            for name, text in files.items():
+            # Processes that begin together: one creates the run, the others only know of it.
+            run = Run.create(folder, config | made | machine) if first else Run(folder, config | made | machine)
+            for name, text in files.items() if first else ():
                 write_text(run.path / name, text)
-            if plan.weights is not None:
+            if plan.weights is not None and first:
                 save_initial_weights(run.path, merge_low_rank(copy.deepcopy(learner.encoder)))
         elif run.finished and first:
             run.load_encoder(merge_low_rank(learner.encoder))
@@ -479,6 +515,7 @@ def pretrain(
                 # How many processes there are decides no more than rounding: a resumed training may have others.
                 devices=run.config["devices"] if machine["devices"] == "auto" else machine["devices"],
                 strategy=run.config["strategy"] if machine["strategy"] == "auto" else machine["strategy"],
+                num_nodes=num_nodes,
                 resume=resume,
                 begun_epochs=begun_epochs,
                 checkpoint_minutes=checkpoint_minutes,

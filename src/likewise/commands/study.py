@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from likewise.checks import check_int, check_positive
 from likewise.commands.evaluate import evaluate, seeds_of
@@ -16,6 +16,9 @@ from likewise.console import count_of, each_note_once, tell
 from likewise.errors import Interrupted, UserError
 from likewise.modalities.run import Run
 from likewise.runs.evaluation import Evaluation
+
+if TYPE_CHECKING:
+    from likewise.commands.planned import TrainingPlan
 
 USUAL_MINUTES = 20.0
 TRAINING_SHARE = 2 / 3
@@ -39,7 +42,7 @@ def study(
     root: str | Path | None = None,
     progress: bool = True,
     **training: Any,
-) -> Evaluation | Run:
+) -> Evaluation | Run | TrainingPlan:
     """Pretrain on a data set, evaluate the encoder, and write the report.
 
     A named data set has the splits of its authors, a folder with train and test subfolders those. Of any other folder
@@ -72,7 +75,7 @@ def study(
         training: anything that `likewise pretrain` takes, such as --method simclr --epochs 20 --out runs/mine.
 
     Returns:
-        The evaluation, or the run where there are no labels.
+        The evaluation, or the run where there are no labels. With --dry-run, the plan of the training.
 
     Raises:
         UserError: for an unknown or impossible value, or data that cannot be read; the message says what to do.
@@ -190,7 +193,7 @@ def study(
             if minutes is not None:
                 how |= {"minutes": round(minutes * (TRAINING_SHARE if evaluated else 1), 3), "started": began}
             run = pretrain(learned, resume=resume, progress=progress, **how)
-            if not is_first_process():
+            if not isinstance(run, Run) or not is_first_process():
                 return run  # the first process evaluates
             if not evaluated:
                 source = open_source(learned, root=root, read_options=run.read_options, progress=progress)

@@ -22,6 +22,7 @@ from likewise.data import endings
 from likewise.data.arrays import numbered
 from likewise.data.batches import Ragged
 from likewise.data.cache import cached, digest
+from likewise.data.content import AnyFile
 from likewise.data.file_tables import file_rows
 from likewise.data.files import File, folder_of, in_threads, own_note, printable, progress_bar, scan
 from likewise.data.folder_labels import folder_labelling
@@ -297,7 +298,7 @@ def build(
     return {"skipped": skipped} | {field: [sound[i] for sound in kept] for i, field in enumerate(fields)}
 
 
-def recognises(path: Path) -> bool:
+def recognises(path: AnyFile) -> bool:
     """Whether a file holds a recording, by its first bytes, also of a kind that is not read."""
     with path.open("rb") as file:
         start = file.read(START)
@@ -306,25 +307,38 @@ def recognises(path: Path) -> bool:
     return start.startswith(READ) or _unread(path) is not None
 
 
-def _unread(path: Path) -> str | None:
+def _unread(path: AnyFile) -> str | None:
     """The kind of a recording that libsndfile does not read; None for another file."""
     with path.open("rb") as file:
         start = file.read(START)
     return next((kind for kind, (place, signs) in UNREAD.items() if start.startswith(signs, place)), None)
 
 
-def decode(path: Path, rate: int) -> Sound:
-    """The recording in a file, at `rate` Hz. Raises what says what is wrong with it."""
+def rate_of(path: AnyFile) -> int:
+    """The rate in Hz of the recording in a file. Raises what says what is wrong with it."""
+    with _sound_file(path) as file:
+        return file.samplerate
+
+
+def _sound_file(path: AnyFile) -> Any:
+    """A recording before it is decoded. Raises what says what is wrong with it."""
     import soundfile
 
-    path.stat()  # of a file that is not there, libsndfile says "System error"
+    if isinstance(path, Path):
+        path.stat()  # of a file that is not there, libsndfile says "System error"
     try:
-        file = soundfile.SoundFile(_name(path))
+        return soundfile.SoundFile(_name(path) if isinstance(path, Path) else path.open())
     except soundfile.LibsndfileError as error:
         if kind := _unread(path):
             raise ValueError(f"{kind}, which is not read: convert it to WAV or FLAC") from error
         raise ValueError("not a recording of a known type, or its start is damaged") from error
-    with file:
+
+
+def decode(path: AnyFile, rate: int) -> Sound:
+    """The recording in a file, at `rate` Hz. Raises what says what is wrong with it."""
+    import soundfile
+
+    with _sound_file(path) as file:
         check_length(file.frames, file.samplerate, rate)
 
         def blocks() -> Iterator[Float32[np.ndarray, "_ channels"]]:

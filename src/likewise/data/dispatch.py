@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from likewise.data.addresses import Address
 from likewise.data.builtin import SETS
 from likewise.data.read_options import ReadOptions
 from likewise.data.request import Request
@@ -62,6 +63,9 @@ def _refusal(request: Request, names: list[str]) -> str:
     if isinstance(data, str):
         usual = f"; --method {load_modality('image').default_method} takes images"
         return f"{given} holds images, where {request.read_options.modality} samples are asked for; {possible}{usual}"
+    if isinstance(data, Address):
+        nouns = " or ".join(load_modality(name).nouns[1] for name in names)
+        return f"{given} holds no {nouns}"
     if not isinstance(data, Path):
         return f"cannot read samples from a {type(data).__name__}; {possible}; a Source of likewise.data.source"
     if not data.exists():

@@ -108,6 +108,8 @@ def file_rows(request: Request, suffixes: tuple[str, ...], recognises: Recognise
     path, read_options = request.data, request.read_options
     if not tables.is_table(path) or read_options.columns is not None or read_options.text_column is not None:
         return None
+    if tables.holds_files(path):
+        return None
     table = tables.read_table(path)
     there = table.column_names
     addresses = tables.addresses(table)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from likewise.data.readers import read_ahead
 from likewise.data.sampling import Sampling, epoch_sampling
 from likewise.data.source import Source
 from likewise.distributed import local_rows
@@ -33,8 +34,8 @@ class Loader:
     """All batches of a training, one after the other, from any step on.
 
     The training is one stream of `len(loader) = epochs * steps_per_epoch` batches. Batch `k` holds the samples that the
-    sampling gives for step `k`, so a resumed training reads what it would have read. A thread reads ahead. With several
-    processes each reads its part of every batch.
+    sampling gives for step `k`, so a resumed training reads what it would have read. A thread reads ahead, or, where
+    a source decodes each time, processes do. With several processes of a training each reads its part of every batch.
 
     Args:
         source: where the samples come from.
@@ -84,6 +85,11 @@ class Loader:
         for step in range(self.start, len(self)):
             yield local_rows(self.sampling.indices(step))
 
+    def _batches(self) -> Iterator[Any]:
+        if self.source.reads_slowly:
+            return read_ahead(self.source, _EachTime(self._indices))
+        return map(self.source.read, self._indices())
+
     def __iter__(self) -> Iterator[Batch]:
         self.given = self.start
         ready: queue.Queue[Any] = queue.Queue(maxsize=AHEAD)
@@ -98,11 +104,13 @@ class Loader:
                     continue
             return False
 
+        batches = self._batches()  # processes begin here, in the main thread
+
         def read() -> None:
             try:
-                for indices in self._indices():
+                for samples, indices in zip(batches, self._indices(), strict=True):
                     labels = None if self.labels is None else self.labels[indices]
-                    if not put(Batch(self.source.read(indices), indices, labels)):
+                    if not put(Batch(samples, indices, labels)):
                         return
                 put(None)
             except BaseException as error:  # handed to the training, which raises it
@@ -127,6 +135,16 @@ class Loader:
         for reader, _ in self._readers:
             reader.join()
         self._readers.clear()
+
+
+class _EachTime:
+    """What `make` gives, anew each time that it is iterated over."""
+
+    def __init__(self, make: Callable[[], Iterator[Any]]) -> None:
+        self.make = make
+
+    def __iter__(self) -> Iterator[Any]:
+        return self.make()
 
 
 def _own_classes(labels: Int[Tensor, " n"]) -> Int[Tensor, " n"]:

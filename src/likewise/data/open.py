@@ -25,8 +25,9 @@ def open_source(
     Args:
         data: one of: a `Source`; a name (`digits`, `mnist`, `fashion-mnist`, `cifar10`, `cifar100`, `stl10`); the path
             of a folder of images, recordings or text files, of an `.npy` or `.npz` file, of a `.txt` file, or of a
-            table (`.csv`, `.tsv`, `.jsonl`, `.parquet`); a NumPy array or torch tensor, or a pair (images, labels) of
-            them; a list of texts or of paths; a `torch.utils.data.Dataset` or Hugging Face `datasets.Dataset`. A name
+            table (`.csv`, `.tsv`, `.jsonl`, `.parquet`), of shards (`.tar`, `.parquet`) or a folder, a pattern or an
+            address of them; a NumPy array or torch tensor, or a pair (images, labels) of them; a list of texts or of
+            paths; a `torch.utils.data.Dataset` or Hugging Face `datasets.Dataset`. A name
             or path may end in `:split`: `stl10:unlabeled`, `photos:train` (the subfolder `train`, or the part that
             `hold_out` makes), `photos:base` and `photos:novel` (other classes: `by_class`). A name wins over a folder
             of that name, which is written `./digits`.

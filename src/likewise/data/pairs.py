@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from functools import cached_property, partial
 from itertools import chain
 from pathlib import Path
@@ -19,8 +19,9 @@ from torch import Tensor
 
 from likewise.console import count_of
 from likewise.data import tables, text
+from likewise.data.addresses import Address
 from likewise.data.batches import Parts
-from likewise.data.captions import CAPTIONS, beside, caption_names, described_by, unpacked
+from likewise.data.captions import CAPTIONS, beside, caption_names, described_by
 from likewise.data.file_tables import paths_near
 from likewise.data.files import File, by_name, folder_of, no_file, printable, scan
 from likewise.data.folder_labels import folder_labelling, metadata_of
@@ -29,6 +30,11 @@ from likewise.data.pictures import reason
 from likewise.data.read_options import ReadOptions
 from likewise.data.request import Request
 from likewise.data.resolve import resolve
+from likewise.data.shard_images import ShardImages
+from likewise.data.shard_index import AUDIO, IMAGE
+from likewise.data.shard_sounds import ShardSounds, usual_rate
+from likewise.data.shard_texts import CaptionedIds, Captions
+from likewise.data.shards import ShardSet, shard_set
 from likewise.data.source import ChosenIds, Indices, Source, Subset, connected_groups, label_note
 from likewise.data.split_folders import split_folder
 from likewise.errors import UserError
@@ -85,6 +91,7 @@ class PairSource(Source):
         if len(set(counts)) != 1:
             raise UserError(f"parts must have equally many samples, got {' and '.join(f'{n:,}' for n in counts)}")
         self.parts = list(parts)
+        self.reads_slowly = any(part.reads_slowly for part in self.parts)
         self.names = list(names)
         self.name = name or self.parts[0].name
         self.ids = self.parts[0].ids if ids is None else ids
@@ -103,6 +110,10 @@ class PairSource(Source):
     def groups(self) -> Int[Tensor, " len"]:
         """A number for each sample, the same for those that share a part: no part is on both sides of a split."""
         return connected_groups(*(_identities(part) for part in self.parts))
+
+    @cached_property
+    def blocks(self) -> Int[Tensor, " len"] | None:
+        return next((part.blocks for part in self.parts if part.blocks is not None), None)
 
     def labels(self) -> Int[Tensor, " len"]:
         if isinstance(self._labels, str):
@@ -141,17 +152,28 @@ def adapt_read_options(read_options: ReadOptions, data: Any) -> ReadOptions:
     A folder without captions, and a table of one column beside labels, hold no pairs.
     """
     found, split = resolve(data)
-    if isinstance(found, Path) and found.is_dir():
-        part = found if split is None else split_folder(found, split)
+    part = split_folder(found, split) if split and isinstance(found, Path) and found.is_dir() else None
+    if isinstance(found, Address) or (isinstance(found, Path) and _has_shards(part or found)):
+        samples = shard_set(Request(found, split if part else None, read_options=read_options, progress=False))
+        are_pairs = samples is None or bool(samples.caption_counts.any())
+    elif isinstance(found, Path) and found.is_dir():
         are_pairs = _has_captions(part or found, read_options)
     else:
         are_pairs = not tables.is_table(found) or _has_two_columns(found, read_options)
     return read_options if are_pairs else dataclasses.replace(read_options, modality=None)
 
 
+def _has_shards(path: Path) -> bool:
+    """Whether a path is a shard, or a folder of shards: Parquet files that hold no files are tables."""
+    if not path.is_dir():
+        return path.is_file() and (path.suffix.lower() == ".tar" or tables.holds_files(path))
+    tars = any(path.glob("*.tar"))
+    return tars or any(map(tables.holds_files, sorted(path.glob("*.parquet"))[:1]))
+
+
 def _has_captions(folder: Path, read_options: ReadOptions) -> bool:
-    """Whether a folder has files with captions of the same name, or in a table, or WebDataset shards."""
-    if any(folder.glob("*.tar")) or _described(folder, read_options):
+    """Whether a folder has files with captions of the same name, or in a table."""
+    if _described(folder, read_options):
         return True
     captions = {file.id.removesuffix(file.id[-len(CAPTIONS) :]) for file in scan(folder, (CAPTIONS,))[0]}
     return bool(captions) and any(
@@ -176,15 +198,17 @@ def open_source(request: Request) -> PairSource | None:
     data, read_options = request.data, request.read_options
     if read_options.modality not in (None, "pair") or (read_options.modality is None and read_options.columns is None):
         return None
+    if isinstance(data, Path) and data.is_dir():
+        return _folder(request)
+    if read_options.columns is None and (samples := shard_set(request)) is not None:
+        return _shards(samples, request)
     if not isinstance(data, Path):
         return _lists(request)
-    if data.is_dir():
-        return _folder(request)
-    if not tables.is_table(data) and not (data.suffix.lower() == ".tar" and data.is_file()):
+    if not tables.is_table(data):
         return None
     if request.split is not None:
         raise UserError(f"{data} is one file and has no split {request.split!r}")
-    return _table(request) if tables.is_table(data) else _shards(request, [data], printable(data.stem))
+    return _table(request)
 
 
 class Column(NamedTuple):
@@ -206,8 +230,6 @@ class Rows(NamedTuple):
     """Where paths start."""
     ids: Sequence[str] | None = None
     """What to call each row; None: by its first file, or by its number where it has none."""
-    called: Mapping[str, str] = {}
-    """What to call files, other than by their paths."""
     unpaired: Sequence[tuple[str, str]] = ()
     """(file, reason) of what is known to be no pair."""
     labels: Callable[[Kept], Labels] | None = None
@@ -246,7 +268,7 @@ def paired(rows: Rows, request: Request) -> PairSource:
         asked = sorted({values[row] for values in paths for row in whole})
         if asked:
             media[modality] = found = open_files(modality, rows.folder, asked, request, rows.name)
-            skipped += [(rows.called.get(file, printable(file)), why) for file, why in found.unread]
+            skipped += [(printable(file), why) for file, why in found.unread]
             whole = [row for row in whole if all(values[row] in found.places for values in paths)]
     count = len(columns[0].values)
     if not whole:
@@ -434,8 +456,8 @@ def _folder(request: Request) -> PairSource | None:
     if asked is None:
         return None
     folder, name = asked
-    if shards := sorted(folder.glob("*.tar")):
-        return _shards(request, shards, name)
+    if _has_shards(folder) and (samples := shard_set(request)) is not None:
+        return _shards(samples, request)
     if described := _described(folder, request.read_options):
         return _table(request._replace(data=described, split=None), name)
     for modality in file_modalities().values():
@@ -458,32 +480,46 @@ def _folder(request: Request) -> PairSource | None:
     ids, files, texts = map(list, zip(*each, strict=True))
     columns = [Column(modality.name, modality.name, files), Column("caption", "text", texts)]
     labels, notes = folder_labelling(request, folder, [known[file] for file in files], many)
-    notes += _captions_note(captions.values())
+    notes += _captions_note([len(found) for found in captions.values()])
     return paired(Rows(name, columns, folder, ids=ids, unpaired=unpaired, labels=labels, notes=notes), request)
 
 
-def _shards(request: Request, shards: Sequence[Path], name: str) -> PairSource:
-    """The samples of WebDataset's .tar files: members of one name, an image or a recording and a caption."""
-    samples: list[tuple[str, str, list[str]]] = []
-    unpaired: list[tuple[str, str]] = []
-    modalities = file_modalities()
-    suffixes = tuple(suffix for modality in modalities.values() for suffix in modality.suffixes)
-    kinds = {modality.suffixes[0]: modality.recognises for modality in modalities.values()}
-    for shard in shards:
-        folder, metadata = unpacked(shard, suffixes, kinds)
-        within = f"{printable(shard.name)}/" if len(shards) > 1 else ""
-        unpaired += [(within + member, why) for member, why in metadata["unpaired"]]
-        samples += [(within + member, str(folder / file), found) for member, file, found in metadata["samples"]]
-    ids, paths, captions = map(list, zip(*_each_caption(samples), strict=True)) if samples else ([], [], [])
-    if not paths:
-        first = f" ({unpaired[0][0]}: {unpaired[0][1]})" if unpaired else ""
-        raise UserError(f"{name} holds no image or recording with a .txt or .json caption{first}")
-    name_of_most = max(modalities, key=lambda name: sum(path.endswith(modalities[name].suffixes) for path in paths))
-    columns = [Column(name_of_most, name_of_most, paths), Column("caption", "text", captions)]
-    called = {path: member for member, path, _ in samples}
-    notes = _captions_note(found for *_, found in samples)
-    rows = Rows(name, columns, shards[0].parent, ids=ids, called=called, unpaired=unpaired, notes=notes)
-    return paired(rows, request)
+def _shards(samples: ShardSet, request: Request) -> PairSource:
+    """The samples of shards that have captions: images, or recordings where there are more of these."""
+    counts = samples.caption_counts
+    captioned = {kind: rows[counts[rows] > 0] for kind in (IMAGE, AUDIO) if len(rows := samples.of(kind))}
+    skipped = samples.listed("unpaired", "others", "unread")
+    if not any(map(len, captioned.values())):
+        first = f" ({skipped[0][0]}: {skipped[0][1]})" if skipped else ""
+        raise UserError(f"{samples.name} holds no image or recording with a .txt or .json caption{first}")
+    kind = max(captioned, key=lambda kind: len(captioned[kind]))
+    one = load_modality(kind).nouns[0]
+    skipped += [
+        (samples.id(row), f"no {one}, as most samples are")
+        for other, rows in captioned.items()
+        if other != kind
+        for row in rows.tolist()
+    ]
+    rows, asked = captioned[kind], request.read_options
+    media: Source
+    if kind == IMAGE:
+        media = ShardImages(samples, rows, size=asked.size, channels=asked.channels, range=asked.range)
+        places = np.arange(len(rows))
+    else:
+        sounds = ShardSounds(samples, rows, sample_rate=asked.sample_rate or usual_rate(samples, rows))
+        media, places = sounds, sounds.first_pieces
+    each = np.repeat(np.arange(len(rows)), counts[rows])
+    numbers = np.arange(len(each)) - np.searchsorted(each, each)
+    captions = text.TextSource(Captions(samples, rows[each], numbers), name=samples.name, progress=request.progress)
+    return PairSource(
+        [Subset(media, torch.from_numpy(places[each]), name=samples.name), captions],
+        [kind, "caption"],
+        name=samples.name,
+        ids=CaptionedIds(samples, rows[each], numbers),
+        skipped=skipped,
+        labels=samples.labels(rows[each]),
+        notes=[*_captions_note(counts[rows].tolist()), *media.notes],
+    )
 
 
 def _each_caption(samples: Iterable[tuple[str, str, list[str]]]) -> list[tuple[str, str, str]]:
@@ -495,8 +531,8 @@ def _each_caption(samples: Iterable[tuple[str, str, list[str]]]) -> list[tuple[s
     ]
 
 
-def _captions_note(captions: Iterable[list[str]]) -> list[str]:
-    counts = [len(found) for found in captions]
+def _captions_note(counts: Sequence[int]) -> list[str]:
+    """That samples have several captions; `counts` is how many each has."""
     several = sum(count > 1 for count in counts)
     if not several:
         return []

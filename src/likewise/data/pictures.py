@@ -20,6 +20,7 @@ from jaxtyping import Shaped, UInt8
 from PIL import ExifTags, Image
 from torch import Tensor
 
+from likewise.data.content import AnyFile, readable, size_of
 from likewise.data.endings import CAMERA_RAW
 from likewise.data.levels import Levels
 from likewise.errors import UserError, needs
@@ -92,7 +93,7 @@ def usual_size(sides: Sequence[int]) -> int:
     return min(largest, int(statistics.median(sides))) if sides else largest
 
 
-def opened(path: Path) -> Image.Image | None:
+def opened(path: AnyFile) -> Image.Image | None:
     """The picture in a file, before it is decoded; None for a TIFF file that Pillow does not read.
 
     Raises what says what is wrong with it.
@@ -101,7 +102,7 @@ def opened(path: Path) -> Image.Image | None:
         raise UnreadPictureError("raw data of a camera, which is not read: export it as TIFF or JPEG")
     named = BY_NAME.get(path.suffix.lower())
     try:
-        picture = Image.open(path, formats=(*FORMATS, named) if named else FORMATS)
+        picture = Image.open(readable(path), formats=(*FORMATS, named) if named else FORMATS)
     except Image.UnidentifiedImageError:
         with path.open("rb") as file:
             start = file.read(START)
@@ -140,7 +141,7 @@ def quietly() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def recognises(path: Path) -> bool:
+def recognises(path: AnyFile) -> bool:
     """Whether a file holds a picture, by its first bytes, also of a kind that is not read."""
     try:
         with quietly():
@@ -160,7 +161,7 @@ def recognises(path: Path) -> bool:
 
 
 def decode(
-    path: Path, size: int, channels: int, levels: Levels | None = None
+    path: AnyFile, size: int, channels: int, levels: Levels | None = None
 ) -> UInt8[np.ndarray, "{channels} {size} {size}"]:
     """The picture in a file, upright, its shorter side resized (antialiased) to `size`, centre-cropped.
 
@@ -227,7 +228,7 @@ def uniform(
     return _upright(_resized(picture, size, levels), picture, channels)
 
 
-def header(path: Path) -> Header:
+def header(path: AnyFile) -> Header:
     """What a file says of its picture; raises what `decode` raises."""
     picture = opened(path)
     if picture is None:
@@ -237,7 +238,7 @@ def header(path: Path) -> Header:
         return Header(min(picture.size), 1 if is_grey(picture) else 3, _kind(picture))
 
 
-def numbers(path: Path) -> Shaped[np.ndarray, "c h w"]:
+def numbers(path: AnyFile) -> Shaped[np.ndarray, "c h w"]:
     """The numbers in a file as they are stored; raises what `decode` raises."""
     picture = opened(path)
     if picture is None:
@@ -396,21 +397,21 @@ def _turn(pixels: int) -> AbstractContextManager[Any]:
 
 
 @contextmanager
-def _tiff_page(path: Path) -> Iterator[Any]:
+def _tiff_page(path: AnyFile) -> Iterator[Any]:
     """The first image of a TIFF file that Pillow does not read, before it is decoded."""
-    with needs("tifffile", "tiff").TiffFile(path) as file:
+    with needs("tifffile", "tiff").TiffFile(readable(path)) as file:
         page = file.pages[0]
         if page.axes not in TIFF_AXES or page.dtype is None or page.dtype.kind not in "uif":
             raise ValueError(f"holds {page.dtype or 'unknown'} values with axes {page.axes}, not an image of numbers")
         if page.size * page.dtype.itemsize > MOST_BYTES * (Image.MAX_IMAGE_PIXELS or math.inf):
             raise Image.DecompressionBombError(f"Image size ({page.size} values) exceeds limit, could be a bomb")
-        stored = path.stat().st_size * (1 if page.compression == 1 else MOST_COMPRESSED)
+        stored = size_of(path) * (1 if page.compression == 1 else MOST_COMPRESSED)
         if math.prod(page.chunked) != len(page.dataoffsets) or page.size * page.dtype.itemsize > stored:
             raise ValueError(f"damaged: it holds less than an image of shape {page.shape}")
         yield page
 
 
-def _tiff_planes(path: Path) -> Shaped[np.ndarray, "c h w"]:
+def _tiff_planes(path: AnyFile) -> Shaped[np.ndarray, "c h w"]:
     with _tiff_page(path) as page, _turn(page.size):
         pixels, axes = page.asarray(), TIFF_AXES[page.axes]
         return pixels.transpose(axes) if len(axes) == 3 else pixels[None]

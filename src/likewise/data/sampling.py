@@ -12,6 +12,7 @@ from torch import Tensor
 from likewise.data.source import Source
 
 BUCKET = 50  # batches whose samples are sorted by length together: long enough for little padding, short enough to mix
+MIXED = 16  # blocks of samples that are shuffled together: so many are in memory
 
 
 @runtime_checkable
@@ -72,9 +73,31 @@ class BucketedSampling(ShuffledSampling):
         return bucketed(self.lengths, batch_size=self.batch_size, seed=self.seed, epoch=epoch)
 
 
+class BlockSampling(ShuffledSampling):
+    """Shuffled sampling in which samples of a block come near each other (see `by_blocks`).
+
+    Args:
+        blocks: a number for each sample.
+        batch_size: samples a step, over all processes.
+        seed: of the orders.
+    """
+
+    def __init__(self, blocks: Int[Tensor, " samples"], *, batch_size: int, seed: int) -> None:
+        super().__init__(len(blocks), batch_size=batch_size, seed=seed)
+        self.blocks = blocks
+
+    def order(self, epoch: int) -> Int[Tensor, " samples"]:
+        return by_blocks(self.blocks, seed=self.seed, epoch=epoch)
+
+
 def epoch_sampling(source: Source, *, batch_size: int, seed: int) -> ShuffledSampling:
-    """The usual sampling of a source: shuffled epochs, bucketed by length where the source has `lengths`."""
+    """The usual sampling of a source: shuffled epochs, bucketed by length where the source has `lengths`.
+
+    Where it has `blocks`, samples of a block come near each other.
+    """
     lengths: Tensor | None = source.lengths
+    if lengths is None and source.blocks is not None:
+        return BlockSampling(source.blocks, batch_size=batch_size, seed=seed)
     if lengths is None:
         return ShuffledSampling(len(source), batch_size=batch_size, seed=seed)
     return BucketedSampling(lengths, batch_size=batch_size, seed=seed)
@@ -97,3 +120,10 @@ def bucketed(lengths: Int[Tensor, " samples"], *, batch_size: int, seed: int, ep
     batches = torch.cat(parts).reshape(-1, batch_size) if parts else shuffled[:0].reshape(0, batch_size)
     mixed = torch.from_numpy(np.random.default_rng((seed, epoch, 1)).permutation(len(batches)))
     return torch.cat([batches[mixed].flatten(), shuffled[whole:]])
+
+
+def by_blocks(blocks: Int[Tensor, " samples"], *, seed: int, epoch: int) -> Int[Tensor, " samples"]:
+    """An order like `order`, in which each block is read in one go: `MIXED` shuffled blocks are shuffled together."""
+    random = np.random.default_rng((seed, epoch))
+    place = random.permutation(int(blocks.max()) + 1) // MIXED
+    return torch.from_numpy(np.lexsort((random.permutation(len(blocks)), place[blocks.numpy()])))

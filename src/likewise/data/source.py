@@ -34,6 +34,8 @@ class Source(ABC):
     """What people call it: `"digits:train"`, `"photos"`."""
     has_own_targets: bool = False
     """Whether samples can be tested on without labels, as pairs can: each part is the target of the other."""
+    reads_slowly: bool = False
+    """Whether samples are decoded each time that they are read, so that a training has processes that read ahead."""
     slow_labels: bool = False
     """Whether samples have to be read for their labels, so that these are not counted unless they are needed."""
 
@@ -89,6 +91,11 @@ class Source(ABC):
     @cached_property
     def groups(self) -> Int[Tensor, " len"] | None:
         """A number for each sample, the same for pieces of one thing, which go to one side of a split together."""
+        return None
+
+    @cached_property
+    def blocks(self) -> Int[Tensor, " len"] | None:
+        """A number for each sample, the same for those that are read together, which then come near each other."""
         return None
 
     @cached_property
@@ -181,6 +188,7 @@ class Subset(Source):
         self.modality = source.modality
         self.name = name or source.name
         self.has_own_targets = source.has_own_targets
+        self.reads_slowly = source.reads_slowly
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -219,6 +227,10 @@ class Subset(Source):
         return None if self.source.groups is None else self.source.groups[self.indices]
 
     @cached_property
+    def blocks(self) -> Int[Tensor, " len"] | None:
+        return None if self.source.blocks is None else self.source.blocks[self.indices]
+
+    @cached_property
     def parts(self) -> list[Source]:
         return [Subset(part, self.indices, name=self.name) for part in self.source.parts]
 
@@ -237,6 +249,7 @@ class Joined(Source):
         self.sources = list(sources)
         self.name = name
         self.modality = self.sources[0].modality
+        self.reads_slowly = any(source.reads_slowly for source in self.sources)
         self.ends = torch.tensor([len(source) for source in self.sources]).cumsum(0)
 
     def __len__(self) -> int:
@@ -294,6 +307,7 @@ class ResizedImages(ImageSource):
         self.size = size
         self.channels = channels
         self.name = source.name
+        self.reads_slowly = source.reads_slowly
 
     def __len__(self) -> int:
         return len(self.source)

@@ -12,6 +12,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from likewise.data import arrays
+from likewise.data.addresses import ENDINGS, Address
 from likewise.data.builtin import SETS
 from likewise.data.copies import copy_groups
 from likewise.data.dispatch import folder_modalities, open_whole
@@ -51,9 +52,9 @@ def splits(data: Any, read_options: ReadOptions | None = None) -> dict[str, Any]
         if role_of_test is not None:
             parts |= {"train": kinds["train"], "test": kinds[role_of_test]}
         return {part: found[split] if isinstance(found, dict) else f"{found}:{split}" for part, split in parts.items()}
-    if isinstance(found, Path):
+    if isinstance(found, Path | Address):
         train, test = (f"{found}:{part}" for part in HELD_OUT)
-        possible = found.exists() and _can_hold_out(found, read_options)
+        possible = (isinstance(found, Address) or found.exists()) and _can_hold_out(found, read_options)
         return {"pretrain": train, "train": train, "test": test} if possible else {}
     source = open_whole(found, read_options)
     if not _can_hold_out(source, read_options):
@@ -77,7 +78,7 @@ def has_split(found: Any, split: str) -> bool:
 def held_out_split(data: Any, read_options: ReadOptions, *, root: Any, progress: bool) -> Subset | None:
     """`photos:train` or `photos:test` of data that has no splits of its own: see `hold_out`. None for anything else."""
     found, split = resolve(data)
-    if not isinstance(found, Path) or split not in HELD_OUT:
+    if not isinstance(found, Path | Address) or split not in HELD_OUT:
         return None
     if has_split(found, split) or _has_roles(by_role(_own_splits(found))) or not _can_hold_out(found, read_options):
         return None
@@ -207,7 +208,8 @@ def _count_classes(data: Any, split: str | None, read_options: ReadOptions) -> t
             # Only where that decides nothing, the whole folder is looked through for what it mostly holds.
             if found == (2, True) or read_options.modality is not None or kind.may_hold(folder):
                 return found
-        return 0, False
+        if not any(folder.glob(f"*{ending}") for ending in ENDINGS):
+            return 0, False
     whole = f"{data}:{split}" if split is not None else data
     source = open_whole(whole, read_options, progress=False)
     if source.has_own_targets:

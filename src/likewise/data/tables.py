@@ -42,12 +42,29 @@ SNIFFED = 50
 # Whole lines inside one quoted field that all look like rows: a quote was never closed, and swallowed them.
 SWALLOWED = 5
 LONGEST_FIELD = 2**27
+BYTES = "bytes"  # of the records that Hugging Face keeps files in
 BOM = b"\xef\xbb\xbf"
 
 
 def is_table(path: Any) -> bool:
     """Whether this is the path of a file that `read_table` reads, by its name."""
     return isinstance(path, Path) and path.suffix.lower() in SUFFIXES and path.is_file()
+
+
+def holds_files(path: Path) -> bool:
+    """Whether a Parquet file holds the bytes of files, such as pictures, not their paths: it is no table then."""
+    if path.suffix.lower() != ".parquet":
+        return False
+    with suppress(pa.ArrowException, OSError):
+        return any(holds_bytes(field.type) for field in pa.parquet.read_schema(path))
+    return False
+
+
+def holds_bytes(kind: pa.DataType) -> bool:
+    """Whether values are bytes, or records with bytes, as Hugging Face keeps files."""
+    if pa.types.is_struct(kind):
+        return any(field.name == BYTES and holds_bytes(field.type) for field in kind)
+    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind)
 
 
 def read_table(path: Path) -> pa.Table:

@@ -41,7 +41,7 @@ def write_embeddings(parts: Iterator[Float[Tensor, "n *places dim"]], source: So
         UserError: for another suffix, or when the file cannot be written.
     """
     check_suffix(out)
-    write = _write_npy if out.suffix == ".npy" else _write_parquet
+    write = _write_npy if out.suffix == ".npy" else write_parquet
     with telling_of_the_disk(out):
         out.parent.mkdir(parents=True, exist_ok=True)
         with replacing(out) as part:
@@ -67,13 +67,21 @@ def _write_npy(path: Path, parts: Iterator[Float[Tensor, "n *places dim"]], sour
     return dim
 
 
-def _write_parquet(path: Path, parts: Iterator[Float[Tensor, "n dim"]], source: Source) -> int:
+def write_parquet(
+    path: Path,
+    parts: Iterator[Float[Tensor, "n dim"]],
+    source: Source,
+    *,
+    first: int = 0,
+    metadata: dict[bytes, bytes] | None = None,
+) -> int:
+    """Write the embeddings of the samples from `first` on into a new file, as they come; returns their dimension."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     classes = source.classes
     labels = source.labels() if classes else None
-    ids, writer, start, dim = source.ids, None, 0, 0
+    ids, writer, start, dim = source.ids, None, first, 0
     try:
         for part in parts:
             dim, rows = part.shape[1], range(start, start + len(part))
@@ -82,7 +90,7 @@ def _write_parquet(path: Path, parts: Iterator[Float[Tensor, "n dim"]], source: 
             if labels is not None:
                 named = [classes[label] if label >= 0 else None for label in labels[start : rows.stop].tolist()]
                 columns["label"] = pa.array(named, pa.string())
-            table = pa.table(columns)
+            table = pa.table(columns, metadata=metadata)
             writer = writer or pq.ParquetWriter(path, table.schema)
             writer.write_table(table)
             start = rows.stop

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from torch import nn
 
-from likewise.data import audio
+from likewise.data import audio, shard_sounds
+from likewise.data.addresses import may_hold_shards
 from likewise.data.files import File
 from likewise.data.read_options import ReadOptions
 from likewise.data.request import Request
@@ -54,7 +55,8 @@ class AudioModality(Modality):
         return audio.recognises(path)
 
     def open_source(self, request: Request) -> Source | None:
-        return audio.open_source(request)
+        source = audio.open_source(request)
+        return shard_sounds.open_source(request) if source is None and may_hold_shards(request.data) else source
 
     def open_files(self, folder: Path, files: list[File], name: str, request: Request) -> tuple[Source, list[int]]:
         rate, progress = request.read_options.sample_rate, request.progress

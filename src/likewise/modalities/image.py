@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from likewise.checks import check_choice
 from likewise.data import arrays, builtin, datasets, images, pictures
+from likewise.data.addresses import may_hold_shards
 from likewise.data.files import File, mostly_recordings
 from likewise.data.levels import source_range
 from likewise.data.read_options import ReadOptions
@@ -47,7 +48,7 @@ class ImageModality(Modality):
     nouns = ("image", "images")
     accepts = (
         f"{', '.join(builtin.SETS)}; a folder of images, or a table or list of their paths; a .npy or .npz file, "
-        "an array or tensor in memory, or a pair (images, labels) of them; a torch or Hugging Face dataset"
+        "an array or tensor in memory, or a pair (images, labels) of them; a torch or Hugging Face dataset; shards"
     )
     suffixes = images.SUFFIXES
     column_names = ("image", "img", "photo", "picture")
@@ -79,7 +80,12 @@ class ImageModality(Modality):
         if isinstance(request.data, Path) and request.data.is_file():
             from likewise.data import image_tables  # loads Arrow, which no other images need
 
-            return image_tables.open_source(request)
+            if (source := image_tables.open_source(request)) is not None:
+                return source
+        if may_hold_shards(request.data):
+            from likewise.data import shard_images
+
+            return shard_images.open_source(request)
         return None
 
     def open_dataset(self, request: Request) -> Source | None:

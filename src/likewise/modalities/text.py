@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from likewise.data import text
+from likewise.data import shard_texts, text
+from likewise.data.addresses import may_hold_shards
 from likewise.data.blocks import in_blocks
 from likewise.data.read_options import ReadOptions
 from likewise.data.request import Request
@@ -60,7 +61,8 @@ class TextModality(Modality):
     pair_augment = "none"  # what a text says about an image does not survive many deletions
 
     def open_source(self, request: Request) -> Source | None:
-        return text.open_source(request)
+        source = text.open_source(request)
+        return shard_texts.open_source(request) if source is None and may_hold_shards(request.data) else source
 
     def setup(
         self, source: Source, recipe: Recipe, *, accelerated: bool, run_folder: Path | None = None

@@ -14,7 +14,7 @@ from likewise.modalities.build import Training, build_training
 from likewise.modalities.lookup import modality_of
 from likewise.registry import MODALITIES
 from likewise.runs.config import BudgetConfig
-from likewise.training.budget import FEW_EPOCHS, Budget, measured_cost, planned
+from likewise.training.budget import FEW_EPOCHS, Budget, Cost, measured_cost, planned
 from likewise.training.fit import training_context_of
 from likewise.training.machine import Plan, device_count, fastest_plan, threads_of
 
@@ -25,6 +25,7 @@ class BudgetedTraining(NamedTuple):
     training: Training
     plan: Plan
     budget: BudgetConfig
+    cost: Cost
 
 
 def within_budget(
@@ -88,4 +89,4 @@ def within_budget(
         "samples_per_second": round(speed, 1),
         "seconds_per_epoch": round(cost.seconds_per_epoch, 1),
     }
-    return BudgetedTraining(training._replace(recipe=planned(recipe, epochs, given=given)), plan, kept)
+    return BudgetedTraining(training._replace(recipe=planned(recipe, epochs, given=given)), plan, kept, cost)

@@ -19,6 +19,13 @@ from likewise.runs.verdict import Verdict
 Folder = TypeVar("Folder", bound="RunFolder")
 
 
+def check_free(path: Path) -> None:
+    """Raise `UserError` unless a run can begin in a folder: it is not there yet, or is empty."""
+    if not is_unused(path):
+        hint = "add --resume to go on with it, or " if (path / RunConfig.FILE).is_file() else ""
+        raise UserError(f"{path} exists: {hint}name another folder with --out")
+
+
 class RunFolder:
     """A run folder.
 
@@ -39,9 +46,7 @@ class RunFolder:
         Raises:
             UserError: when the folder holds something.
         """
-        if not is_unused(path):
-            hint = "add --resume to go on with it, or " if (path / RunConfig.FILE).is_file() else ""
-            raise UserError(f"{path} exists: {hint}name another folder with --out")
+        check_free(path)
         path.mkdir(parents=True, exist_ok=True)
         run = cls(path, config)
         run.config.save(path)

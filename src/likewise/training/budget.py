@@ -19,6 +19,7 @@ from likewise.data.source import Source
 from likewise.errors import UserError
 from likewise.methods.base import Method
 from likewise.training.fit import fit, training_context_of
+from likewise.training.machine import forget_peak_memory, peak_memory
 from likewise.training.recipe import Recipe
 
 KEPT_FREE = 0.05
@@ -41,6 +42,8 @@ class Cost(NamedTuple):
     epoch: float
     """Seconds of each epoch beside its steps: what the method does at its beginning, and the probe."""
     steps_per_epoch: int
+    memory: int | None = None
+    """Bytes that a device needed at most: see `machine.peak_memory`."""
 
     @property
     def seconds_per_epoch(self) -> float:
@@ -86,7 +89,7 @@ def measured_cost(
     source: Source,
     recipe: Recipe,
     *,
-    minutes: float,
+    minutes: float | None,
     seed: int,
     precision: str,
     devices: int,
@@ -100,7 +103,7 @@ def measured_cost(
     Args:
         method: as it will be trained.
         source, recipe, seed, precision, probe: of the training.
-        minutes: the budget; it decides how long is measured.
+        minutes: the budget, which decides how long is measured; None without one.
         devices: how many.
 
     Raises:
@@ -111,7 +114,8 @@ def measured_cost(
         part = max(method.min_batch_size, context.batch_size // devices)
         recipe = dataclasses.replace(recipe, batch_size=part, micro_batch_size=None)
     trial = copy.deepcopy(method, {id(method.training_context): method.training_context})  # the data is not copied
-    timing = _Timing(min(MEASURED_SECONDS, 60 * minutes / 50))
+    timing = _Timing(MEASURED_SECONDS if minutes is None else min(MEASURED_SECONDS, 60 * minutes / 50))
+    forget_peak_memory()
     with torch.random.fork_rng(), tempfile.TemporaryDirectory(prefix="likewise-") as folder:
         fitted = fit(
             trial,
@@ -130,7 +134,7 @@ def measured_cost(
         began = time.perf_counter()
         if probe is not None:
             probe(trial)
-        return Cost(timing.step, beginning + time.perf_counter() - began, context.steps_per_epoch)
+        return Cost(timing.step, beginning + time.perf_counter() - began, context.steps_per_epoch, peak_memory())
 
 
 class _Timing(L.Callback):

@@ -13,14 +13,21 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from likewise.atomic import own_folder
 from likewise.checks import require
 from likewise.data.loader import Loader
+from likewise.data.readers import ENDED, is_of_readers
 from likewise.data.sampling import Sampling, order
 from likewise.data.source import Source
-from likewise.distributed import forget_stale_rank
+from likewise.distributed import (
+    forget_stale_rank,
+    is_first_process,
+    is_of_lost_process,
+    world_size,
+)
 from likewise.errors import UserError
 from likewise.methods.base import Method, TrainingContext
 from likewise.training.callbacks.checkpoints import AtomicCheckpointIO, Checkpoints, newest, step_of
@@ -63,6 +70,7 @@ def fit(
     precision: str = "32-true",
     devices: str = "auto",
     strategy: str = "auto",
+    num_nodes: int = 1,
     resume: bool = False,
     begun_epochs: int | None = None,
     checkpoint_minutes: float = 5.0,
@@ -85,6 +93,7 @@ def fit(
         precision: of Lightning: `32-true`, `bf16-mixed`, ...
         devices: of Lightning: `auto` or a number.
         strategy: of Lightning.
+        num_nodes: machines, on each of which this is called.
         resume: whether to continue from the newest checkpoint; the schedule is the recipe's from there on.
         begun_epochs: how many a resumed training was begun with, if not the recipe's: it keeps its fixed samples.
         checkpoint_minutes: between two checkpoints.
@@ -94,7 +103,8 @@ def fit(
         callbacks: others of Lightning, which come last.
 
     Raises:
-        UserError: for a batch larger than the data or too small for the method; when the loss is NaN or the disk full.
+        UserError: for a batch larger than the data or too small for the method; when the loss is NaN or the disk full,
+            or another process of the training has ended.
     """
     forget_stale_rank()
     checkpoints = folder / "checkpoints"
@@ -123,12 +133,14 @@ def fit(
     saving = Checkpoints(checkpoints, minutes=checkpoint_minutes, history=history, every=every)
     fixed = source.read(order(len(source), seed=seed, epoch=begun_epochs or recipe.epochs)[:PAIRS])
     interruption = Interruption(saving, show=progress)
-    own_folder(folder / "tensorboard")
+    if is_first_process():
+        own_folder(folder / "tensorboard")
     with _quiet():
         trainer = _trainer(
             max_epochs=1,  # the loader is the whole training, one stream of steps: see Loader
             devices=devices if not devices.isdigit() else int(devices),
             strategy=strategy,
+            num_nodes=num_nodes,
             precision=precision,
             gradient_clip_val=recipe.grad_clip,
             log_every_n_steps=every,
@@ -153,6 +165,9 @@ def fit(
             use_distributed_sampler=False,
             default_root_dir=folder,
         )
+        if isinstance(trainer.strategy, DDPStrategy):
+            # Banks, queues and statistics are made of what all processes have gathered: they are alike without it.
+            trainer.strategy._ddp_kwargs["broadcast_buffers"] = False
         together, processes = method.inseparable, trainer.world_size
         parts = f", in parts of {together} that belong together" if together > 1 else ""
         divides = batch % (together * processes) == 0
@@ -162,6 +177,16 @@ def fit(
                 trainer.fit(method, loader, ckpt_path=last, weights_only=True)
             except SystemExit as ended:  # what Lightning makes of an interrupt
                 raise KeyboardInterrupt from ended
+            except RuntimeError as error:
+                if is_of_readers(error):
+                    raise UserError(ENDED) from error
+                if world_size() > 1 and is_of_lost_process(error):
+                    last = newest(checkpoints)
+                    kept = f"--resume goes on from {last.name}" if last else "there was no checkpoint yet"
+                    raise UserError(
+                        f"another process of the training has ended, and so does this one: {kept}"
+                    ) from error
+                raise
             finally:
                 loader.close()
     return FitResult(trainer.global_step, steps, interruption.asked, line.seconds, line.samples_per_second)

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import platform
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -25,6 +26,11 @@ from likewise.data.cache import cache_folder
 from likewise.data.loader import Batch
 from likewise.methods.base import Method, TrainingContext
 from likewise.seeding import generator_for
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
 
 WORTH = 1.15  # what is not the usual must be this much faster; bfloat16 costs three digits of the mantissa
 MEASURED_SAMPLES = 64  # at most, to measure with: enough to be representative, few enough to be quick
@@ -53,6 +59,22 @@ def check_devices(devices: str) -> None:
     remedy = f"this machine has no GPU, and a CPU needs one process only: leave it out, or --devices {cores}"
     allowed = device_name() != "cpu" or not devices.isdecimal() or int(devices) <= cores
     require(allowed, "devices", f"at most {cores}, the cores of the CPU", devices, remedy)
+
+
+def forget_peak_memory() -> None:
+    """From now on, `peak_memory` of a GPU is that of what follows."""
+    if device_name() == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+
+
+def peak_memory() -> int | None:
+    """Bytes that were needed at most: of a GPU those allocated, else those of this process; None where not known."""
+    if device_name() == "cuda":
+        return torch.cuda.max_memory_allocated()
+    if resource is None:
+        return None
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024  # elsewhere in KiB
 
 
 def channels_last(module: nn.Module) -> nn.Module:
@@ -123,6 +145,13 @@ def fastest_threads(step: Callable[[], object]) -> int:
     ratios = speed_ratios([partial(with_threads, number) for number in counts])
     best = max(ratios)
     return counts[ratios.index(best)] if best > WORTH else most
+
+
+def unmeasured_plan(*, precision: str, threads: int | str) -> Plan:
+    """The precision and the threads of processes that begin together: all must choose alike, so nothing is measured."""
+    if precision == "auto":
+        precision = PRECISIONS[device_name() == "cuda" and torch.cuda.is_bf16_supported()]
+    return Plan(precision, torch.get_num_threads() if threads == "auto" else int(threads))
 
 
 @contextmanager
