@@ -99,6 +99,8 @@ def test_texts_are_explained_token_by_token(capsys: pytest.CaptureFixture[str]) 
     page = page_of("page.html")
     assert "<img src=x" not in page
     assert "&lt;img src=x onerror=alert(1)&gt;" in page
+    assert lw.explain("run", "digit " * 40, by="occlusion", progress=False).similarity is None
+    assert "the text: 1 of 1 document is cut after 24 tokens" in capsys.readouterr().err
     by_row = answered(capsys, "explain", "run", "4", "--data", "texts.txt", "--no-progress")
     assert "digit" in "".join(by_row["samples"][0]["maps"][0]["names"])
     [account] = answered(capsys, "explain", "run", "--out", "page.html", "--no-progress")["accounts"]

@@ -45,13 +45,15 @@ def test_a_planted_corner_is_found_in_what_simclr_has_learned(tmp_path: Path) ->
 def test_maps_are_those_of_the_weights_and_true_to_the_encoder(tmp_path: Path) -> None:
     how: dict[str, Any] = {"precision": "32-true", "progress": False}
     run = lw.pretrain("digits:train", encoder="resnet8", epochs=10, out=tmp_path / "run", **how)
-    correlations, gains = [], []
+    correlations: dict[str, list[float]] = {"places": [], "occlusion": []}
+    gains = []
     for place in range(12):
-        said = lw.explain(
-            run, str(place), str(place + 20), data="digits:test", by="occlusion", progress=False
-        ).to_json()
-        for sample in said["samples"]:
-            correlations.append(sample["maps"][0]["correlation_with_untrained"])
-            gains.append(sample["maps"][0]["curves"]["gain"])
-    assert np.mean(correlations) < 0.6
+        said = lw.explain(run, str(place), str(place + 20), data="digits:test", progress=False).to_json()
+        for found in (found for sample in said["samples"] for found in sample["maps"]):
+            correlations[found["by"]].append(found["correlation_with_untrained"])
+            if found["by"] == "occlusion":
+                gains.append(found["curves"]["gain"])
+    # Equal weights give 1.
+    assert np.mean(correlations["places"]) < 0.6
+    assert np.mean(correlations["occlusion"]) < 0.85
     assert np.mean(gains) > 0.03
