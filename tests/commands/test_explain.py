@@ -79,7 +79,11 @@ def test_a_whole_encoder_is_accounted_for(digits_run: Path, capsys: pytest.Captu
     assert "colour" not in changes
     assert all(-1 <= each["cosine"] <= 1 and each["untrained"] is not None for each in changes.values())
     assert {each["property"] for each in account["knows"]} >= {"brightness", "position of the content"}
-    assert {each["nuisance"] for each in account["shortcut"]["shortcuts"]} == {"brightness", "the border"}
+    assert {each["nuisance"] for each in account["shortcut"]["shortcuts"]} == {
+        "brightness",
+        "the border",
+        "the corners",
+    }
     page = page_of("encoder.html")
     assert "What it ignores" in page
     assert "What it knows" in page

@@ -38,7 +38,7 @@ def test_a_planted_corner_is_found_in_what_simclr_has_learned(tmp_path: Path) ->
     assert np.mean(hits) > 0.5  # by chance 1/16
     [account] = lw.explain(run, data=cornered(12, 2), progress=False).to_json()["accounts"]
     assert account["shortcut"]["kind"] == "shortcut"
-    assert any("the border" in reason for reason in account["shortcut"]["reasons"])
+    assert any("the corners" in reason for reason in account["shortcut"]["reasons"])
 
 
 @pytest.mark.slow
