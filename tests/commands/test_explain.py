@@ -79,7 +79,11 @@ def test_a_whole_encoder_is_accounted_for(digits_run: Path, capsys: pytest.Captu
     assert "colour" not in changes
     assert all(-1 <= each["cosine"] <= 1 and each["untrained"] is not None for each in changes.values())
     assert {each["property"] for each in account["knows"]} >= {"brightness", "position of the content"}
-    assert {each["nuisance"] for each in account["shortcut"]["shortcuts"]} == {"brightness", "the border"}
+    assert {each["nuisance"] for each in account["shortcut"]["shortcuts"]} == {
+        "brightness",
+        "the border",
+        "the corners",
+    }
     page = page_of("encoder.html")
     assert "What it ignores" in page
     assert "What it knows" in page
@@ -99,6 +103,8 @@ def test_texts_are_explained_token_by_token(capsys: pytest.CaptureFixture[str]) 
     page = page_of("page.html")
     assert "<img src=x" not in page
     assert "&lt;img src=x onerror=alert(1)&gt;" in page
+    assert lw.explain("run", "digit " * 40, by="occlusion", progress=False).similarity is None
+    assert "the text: 1 of 1 document is cut after 24 tokens" in capsys.readouterr().err
     by_row = answered(capsys, "explain", "run", "4", "--data", "texts.txt", "--no-progress")
     assert "digit" in "".join(by_row["samples"][0]["maps"][0]["names"])
     [account] = answered(capsys, "explain", "run", "--out", "page.html", "--no-progress")["accounts"]

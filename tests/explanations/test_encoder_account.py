@@ -38,6 +38,14 @@ class Frame(nn.Module):
         return torch.cat([view[:, :, 0], view[:, :, -1], view[..., 0], view[..., -1]], dim=-1).flatten(1)
 
 
+class Corner(nn.Module):
+    """The colour of the last pixels alone."""
+
+    def forward(self, view: torch.Tensor) -> torch.Tensor:
+        colour = view[:, :, -4:, -4:].mean((2, 3))
+        return torch.cat([colour.cos(), colour.sin()], dim=1)
+
+
 class Middle(nn.Module):
     """The pixels in the middle, without their mean level."""
 
@@ -86,12 +94,14 @@ def test_what_is_ignored_is_known_and_followed_of_an_encoder_of_colours() -> Non
     assert any("the embedding follows it" in reason for reason in found.verdict.reasons)
 
 
-def test_an_encoder_of_frames_follows_the_border() -> None:
-    found = account(Frame(), NOISE)
+@pytest.mark.parametrize(("encoder", "nuisance"), [(Frame(), "the border"), (Corner(), "the corners")])
+def test_an_encoder_of_the_edge_follows_it(encoder: nn.Module, nuisance: str) -> None:
+    found = account(encoder, NOISE)
     assert found.verdict is not None
     by = {each.nuisance: each for each in found.verdict.shortcuts}
-    assert (by["the border"].followed or 0) > 0.9
+    assert (by[nuisance].followed or 0) > 0.9
     assert found.verdict.kind == "shortcut"
+    assert any(f"with {nuisance} of another sample" in reason for reason in found.verdict.reasons)
 
 
 def test_no_shortcut_is_named_where_views_and_embedding_do_without() -> None:

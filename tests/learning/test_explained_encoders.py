@@ -35,23 +35,26 @@ def test_a_planted_corner_is_found_in_what_simclr_has_learned(tmp_path: Path) ->
     for place in range(len(fresh)):
         said = lw.explain(run, str(place), data=fresh, by="occlusion", progress=False).to_json()
         hits.append(int(np.argmax(said["samples"][0]["maps"][0]["values"])) == CORNER)
-    assert np.mean(hits) > 0.5  # by chance 1/16
+    assert np.mean(hits) > 0.5  # measured 0.95 with each of three seeds, 0.0 of an untrained encoder; by chance 1/16
     [account] = lw.explain(run, data=cornered(12, 2), progress=False).to_json()["accounts"]
     assert account["shortcut"]["kind"] == "shortcut"
-    assert any("the border" in reason for reason in account["shortcut"]["reasons"])
+    assert any("the corners" in reason for reason in account["shortcut"]["reasons"])
 
 
 @pytest.mark.slow
 def test_maps_are_those_of_the_weights_and_true_to_the_encoder(tmp_path: Path) -> None:
     how: dict[str, Any] = {"precision": "32-true", "progress": False}
     run = lw.pretrain("digits:train", encoder="resnet8", epochs=10, out=tmp_path / "run", **how)
-    correlations, gains = [], []
+    correlations: dict[str, list[float]] = {"places": [], "occlusion": []}
+    gains = []
     for place in range(12):
-        said = lw.explain(
-            run, str(place), str(place + 20), data="digits:test", by="occlusion", progress=False
-        ).to_json()
-        for sample in said["samples"]:
-            correlations.append(sample["maps"][0]["correlation_with_untrained"])
-            gains.append(sample["maps"][0]["curves"]["gain"])
-    assert np.mean(correlations) < 0.6
+        said = lw.explain(run, str(place), str(place + 20), data="digits:test", progress=False).to_json()
+        for found in (found for sample in said["samples"] for found in sample["maps"]):
+            correlations[found["by"]].append(found["correlation_with_untrained"])
+            if found["by"] == "occlusion":
+                gains.append(found["curves"]["gain"])
+    # Of pairs of one class, over three seeds: at most 0.31 by places and 0.58 by occlusion, a gain of 0.08 or more.
+    # Equal weights give a correlation of 1.
+    assert np.mean(correlations["places"]) < 0.6
+    assert np.mean(correlations["occlusion"]) < 0.85
     assert np.mean(gains) > 0.03

@@ -10,7 +10,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from likewise.data.items import SUFFIXES
+from likewise.console import tell_notes
+from likewise.data.blocks import cut_notes
+from likewise.data.items import SUFFIXES, longer_note
+from likewise.data.open import open_source
 from likewise.data.source import Source, Subset
 from likewise.errors import UserError
 from likewise.evaluation.inputs import ComputeSettings
@@ -68,7 +71,13 @@ def named_sample(run: Run, sample: Any, rows: Callable[[], Source], *, own: bool
     if not word.strip():
         raise UserError("a text to explain must have a word, got none")
     name = word if len(word) <= SHOWN else f"{word[: SHOWN - 1]}…"
-    return NamedSample(name, given(run, [word.encode("utf-8", "replace").decode()], "text", None))
+    text = open_source(
+        [word.encode("utf-8", "replace").decode()],
+        read_options=run.read_options.with_(modality="text"),
+        progress=False,
+    )
+    text.name = "the text"
+    return NamedSample(name, text)
 
 
 def explained_samples(run: Run, views: Any, a: NamedSample, b: NamedSample | None) -> list[tuple[str, Source, Any]]:
@@ -95,10 +104,12 @@ def before(
     """The samples, each before the part of the encoder that takes it."""
     towers = _towers(encoder, views, [source for _, source, _ in named])
     zero = torch.tensor([0])
-    return [
+    found = [
         ExplainedSample.of(name, tower, its_views, source.read(zero), compute)
         for (name, source, its_views), tower in zip(named, towers, strict=True)
     ]
+    tell_notes(note for _, source, _ in named for note in [*cut_notes(source), *longer_note(source)])
+    return found
 
 
 def untrained_towers(run: Run, views: Any, named: list[tuple[str, Source, Any]]) -> list[tuple[nn.Module, nn.Module]]:

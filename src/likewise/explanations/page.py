@@ -51,6 +51,7 @@ def similarity_page(run: str, found: ExplainedSimilarity) -> str:
         head = Markup("<p>Cosine of the embeddings: <b>{}</b>. The encoder of {}.</p>").format(
             f"{found.similarity:.3f}", run
         )
+    head += Markup('<p class="scale">makes it less alike <span class="ramp"></span> makes it more alike</p>')
     first, second = found.samples[0].sample, found.samples[-1].sample
     sections = [_matches_section(each, first, second) for each in found.matches]
     sections += [_sample_section(each, found.similarity) for each in found.samples]

@@ -29,6 +29,7 @@ CLEAR = 10
 KEY = 1 << 43  # no training step's
 RING = 16  # the border is a ring of this part of the side
 PIECES = 8  # of each side of the border
+CORNER = 4  # a corner is a square of this part of the side
 
 
 class Nuisance(NamedTuple):
@@ -70,7 +71,11 @@ class ShortcutVerdict(NamedTuple):
 def nuisances_of(views: Any) -> dict[str, Nuisance]:
     """The nuisances of samples of these views; none for views that are not those of likewise."""
     if isinstance(views, ImageViews):
-        return {"brightness": Nuisance(_levels, _relit), "the border": Nuisance(_border, _reframed)}
+        return {
+            "brightness": Nuisance(_levels, _relit),
+            "the border": Nuisance(_border, _reframed),
+            "the corners": Nuisance(_corners, _recornered),
+        }
     if isinstance(views, AudioViews):
         return {"loudness": Nuisance(_loudness, _as_loud)}
     if isinstance(views, TextViews):
@@ -100,7 +105,7 @@ def shortcut_verdict(
     for name, nuisance in nuisances.items():
         by_it = None
         if first is not None:
-            by_it = matched(*_standardized(nuisance.statistic(first), nuisance.statistic(second)))
+            by_it = matched(*_scaled(nuisance.statistic(first), nuisance.statistic(second)))
         found.append(Shortcut(name, by_it, _followed(encoder, clean, donors, nuisance, compute)))
     found = [each for each in found if each.matched is not None or each.followed is not None]
     if not found:
@@ -144,11 +149,12 @@ def _followed(
     return float((to_donor > to_itself).double().mean())
 
 
-def _standardized(first: Tensor, second: Tensor) -> list[Float64[Tensor, "n values"]]:
-    both = torch.cat([first, second]).double().cpu()
-    deviation = both.std(0, correction=0)
-    scaled = (both - both.mean(0)) / deviation.clamp_min(1e-9)
-    return list(scaled.chunk(2))
+def _scaled(first: Tensor, second: Tensor) -> list[Float64[Tensor, "n values"]]:
+    """Each value by how much it differs between the views of a sample: what the views leave as it is counts most."""
+    first, second = first.double().cpu(), second.double().cpu()
+    within = (first - second).square().mean(0).sqrt()
+    least = 1e-6 * torch.cat([first, second]).std(0, correction=0) + 1e-9
+    return [each / within.maximum(least) for each in (first, second)]
 
 
 def _levels(view: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c"]:
@@ -174,6 +180,24 @@ def _reframed(content: Float[Tensor, "n c h w"], donor: Float[Tensor, "n c h w"]
     wide = _ring(content)
     mixed = donor.clone()
     mixed[:, :, wide:-wide, wide:-wide] = content[:, :, wide:-wide, wide:-wide]
+    return mixed
+
+
+def _corner_boxes(view: Float[Tensor, "n c h w"]) -> list[tuple[slice, slice]]:
+    tall, wide = (max(1, side // CORNER) for side in view.shape[2:])
+    return [
+        (rows, columns) for rows in (slice(tall), slice(-tall, None)) for columns in (slice(wide), slice(-wide, None))
+    ]
+
+
+def _corners(view: Float[Tensor, "n c h w"]) -> Float[Tensor, "n values"]:
+    return torch.cat([view[:, :, rows, columns].mean((2, 3)) for rows, columns in _corner_boxes(view)], dim=1)
+
+
+def _recornered(content: Float[Tensor, "n c h w"], donor: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+    mixed = content.clone()
+    for rows, columns in _corner_boxes(content):
+        mixed[:, :, rows, columns] = donor[:, :, rows, columns]
     return mixed
 
 
