@@ -17,6 +17,7 @@ QUICK = {
     "suggest": ["--epochs", "5", "--seeds", "2"],
     "calibration": ["--epochs", "5", "--seeds", "2"],
     "distill": ["--teacher", "resnet8", "--teacher-epochs", "2", "--epochs", "2", "--draws", "2", "--seeds", "2"],
+    "few_shot": ["--data", "digits", "--epochs", "2", "--episodes", "20", "--methods", "protonet", "maml"],
     "clean": ["--epochs", "5", "--seeds", "1"],
     "index": ["--rows", "200000", "--queries", "50"],
     "serve": ["--encoder", "resnet8", "--seconds", "2", "--rounds", "1"],
