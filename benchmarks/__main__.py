@@ -18,6 +18,7 @@ QUICK = {
     "calibration": ["--epochs", "5", "--seeds", "2"],
     "distill": ["--teacher", "resnet8", "--teacher-epochs", "2", "--epochs", "2", "--draws", "2", "--seeds", "2"],
     "temperature": ["--temperatures", "0.1", "0.5", "--augments", "mild", "strong", "--epochs", "2", "--seeds", "2"],
+    "few_shot": ["--data", "digits", "--epochs", "2", "--episodes", "20", "--methods", "protonet", "maml"],
     "clean": ["--epochs", "5", "--seeds", "1"],
     "index": ["--rows", "200000", "--queries", "50"],
     "shards": ["--images", "600", "--batch", "64", "--steps", "3", "--rounds", "1"],
