@@ -64,7 +64,7 @@ COMMANDS = {
     "suggest RUN/run RUN/a.npz:test": ("budget", "seed", "batch-size"),
     "explore RUN/run nowhere --no-progress": ("port", "batch-size"),
     "search RUN/run RUN/a.npz:test --image RUN/none.png": ("top",),
-    "tune RUN/a.npz --over lr=1:2 --out RUN/t": ("trials", "workers", "confirm", "seed", "epochs"),
+    "tune RUN/a.npz --over lr=1:2 --out RUN/t": ("trials", "workers"),
     "views RUN/a.npz:test --out RUN/x.png": ("size", "channels", "seed"),
     "pretrain RUN/a.npz:train --out RUN/other --batch-size 8": (
         *("epochs", "batch-size", "size", "channels", "vocab-size", "max-tokens", "sample-rate", "seconds", "lr"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import signal
-from pathlib import Path
 
 from likewise.tuning.trials import FAILED, FINISHED, PRUNED, Asked, Ended, Report
 
@@ -31,6 +30,7 @@ def train_badly(asked: Asked, report: Report) -> Ended:
         os.kill(os.getpid(), signal.SIGKILL)
     if asked.number == 3:
         return Ended(FAILED, reason="memory is full")
+    report(1, quality(asked))
     return Ended(FINISHED, value=quality(asked), epochs=1, seconds=0.1)
 
 
@@ -38,11 +38,4 @@ def stop_once(asked: Asked, report: Report) -> Ended:
     """Trial 2 is asked to stop, until it goes on."""
     if asked.number == 2 and not asked.again:
         raise KeyboardInterrupt
-    return Ended(FINISHED, value=quality(asked), epochs=1, seconds=0.1)
-
-
-def note_process(asked: Asked, report: Report) -> Ended:
-    """Notes in which process each trial was, and that two are there at once."""
-    mine = Path(f"{asked.number}.pid")
-    mine.write_text(str(os.getpid()), encoding="utf-8")
     return Ended(FINISHED, value=quality(asked), epochs=1, seconds=0.1)
