@@ -4,8 +4,9 @@
                             [--run RUN] [--json FILE] [--picture FILE.svg]
 
 The environment is Catch, after that of bsuite, unless another one is named: a ball falls over four steps on a board of
-5 x 5 places, and the paddle below it must be where it lands (return 1, else -1). `likewise rl` is run with each variant and seed. Of a training, two figures are taken: the mean return of its last
-evaluation, and the mean over all evaluations, which is larger the sooner an agent learns (the area under its curve).
+5 x 5 places, and the paddle below it must be where it lands (return 1, else -1). `likewise rl` is run with each variant
+and seed. Of a training, two figures are taken: the mean return of its last evaluation, and the mean over all
+evaluations, which is larger the sooner an agent learns (the area under its curve).
 Over seeds, the interquartile mean is shown with a 95 % interval of 10,000 bootstrap draws of seeds (arXiv:2108.13264).
 Seeds have the same environment episodes and the same first weights in all variants that render the same size: the
 difference between curl and rad is also taken seed by seed. With --json, what is there already is not run again.
