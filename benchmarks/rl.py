@@ -1,11 +1,12 @@
 """Which part of CURL helps: agents on pixels with its loss, with crops or shifts alone, and with neither.
 
-    python -m benchmarks.rl [--env ENV] [--variants NAME …] [--seeds 5] [--steps 4000] [--size 24] [--batch-size 32]
+    python -m benchmarks.rl [--env ENV] [--variants NAME …] [--seeds 5] [--steps 2500] [--size 25] [--batch-size 32]
                             [--run RUN] [--json FILE] [--picture FILE.svg]
 
-The environment is Catch, after that of bsuite, unless another one is named: a ball falls over seven steps on a board of
-8 x 8 places, and the paddle below it must be where it lands (return 1, else -1). `likewise rl` is run with each variant and seed. Of a training, two figures are taken: the mean return of its last
-evaluation, and the mean over all evaluations, which is larger the sooner an agent learns (the area under its curve).
+The environment is Catch, after that of bsuite, unless another one is named: a ball falls over four steps on a board of
+5 x 5 places, and the paddle below it must be where it lands (return 1, else -1). `likewise rl` is run with each variant
+and seed. Of a training, two figures are taken: the mean return of its last evaluation, and the mean over all
+evaluations, which is larger the sooner an agent learns (the area under its curve).
 Over seeds, the interquartile mean is shown with a 95 % interval of 10,000 bootstrap draws of seeds (arXiv:2108.13264).
 Seeds have the same environment episodes and the same first weights in all variants that render the same size: the
 difference between curl and rad is also taken seed by seed. With --json, what is there already is not run again.
@@ -31,7 +32,7 @@ from benchmarks.proof import workplace
 
 VARIANTS = ("curl", "rad", "drq", "pixel")
 DRAWS = 10_000
-BOARD, PIXELS = 8, 3  # places in a row, pixels of a place
+BOARD, PIXELS = 5, 5  # places in a row, pixels of a place
 
 
 class Catch(gymnasium.Env[Any, Any]):
@@ -73,8 +74,8 @@ def main() -> None:
     parser.add_argument("--variants", nargs="+", default=VARIANTS, help="of likewise rl (all but pretrained)")
     parser.add_argument("--run", help="of the variant pretrained: a run of frames")
     parser.add_argument("--seeds", type=int, default=5, help="repetitions (5)")
-    parser.add_argument("--steps", type=int, default=4_000, help="of a training (4,000)")
-    parser.add_argument("--size", type=int, default=24, help="pixels that the encoder sees (24)")
+    parser.add_argument("--steps", type=int, default=2_500, help="of a training (2,500)")
+    parser.add_argument("--size", type=int, default=25, help="pixels that the encoder sees (25)")
     parser.add_argument("--batch-size", type=int, default=32, help="of an update (32)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also keep the returns there")
     parser.add_argument("--picture", type=Path, metavar="FILE.svg", help="also draw the curves there")

@@ -7,7 +7,6 @@ import pytest
 
 pytest.importorskip("stable_baselines3")
 
-import gymnasium
 import tiny_environments
 from gymnasium import spaces
 
@@ -89,8 +88,11 @@ def test_actions_that_nothing_learns() -> None:
             check_actions(space, "here")
 
 
-def test_environments_of_minigrid_are_known() -> None:
-    pytest.importorskip("minigrid")
-    env = pixel_environment("MiniGrid-Empty-5x5-v0", size=32, seed=0)
-    assert isinstance(env.action_space, gymnasium.spaces.Discrete)
-    assert env.reset()[0].shape == (9, 32, 32)
+@pytest.mark.parametrize(("name", "actions"), [("MiniGrid-Empty-5x5-v0", spaces.Discrete), ("Pendulum-v1", spaces.Box)])
+def test_environments_of_other_packages_are_drawn(name: str, actions: type) -> None:
+    pytest.importorskip("minigrid")  # pygame comes with it
+    env = pixel_environment(name, size=32, seed=0)
+    assert isinstance(env.action_space, actions)
+    observation = env.reset()[0]
+    assert observation.shape == (9, 32, 32)
+    assert observation.std() > 10

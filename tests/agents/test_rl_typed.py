@@ -71,7 +71,10 @@ def test_the_film_shows_the_agent(tmp_path: Path) -> None:
     assert last[-1, 0, 1] < 50
 
 
-@pytest.mark.parametrize(("env", "method"), [("tiny/Catch-v0", "curl"), ("tiny/CatchWithForce-v0", "drq")])
+@pytest.mark.parametrize(
+    ("env", "method"),
+    [("tiny/Catch-v0", "curl"), pytest.param("tiny/CatchWithForce-v0", "drq", marks=pytest.mark.slow)],
+)
 def test_an_interrupted_training_ends_with_the_same_bits(
     env: str, method: str, capsys: Text, monkeypatch: pytest.MonkeyPatch
 ) -> None:

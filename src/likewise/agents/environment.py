@@ -64,7 +64,7 @@ class PixelObservations(gymnasium.Wrapper[Any, Any, Any, Any]):
         return np.concatenate(self.stack), reward, terminated, truncated, info
 
     def _frame(self, observation: Any) -> Frame:
-        picture = observation if self.pictures else self.env.render()
+        picture: Any = observation if self.pictures else self.env.render()
         return small_frame(picture, self.size)
 
 
@@ -140,7 +140,7 @@ def _check_pixels(env: gymnasium.Env[Any, Any], name: str) -> None:
         raise _without_pixels(name, "it has no render mode rgb_array")
     env.reset(seed=0)
     try:
-        picture = env.render()
+        picture: Any = env.render()
     except gymnasium.error.DependencyNotInstalled as error:
         raise UserError(f"{name} needs more packages to draw: {' '.join(str(error).split())}") from error
     is_array = isinstance(picture, np.ndarray) and picture.dtype == np.uint8 and picture.ndim == 3

@@ -18,7 +18,7 @@ from likewise.seeding import generator_for
 ACTING, UPDATING, CONTRASTING = range(3)
 """What randomness is drawn for: each has a generator of its own for every step."""
 DQN_WIDTH, SAC_WIDTH = 256, 256
-TARGET_EVERY = 500  # steps between two copies of the Q-network
+TARGET_EVERY = 200  # steps between two copies of the Q-network
 EXPLORING, LAST_EPSILON = 0.3, 0.05  # share of the training in which random actions become few, and how few
 
 
@@ -42,7 +42,7 @@ class PixelLearner:
     a training that is resumed draws what one that was never interrupted draws.
     """
 
-    replay_buffer: FrameReplay
+    replay_buffer: Any  # a FrameReplay; stable-baselines3 declares its own
     every: int
     contrast: CropContrast | None
     contrast_views: Augmentation | None
@@ -76,7 +76,6 @@ class PixelLearner:
         super().train(gradient_steps, batch_size)  # type: ignore[misc]
         if self.contrast is not None:
             assert self.contrast_views is not None
-            assert self.replay_buffer.last is not None
             generator = generator_for(self.own_seed, CONTRASTING, self.num_timesteps)  # type: ignore[attr-defined]
             queries, keys = (self.contrast_views(self.replay_buffer.last, generator) for _ in range(2))
             loss = self.contrast.step(self.extractor, queries, keys)
@@ -116,8 +115,9 @@ class CriticTrainsEncoder(SACPolicy):
         self.critic_target.load_state_dict(self.critic.state_dict())
         self.critic_target.set_training_mode(False)
         self.actor = self.make_actor(DetachedExtractor(self.critic.features_extractor))
+        make: Any = self.optimizer_class
         for network in (self.actor, self.critic):
-            network.optimizer = self.optimizer_class(network.parameters(), lr=lr_schedule(1), **self.optimizer_kwargs)
+            network.optimizer = make(network.parameters(), lr=lr_schedule(1), **self.optimizer_kwargs)
 
 
 def build_learner(

@@ -83,7 +83,7 @@ def rl(
     size: int = 64,
     steps: int = 20_000,
     minutes: float | None = None,
-    lr: float = 5e-4,
+    lr: float = 1e-3,
     batch_size: int = 64,
     buffer_size: int = 50_000,
     update_every: int = 4,
