@@ -75,6 +75,7 @@ def test_what_was_left_out_is_listed(made: Path, tmp_path: Path, capsys: pytest.
     assert "not an image of a known type" in listed
 
 
+@pytest.mark.slow
 def test_study(made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """From a folder with parts to a page; the masks are no images to learn from."""
     out = tmp_path / "run"
