@@ -63,6 +63,7 @@ def test_masks_for_other_images(
     assert again == said
 
 
+@pytest.mark.slow
 def test_masks_that_were_predicted_are_masks(made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     how = ("--labels", made / "scenes", "--task", "segmentation", "--out", tmp_path / "masker")
     answered(capsys, "fit", made / "run", *how)

@@ -60,7 +60,7 @@ AT_ONCE = 64
 MOST_COUNTED = 1_000
 """Masks that say which class is the commonest."""
 
-# Set once, on drawn shapes; no evaluation tunes them.
+# Chosen beforehand; no evaluation tunes them.
 STEPS, PART_OF_STEPS = 240, 0.5
 BATCH_IMAGES = 8
 FINE_TUNING_RATE = 2e-4
