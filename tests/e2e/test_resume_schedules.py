@@ -99,6 +99,7 @@ def test_interrupted_and_resumed_is_the_same(
     assert encoders[0] == encoders[1]
 
 
+@pytest.mark.slow
 def test_the_weight_decay_of_a_longer_training_is_that_of_the_longer_recipe(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
