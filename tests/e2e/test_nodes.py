@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,8 @@ def node(number: int, port: int, folder: Path, out: str, dies: bool, resume: boo
         ended = {"error": None, "weights": weights(run), "broadcasts": len(calls)}
     except UserError as error:
         ended = {"error": str(error)}
+    except Exception:
+        ended = {"error": traceback.format_exc()}
     torch.save(ended, folder / f"{number}.pt")
 
 
