@@ -117,6 +117,7 @@ def _layout(opened: Any, read_options: ReadOptions, shard: Shard) -> Columns | N
     there = list(schema.names)
     found = None if read_options.modality == TEXT else _content(opened, schema)
     texts = [name for name in there if tables.is_text(_value_type(schema.field(name).type))]
+    text: str | None
     if read_options.text_column is not None:
         text = tables.column_named(read_options.text_column, there, where=shard.address, option="text_column")
     else:
