@@ -76,6 +76,7 @@ def test_people_read_the_plan_in_lines(data: Path, capsys: Text) -> None:
     assert not Path("runs").exists()
 
 
+@pytest.mark.slow
 def test_a_plan_within_minutes(data: Path, capsys: Text) -> None:
     plan = answered(capsys, *f"pretrain {data} --encoder resnet8 --batch-size 16 --minutes 1 --dry-run".split())
     assert 1 < plan["epochs"] == plan["steps"] / 4
@@ -91,8 +92,13 @@ def test_a_plan_within_minutes(data: Path, capsys: Text) -> None:
     ("kind", "method", "options"),
     [
         ("text", "simcse", "--vocab-size 200 --max-tokens 32"),
-        ("audio", "cola", "--seconds 0.4"),
-        ("pair", "clip", "--vocab-size 200 --max-tokens 16 --size 16 --encoder resnet8+bert-tiny"),
+        pytest.param("audio", "cola", "--seconds 0.4", marks=pytest.mark.slow),
+        pytest.param(
+            "pair",
+            "clip",
+            "--vocab-size 200 --max-tokens 16 --size 16 --encoder resnet8+bert-tiny",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_plans_of_texts_recordings_and_pairs(kind: str, method: str, options: str, capsys: Text) -> None:

@@ -96,7 +96,7 @@ def pack(
     return PackedShards(
         str(out),
         [shard.name for shard in shards],
-        packing.count,
+        packing.samples,
         sum(shard.bytes for shard in shards),
         packing.modality,
         packing.classes,

@@ -64,8 +64,8 @@ def _refusal(request: Request, names: list[str]) -> str:
         usual = f"; --method {load_modality('image').default_method} takes images"
         return f"{given} holds images, where {request.read_options.modality} samples are asked for; {possible}{usual}"
     if isinstance(data, Address):
-        nouns = " or ".join(load_modality(name).nouns[1] for name in names)
-        return f"{given} holds no {nouns}"
+        wanted = " or ".join(load_modality(name).nouns[1] for name in names)
+        return f"{given} holds no {wanted}"
     if not isinstance(data, Path):
         return f"cannot read samples from a {type(data).__name__}; {possible}; a Source of likewise.data.source"
     if not data.exists():

@@ -56,7 +56,7 @@ class Packing(NamedTuple):
 
     name: str
     modality: str
-    count: int
+    samples: int
     sample: Callable[[int], Sample]
     classes: list[str]
     labels: Sequence[int]
@@ -93,7 +93,7 @@ def packing_of(data: Any, read_options: ReadOptions, *, progress: bool) -> Packi
             f"{data} cannot be packed: name a folder of images, recordings or texts, of pairs with --modality pair, a "
             "table of their paths, or a file of texts"
         )
-    if not packing.count:
+    if not packing.samples:
         raise UserError(f"{data} holds no sample to pack")
     return packing
 
@@ -112,7 +112,7 @@ def pack_samples(
         UserError: for a folder that holds something else, or a file that cannot be read or written.
     """
     known = _known(out)
-    shuffled = order(packing.count, seed=seed, epoch=0).tolist()
+    shuffled = order(packing.samples, seed=seed, epoch=0).tolist()
     names = _names(packing, shuffled)
     done: list[PackedShard] = []
     packed = 0
@@ -131,8 +131,8 @@ def pack_samples(
                 before = PackedShard(name, len(rows), _size(out / name), content)
             done.append(before)
             packed += len(rows)
-            _save(out, packing, done, complete=packed == packing.count)
-            report(packed, packing.count, "packing")
+            _save(out, packing, done, complete=packed == packing.samples)
+            report(packed, packing.samples, "packing")
         for left in known.keys() - {shard.name for shard in done}:
             (out / left).unlink(missing_ok=True)  # of an earlier packing of more files
     return done

@@ -8,6 +8,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, NamedTuple
 
 import fsspec
@@ -116,13 +117,17 @@ def _layout(opened: Any, read_options: ReadOptions, shard: Shard) -> Columns | N
     there = list(schema.names)
     found = None if read_options.modality == TEXT else _content(opened, schema)
     texts = [name for name in there if tables.is_text(_value_type(schema.field(name).type))]
+    text: str | None
     if read_options.text_column is not None:
         text = tables.column_named(read_options.text_column, there, where=shard.address, option="text_column")
     else:
         text = next(iter(tables.usual_columns(texts, TEXTS)), None)
-    if found is None and text is None:
+    if found is not None:
+        kind, content = found
+    elif text is not None:
+        kind, content = TEXT, text
+    else:
         return None
-    kind, content = found or (TEXT, text)
     taken = {content, text}
     label, _ = tables.label_column(there, read_options, where=shard.address, taken=taken)
     id = next(iter(tables.usual_columns([name for name in texts if name not in taken], IDS)), None)
@@ -139,8 +144,8 @@ def _content(opened: Any, schema: pa.Schema) -> tuple[str, str] | None:
         if opened.num_row_groups and opened.metadata.row_group(0).total_byte_size <= MOST_GROUP:
             some = opened.read_row_group(0, columns=[name])[0][:8]
             for value in map(_bytes, some):
-                if value and (kind := kind_of("", lambda value=value: value)):
-                    return kind, name
+                if value and (known := kind_of("", partial(bytes, value))):
+                    return known, name
     return None
 
 

@@ -170,6 +170,7 @@ def shard_set(request: Request) -> ShardSet | None:
         UserError: for shards that are not there or cannot be read.
     """
     data = request.data
+    place: Path | Address
     if isinstance(data, Address):
         place, name = data, data.name
     elif isinstance(data, Path) and data.is_dir():

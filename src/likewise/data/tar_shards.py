@@ -98,7 +98,8 @@ def scan(file: Any, shard: Shard) -> tuple[list[FoundSample], Left, Read]:
 def _members(file: Any, shard: Shard, read: Callable[[FoundSample], bytes]) -> Members:
     members = Members()
     try:
-        with tarfile.open(fileobj=_Headers(file), mode="r:") as archive:
+        headers: Any = _Headers(file)
+        with tarfile.open(fileobj=headers, mode="r:") as archive:
             for member in _each(archive):
                 _add(members, member, read)
             end = archive.offset
@@ -113,7 +114,7 @@ def _members(file: Any, shard: Shard, read: Callable[[FoundSample], bytes]) -> M
     return members
 
 
-def _each(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+def _each(archive: Any) -> Iterator[tarfile.TarInfo]:
     """The members one by one, none of which is kept."""
     before = -1
     while (member := archive.next()) is not None:
@@ -199,7 +200,7 @@ def _pairs(media: Mapping[str, FoundSample], captions: Mapping[str, Text]) -> di
 
 
 def _list_unpaired(members: Members, captions: Mapping[str, Text], pairs: Mapping[str, str]) -> None:
-    keys = {_key(stem): stem for stem in reversed(pairs)}
+    keys = {_key(stem): stem for stem in reversed(list(pairs))}
     unpaired = members.left.unpaired
     for stem, found in members.media.items():
         if stem not in pairs:

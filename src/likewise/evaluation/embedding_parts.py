@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -27,7 +28,8 @@ Embed = Callable[[Tensor], Float[Tensor, "n dim"]]
 """The embeddings of the samples at some places."""
 
 
-class SharePart(NamedTuple):
+@dataclass(frozen=True)
+class SharePart:
     """One of so many parts of the samples, counted from 0."""
 
     number: int

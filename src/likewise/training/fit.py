@@ -14,6 +14,7 @@ import lightning as L
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from likewise.atomic import own_folder
@@ -107,6 +108,8 @@ def fit(
             or another process of the training has ended.
     """
     forget_stale_rank()
+    # Lightning knows its rank from when the group begins: until then, a second machine would write as the first one.
+    rank_zero_only.rank = int(not is_first_process())  # type: ignore[attr-defined]
     checkpoints = folder / "checkpoints"
     last = newest(checkpoints) if resume else None
     context = training_context_of(method, source, recipe, seed=seed)

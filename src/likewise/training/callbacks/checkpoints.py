@@ -106,7 +106,8 @@ class Checkpoints(L.Callback):
         self._saved_at = time.monotonic()
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        own_folder(self.folder)
+        if is_first_process():
+            own_folder(self.folder)
         self._saved_at = time.monotonic()
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
