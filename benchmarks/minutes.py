@@ -3,8 +3,8 @@
     python -m benchmarks.minutes [--data fashion-mnist] [--root FOLDER] [--minutes 5 | --epochs N] [--seeds 3]
                                  [--method simclr] [--recipe NAME] [--held-out N] [--peer] [--json FILE]
 
-Each training seed is `likewise pretrain DATA --minutes M --seed S`; or with as many epochs as fit into the minutes of an
-idle machine, where other programs run. Frozen features of the test images are judged by
+Each training seed is `likewise pretrain DATA --minutes M --seed S`; or with as many epochs as fit into the minutes of
+an idle machine, where other programs run. Frozen features of the test images are judged by
 
 - kNN: 20 nearest neighbours by cosine among all training images;
 - linear: logistic regression with all training labels;

@@ -124,9 +124,12 @@ def test_the_page_shows_what_a_fine_tuned_classifier_answers(
     lw.fit(images_run, labels=data, protocol="fine-tuned", out="tuned", progress=False)
     table = lw.predict("tuned", data, progress=False).table
     assert table is not None
-    with closing(lw.explore(images_run, data, classifier="tuned", progress=False)) as explorer:
-        with urlopen(f"{explorer.address}samples?at={','.join(map(str, range(len(table))))}", timeout=60) as answer:
-            shown = json.loads(answer.read())
+    places = ",".join(map(str, range(len(table))))
+    with (
+        closing(lw.explore(images_run, data, classifier="tuned", progress=False)) as explorer,
+        urlopen(f"{explorer.address}samples?at={places}", timeout=60) as answer,
+    ):
+        shown = json.loads(answer.read())
     assert [sample["predicted"] for sample in shown] == [row["label"] for row in table]
     assert np.allclose([sample["probability"] for sample in shown], [row["probability"] for row in table], atol=1e-5)
     line = refused(capsys, "explore", images_run.path, vectors, "--classifier", "tuned", "--no-progress")
