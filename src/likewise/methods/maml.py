@@ -148,5 +148,5 @@ class FOMAML(MAML):
         UserError: for a number out of its range.
     """
 
-    when_to_use = "as MAML, at less than half of the time and memory, and with any encoder"
+    when_to_use = "as MAML without second derivatives: less than half of the time"
     second_order = False
