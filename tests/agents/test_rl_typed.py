@@ -184,13 +184,3 @@ def test_the_extra_is_named_where_it_is_absent(capsys: Text, monkeypatch: pytest
     monkeypatch.setitem(sys.modules, "stable_baselines3", None)
     message = "this needs stable_baselines3, which is not installed: pip install 'likewise[rl]'"
     assert refused(capsys, "rl", "tiny/Catch-v0") == message
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("method", ["curl", "rad", "drq", "pixel"])
-@pytest.mark.parametrize("env", ["tiny/Catch-v0", "tiny/CatchWithForce-v0"])
-def test_an_agent_learns_to_catch(env: str, method: str, capsys: Text) -> None:
-    words = ("--size", SIDE, "--steps", 3000, "--batch-size", 32, "--episodes", 40, "--update-every", 2)
-    found = answered(capsys, "rl", env, "--method", method, *words)
-    assert found["random_return"] < 0.6
-    assert found["return"] > 0.9
