@@ -261,6 +261,7 @@ class TrialTraining:
             if self.strict and not isinstance(error, Diverged):
                 raise
             return ended(state=FAILED, reason=one_line(reason_of(error)))
+        assert isinstance(run, Run)
         drop_checkpoints(place)
         epochs, value = run.config["recipe"]["epochs"], objective_of(run, self.objective)
         if value is None:
@@ -497,7 +498,7 @@ def _confirm(training: TrialTraining, best: int, values: dict[str, Any], seeds: 
         for name, own in ((f"trial-{best:03}", values), ("default", {})):
             place = training.folder / "confirm" / f"{name}-seed-{seed}"
             try:
-                run: Run = pretrain(
+                run = pretrain(
                     training.data,
                     **{**training.how, **own},
                     seed=seed,
@@ -505,6 +506,7 @@ def _confirm(training: TrialTraining, best: int, values: dict[str, Any], seeds: 
                     resume=place.exists(),
                     progress=False,
                 )
+                assert isinstance(run, Run)
                 value = objective_of(run, training.objective)
                 if value is None:
                     raise UserError(f"its training measured no {training.objective}")
