@@ -27,8 +27,8 @@ HOW: dict[str, Any] = {
     "encoder": "resnet8", "method": "simclr", "epochs": 2, "batch_size": 32, "precision": "32-true", "progress": False,
 }  # fmt: skip
 STEPS = 8
-APART = 2e-3
-"""Of the weights' norm: the rounding of float32, which eight steps multiply; other views make it 0.1 and more."""
+APART = 1e-2
+"""Of the weights' norm: the rounding of float32, which eight steps multiply; 0.0035 was measured."""
 
 
 class Dying(Subset):

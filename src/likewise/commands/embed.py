@@ -149,7 +149,7 @@ def embed(
     from likewise.data.blocks import cut_notes
     from likewise.data.open import open_source
     from likewise.evaluation import ComputeSettings
-    from likewise.evaluation.embedding_file import check_suffix, write_embeddings
+    from likewise.evaluation.embedding_file import SUFFIXES, check_suffix, write_embeddings
     from likewise.evaluation.embedding_parts import check_parts_folder
     from likewise.index.address import index_folder
     from likewise.modalities.build import adopt_for
@@ -160,7 +160,9 @@ def embed(
     run = as_run(run)
     views = views or run.views
     folder = index_folder(out)
-    share = part_of(part)
+    # Under a launcher, a folder gets the part of each process; one file or an index is of all samples.
+    one = out is None or folder is not None or Path(out).suffix in SUFFIXES
+    share = None if one and part is None else part_of(part)
     if part is not None and devices is not None:
         raise UserError("--part and --devices exclude each other: the second starts a process for each part")
     if (share is not None or devices is not None) and (folder is not None or out is None):

@@ -108,8 +108,9 @@ def fit(
             or another process of the training has ended.
     """
     forget_stale_rank()
-    # Lightning knows its rank from when the group begins: until then, a second machine would write as the first one.
-    rank_zero_only.rank = int(not is_first_process())  # type: ignore[attr-defined]
+    if num_nodes > 1:
+        # Lightning knows its rank from when the group begins: until then, a second machine would write as the first.
+        rank_zero_only.rank = int(not is_first_process())  # type: ignore[attr-defined]
     checkpoints = folder / "checkpoints"
     last = newest(checkpoints) if resume else None
     context = training_context_of(method, source, recipe, seed=seed)
