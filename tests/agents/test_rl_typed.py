@@ -86,9 +86,9 @@ def test_an_interrupted_training_ends_with_the_same_bits(
             self._handle(15, None)
         return usual(self)
 
-    usual = watch.Watch._on_step
+    usual = watch.AgentWatch._on_step
     with monkeypatch.context() as patch:
-        patch.setattr(watch.Watch, "_on_step", stop)
+        patch.setattr(watch.AgentWatch, "_on_step", stop)
         assert main([*map(str, words), "--out", "parts"]) == 130
     said = capsys.readouterr().err
     assert re.search(r"stopped at step 6\d of 100; to go on: likewise rl .* --out parts --resume", said)

@@ -25,7 +25,7 @@ from likewise.agents.folder import (
 )
 from likewise.agents.learners import PixelDQN, PixelSAC, Updates, build_learner
 from likewise.agents.variants import VARIANTS, crops_of
-from likewise.agents.watch import Watch
+from likewise.agents.watch import AgentWatch
 from likewise.console import tell
 from likewise.errors import Interrupted
 from likewise.runs.weights import save_state
@@ -99,7 +99,7 @@ def train_agent(
         save_returns(folder, returns)
     evaluation_env = pixel_environment(config["env"], purpose=EVALUATION, **same)
     with progress_bar(show=progress) as report, SummaryWriter(str(folder / "tensorboard")) as writer:
-        watch = Watch(
+        watch = AgentWatch(
             folder,
             env,
             evaluation_env,

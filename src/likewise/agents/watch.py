@@ -27,7 +27,7 @@ AT_ONCE = 3
 """So many Ctrl-C end the step itself; what was done since the last checkpoint is then lost."""
 
 
-class Watch(BaseCallback):
+class AgentWatch(BaseCallback):
     """Looks after a training between its steps. Checkpoints, and an early end, come between two episodes.
 
     Attributes:

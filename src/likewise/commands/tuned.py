@@ -54,7 +54,7 @@ from likewise.tuning.ranges import Space, names_in, parse_space
 from likewise.tuning.result import Confirmed, Objective, SearchResult
 from likewise.tuning.search import Search
 from likewise.tuning.trials import FAILED, FINISHED, PRUNED, Asked, Ended, Report
-from likewise.tuning.watch import LIDAR, OBJECTIVES, PROBE, Pruned, Watch, objective_of
+from likewise.tuning.watch import LIDAR, OBJECTIVES, PROBE, Pruned, TrialWatch, objective_of
 from likewise.tuning.workers import train_in_processes
 
 LOCK = "tune.lock"
@@ -251,7 +251,7 @@ class TrialTraining:
                 seed=self.seed + asked.number,
                 out=place,
                 resume=asked.again,
-                callbacks=[Watch(self.objective, report, own_labels=self.own_labels)],
+                callbacks=[TrialWatch(self.objective, report, own_labels=self.own_labels)],
                 progress=False,
             )
         except Pruned as pruned:

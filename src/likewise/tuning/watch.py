@@ -35,7 +35,7 @@ class Pruned(Exception):
         self.epochs = epochs
 
 
-class Watch(L.Callback):
+class TrialWatch(L.Callback):
     """Reports the objective after each epoch, and ends the training where the answer is that.
 
     Args:
