@@ -12,12 +12,8 @@ from likewise.data.source import Subset
 from likewise.encoders.audio import audio_encoder
 from likewise.errors import UserError
 from likewise.evaluation import ComputeSettings
-from likewise.evaluation.recognition import (
-    draw_recordings,
-    evaluate_recognition,
-    recognition_notes,
-    recording_counts,
-)
+from likewise.evaluation.labelled_samples import draw_samples, sample_counts
+from likewise.evaluation.recognition import evaluate_recognition, recognition_notes
 from likewise.evaluation.recognizer import (
     BATCH_RECORDINGS,
     BATCH_SECONDS,
@@ -77,21 +73,22 @@ def test_batches_have_every_recording_once_an_epoch_and_are_bounded() -> None:
 
 
 def test_draws_are_nested_and_a_function_of_the_seed() -> None:
-    draws = [draw_recordings(50, count, 1).tolist() for count in (5, 20, "all")]
+    draws = [draw_samples(50, count, 1).tolist() for count in (5, 20, "all")]
     assert draws[1][:5] == draws[0]
     assert draws[2][:20] == draws[1]
     assert sorted(draws[2]) == list(range(50))
-    assert draw_recordings(50, 5, 2).tolist() != draws[0]
+    assert draw_samples(50, 5, 2).tolist() != draws[0]
 
 
 def test_the_numbers_of_recordings_are_checked() -> None:
-    assert recording_counts(None, 500, "x") == [10, 100, "all"]
-    assert recording_counts(None, 8, "x") == ["all"]
-    assert recording_counts([5, "all", 5], 8, "x") == [5, "all"]
+    what = {"usual": (10, 100), "samples": "recordings"}
+    assert sample_counts(None, 500, "x", **what) == [10, 100, "all"]
+    assert sample_counts(None, 8, "x", **what) == ["all"]
+    assert sample_counts([5, "all", 5], 8, "x", **what) == [5, "all"]
     with pytest.raises(UserError, match="labelled must be at most 8, or 'all', got 9: x has 8 recordings"):
-        recording_counts([9], 8, "x")
+        sample_counts([9], 8, "x", **what)
     with pytest.raises(UserError, match="labelled must be whole numbers of at least 1, or 'all', got 0"):
-        recording_counts([0], 8, "x")
+        sample_counts([0], 8, "x", **what)
 
 
 def test_what_tones_spell_is_learned() -> None:

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from likewise.evaluation.recognition import error_differences, summarize_errors
+from likewise.evaluation.labelled_samples import differences_by_measure, summary_by_measure
+from likewise.evaluation.recognition import MEASURES
 from likewise.report.page import write_page
 from likewise.report.recognition_headline import (
     more_errors_than_untrained,
@@ -43,8 +44,8 @@ def recognition(rates: dict[str, float] = RATES, *, seeds: int = 3, spread: floa
         },
         baseline={"transcript": "a", "cer": 0.9, "wer": 1.0},
         trials=trials,
-        summary=summarize_errors(trials),
-        differences=error_differences(trials, pairs),
+        summary=summary_by_measure(trials, MEASURES),
+        differences=differences_by_measure(trials, pairs, MEASURES),
         examples={
             "labelled": 100,
             "recordings": [{"id": "<b>.wav", "reference": "<script>x", "hypotheses": {"frozen": "<i>", "scratch": ""}}],

@@ -118,8 +118,9 @@ def compare(*runs: Any, labels_per_class: int | Literal["all"] | None = None) ->
     Raises:
         UserError: for fewer than two runs, or a number of labels that no evaluation has.
     """
+    from likewise.evaluation.labelled_samples import differences_by_measure
     from likewise.evaluation.measures import paired_differences
-    from likewise.evaluation.recognition import error_differences
+    from likewise.evaluation.recognition import MEASURES
     from likewise.runs.folder import RunFolder
 
     if len(runs) < 2:
@@ -158,7 +159,7 @@ def compare(*runs: Any, labels_per_class: int | Literal["all"] | None = None) ->
                 for trial in each["trials"]
                 if (trial["protocol"], trial["labelled"]) == (protocol, labelled)
             ]
-            for row in error_differences(trials, [("this", "first")]):
+            for row in differences_by_measure(trials, [("this", "first")], MEASURES):
                 named = {"run": str(run.path), "versus": str(opened[0].path), "protocol": protocol}
                 errors.append(named | {name: row[name] for name in ("measure", "mean", "low", "high", "seeds")})
     return RunComparison(count, rows, differences, list(_notes(opened, evaluations)), labelled, errors)

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -17,11 +16,18 @@ from torch import Tensor, nn
 from likewise.checks import check_int
 from likewise.data.audio import num_samples
 from likewise.data.source import Subset
-from likewise.errors import UserError, nearest
+from likewise.errors import UserError
 from likewise.evaluation.error_rates import character_error_rate, word_error_rate
 from likewise.evaluation.features import MIN_SCALE, evenly_spaced
 from likewise.evaluation.inputs import ComputeSettings, LabelCount, Progress
-from likewise.evaluation.measures import CONFIDENCE, interval, paired_differences
+from likewise.evaluation.labelled_samples import (
+    chosen_protocols,
+    differences_by_measure,
+    draw_samples,
+    sample_counts,
+    summary_by_measure,
+)
+from likewise.evaluation.measures import CONFIDENCE
 from likewise.evaluation.protocols import PROTOCOLS, LineStyle
 from likewise.evaluation.recognizer import (
     BATCH_RECORDINGS,
@@ -117,7 +123,13 @@ def evaluate_recognition(
             f"{test.texts[0][:40]!r}"
         )
     train, left_out = _long_enough(encoder, train, characters, sample_rate)
-    counts = recording_counts(labelled, len(train.texts), train.source.name)
+    counts = sample_counts(
+        labelled,
+        len(train.texts),
+        train.source.name,
+        usual=USUAL_RECORDINGS,
+        samples="recordings with transcripts",
+    )
     compute = compute or ComputeSettings(torch.device("cpu"))
     evaluation = RecognitionEvaluation(
         encoder=compute.place(copy.deepcopy(encoder)).requires_grad_(True).eval(),
@@ -127,7 +139,7 @@ def evaluate_recognition(
         test=test,
         characters=characters,
         sample_rate=sample_rate,
-        draws={(s, k): draw_recordings(len(train.texts), k, s) for s in range(seeds) for k in counts},
+        draws={(s, k): draw_samples(len(train.texts), k, s) for s in range(seeds) for k in counts},
         steps=steps,
         compute=compute,
         progress=progress or (lambda done, total, text: None),
@@ -155,8 +167,8 @@ def evaluate_recognition(
             "wer": word_error_rate(test.texts, constant),
         },
         "trials": trials,
-        "summary": summarize_errors(trials),
-        "differences": error_differences(trials, pairs),
+        "summary": summary_by_measure(trials, MEASURES),
+        "differences": differences_by_measure(trials, pairs, MEASURES),
         "examples": {
             "labelled": typical,
             "recordings": [
@@ -173,84 +185,13 @@ def evaluate_recognition(
 
 
 def check_protocols(names: Sequence[str] | None, *, given: bool) -> list[str]:
-    """The protocols that are asked for, or all that can be run.
-
-    Raises:
-        UserError: for no name, an unknown one, or `as-given` without known weights.
-    """
-    if names is None:
-        return [name for name in RECOGNITION_PROTOCOLS if given or name != "as-given"]
-    known = ", ".join(RECOGNITION_PROTOCOLS)
-    if not names:
-        raise UserError(f"protocols must be some of {known}, got none")
-    for name in names:
-        if name not in RECOGNITION_PROTOCOLS:
-            raise UserError(
-                f"protocols must, with transcripts, be some of {known}, got '{name}'"
-                f"{nearest(name, RECOGNITION_PROTOCOLS)}"
-            )
-    if "as-given" in names and not given:
-        raise UserError("as-given needs a run that went on from known weights: `likewise pretrain DATA --weights …`")
-    return list(dict.fromkeys(names))
-
-
-def recording_counts(asked: Sequence[LabelCount] | None, there: int, name: str) -> list[LabelCount]:
-    """The numbers of recordings with transcripts to learn from; if none are asked for, the usual ones, and all.
-
-    Raises:
-        UserError: for what is no such number, or more than there are.
-    """
-    if asked is None:
-        return [*(count for count in USUAL_RECORDINGS if count < there), "all"]
-    rule = "labelled must be whole numbers of at least 1, or 'all', got"
-    if not asked:
-        raise UserError(f"{rule} none")
-    for count in asked:
-        if count == "all":
-            continue
-        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-            raise UserError(f"{rule} {count!r}")
-        if count > there:
-            raise UserError(
-                f"labelled must be at most {there}, or 'all', got {count}: {name} has {there} recordings with "
-                "transcripts to learn from"
-            )
-    return list(dict.fromkeys(asked))
-
-
-def draw_recordings(there: int, count: LabelCount, seed: int) -> Int[Tensor, " n"]:
-    """Positions of `count` of so many recordings; of one seed, a larger draw includes the smaller ones."""
-    order = torch.from_numpy(np.random.default_rng(seed).permutation(there))
-    return order if count == "all" else order[:count]
+    """See `chosen_protocols`."""
+    return chosen_protocols(names, RECOGNITION_PROTOCOLS, of="with transcripts", given=given)
 
 
 def budget(recordings: int) -> int:
     """Steps of the optimizer for this many recordings: max(400, 40·√recordings)."""
     return max(MIN_STEPS, round(STEPS_PER_ROOT * recordings**0.5))
-
-
-def summarize_errors(trials: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """A row for each protocol, number of recordings and measure: mean and 95 % interval over seeds."""
-    groups: dict[tuple[str, LabelCount], list[dict[str, Any]]] = {}
-    for trial in trials:
-        groups.setdefault((trial["protocol"], trial["labelled"]), []).append(trial)
-    rows = []
-    for (protocol, count), group in groups.items():
-        for measure in MEASURES:
-            mean, low, high = interval([trial[measure] for trial in group])
-            row = {"protocol": protocol, "labelled": count, "measure": measure, "mean": mean, "low": low, "high": high}
-            rows.append(row | {"seeds": len(group)})
-    return rows
-
-
-def error_differences(trials: Sequence[dict[str, Any]], pairs: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
-    """As `paired_differences`, of error rates: below 0 where the first protocol makes fewer errors."""
-    rows = []
-    for measure in MEASURES:
-        named = [trial | {"labels_per_class": trial["labelled"], "accuracy": trial[measure]} for trial in trials]
-        for row in paired_differences(named, pairs):
-            rows.append({"measure": measure, "labelled": row.pop("labels_per_class"), **row})
-    return rows
 
 
 def recognition_notes(recognition: dict[str, Any]) -> list[str]:

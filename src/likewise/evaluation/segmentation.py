@@ -15,14 +15,20 @@ from torch import Tensor, nn
 from likewise.checks import check_int
 from likewise.data.annotations.annotation import IGNORE
 from likewise.data.annotations.source import AnnotatedImages
-from likewise.errors import UserError, nearest
+from likewise.errors import UserError
 from likewise.evaluation.features import evenly_spaced, standardization
 from likewise.evaluation.inputs import ComputeSettings, EvaluationViews, LabelCount, Progress
 from likewise.evaluation.knn import TEMPERATURE, nearest_neighbors, votes
+from likewise.evaluation.labelled_samples import (
+    chosen_protocols,
+    differences_by_measure,
+    draw_samples,
+    sample_counts,
+    summary_by_measure,
+)
 from likewise.evaluation.linear import FEW_LABELS_VARIANCE, fit_linear
-from likewise.evaluation.measures import CONFIDENCE, interval, paired_differences
+from likewise.evaluation.measures import CONFIDENCE
 from likewise.evaluation.protocols import PROTOCOLS
-from likewise.evaluation.recognition import draw_recordings as draw_images
 from likewise.evaluation.reinitialize import reinitialize
 from likewise.evaluation.seeds import seeded, trial_seed
 from likewise.evaluation.segmentation_measures import (
@@ -181,7 +187,7 @@ def evaluate_segmentation(
         train=train,
         test=test,
         classes=len(classes),
-        draws={(s, k): draw_images(len(train), k, s) for s in range(seeds) for k in counts},
+        draws={(s, k): draw_samples(len(train), k, s) for s in range(seeds) for k in counts},
         steps=steps,
         compute=compute,
         progress=progress or (lambda done, total, text: None),
@@ -200,83 +206,21 @@ def evaluate_segmentation(
         "protocol_details": {name: PROTOCOLS[name]().details("colours") for name in names},
         "baseline": evaluation.constant(classes),
         "trials": trials,
-        "summary": summarize_segmentation(trials),
-        "differences": segmentation_differences(trials, pairs),
+        "summary": summary_by_measure(trials, MEASURES),
+        "differences": differences_by_measure(trials, pairs, MEASURES),
         "settings": _settings(steps, compute, train.source.size),
     }
     return SegmentationResult(values, evaluation.pictures(predicted, typical, names))
 
 
 def check_segmentation_protocols(names: Sequence[str] | None, *, given: bool) -> list[str]:
-    """The protocols that are asked for, or all that can be run.
-
-    Raises:
-        UserError: for no name, an unknown one, or `as-given` without known weights.
-    """
-    if names is None:
-        return [name for name in SEGMENTATION_PROTOCOLS if given or name != "as-given"]
-    known = ", ".join(SEGMENTATION_PROTOCOLS)
-    if not names:
-        raise UserError(f"protocols must be some of {known}, got none")
-    for name in names:
-        if name not in SEGMENTATION_PROTOCOLS:
-            raise UserError(
-                f"protocols must, of segmentation, be some of {known}, got '{name}'"
-                f"{nearest(name, SEGMENTATION_PROTOCOLS)}"
-            )
-    if "as-given" in names and not given:
-        raise UserError("as-given needs a run that went on from known weights: `likewise pretrain DATA --weights …`")
-    return list(dict.fromkeys(names))
+    """See `chosen_protocols`."""
+    return chosen_protocols(names, SEGMENTATION_PROTOCOLS, of="of segmentation", given=given)
 
 
 def image_counts(asked: Sequence[LabelCount] | None, there: int, name: str) -> list[LabelCount]:
-    """The numbers of annotated images to learn from; if none are asked for, the usual ones, and all.
-
-    Raises:
-        UserError: for what is no such number, or more than there are.
-    """
-    if asked is None:
-        return [*(count for count in USUAL_IMAGES if count < there), "all"]
-    rule = "labelled must be whole numbers of at least 1, or 'all', got"
-    if not asked:
-        raise UserError(f"{rule} none")
-    for count in asked:
-        if count == "all":
-            continue
-        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-            raise UserError(f"{rule} {count!r}")
-        if count > there:
-            raise UserError(
-                f"labelled must be at most {there}, or 'all', got {count}: {name} has {there} annotated images to "
-                "learn from"
-            )
-    return list(dict.fromkeys(asked))
-
-
-def summarize_segmentation(trials: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """A row for each protocol, number of images and measure: mean and 95 % interval over seeds."""
-    groups: dict[tuple[str, LabelCount], list[dict[str, Any]]] = {}
-    for trial in trials:
-        groups.setdefault((trial["protocol"], trial["labelled"]), []).append(trial)
-    rows = []
-    for (protocol, count), group in groups.items():
-        for measure in MEASURES:
-            mean, low, high = interval([trial[measure] for trial in group])
-            row = {"protocol": protocol, "labelled": count, "measure": measure, "mean": mean, "low": low, "high": high}
-            rows.append(row | {"seeds": len(group)})
-    return rows
-
-
-def segmentation_differences(
-    trials: Sequence[dict[str, Any]], pairs: Sequence[tuple[str, str]]
-) -> list[dict[str, Any]]:
-    """As `paired_differences`, of each measure: above 0 where the first protocol is better."""
-    rows = []
-    for measure in MEASURES:
-        named = [trial | {"labels_per_class": trial["labelled"], "accuracy": trial[measure]} for trial in trials]
-        for row in paired_differences(named, pairs):
-            rows.append({"measure": measure, "labelled": row.pop("labels_per_class"), **row})
-    return rows
+    """See `sample_counts`."""
+    return sample_counts(asked, there, name, usual=USUAL_IMAGES, samples="annotated images")
 
 
 class PlaceTable(NamedTuple):
