@@ -122,6 +122,7 @@ def test_the_page_shows_what_a_fine_tuned_classifier_answers(
 ) -> None:
     data, vectors = served_folder / "colours", served_folder / "vectors.parquet"
     lw.fit(images_run, labels=data, protocol="fine-tuned", out="tuned", progress=False)
+    pq.write_table(pq.read_table(vectors).slice(1), "others.parquet")  # of samples that are not at hand
     table = lw.predict("tuned", data, progress=False).table
     assert table is not None
     places = ",".join(map(str, range(len(table))))
@@ -132,7 +133,7 @@ def test_the_page_shows_what_a_fine_tuned_classifier_answers(
         shown = json.loads(answer.read())
     assert [sample["predicted"] for sample in shown] == [row["label"] for row in table]
     assert np.allclose([sample["probability"] for sample in shown], [row["probability"] for row in table], atol=1e-5)
-    line = refused(capsys, "explore", images_run.path, vectors, "--classifier", "tuned", "--no-progress")
+    line = refused(capsys, "explore", images_run.path, "others.parquet", "--classifier", "tuned", "--no-progress")
     assert line.startswith("data must be samples for a classifier with an encoder of its own, as tuned is, got ")
 
 
