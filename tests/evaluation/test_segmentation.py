@@ -226,7 +226,7 @@ def test_painted_masks() -> None:
 
 def test_it_is_read_again_from_the_files(sources: tuple[AnnotatedImages, AnnotatedImages], tmp_path: Path) -> None:
     from likewise.runs.evaluation import Evaluation
-    from likewise.runs.segmentation import SegmentationFigures
+    from likewise.runs.segmentation_figures import SegmentationFigures
 
     found = evaluated(sources, protocols=["frozen"], labelled=[1], seeds=1)
     tables = [table.as_dict() for table in segmentation_tables(found.values, "scenes")]

@@ -220,7 +220,7 @@ def test_a_resumed_training_has_the_same_bits(source: Source, tmp_path: Path) ->
 
 
 def test_processes_have_whole_episodes(source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "_trainer", lambda **_: SimpleNamespace(world_size=2))
+    monkeypatch.setattr(training, "_trainer", lambda **_: SimpleNamespace(world_size=2, strategy=None))
     said = r"^batch_size must be divisible by the 2 devices, in parts of 12 that belong together, got 12$"
     with pytest.raises(UserError, match=said):
         trained(source, tmp_path / "run")

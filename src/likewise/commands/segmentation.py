@@ -35,7 +35,7 @@ from likewise.modalities.encoding import known_modalities
 from likewise.modalities.run import Run
 from likewise.modalities.towers import encoder_for
 from likewise.modalities.weights import initial_encoder
-from likewise.runs.segmentation import SegmentationFigures
+from likewise.runs.segmentation_figures import SegmentationFigures
 from likewise.runs.skipped import Skipped
 
 TASKS = ("segmentation",)

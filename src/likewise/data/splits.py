@@ -208,7 +208,7 @@ def _count_classes(data: Any, split: str | None, read_options: ReadOptions) -> t
             # Only where that decides nothing, the whole folder is looked through for what it mostly holds.
             if found == (2, True) or read_options.modality is not None or kind.may_hold(folder):
                 return found
-        if not any(folder.glob(f"*{ending}") for ending in ENDINGS):
+        if not any(path.suffix.lower() in ENDINGS for path in folder.iterdir()):
             return 0, False
     whole = f"{data}:{split}" if split is not None else data
     source = open_whole(whole, read_options, progress=False)

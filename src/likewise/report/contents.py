@@ -21,7 +21,7 @@ from likewise.runs.history import History
 from likewise.runs.matches import RetrievalMatches
 from likewise.runs.pairs import Pairs
 from likewise.runs.part import Part
-from likewise.runs.segmentation import SegmentationFigures
+from likewise.runs.segmentation_figures import SegmentationFigures
 from likewise.runs.skipped import Skipped
 from likewise.runs.snapshots import Snapshots
 from likewise.runs.verdict import Verdict

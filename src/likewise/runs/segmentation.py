@@ -1,11 +1,10 @@
-"""The part of evaluation.json about segmentation, and segmentation.npz: predictions over pictures."""
+"""The part of evaluation.json about segmentation."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal, TypedDict
+from typing import Annotated, Any, Literal, TypedDict
 
 from likewise.runs.declared import Count, Range, Share
-from likewise.runs.figures import Figures
 
 ImageCount = Annotated[int, Range(1, 2**53)] | Literal["all"]
 SegmentationMeasure = Literal["miou", "boundary_f"]
@@ -67,9 +66,3 @@ class SegmentationFile(TypedDict):
     trials: list[SegmentationTrial]
     summary: list[SegmentationSummary]
     differences: list[SegmentationDifference]
-
-
-class SegmentationFigures(Figures):
-    """Test images with their masks, what protocols made of them, and features as colours."""
-
-    FILE: ClassVar[str] = "segmentation.npz"

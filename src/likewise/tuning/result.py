@@ -9,7 +9,6 @@ from likewise.atomic import write_json
 from likewise.runs.config import Duration, Epochs
 from likewise.runs.declared import Count, Measured, check_declared
 from likewise.runs.files import read_object
-from likewise.runs.part import RunPart
 from likewise.tuning.trials import FAILED, FINISHED, PRUNED
 
 
@@ -82,7 +81,7 @@ class SearchFile(TypedDict):
     """That the trials took, all processes together."""
 
 
-class SearchResult(dict[str, Any], RunPart):
+class SearchResult(dict[str, Any]):
     """What a search found: see `SearchFile`."""
 
     FILE: ClassVar[str] = "tune.json"
