@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
+import numpy as np
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image
+from sklearn.datasets import load_digits
 
 import likewise as lw
 from typed_commands import answered
@@ -28,7 +30,7 @@ from safetensors.numpy import load_file
 files, model, classifier = map(Path, sys.argv[1:])
 known, head = json.loads((classifier / "classifier.json").read_text()), load_file(classifier / "head.safetensors")
 paths = sorted(files.rglob("*.png"))
-images = [np.asarray(Image.open(path).convert("RGB")).transpose(2, 0, 1) for path in paths]
+images = [np.asarray(Image.open(path).convert("L"))[None] for path in paths]
 session = onnxruntime.InferenceSession(model / "model.onnx")
 parts = [np.stack(images[start : start + 500]) for start in range(0, len(images), 500)]
 features = np.concatenate([session.run(None, {"images": part})[0] for part in parts])
@@ -39,29 +41,13 @@ assert "likewise" not in sys.modules and "torch" not in sys.modules
 """Labels by ONNX Runtime, from what was exported and what was fitted."""
 
 FILES, BUDGET = 8000, 100
-KINDS = ("circle", "cross", "square", "stripes", "triangle")
 
 
-def drawing(kind: str, rng: random.Random) -> Image.Image:
-    """A shape of any colour, size and place, on a ground of any colour."""
-    ground, colour = (tuple(rng.randrange(low, low + 120) for _ in range(3)) for low in rng.sample((0, 135), 2))
-    picture = Image.new("RGB", (32, 32), ground)
-    draw, radius = ImageDraw.Draw(picture), rng.uniform(6, 11)
-    x, y = rng.uniform(radius, 31 - radius), rng.uniform(radius, 31 - radius)
-    left, top, right, bottom = x - radius, y - radius, x + radius, y + radius
-    if kind == "circle":
-        draw.ellipse((left, top, right, bottom), fill=colour)
-    elif kind == "square":
-        draw.rectangle((left, top, right, bottom), fill=colour)
-    elif kind == "triangle":
-        draw.polygon([(x, top), (right, bottom), (left, bottom)], fill=colour)
-    elif kind == "cross":
-        draw.line((left, y, right, y), fill=colour, width=4)
-        draw.line((x, top, x, bottom), fill=colour, width=4)
-    else:
-        for step in range(0, round(2 * radius), 5):
-            draw.line((left, top + step, right, top + step), fill=colour, width=2)
-    return picture
+def drawing(pixels: np.ndarray, rng: random.Random) -> Image.Image:
+    """A digit, turned and moved a little."""
+    picture = Image.fromarray((pixels * 15).astype(np.uint8)).resize((16, 16), Image.Resampling.BILINEAR)
+    moved = (rng.randint(-1, 1), rng.randint(-1, 1))
+    return picture.rotate(rng.uniform(-12, 12), Image.Resampling.BILINEAR, translate=moved)
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -80,12 +66,12 @@ def test_from_files_without_labels_to_labels_by_another_program(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    rng, truth = random.Random(0), {}
+    digits, rng, truth = load_digits(), random.Random(0), {}
     Path("drawings").mkdir()
     for number in range(FILES):
-        name = f"{number:04}.png"
-        truth[name] = rng.choice(KINDS)
-        drawing(truth[name], rng).save(Path("drawings") / name)
+        name, place = f"{number:04}.png", rng.randrange(len(digits.images))
+        drawing(digits.images[place], rng).save(Path("drawings") / name)
+        truth[name] = str(digits.target[place])
 
     answered(capsys, *"pretrain drawings --epochs 2 --precision 32-true --out run".split())
     answered(capsys, *f"suggest run --budget {BUDGET} --out next.csv".split())
