@@ -47,6 +47,12 @@ class InDouble:
     def __call__(self, batch: Any, generator: torch.Generator) -> Any:
         return doubled(self.views(batch, generator))
 
+    def second(self, batch: Any, generator: torch.Generator) -> Any:
+        return doubled(self.views.second(batch, generator))
+
+    def captioned(self, batch: Any, generator: torch.Generator) -> Any:
+        return doubled(self.views.captioned(batch, generator))
+
     def weak(self, batch: Any, generator: torch.Generator) -> Any:
         return doubled(self.views.weak(batch, generator))
 
