@@ -143,6 +143,8 @@ def test_an_interrupted_search_goes_on(monkeypatch: pytest.MonkeyPatch, capsys: 
         (["--over", "lr=1e-4:1", "--lr", "0.1"], "lr is given twice, fixed (--lr 0.1) and searched"),
         (["--over", "epochs=1:9"], "over can't search epochs: all trials are of the same length"),
         (["--over", "lr=1e-4:1", "--devices", "2"], "devices must be 1 for a search, got 2"),
+        (["--over", "lr=1e-4:1", "--num-nodes", "2"], "num_nodes must be 1 for a search, got 2"),
+        (["--over", "lr=1e-4:1", "--dry-run"], "dry_run plans one training, a search is of many"),
         (["--over", "lr=1e-4:1", "--objective", "accuracy"], "objective must be one of probe, lidar, rankme"),
         (["--over", "lr=1e-4:1", "--trials", "0"], "trials must be"),
         (["--over", "lr=1e-4:1", "--method", "mae", "--objective", "lidar"], "objective lidar needs a method that"),

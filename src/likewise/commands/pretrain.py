@@ -189,7 +189,7 @@ def pretrain(
     from likewise.training.callbacks.diagnostics import matching_chance
     from likewise.training.callbacks.snapshots import PAIRS
     from likewise.training.figures import figures_of
-    from likewise.training.fit import fit, training_context_of
+    from likewise.training.fit import check_parts, fit, training_context_of
     from likewise.training.label_free import lidar_of
     from likewise.training.machine import check_devices, device_count, fastest_plan, threads_of, unmeasured_plan
 
@@ -379,8 +379,7 @@ def pretrain(
 
         if dry_run:
             number = device_count(machine["devices"])
-            divides = context.batch_size % number == 0
-            require(divides, "batch_size", f"divisible by the {number} devices", context.batch_size)
+            check_parts(learner, context.batch_size, number)
             planned = planned or fastest_plan(learner, context, precision=precision, threads=wanted)
             if cost is None:
                 how: dict[str, Any] = {"seed": seed, "precision": planned.precision, "probe": ask}

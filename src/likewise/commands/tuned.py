@@ -161,8 +161,11 @@ def _check_training(named: dict[str, Any], data: Any, workers: int) -> None:
         raise UserError("encoder must be a name: each trial builds it anew")
     if str(named.get("devices", "auto")) not in ("auto", "1"):
         raise UserError(f"devices must be 1 for a search, got {named['devices']}: {ONE_DEVICE}")
-    if named.get("strategy", "auto") != "auto":
-        raise UserError(f"strategy must be auto for a search, got {named['strategy']}: {ONE_DEVICE}")
+    for name, usual in {"strategy": "auto", "num_nodes": 1}.items():
+        if named.get(name, usual) != usual:
+            raise UserError(f"{name} must be {usual} for a search, got {named[name]}: {ONE_DEVICE}")
+    if named.get("dry_run"):
+        raise UserError("dry_run plans one training, a search is of many: leave it out, or plan one with pretrain")
     if workers > 1 and not isinstance(data, (str, Path)):
         raise UserError(f"workers must be 1 for data in memory, got {workers}: name a file, a folder or a data set")
 

@@ -61,6 +61,14 @@ class FitResult:
     samples_per_second: float
 
 
+def check_parts(method: Method, batch_size: int, devices: int) -> None:
+    """Raise `UserError` unless all devices can have equal parts of a batch, without parting what belongs together."""
+    together = method.inseparable
+    parts = f", in parts of {together} that belong together" if together > 1 else ""
+    divides = batch_size % (together * devices) == 0
+    require(divides, "batch_size", f"divisible by the {devices} devices{parts}", batch_size)
+
+
 def fit(
     method: Method,
     source: Source,
@@ -172,10 +180,7 @@ def fit(
         if isinstance(trainer.strategy, DDPStrategy):
             # Banks, queues and statistics are made of what all processes have gathered: they are alike without it.
             trainer.strategy._ddp_kwargs["broadcast_buffers"] = False
-        together, processes = method.inseparable, trainer.world_size
-        parts = f", in parts of {together} that belong together" if together > 1 else ""
-        divides = batch % (together * processes) == 0
-        require(divides, "batch_size", f"divisible by the {processes} devices{parts}", batch)
+        check_parts(method, batch, trainer.world_size)
         with interruption.handlers():
             try:
                 trainer.fit(method, loader, ckpt_path=last, weights_only=True)
