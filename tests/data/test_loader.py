@@ -39,6 +39,18 @@ def test_a_loader_goes_on_from_any_step(source: Source, start: int) -> None:
     assert loader.state_dict() == {"step": 6}
 
 
+@pytest.mark.parametrize("reads_slowly", [False, True])
+def test_each_step_is_asked_for_once(source: Source, reads_slowly: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever reads ahead is epochs before: asked twice, a sampling would shuffle all samples for each of both."""
+    source.reads_slowly = reads_slowly
+    loader = Loader(source, batch_size=3, epochs=3, seed=7)
+    asked, indices = [], loader.sampling.indices
+    monkeypatch.setattr(loader.sampling, "indices", lambda step: asked.append(step) or indices(step))
+    batches = list(loader)
+    assert asked == list(range(9))
+    assert all(batch.samples[:, 0, 0, 0].tolist() == batch.indices.tolist() for batch in batches)
+
+
 def test_the_state_counts_what_was_given_not_what_was_read_ahead(source: Source) -> None:
     loader = Loader(source, batch_size=2, epochs=3, seed=0)
     stream = iter(loader)

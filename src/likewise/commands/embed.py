@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -140,8 +139,8 @@ def embed(
     from likewise.commands.options import (
         as_run,
         check_read_options,
-        command_line,
         list_skipped,
+        option_words,
         read_options_for,
         read_options_of,
         skipped_note,
@@ -197,8 +196,7 @@ def embed(
         if not isinstance(data, str | Path) or encoder is not None:
             raise UserError("--devices needs data that each process can open, by a name, a path or an address")
         options = {"modality": modality, **reading, "root": root, "batch_size": batch_size, "out": out}
-        words = shlex.split(command_line("embed", run.path, options))
-        words.insert(3, str(data))
+        words = ["likewise", "embed", str(run.path), str(data), *option_words(options)]
         return EmbeddingsFile(str(out), *embed_in_processes(words, Path(str(out)), devices, progress=progress))
     asked = read_options_of(modality, **reading)
     source = open_source(data, root=root, read_options=read_options_for(run, asked, data), progress=progress)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -85,11 +86,6 @@ class Loader:
         for step in range(self.start, len(self)):
             yield local_rows(self.sampling.indices(step))
 
-    def _batches(self) -> Iterator[Any]:
-        if self.source.reads_slowly:
-            return read_ahead(self.source, _EachTime(self._indices))
-        return map(self.source.read, self._indices())
-
     def __iter__(self) -> Iterator[Batch]:
         self.given = self.start
         ready: queue.Queue[Any] = queue.Queue(maxsize=AHEAD)
@@ -104,11 +100,13 @@ class Loader:
                     continue
             return False
 
-        batches = self._batches()  # processes begin here, in the main thread
+        asked, given = itertools.tee(self._indices())
+        # Processes begin here, in the main thread.
+        batches = read_ahead(self.source, asked) if self.source.reads_slowly else map(self.source.read, asked)
 
         def read() -> None:
             try:
-                for samples, indices in zip(batches, self._indices(), strict=True):
+                for samples, indices in zip(batches, given, strict=True):
                     labels = None if self.labels is None else self.labels[indices]
                     if not put(Batch(samples, indices, labels)):
                         return
@@ -135,16 +133,6 @@ class Loader:
         for reader, _ in self._readers:
             reader.join()
         self._readers.clear()
-
-
-class _EachTime:
-    """What `make` gives, anew each time that it is iterated over."""
-
-    def __init__(self, make: Callable[[], Iterator[Any]]) -> None:
-        self.make = make
-
-    def __iter__(self) -> Iterator[Any]:
-        return self.make()
 
 
 def _own_classes(labels: Int[Tensor, " n"]) -> Int[Tensor, " n"]:
