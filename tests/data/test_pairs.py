@@ -25,6 +25,7 @@ from likewise.data.splits import hold_out
 from likewise.data.text import corpus
 from likewise.data.tokens import train_tokenizer
 from likewise.errors import UserError
+from shard_files import picture, tar
 
 
 def save(path: Path, level: int = 0, size: tuple[int, int] = (12, 12)) -> None:
@@ -383,20 +384,9 @@ def test_recordings_and_their_words(folder: Path) -> None:
     assert slower.lengths.tolist() == [4000]
 
 
-def picture(level: int) -> bytes:
-    file = io.BytesIO()
-    Image.new("RGB", (12, 12), (level, 0, 255)).save(file, "PNG")
-    return file.getvalue()
-
-
 def shard(path: Path, members: dict[str, bytes | str]) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(path, "w") as archive:
-        for name, content in members.items():
-            data = content.encode() if isinstance(content, str) else content
-            member = tarfile.TarInfo(name)
-            member.size = len(data)
-            archive.addfile(member, io.BytesIO(data))
+    """With a link that leads out of it, too."""
+    with tarfile.open(tar(path, members), "a") as archive:
         link = tarfile.TarInfo("link.png")
         link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
         archive.addfile(link)

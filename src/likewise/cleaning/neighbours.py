@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -18,8 +18,6 @@ NEAREST = 10
 QUERIES = 1024
 TILE = 2**26
 """Similarities in memory at a time: of many samples, fewer are compared with all others at once."""
-
-
 MOST_COMPARED = 100_000
 """Samples that are compared with all others; of more, each is compared with those of the nearest partitions."""
 PROBED = 16
@@ -90,11 +88,11 @@ def _nearest_partitions(points: Float[Tensor, "n dim"], partitions: int) -> Int[
     return torch.cat([(part @ centroids.T).topk(PROBED).indices for part in tiles])
 
 
-def _groups(numbers: Int[Tensor, "n m"], count: int) -> Iterator[Int[Tensor, " rows"]]:
+def _groups(numbers: Int[Tensor, "n m"], count: int) -> tuple[Int[Tensor, " _"], ...]:
     """For each number below `count`, the rows that have it."""
     order = numbers.flatten().argsort(stable=True)
     sizes = torch.bincount(numbers.flatten(), minlength=count)
-    return iter((order // numbers.shape[1]).split(sizes.tolist()))
+    return (order // numbers.shape[1]).split(sizes.tolist())
 
 
 def _measured(similarities: Float[Tensor, "n k"], positions: Int[Tensor, "n k"]) -> Neighbours:

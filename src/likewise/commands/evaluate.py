@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -115,7 +116,6 @@ def evaluate(
     from likewise.commands.given import names_weights, run_of_weights
     from likewise.commands.options import (
         applicable,
-        as_module,
         as_run,
         check_read_options,
         command_line,
@@ -128,9 +128,11 @@ def evaluate(
         read_options_of,
         skipped_note,
         split_of,
+        untrained_builder,
     )
     from likewise.commands.recognition import check_spoken, open_spoken
     from likewise.commands.segmentation import (
+        IMAGES_AT_ONCE,
         check_task,
         images_of,
         measured_segmentation,
@@ -189,6 +191,8 @@ def evaluate(
         raise UserError(f"{flag(name)} applies to known weights (timm:NAME, hf:FOLDER), not to a run: leave it out")
     run = as_run(run)
     views = views or run.views
+    autocast = run.config["precision"] == "bf16-mixed"
+    compute = ComputeSettings(torch.device(device_name()), autocast=autocast, channels_last=True)
     if task is not None:
         if train is None:
             name_own_data(run, None)
@@ -196,25 +200,18 @@ def evaluate(
         tell_annotated(annotated, str(run.path / SKIPPED), progress)
         if encoder is not None:
             run.load_encoder(adopt_for(encoder, views, annotated.train.source))
-        compute = ComputeSettings(
-            torch.device(device_name()),
-            batch_size=32,
-            autocast=run.config["precision"] == "bf16-mixed",
-            channels_last=True,
-        )
-        anew = make_encoder and (lambda: adopt_for(as_module(make_encoder()), views, annotated.train.source))
         with progress_bar(show=progress) as report:
             segmented = measured_segmentation(
                 run,
                 run.encoder,
                 views,
-                anew or (run.build_encoder if run.config["encoder"] else None),
+                untrained_builder(run, make_encoder, views, annotated.train.source),
                 annotated,
                 labelled=labelled,
                 seeds=seeds,
                 protocols=protocols,
                 steps=steps,
-                compute=compute,
+                compute=dataclasses.replace(compute, batch_size=IMAGES_AT_ONCE),
                 progress=report,
             )
         asked_for = {"task": task, "train": train, "test": test, "labelled": labelled, "seeds": seeds}
@@ -230,16 +227,12 @@ def evaluate(
         tell_notes(data.source.notes, show=progress)
         if encoder is not None:
             run.load_encoder(adopt_for(encoder, views, data.source))
-        compute = ComputeSettings(
-            torch.device(device_name()), autocast=run.config["precision"] == "bf16-mixed", channels_last=True
-        )
-        anew = make_encoder and (lambda: adopt_for(as_module(make_encoder()), views, data.source))
         with progress_bar(show=progress) as report:
             measured = few_shot_result(
                 run,
                 run.encoder,
                 views,
-                anew or (run.build_encoder if run.config["encoder"] else None),
+                untrained_builder(run, make_encoder, views, data.source),
                 data,
                 episode,
                 compute,
@@ -293,12 +286,9 @@ def evaluate(
     if encoder is not None:
         run.load_encoder(adopt_for(encoder, views, test_source))
     network = run.encoder
-    own_build = make_encoder and (lambda: adopt_for(as_module(make_encoder()), views, test_source))
-    build = own_build or (run.build_encoder if run.config["encoder"] else None)
+    build = untrained_builder(run, make_encoder, views, test_source)
     given = initial_encoder(run)
     tower, its_views = encoder_for(test_source.modality, network, views)
-    autocast = run.config["precision"] == "bf16-mixed"
-    compute = ComputeSettings(torch.device(device_name()), autocast=autocast, channels_last=True)
 
     # The label of a pair says nothing about either half.
     single = "pair" not in (test_source.modality, train_source.modality if train_source else None)

@@ -18,7 +18,7 @@ from likewise.atomic import own_folder, telling_of_the_disk, write_text
 from likewise.commands.classified import encoder_of_classifier
 from likewise.commands.labelled import use_own
 from likewise.commands.options import as_run, command_line, reopenable
-from likewise.commands.segmentation import tell_annotated_source
+from likewise.commands.segmentation import IMAGES_AT_ONCE, tell_annotated_source
 from likewise.console import count_of, plain, tell
 from likewise.data import endings, pictures
 from likewise.data.annotations.source import AnnotatedImages, open_annotated
@@ -95,7 +95,7 @@ def fit_masks(
     tell_annotated_source(source, str(path / SKIPPED), progress)
     use_own(run, encoder, views, source)
     tower, its_views = encoder_for("image", run.encoder, its_views)
-    compute = ComputeSettings(torch.device(device_name()), batch_size=32, channels_last=True)
+    compute = ComputeSettings(torch.device(device_name()), batch_size=IMAGES_AT_ONCE, channels_last=True)
     classes, numbers, _ = same_classes(source.class_names, source.class_names)
     data = SegmentationData(source, torch.arange(len(source)), numbers)
     evaluation = SegmentationEvaluation(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from likewise.data.splits import has_own_splits, splits
 from likewise.data.tables import SUFFIXES
 from likewise.errors import UserError
 from likewise.methods import method_class, method_options
+from likewise.modalities.build import adopt_for
 from likewise.modalities.lookup import adapt_read_options, modality_of, part_modalities
 from likewise.modalities.run import Run
 from likewise.own_files import OWN, is_run_folder
@@ -65,6 +66,15 @@ def run_in(folder: Path) -> Run | None:
     except OSError:
         return None
     return Run.open(folder) if is_run_folder(folder, names) else None
+
+
+def untrained_builder(
+    run: Run, make_encoder: Callable[[], nn.Module] | None, views: Any, source: Source
+) -> Callable[[], nn.Module] | None:
+    """What builds a run's encoder with new weights: the user's own `make_encoder`, or the run; None where none can."""
+    if make_encoder is not None:
+        return lambda: adopt_for(as_module(make_encoder()), views, source)
+    return run.build_encoder if run.config["encoder"] else None
 
 
 def as_module(made: Any) -> nn.Module:

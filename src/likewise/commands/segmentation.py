@@ -41,6 +41,10 @@ from likewise.runs.skipped import Skipped
 TASKS = ("segmentation",)
 
 
+IMAGES_AT_ONCE = 32
+"""Whose maps, of all sizes, are in memory together."""
+
+
 class SegmentedData(NamedTuple):
     """Annotated images to learn from and to test on, and what people should know of them."""
 

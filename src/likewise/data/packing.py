@@ -260,7 +260,6 @@ def _pairs(request: Request, folder: Path, name: str) -> Packing | None:
             left = [*((printable(file), why) for file, why in unreadable), *unpaired]
             packing = _files(folder, paired, left, labelling, name=name, modality=modality)
             texts = ["\n".join(captions[file.id]).encode() for file in paired]
-
             return packing._replace(modality="pair", sample=partial(_captioned, packing.sample, texts))
     return None
 

@@ -122,16 +122,17 @@ def optimizers(recipe: Recipe, *, steps: int, steps_per_epoch: int) -> Callable[
             first, second = recipe.betas or (recipe.momentum, 0.999)
             optimizer = kind(groups, lr=recipe.lr, betas=(first, second))
 
+        how: dict[str, Any] = {
+            "steps": steps,
+            "warmup": round(recipe.warmup_epochs * steps_per_epoch),
+            "schedule": recipe.schedule,
+            "first": recipe.warmup_lr / recipe.lr,
+            "final": recipe.final_lr / recipe.lr,
+            "milestones": [round(epoch * steps_per_epoch) for epoch in recipe.milestones or ()],
+        }
+
         def factor(step: int) -> float:
-            return lr_at(
-                step,
-                steps=steps,
-                warmup=round(recipe.warmup_epochs * steps_per_epoch),
-                schedule=recipe.schedule,
-                first=recipe.warmup_lr / recipe.lr,
-                final=recipe.final_lr / recipe.lr,
-                milestones=[round(epoch * steps_per_epoch) for epoch in recipe.milestones or ()],
-            )
+            return lr_at(step, **how)
 
         kept = [any(id(parameter) in constant for parameter in group["params"]) for group in groups]
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, [_always_one if each else factor for each in kept])
