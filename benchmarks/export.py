@@ -2,7 +2,7 @@
 
     python -m benchmarks.export [RUN ...] [--texts TABLE] [--recordings FOLDER] [--picture FILE.svg] [--json FILE]
 
-Without RUN, three encoders learn from the training part of digits. With --texts (a table with columns text and section,
+Without RUN, two encoders learn from the training part of digits. With --texts (a table with columns text and section,
 as `benchmarks.texts` makes it) a BERT learns by SimCSE, with --recordings (a folder with a subfolder for each class) a
 ResNet on mel spectrograms by COLA and a wav2vec 2.0. Each is exported to every format that takes it. `export` compares
 the embeddings of what was written, read back by its library, with the run's, on 64 samples. Eight bits are judged on up
@@ -23,7 +23,7 @@ from benchmarks.proof import workplace
 from likewise.exporters.formats import FORMATS, INT8, reasons_against
 from likewise.exporters.subject import subject_of
 
-IMAGES = ("resnet8", "resnet18", "vit_tiny")
+IMAGES = ("resnet8", "resnet18")
 EPOCHS = 10
 
 
