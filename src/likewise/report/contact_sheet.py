@@ -24,7 +24,7 @@ PAGE = Markup("""<!DOCTYPE html>
 STYLE = Markup("""
 :root{color-scheme:light dark}
 body{font:15px/1.4 system-ui,sans-serif;margin:2rem auto;max-width:80rem;padding:0 1rem}
-.cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(16rem,1fr));gap:1rem;list-style:none;padding:0}
+.cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(var(--width),1fr));gap:1rem;list-style:none;padding:0}
 .cards li{border:1px solid #8886;border-radius:6px;padding:.6rem;overflow-wrap:anywhere}
 .side{display:flex;gap:.4rem}.sample{display:block;width:7rem}audio{width:100%}
 blockquote{margin:.2rem 0;max-height:9rem;overflow:auto}small{opacity:.75}
@@ -38,7 +38,9 @@ class CardGroup(NamedTuple):
     remark: str
     cards: Sequence[Markup]
     sprites: SpriteSheet | None = None
-    """What the pictures on the cards are pieces of; its name is that of no other section."""
+    """What the pictures on the cards are pieces of; its name is that of no other group."""
+    width: int = 16
+    """Of a card, at least, in units of the letters' size."""
 
 
 def check_sheet(path: str | Path | None) -> None:
@@ -55,13 +57,13 @@ def write_sheet(path: Path, page: str) -> None:
     write_file(path, page.encode("utf-8", "backslashreplace"))
 
 
-def contact_sheet(title: str, summary: str, sections: Iterable[CardGroup]) -> str:
+def contact_sheet(title: str, summary: str, groups: Iterable[CardGroup]) -> str:
     """The page."""
     rules, body = [STYLE], Markup("<p>{}</p>").format(summary)
-    for section in sections:
-        if section.sprites is not None:
-            rules.append(Markup(section.sprites.css()))
-        body += Markup("<h2>{}</h2><p>{}</p>").format(section.heading, section.remark)
-        items = Markup("").join(map(Markup("<li>{}</li>").format, section.cards))
-        body += Markup('<ul class="cards">{}</ul>').format(items)
+    for group in groups:
+        if group.sprites is not None:
+            rules.append(Markup(group.sprites.css()))
+        body += Markup("<h2>{}</h2><p>{}</p>").format(group.heading, group.remark)
+        items = Markup("").join(map(Markup("<li>{}</li>").format, group.cards))
+        body += Markup('<ul class="cards" style="--width:{}rem">{}</ul>').format(group.width, items)
     return PAGE.format(title=title, style=Markup("").join(rules), body=body)

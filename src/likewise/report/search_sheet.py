@@ -11,6 +11,9 @@ from likewise.report.contact_sheet import SIDE, CardGroup, contact_sheet
 from likewise.report.sample_html import sample_html, sprites_of
 from likewise.runs.samples import Samples
 
+WIDTH = 9
+"""Of a card, at least, in units of the letters' size: room for one picture."""
+
 
 class SimilarSample(NamedTuple):
     """A sample that is similar to a query."""
@@ -46,8 +49,8 @@ def search_sheet(
         cards.append(_card(seen, each.id, f"{place + 1}. similarity {each.similarity:.3f}"))
     remark = "cosine similarity, the most similar first"
     sections = [
-        CardGroup("Query", "", [look], asked),
-        CardGroup(f"The {len(cards):,} most similar of {collection}", remark, cards, sprites),
+        CardGroup("Query", "", [look], asked, WIDTH),
+        CardGroup(f"The {len(cards):,} most similar of {collection}", remark, cards, sprites, WIDTH),
     ]
     return contact_sheet(f"Search in {collection}", "", sections)
 
