@@ -117,10 +117,10 @@ def test_the_papers_values_are_the_defaults() -> None:
 
 def test_impossible_values_are_refused() -> None:
     with pytest.raises(UserError, match=r"alpha must be from 0 to 1, got 1\.5"):
-        around_patched(VICRegL, alpha=1.5)
+        around_patched(VICRegL, projection_dim=4, alpha=1.5)
     with pytest.raises(UserError, match=r"location_share must be above 0 and at most 1, got 0\.0"):
-        around_patched(VICRegL, location_share=0.0)
+        around_patched(VICRegL, projection_dim=4, location_share=0.0)
     with pytest.raises(UserError, match="place_dim must be at least 2, got 1"):
-        around_patched(VICRegL, place_dim=1)
+        around_patched(VICRegL, projection_dim=4, place_dim=1)
     with pytest.raises(UserError, match="encoder must be one with features of places, got Tiny"):
-        VICRegL(Tiny())
+        VICRegL(Tiny(), projection_dim=4)
