@@ -18,6 +18,8 @@ from likewise.training.optimizers import lr_at, parameter_groups
 
 SMALLEST_PART = 0.6
 """Of the sides of an image, in the views that are trained on."""
+OBJECT_PLACES = 12
+"""In a row of the map that objects are found in, at least: 14 of 16 px in an image of 224 px."""
 KNOWN_SHARE = 0.5
 """Of the pixels of a place that must have a class."""
 
@@ -171,6 +173,12 @@ def train_segmenter(
         if torch.nn.utils.get_total_norm(gradients).isfinite():  # not so where no pixel has a class
             optimizer.step()
     segmenter.eval()
+
+
+def object_map(dense: nn.Module, view: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d i j"]:
+    """The deepest map that is fine enough to tell objects apart, or else the finest."""
+    maps = dense.maps(view) if isinstance(dense, DenseEncoder) else [dense(view)]
+    return next((each for each in reversed(maps) if each.shape[2] >= OBJECT_PLACES), maps[0])
 
 
 def pca_colours(maps: Float[Tensor, "n d i j"], size: int) -> UInt8[Tensor, "n 3 {size} {size}"]:
