@@ -34,7 +34,7 @@ from benchmarks.packaged_weights import PICTURES, picture_weights
 from benchmarks.pairs import STAMPS
 from benchmarks.proof import workplace
 from likewise.evaluation.segmentation_tables import class_colours
-from likewise.runs.segmentation import SegmentationFigures
+from likewise.runs.segmentation_figures import SegmentationFigures
 
 PHOTOGRAPHS = (Path("/usr/share/backgrounds/gnome"), Path("/usr/share/backgrounds/mate/nature"))
 CATEGORIES = ("animals", "food", "plants", "town", "vehicles")

@@ -72,8 +72,8 @@ def evaluate(
             narrower than 2 points, or these minutes are over.
         task: segmentation: classes of pixels, of images with masks (see the guide), in place of labels of whole images.
         protocols: which protocols to compare; all if not given. With transcripts: scratch, frozen, fine-tuned,
-            as-given, untrained, raw-ctc; of segmentation also frozen-knn and raw-logistic. few-shot, which stands
-            alone: episodes of new classes, on frozen features.
+            as-given, untrained, raw-ctc; of segmentation also frozen-decoder, frozen-knn and raw-logistic. few-shot,
+            which stands alone: episodes of new classes, on frozen features.
         steps: optimisation steps from scratch, half as many for fine-tuning; chosen by the number of labels if not
             given. With transcripts also of the heads on frozen encoders.
         way: of few-shot episodes, the number of classes; 5 if not given.

@@ -33,6 +33,7 @@ def segmentation_tables(values: dict[str, Any], test: str) -> list[Table]:
         *(_by_count(values, measure, test) for measure in MEASURES),
         *([_differences(values)] if values["differences"] else []),
         _by_class(values, typical),
+        *([_discovery(values, test)] if values.get("discovery", {}).get("images") else []),
     ]
 
 
@@ -111,6 +112,24 @@ def _by_class(values: dict[str, Any], count: int | str) -> Table:
         ["class", *values["protocols"]],
         ["", *["%"] * len(values["protocols"])],
         rows,
+    )
+
+
+def _discovery(values: dict[str, Any], test: str) -> Table:
+    """Boxes that features find by themselves."""
+    names = {
+        "frozen": "Trained encoder", "as-given": "Weights as given", "untrained": "Untrained encoder",
+        "raw-logistic": "Colours",
+    }  # fmt: skip
+    found = values["discovery"]
+    rows: list[list[Cell]] = [[names[name], sum(each) / len(each)] for name, each in found["corloc"].items()]
+    return Table(
+        f"Objects found in {test} without any annotation",
+        f"share of the {found['images']:,} test images with an object in which the box of the places that are least "
+        "like the others (LOST) overlaps that of an object by half",
+        ["features", "CorLoc"],
+        ["", "%"],
+        [*rows, ["Always the whole image", found["whole_image"]]],
     )
 
 

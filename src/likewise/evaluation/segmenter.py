@@ -12,11 +12,14 @@ from torch.nn import functional as F
 
 from likewise.data.annotations.annotation import IGNORE
 from likewise.evaluation.inputs import ComputeSettings, EvaluationViews
+from likewise.evaluation.segmentation_decoder import MapDecoder
 from likewise.evaluation.supervised import WARMUP, WEIGHT_DECAY, Rates, shuffled
 from likewise.training.optimizers import lr_at, parameter_groups
 
 SMALLEST_PART = 0.6
 """Of the sides of an image, in the views that are trained on."""
+OBJECT_PLACES = 12
+"""In a row of the map that objects are found in, at least: 14 of 16 px in an image of 224 px."""
 KNOWN_SHARE = 0.5
 """Of the pixels of a place that must have a class."""
 
@@ -29,10 +32,11 @@ class DenseEncoder(nn.Module):
         self.encoder = encoder
 
     def forward(self, view: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d i j"]:
-        maps = self._maps(view)
+        maps = self.maps(view)
         return torch.cat([resized(each, maps[0].shape[2:]) for each in maps], dim=1)
 
-    def _maps(self, view: Float[Tensor, "n c h w"]) -> list[Tensor]:
+    def maps(self, view: Float[Tensor, "n c h w"]) -> list[Float[Tensor, "n _ _ _"]]:
+        """Of several depths, the finest first."""
         encoder: Any = self.encoder
         if hasattr(encoder, "feature_maps"):
             return encoder.feature_maps(view)
@@ -59,6 +63,24 @@ class Segmenter(nn.Module):
 
     def forward(self, view: Float[Tensor, "n c h w"]) -> Float[Tensor, "n classes i j"]:
         return self.head(self.dense(view).movedim(1, 3)).movedim(3, 1)
+
+
+class DecodedSegmenter(nn.Module):
+    """Logits of the classes at each place, decoded from the maps of an encoder that is not trained."""
+
+    def __init__(self, dense: DenseEncoder, head: MapDecoder) -> None:
+        super().__init__()
+        self.dense, self.head = dense, head
+
+    def forward(self, view: Float[Tensor, "n c h w"]) -> Float[Tensor, "n classes i j"]:
+        with torch.no_grad():
+            maps = self.dense.maps(view)
+        return self.head(maps)
+
+    def train(self, mode: bool = True) -> DecodedSegmenter:
+        super().train(mode)
+        self.dense.eval()
+        return self
 
 
 def resized(maps: Float[Tensor, "n d i j"], size: torch.Size | tuple[int, ...]) -> Float[Tensor, "n d h w"]:
@@ -107,7 +129,7 @@ def mirrors(views: Any) -> bool:
 
 
 def train_segmenter(
-    segmenter: Segmenter,
+    segmenter: Segmenter | DecodedSegmenter,
     views: EvaluationViews,
     read: Callable[[Int[Tensor, " b"]], tuple[Tensor, Tensor]],
     count: int,
@@ -129,6 +151,7 @@ def train_segmenter(
     groups = [
         group | {"lr": rate}
         for module, rate in ((segmenter.dense, rates.encoder), (segmenter.head, rates.head))
+        if rate > 0
         for group in parameter_groups(module, WEIGHT_DECAY)
     ]
     optimizer = torch.optim.AdamW(groups, fused=True)
@@ -150,6 +173,12 @@ def train_segmenter(
         if torch.nn.utils.get_total_norm(gradients).isfinite():  # not so where no pixel has a class
             optimizer.step()
     segmenter.eval()
+
+
+def object_map(dense: nn.Module, view: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d i j"]:
+    """The deepest map that is fine enough to tell objects apart, or else the finest."""
+    maps = dense.maps(view) if isinstance(dense, DenseEncoder) else [dense(view)]
+    return next((each for each in reversed(maps) if each.shape[2] >= OBJECT_PLACES), maps[0])
 
 
 def pca_colours(maps: Float[Tensor, "n d i j"], size: int) -> UInt8[Tensor, "n 3 {size} {size}"]:
