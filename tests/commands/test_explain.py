@@ -171,14 +171,20 @@ def test_mistakes_end_in_one_line(digits_run: Path, capsys: pytest.CaptureFixtur
     assert "broken.png" in refused(capsys, "explain", digits_run, "broken.png", "--no-progress")
     with pytest.raises(lw.UserError, match=r"^b is compared with a: name a, too"):
         lw.explain(digits_run, b="3", progress=False)
-    refused(capsys, "explain", digits_run, "3", "--by", "gradient", "--no-progress")
+    line = refused(capsys, "explain", digits_run, "3", "--by", "gradient", "--no-progress")
+    assert "gradients" in line
 
 
 def test_places_are_refused_where_the_embedding_is_another(capsys: pytest.CaptureFixture[str]) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (12, 28, 28), dtype=np.uint8)
     np.save("pixels.npy", pixels)
     build_run(Path("run"), "pixels.npy", encoder="vit_tiny")
+    said = answered(capsys, "explain", "run", "0", "1", "--out", "page.html", "--no-progress")
+    assert [one["by"] for one in said["samples"][0]["maps"]] == ["gradients", "occlusion"]
+    assert [each["by"] for each in said["matches"]] == ["occlusion"]
+    assert "sum to the difference of the two cosines" in page_of("page.html")
     line = refused(capsys, "explain", "run", "0", "--by", "places", "--no-progress")
     assert line == (
-        "by must be occlusion with the encoder vit_tiny, whose embedding is not the mean of its places, got 'places'"
+        "by must be gradients or occlusion with the encoder vit_tiny, whose embedding is not the mean of its places, "
+        "got 'places'"
     )

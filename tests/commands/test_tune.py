@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from sklearn.datasets import load_digits
 
 import likewise as lw
@@ -90,6 +91,31 @@ def test_a_trial_that_diverges_is_a_failed_one(capsys: pytest.CaptureFixture[str
     assert found["trials"][0]["value"] == run.config["lidar"]["value"]
     assert found["trials"][0]["curve"][-1][1] == pytest.approx(run.config["lidar"]["value"], rel=1e-5)
     assert "failed: " in Path("t/tune.html").read_text(encoding="utf-8")
+
+
+def test_a_trial_without_memory_is_a_failed_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pretrain = tuned.pretrain
+    full = {"001": MemoryError(), "002": torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")}
+
+    def sometimes(*given: Any, **how: Any) -> Any:
+        if how["out"].name in full:
+            raise full[how["out"].name]
+        return pretrain(*given, **how)
+
+    monkeypatch.setattr(tuned, "pretrain", sometimes)
+    asked = ("tune", "few.npz", "--over", "batch_size=16:48", "--epochs", 1, "--trials", 3, "--out", "t", *QUICK)
+    words = [word for word in asked if word not in ("--batch-size", 32)]
+    found = answered(capsys, *words)
+    assert [trial["state"] for trial in found["trials"]] == ["finished", "failed", "failed"]
+    assert [trial["reason"] for trial in found["trials"][1:]] == ["memory is full"] * 2
+    assert found["best"] == 0
+    assert "trial 2 failed: memory is full" in Path("t/tune.html").read_text(encoding="utf-8")
+    full["000"] = MemoryError()  # what no trial can do better is told
+    words[words.index("t")] = "other"
+    assert refused(capsys, *words).startswith("memory is full: take a smaller --batch-size")
+    assert not Path("other").exists()
 
 
 @pytest.mark.slow

@@ -35,7 +35,7 @@ from likewise.console import count_of, one_line, tell
 from likewise.data.open import open_source
 from likewise.data.source import Source
 from likewise.data.splits import splits
-from likewise.errors import UserError, needs
+from likewise.errors import UserError, memory_is_full, needs
 from likewise.evaluation.measures import interval
 from likewise.methods import method_class, method_options
 from likewise.modalities.lookup import modality_of
@@ -260,7 +260,7 @@ class TrialTraining:
         except Exception as error:
             if self.strict and not isinstance(error, Diverged):
                 raise
-            return ended(state=FAILED, reason=one_line(reason_of(error)))
+            return ended(state=FAILED, reason=_why(error))
         assert isinstance(run, Run)
         drop_checkpoints(place)
         epochs, value = run.config["recipe"]["epochs"], objective_of(run, self.objective)
@@ -270,6 +270,11 @@ class TrialTraining:
                 raise UserError(f"objective must be one that {self.how['method']} has, {why}: take another one")
             return ended(state=FAILED, reason=why, epochs=epochs)
         return ended(state=FINISHED, value=value, epochs=epochs)
+
+
+def _why(error: Exception) -> str:
+    """Why a training failed, in a line."""
+    return "memory is full" if memory_is_full(error) else one_line(reason_of(error))
 
 
 def drop_checkpoints(run: Path) -> None:
@@ -317,8 +322,9 @@ def search_in(
                     seed=seed,
                     progress=progress,
                 )
-            except UserError:
-                if begun is None and not any(trial["curve"] for trial in search.trials()):
+            except Exception as error:
+                mended = isinstance(error, UserError) or memory_is_full(error)  # by another command
+                if mended and begun is None and not any(trial["curve"] for trial in search.trials()):
                     shutil.rmtree(folder)  # nothing was trained: the corrected command finds the place free
                 raise
             except KeyboardInterrupt as stopped:
@@ -512,7 +518,7 @@ def _confirm(training: TrialTraining, best: int, values: dict[str, Any], seeds: 
                     raise UserError(f"its training measured no {training.objective}")
                 found.append(value)
             except Exception as error:
-                failed.append(f"{name} with seed {seed} failed: {one_line(reason_of(error))}")
+                failed.append(f"{name} with seed {seed} failed: {_why(error)}")
                 tell(failed[-1], show=show)
             else:
                 drop_checkpoints(place)

@@ -49,17 +49,18 @@ def compare_samples(
     """Maps of one sample towards its own embedding, or of two towards each other's.
 
     Args:
-        by: one of `WAYS`; both, as far as they apply, if None.
+        by: one of `WAYS`; if None, `occlusion` and `places`, or where these do not apply `gradients`.
         untrained: encoders with random weights, for the first sample and for the second.
 
     Raises:
         UserError: for `places` with an encoder whose embedding is not the mean of its places.
     """
-    ways = list(WAYS) if by is None else [by]
     both = [first] if second is None else [first, second]
-    if by == "places":
-        for sample in both:
-            _check_places(sample)
+    exact = all(sample.places() is not None for sample in both)
+    usual = [way for way in WAYS if way != "gradients" or not exact]
+    ways = usual if by is None else [by]
+    if by == "places" and not exact:
+        raise _without_places(next(sample for sample in both if sample.places() is None))
     targets = [sample.embedding() for sample in both][::-1]
     explained = []
     for place, (sample, target) in enumerate(zip(both, targets, strict=True)):
@@ -75,12 +76,12 @@ def compare_samples(
     return ExplainedSimilarity(explained, float(targets[0] @ targets[1]), matches)
 
 
-def _check_places(sample: ExplainedSample) -> None:
-    if sample.places() is None:
-        name = (getattr(sample.encoder, "config", None) or {}).get("name", type(sample.encoder).__name__)
-        raise UserError(
-            f"by must be occlusion with the encoder {name}, whose embedding is not the mean of its places, got 'places'"
-        )
+def _without_places(sample: ExplainedSample) -> UserError:
+    name = (getattr(sample.encoder, "config", None) or {}).get("name", type(sample.encoder).__name__)
+    return UserError(
+        f"by must be gradients or occlusion with the encoder {name}, whose embedding is not the mean of its places, "
+        "got 'places'"
+    )
 
 
 def _before(both: Sequence[ExplainedSample], encoders: tuple[nn.Module, nn.Module]) -> list[ExplainedSample]:

@@ -24,6 +24,7 @@ METHODS = {
     "moco-v1": "likewise.methods.moco:MoCoV1",
     "moco-v2": "likewise.methods.moco:MoCoV2",
     "moco-v3": "likewise.methods.moco_v3:MoCoV3",
+    "atc": "likewise.methods.atc:ATC",
     "swav": "likewise.methods.swav:SwAV",
     "deepcluster": "likewise.methods.deepcluster:DeepCluster",
     "byol": "likewise.methods.byol:BYOL",
