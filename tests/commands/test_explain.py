@@ -179,12 +179,17 @@ def test_places_are_refused_where_the_embedding_is_another(capsys: pytest.Captur
     pixels = np.random.default_rng(0).integers(0, 256, (12, 28, 28), dtype=np.uint8)
     np.save("pixels.npy", pixels)
     build_run(Path("run"), "pixels.npy", encoder="vit_tiny")
-    said = answered(capsys, "explain", "run", "0", "1", "--out", "page.html", "--no-progress")
-    assert [one["by"] for one in said["samples"][0]["maps"]] == ["gradients", "occlusion"]
-    assert [each["by"] for each in said["matches"]] == ["occlusion"]
-    assert "sum to the difference of the two cosines" in page_of("page.html")
     line = refused(capsys, "explain", "run", "0", "--by", "places", "--no-progress")
     assert line == (
         "by must be gradients or occlusion with the encoder vit_tiny, whose embedding is not the mean of its places, "
         "got 'places'"
     )
+
+
+def test_gradients_are_shown_where_places_do_not_apply(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("transformers")
+    build_run(Path("run"), lines(Path("texts.txt"), sentences(40)), max_tokens=24, vocab_size=150, pooling="cls")
+    said = answered(capsys, "explain", "run", "wrote the digit two", "read it", "--out", "page.html", "--no-progress")
+    assert [one["by"] for one in said["samples"][0]["maps"]] == ["gradients", "occlusion"]
+    assert [each["by"] for each in said["matches"]] == ["occlusion"]
+    assert "sum to the difference of the two cosines" in page_of("page.html")

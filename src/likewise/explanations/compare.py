@@ -53,14 +53,15 @@ def compare_samples(
         untrained: encoders with random weights, for the first sample and for the second.
 
     Raises:
-        UserError: for `places` with an encoder whose embedding is not the mean of its places.
+        UserError: for `places` with an encoder whose embedding is not the mean of its places, or `gradients` where
+            there are none.
     """
     both = [first] if second is None else [first, second]
     exact = all(sample.places() is not None for sample in both)
     usual = [way for way in WAYS if way != "gradients" or not exact]
     ways = usual if by is None else [by]
     if by == "places" and not exact:
-        raise _without_places(next(sample for sample in both if sample.places() is None))
+        raise _refused(next(sample for sample in both if sample.places() is None), by)
     targets = [sample.embedding() for sample in both][::-1]
     explained = []
     for place, (sample, target) in enumerate(zip(both, targets, strict=True)):
@@ -69,6 +70,8 @@ def compare_samples(
             each._replace(untrained=_correlation(each, others, place))
             for each in part_maps(sample, target, ways, seed=seed)
         ]
+        if not maps:
+            raise _refused(sample, by)
         explained.append(SampleExplanation(sample, maps))
     if second is None:
         return ExplainedSimilarity(explained, None, [])
@@ -76,12 +79,16 @@ def compare_samples(
     return ExplainedSimilarity(explained, float(targets[0] @ targets[1]), matches)
 
 
-def _without_places(sample: ExplainedSample) -> UserError:
+def _refused(sample: ExplainedSample, by: str | None) -> UserError:
+    """What to say of a sample that can't be explained so."""
     name = (getattr(sample.encoder, "config", None) or {}).get("name", type(sample.encoder).__name__)
-    return UserError(
-        f"by must be gradients or occlusion with the encoder {name}, whose embedding is not the mean of its places, "
-        "got 'places'"
-    )
+    if by == "places":
+        ways, why = "gradients or occlusion", "whose embedding is not the mean of its places"
+    elif sample.modality == "audio":
+        ways, why = "places or occlusion", "which hears of a recording that is faded in nothing but its loudness"
+    else:
+        ways, why = "occlusion", "whose embedding has no gradient"
+    return UserError(f"by must be {ways} with the encoder {name}, {why}, got {by!r}")
 
 
 def _before(both: Sequence[ExplainedSample], encoders: tuple[nn.Module, nn.Module]) -> list[ExplainedSample]:

@@ -15,7 +15,7 @@ from jaxtyping import Float, Float64
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from likewise.explanations.parts import TextTokens
+from likewise.explanations.parts import PictureCells, TextTokens
 from likewise.explanations.sample import ExplainedSample
 
 STEPS = 32
@@ -24,7 +24,9 @@ Similarity = Callable[[Float[Tensor, "n dim"]], Float[Tensor, ""]]
 
 
 def integrated_gradients(sample: ExplainedSample, target: Float64[Tensor, " dim"]) -> Float64[Tensor, " parts"] | None:
-    """How much each part adds to the similarity to `target`; None where an embedding has no gradient.
+    """How much each part adds to the similarity to `target`.
+
+    None where an embedding has no gradient, and of a recording, of which fading in changes the loudness alone.
 
     Args:
         sample: of which the parts are.
@@ -35,38 +37,43 @@ def integrated_gradients(sample: ExplainedSample, target: Float64[Tensor, " dim"
     def similarity(embeddings: Float[Tensor, "n dim"]) -> Float[Tensor, ""]:
         return (F.normalize(embeddings, dim=1) @ towards).sum()
 
-    added: Any = _added_by_tokens if isinstance(sample.parts, TextTokens) else _added_by_numbers
-    total: Tensor | float = 0.0
-    for shares in ((torch.arange(STEPS) + 0.5) / STEPS).split(sample.compute.batch_size):
-        found = added(sample, shares.to(sample.compute.device), similarity)
-        if found is None:
+    parts, total = sample.parts, []
+    for shares in ((torch.arange(STEPS) + 0.5) / STEPS).to(sample.compute.device).split(sample.compute.batch_size):
+        added = None
+        if isinstance(parts, PictureCells):
+            added = _added_by_cells(sample, parts, shares, similarity)
+        elif isinstance(parts, TextTokens):
+            added = _added_by_tokens(sample, parts, shares, similarity)
+        if added is None:
             return None
-        total = total + found
-    return sample.parts.sums((total / STEPS).double().cpu())
+        total.append(added)
+    return torch.stack(total).sum(0).double().cpu() / STEPS
 
 
-def _added_by_numbers(sample: ExplainedSample, shares: Float[Tensor, " n"], similarity: Similarity) -> Tensor | None:
-    """Of the numbers of a picture or a recording, whose hidden ones are the background, or silence."""
-    hidden = sample.parts.hide(torch.ones(1, len(sample.parts), dtype=torch.bool))
+def _added_by_cells(
+    sample: ExplainedSample, parts: PictureCells, shares: Float[Tensor, " n"], similarity: Similarity
+) -> Tensor | None:
+    """Of the numbers of a picture, which begin as the background."""
+    hidden = parts.hide(torch.ones(1, len(parts), dtype=torch.bool))
     change = sample.view - hidden
-    way = (hidden + shares.view(-1, *[1] * (change.ndim - 1)) * change).requires_grad_()
+    way = (hidden + shares.view(-1, 1, 1, 1) * change).requires_grad_()
     with torch.enable_grad():
         height = similarity(sample.compute.forward(sample.encoder, way))
-    return (_slope(height, way) * change).sum(0) if height.requires_grad else None
+    return parts.sums((_slope(height, way) * change).sum(0).cpu()) if height.requires_grad else None
 
 
-def _added_by_tokens(sample: ExplainedSample, shares: Float[Tensor, " n"], similarity: Similarity) -> Tensor | None:
-    """Of the vectors of the tokens that can be hidden, which begin with zeros."""
-    assert isinstance(sample.parts, TextTokens)
-    places: Tensor = sample.parts.places
-    seen: list[Tensor] = []
+def _added_by_tokens(
+    sample: ExplainedSample, parts: TextTokens, shares: Float[Tensor, " n"], similarity: Similarity
+) -> Tensor | None:
+    """Of the vectors of the tokens that can be hidden, which begin as zeros."""
     table = next((module for module in sample.encoder.modules() if isinstance(module, nn.Embedding)), None)
     if table is None:
         return None
+    seen: list[Tensor] = []
 
     def shrink(module: nn.Module, given: Any, vectors: Float[Tensor, "n t width"]) -> Float[Tensor, "n t width"]:
         whole, factor = vectors.detach(), torch.ones(len(shares), vectors.shape[1], 1, device=vectors.device)
-        factor[:, places] = shares.view(-1, 1, 1)
+        factor[:, parts.places] = shares.view(-1, 1, 1)
         seen.extend([whole, (whole * factor).requires_grad_()])
         return seen[1]
 
@@ -78,7 +85,7 @@ def _added_by_tokens(sample: ExplainedSample, shares: Float[Tensor, " n"], simil
         handle.remove()
     if not height.requires_grad or not seen:
         return None
-    return (_slope(height, seen[1]) * seen[0]).sum((0, 2))
+    return (_slope(height, seen[1]) * seen[0]).sum((0, 2))[parts.places]
 
 
 def _slope(height: Float[Tensor, ""], inputs: Tensor) -> Tensor:

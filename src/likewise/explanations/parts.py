@@ -42,10 +42,6 @@ class HideableParts(ABC):
         """A view of m samples: the sample, each time without the parts that are True."""
 
     @abstractmethod
-    def sums(self, values: Float[Tensor, "..."]) -> Float[Tensor, " parts"]:
-        """Values of what the encoder is given, numbers or tokens, added up in each part."""
-
-    @abstractmethod
     def from_places(self, values: Float[Tensor, " places"], shape: tuple[int, ...]) -> Float[Tensor, " parts"]:
         """Values of an encoder's places, laid out in `shape`, for these parts."""
 
@@ -65,6 +61,7 @@ class PictureCells(HideableParts):
         return torch.where(covered, self.background, self.view)
 
     def sums(self, values: Float[Tensor, "c h w"]) -> Float[Tensor, " parts"]:
+        """Values of the picture's numbers, added up in each cell."""
         row, column = (torch.arange(n) * parts // n for n, parts in zip(values.shape[1:], self.shape, strict=True))
         found = torch.zeros(self.shape, dtype=values.dtype)
         return found.index_put_((row[:, None], column), values.sum(0), accumulate=True).flatten()
@@ -92,9 +89,6 @@ class TextTokens(HideableParts):
         at = torch.arange(moved.shape[1], device=moved.device)
         return moved.masked_fill(at >= kept.sum(1, keepdim=True), self.pad)
 
-    def sums(self, values: Float[Tensor, " t"]) -> Float[Tensor, " parts"]:
-        return values[self.places.to(values.device)]
-
     def from_places(self, values: Float[Tensor, " places"], shape: tuple[int, ...]) -> Float[Tensor, " parts"]:
         return values[self.places.to(values.device)]
 
@@ -110,10 +104,6 @@ class RecordingSpans(HideableParts):
         samples = self.view.shape[1]
         span = torch.arange(samples, device=self.view.device) * len(self) // samples
         return torch.where(hidden.to(self.view.device)[:, span], 0.0, self.view)
-
-    def sums(self, values: Float[Tensor, " samples"]) -> Float[Tensor, " parts"]:
-        span = torch.arange(len(values)) * len(self) // len(values)
-        return torch.zeros(len(self), dtype=values.dtype).index_add_(0, span, values)
 
     def from_places(self, values: Float[Tensor, " places"], shape: tuple[int, ...]) -> Float[Tensor, " parts"]:
         return F.interpolate(values[None, None], size=len(self), mode="linear", align_corners=False).flatten()
