@@ -107,6 +107,10 @@ def test_texts_are_explained_token_by_token(capsys: pytest.CaptureFixture[str]) 
     assert "the text: 1 of 1 document is cut after 24 tokens" in capsys.readouterr().err
     by_row = answered(capsys, "explain", "run", "4", "--data", "texts.txt", "--no-progress")
     assert "digit" in "".join(by_row["samples"][0]["maps"][0]["names"])
+    line = refused(capsys, "explain", "run", "4000", "--data", "texts.txt", "--no-progress")
+    assert line == "4000 is no row of texts, which has 40 rows, from 0 on"
+    line = refused(capsys, "explain", "run", "a", "red", "apple", "--no-progress")
+    assert line == "explain has no use for 'apple': put a text of several words in quotes, or leave it out"
     [account] = answered(capsys, "explain", "run", "--out", "page.html", "--no-progress")["accounts"]
     assert "words in any order" in {each["change"] for each in account["ignores"]}
     assert {each["property"] for each in account["knows"]} >= {"number of tokens"}
