@@ -134,6 +134,9 @@ def test_what_cannot_be_trained(capsys: Text, here: Path) -> None:
         "method must be one of curl, rad, drq, pixel, pretrained"
     )
     assert line("tiny/Catch-v0", "--method", "pretrained").startswith("method pretrained needs --run")
+    assert line("tiny/Catch-v0", "--method", "pretrained", "--run", "x", "--encoder", "resnet8").startswith(
+        "--encoder is for the other methods"
+    )
     assert line("tiny/Catch-v0", "--run", "x").startswith("--run is for the method pretrained, not curl")
     assert line("tiny/Catch-v0", "--fine-tune").startswith("--fine-tune is for the method pretrained, not curl")
     assert line("tiny/Catch-v0", "--method", "pretrained", "--run", "x").startswith("no run folder x")

@@ -171,6 +171,8 @@ def test_an_interrupted_search_goes_on(monkeypatch: pytest.MonkeyPatch, capsys: 
         (["--over", "lr=1e-4:1", "--devices", "2"], "devices must be 1 for a search, got 2"),
         (["--over", "lr=1e-4:1", "--objective", "accuracy"], "objective must be one of probe, lidar, rankme"),
         (["--over", "lr=1e-4:1", "--trials", "0"], "trials must be"),
+        (["--over", "augment=mild,stron"], "augment must be one of "),
+        (["--over", "encoder=resnet8,resnet9"], "unknown encoder 'resnet9', did you mean"),
         (["--over", "lr=1e-4:1", "--method", "mae", "--objective", "lidar"], "objective lidar needs a method that"),
         (
             ["--over", "lr=1e-4:1", "--method", "siamese", "--pairs", "labelled"],

@@ -84,6 +84,8 @@ def test_where_too_few_have_a_later_one() -> None:
         method.sampling(source, batch_size=8, seed=0)
     assert method.sampling(source, batch_size=4, seed=0).steps_per_epoch == 1
     assert method.notes == ["each step has 2 pairs of samples, of which one comes 30 later"]
+    with pytest.raises(UserError, match=r"^delta must be smaller than the films, which have fewer samples, got 31"):
+        built(ATC, delta=31).sampling(source, batch_size=8, seed=0)
     for option, value in (("delta", 0), ("key_momentum", 1.5)):
         with pytest.raises(UserError, match=f"^{option} must be "):
             built(ATC, **{option: value})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import math
+import os
 import warnings
 from collections import deque
 from contextlib import suppress
@@ -116,6 +117,7 @@ def check_actions(space: spaces.Space[Any], name: str) -> None:
 
 
 def _made(name: str) -> gymnasium.Env[Any, Any]:
+    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pictures are drawn in memory: pygame looks for no display
     for package in BRINGS_MORE:
         with suppress(ImportError):
             importlib.import_module(package)

@@ -38,6 +38,7 @@ from likewise.data.splits import splits
 from likewise.errors import UserError, memory_is_full, needs
 from likewise.evaluation.measures import interval
 from likewise.methods import method_class, method_options
+from likewise.modalities.build import build_training
 from likewise.modalities.lookup import modality_of
 from likewise.modalities.run import Run
 from likewise.registry import MODALITIES
@@ -140,6 +141,7 @@ def planned_search(
         tell(f"method: {plan.method}, the usual one for {source.modality} samples", show=progress)
     check_modality(plan.method, source)
     space, default = _space(over, names, plan, recipe, chosen)
+    _check_words(space, source, recipe, chosen)
     labelled = probe if probe is not None else _labelled(learned, parts, source)
     kind = objective or (PROBE if labelled is not None else LIDAR)
     _check_objective(kind, plan.method, labelled, source, chosen=objective is not None or probe is not None)
@@ -187,6 +189,14 @@ def _space(
         for value in of.ends:  # what the recipe does not allow is told before any training
             recipe_of(recipe, chosen | {name: value})
     return space, {name: known[name].default for name in names}
+
+
+def _check_words(space: Space, source: Source, recipe: str | None, chosen: dict[str, Any]) -> None:
+    """Raise `UserError` for a word, as of an augmentation or an encoder, that no training can be built with."""
+    with torch.random.fork_rng():
+        for name, of in space.items():
+            for word in (value for value in of.ends if isinstance(value, str)):
+                build_training(source, recipe_of(recipe, chosen | {name: word}, also=PARAMETERS), kept=None)
 
 
 def _labelled(learned: Any, parts: dict[str, Any], source: Source) -> Any:

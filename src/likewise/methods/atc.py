@@ -72,6 +72,7 @@ class ATC(Method):
 
     def sampling(self, source: Source, *, batch_size: int, seed: int) -> LaterSampling:
         firsts = with_later(source.ids, self.delta)
+        require(len(firsts) >= 2, "delta", "smaller than the films, which have fewer samples", self.delta)
         rule = f"at most twice the {len(firsts):,} samples that have one of their folder {self.delta} later"
         remedy = "take a smaller --batch-size or --delta"
         require(2 <= batch_size // 2 <= len(firsts), "batch_size", rule, batch_size, remedy)
