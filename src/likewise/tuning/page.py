@@ -72,11 +72,7 @@ def _parameters(result: SearchResult, space: Space) -> Section | None:
         where = {trial["number"]: _place(_value(result, trial, name), of) for trial in result.trials}
         if any(value is not None for value in where.values()):
             log = isinstance(of, SearchInterval) and of.log
-            charts.append(
-                Chart(
-                    f"over-{place}", KEY if not charts else "", {"": _plot(result, where, name, log=log)}, heading=name
-                )
-            )
+            charts.append(Chart(f"over-{place}", "", {"": _plot(result, where, name, log=log)}, heading=name))
     if not charts:
         return None
     body = grid(charts, "two")

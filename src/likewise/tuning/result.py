@@ -157,9 +157,11 @@ class SearchResult(dict[str, Any]):
 
     def _confirmed_best(self) -> Confirmed | None:
         """What other seeds say of the trial that is best; None where nothing is known."""
-        confirmed, best = self.get("confirmed"), self.best
-        known = confirmed is not None and best is not None and confirmed["best"] == best["number"]
-        return confirmed if known and confirmed["mean"] is not None else None
+        confirmed: Confirmed | None = self.get("confirmed")
+        best = self.best
+        if confirmed is None or best is None or confirmed["best"] != best["number"]:
+            return None
+        return confirmed if confirmed["mean"] is not None else None
 
     def _confirmed(self, confirmed: Confirmed) -> str:
         seeds, low, high = len(confirmed["seeds"]), confirmed["low"], confirmed["high"]
