@@ -43,15 +43,15 @@ def test_the_objective_is_that_of_the_paper() -> None:
 
 def test_a_step_has_pairs_of_a_sample_and_a_later_one() -> None:
     firsts = torch.tensor([0, 1, 2, 3, 4, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19])
-    sampling = LaterSampling(firsts, delta=3, batch_size=7, seed=0)
-    assert (sampling.batch_size, sampling.steps_per_epoch) == (6, 5)
+    sampling = LaterSampling(23, firsts, delta=3, batch_size=7, seed=0)
+    assert (sampling.batch_size, sampling.steps_per_epoch) == (6, 3)
     found = []
     for step in range(5):
         pairs = sampling.indices(step).reshape(-1, 2)
         assert (pairs[:, 1] - pairs[:, 0] == 3).all()
         found += pairs[:, 0].tolist()
     assert sorted(found) == firsts.tolist()
-    assert torch.equal(sampling.indices(7), LaterSampling(firsts, delta=3, batch_size=7, seed=0).indices(7))
+    assert torch.equal(sampling.indices(7), LaterSampling(23, firsts, delta=3, batch_size=7, seed=0).indices(7))
     assert not torch.equal(sampling.indices(0), sampling.indices(5))
 
 
@@ -82,7 +82,7 @@ def test_where_too_few_have_a_later_one() -> None:
     method = built(ATC, delta=30)
     with pytest.raises(UserError, match=r"^batch_size must be at most twice the 2 samples that have one of their fold"):
         method.sampling(source, batch_size=8, seed=0)
-    assert method.sampling(source, batch_size=4, seed=0).steps_per_epoch == 1
+    assert method.sampling(source, batch_size=4, seed=0).steps_per_epoch == 8
     assert method.notes == ["each step has 2 pairs of samples, of which one comes 30 later"]
     with pytest.raises(UserError, match=r"^delta must be smaller than the films, which have fewer samples, got 31"):
         built(ATC, delta=31).sampling(source, batch_size=8, seed=0)

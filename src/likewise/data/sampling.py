@@ -92,20 +92,23 @@ class BlockSampling(ShuffledSampling):
 
 
 class LaterSampling:
-    """Pairs of samples, one after the other: a sample, and the one `delta` later. Every epoch visits all pairs once.
+    """Pairs of samples, one after the other: a sample, and the one `delta` later.
+
+    An epoch has as many steps as one that visits each sample once, so two epochs visit all pairs.
 
     Args:
+        samples: length of the source.
         firsts: indices of the samples that have a later one; see `with_later`.
         delta: how many samples later the second one is.
         batch_size: samples a step, over all processes: twice the pairs.
         seed: of the orders.
     """
 
-    def __init__(self, firsts: Int[Tensor, " pairs"], *, delta: int, batch_size: int, seed: int) -> None:
+    def __init__(self, samples: int, firsts: Int[Tensor, " pairs"], *, delta: int, batch_size: int, seed: int) -> None:
         self.firsts, self.delta, self.pairs = firsts, delta, batch_size // 2
         self.shuffled = ShuffledSampling(len(firsts), batch_size=self.pairs, seed=seed)
         self.batch_size = 2 * self.pairs
-        self.steps_per_epoch = self.shuffled.steps_per_epoch
+        self.steps_per_epoch = samples // batch_size
 
     def indices(self, step: int) -> Int[Tensor, " batch"]:
         first = self.firsts[self.shuffled.indices(step)]

@@ -76,7 +76,7 @@ class ATC(Method):
         rule = f"at most twice the {len(firsts):,} samples that have one of their folder {self.delta} later"
         remedy = "take a smaller --batch-size or --delta"
         require(2 <= batch_size // 2 <= len(firsts), "batch_size", rule, batch_size, remedy)
-        self.drawn = LaterSampling(firsts, delta=self.delta, batch_size=batch_size, seed=seed)
+        self.drawn = LaterSampling(len(source), firsts, delta=self.delta, batch_size=batch_size, seed=seed)
         return self.drawn
 
     @property
