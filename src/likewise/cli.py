@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import re
 import signal
 import sys
 import threading
@@ -20,7 +19,7 @@ from cyclopts import App, Parameter
 
 from likewise import __version__
 from likewise.console import printable
-from likewise.errors import Interrupted, UserError
+from likewise.errors import Interrupted, UserError, memory_is_full
 
 COMMANDS = {
     "demo": "likewise.commands.demo:demo",
@@ -57,7 +56,6 @@ GLOBAL_FLAGS = {
     "--json": "print one JSON object on stdout",
     "--debug": "show the traceback of an error",
 }
-NO_MEMORY = re.compile("not enough memory|out of memory|can't allocate memory|cannot allocate memory", re.IGNORECASE)
 OF_PATHS = (
     *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ENAMETOOLONG, errno.ELOOP),
     *(errno.EFBIG, errno.EIO, errno.ESTALE, errno.EBUSY, errno.ENODEV, errno.ENXIO, errno.EXDEV),
@@ -128,9 +126,7 @@ def _run(tokens: list[str] | None, interrupts: list[int]) -> int:
 
 def _of_the_machine(error: Exception) -> str | None:
     """The line for what the machine refuses, with a remedy; None for another error."""
-    # torch has its own words for memory: of an accelerator a class, of the processor a sentence.
-    full = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
-    if full or (isinstance(error, RuntimeError) and NO_MEMORY.search(str(error))):
+    if memory_is_full(error):
         return "memory is full: take a smaller --batch-size or fewer samples"
     if isinstance(error, RuntimeError) and "can't start new thread" in str(error):
         return "no more threads can be started: end other programs, or raise the limit (ulimit -u)"

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
+
+NO_MEMORY = re.compile("not enough memory|out of memory|can't allocate memory|cannot allocate memory", re.IGNORECASE)
 
 
 class UserError(ValueError):
@@ -37,6 +40,13 @@ def needs(module: str, extra: str) -> Any:
     except ImportError as error:
         package = module.partition(".")[0]
         raise NotInstalled(f"this needs {package}, which is not installed: pip install 'likewise[{extra}]'") from error
+
+
+def memory_is_full(error: BaseException) -> bool:
+    """Whether an error says that there is no more memory, of the processor or of an accelerator."""
+    # torch has its own words: of an accelerator a class, of the processor a sentence.
+    full = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return full or (isinstance(error, RuntimeError) and NO_MEMORY.search(str(error)) is not None)
 
 
 @contextmanager

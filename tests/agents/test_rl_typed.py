@@ -123,11 +123,20 @@ def test_what_cannot_be_trained(capsys: Text, here: Path) -> None:
     assert line("tiny/Katch-v0").startswith(
         "env must be an environment of gymnasium, got 'tiny/Katch-v0', did you mean"
     )
+    assert line("other/Catch-v0") == (
+        "env must be an environment of gymnasium, got 'other/Catch-v0': no package that is at hand brings other; name "
+        "its package too, as in PACKAGE:other/Catch-v0"
+    )
+    assert line("tiny/Lacking-v0") == "tiny/Lacking-v0 needs more packages: No module named 'what_it_lacks'"
+    assert line(":Catch-v0").endswith("got ':Catch-v0': its package is not installed")
     assert line("tiny/Switches-v0").startswith("actions of tiny/Switches-v0 must be one of n, or a vector")
     assert line("tiny/Catch-v0", "--method", "kurl").startswith(
         "method must be one of curl, rad, drq, pixel, pretrained"
     )
     assert line("tiny/Catch-v0", "--method", "pretrained").startswith("method pretrained needs --run")
+    assert line("tiny/Catch-v0", "--method", "pretrained", "--run", "x", "--encoder", "resnet8").startswith(
+        "--encoder is for the other methods"
+    )
     assert line("tiny/Catch-v0", "--run", "x").startswith("--run is for the method pretrained, not curl")
     assert line("tiny/Catch-v0", "--fine-tune").startswith("--fine-tune is for the method pretrained, not curl")
     assert line("tiny/Catch-v0", "--method", "pretrained", "--run", "x").startswith("no run folder x")

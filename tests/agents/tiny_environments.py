@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import gymnasium
@@ -87,11 +88,18 @@ class Deaf(Catch):
         super().__init__()
 
 
+class Lacking(Catch):
+    """It needs a package that nobody has."""
+
+    def __init__(self, render_mode: str | None = None) -> None:
+        importlib.import_module("what_it_lacks")
+
+
 class Switches(Catch):
     """Its actions are of no kind that a learner takes."""
 
     action_space = spaces.MultiBinary(2)
 
 
-for kind in (Catch, CatchWithForce, Pictures, Blind, Deaf, Switches):
+for kind in (Catch, CatchWithForce, Pictures, Blind, Deaf, Lacking, Switches):
     gymnasium.register(f"tiny/{kind.__name__}-v0", entry_point=kind, max_episode_steps=50, disable_env_checker=True)

@@ -107,6 +107,10 @@ def test_texts_are_explained_token_by_token(capsys: pytest.CaptureFixture[str]) 
     assert "the text: 1 of 1 document is cut after 24 tokens" in capsys.readouterr().err
     by_row = answered(capsys, "explain", "run", "4", "--data", "texts.txt", "--no-progress")
     assert "digit" in "".join(by_row["samples"][0]["maps"][0]["names"])
+    line = refused(capsys, "explain", "run", "4000", "--data", "texts.txt", "--no-progress")
+    assert line == "4000 is no row of texts, which has 40 rows, from 0 on"
+    line = refused(capsys, "explain", "run", "a", "red", "apple", "--no-progress")
+    assert line == "explain has no use for 'apple': put a text of several words in quotes, or leave it out"
     [account] = answered(capsys, "explain", "run", "--out", "page.html", "--no-progress")["accounts"]
     assert "words in any order" in {each["change"] for each in account["ignores"]}
     assert {each["property"] for each in account["knows"]} >= {"number of tokens"}
@@ -171,7 +175,8 @@ def test_mistakes_end_in_one_line(digits_run: Path, capsys: pytest.CaptureFixtur
     assert "broken.png" in refused(capsys, "explain", digits_run, "broken.png", "--no-progress")
     with pytest.raises(lw.UserError, match=r"^b is compared with a: name a, too"):
         lw.explain(digits_run, b="3", progress=False)
-    refused(capsys, "explain", digits_run, "3", "--by", "gradient", "--no-progress")
+    line = refused(capsys, "explain", digits_run, "3", "--by", "gradient", "--no-progress")
+    assert "gradients" in line
 
 
 def test_places_are_refused_where_the_embedding_is_another(capsys: pytest.CaptureFixture[str]) -> None:
@@ -180,5 +185,15 @@ def test_places_are_refused_where_the_embedding_is_another(capsys: pytest.Captur
     build_run(Path("run"), "pixels.npy", encoder="vit_tiny")
     line = refused(capsys, "explain", "run", "0", "--by", "places", "--no-progress")
     assert line == (
-        "by must be occlusion with the encoder vit_tiny, whose embedding is not the mean of its places, got 'places'"
+        "by must be gradients or occlusion with the encoder vit_tiny, whose embedding is not the mean of its places, "
+        "got 'places'"
     )
+
+
+def test_gradients_are_shown_where_places_do_not_apply(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("transformers")
+    build_run(Path("run"), lines(Path("texts.txt"), sentences(40)), max_tokens=24, vocab_size=150, pooling="cls")
+    said = answered(capsys, "explain", "run", "wrote the digit two", "read it", "--out", "page.html", "--no-progress")
+    assert [one["by"] for one in said["samples"][0]["maps"]] == ["gradients", "occlusion"]
+    assert [each["by"] for each in said["matches"]] == ["occlusion"]
+    assert "sum to the difference of the two cosines" in page_of("page.html")

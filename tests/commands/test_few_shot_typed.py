@@ -100,6 +100,7 @@ def test_what_cannot_be_measured_is_told_in_one_line(runs: Path, capsys: pytest.
     np.save(runs / "plain.npy", np.zeros((9, 8, 8), dtype=np.uint8))
     assert "labels" in why("few-shot", "--test", runs / "plain.npy")
     assert why("few-shot", "frozen").startswith("protocols must be few-shot alone or others, got few-shot and frozen")
+    assert why("few-shots") == "protocols must be known ones, got 'few-shots', did you mean 'few-shot'?"
     assert why("few-shot", "--seeds", 3) == "--seeds has no effect with --protocols few-shot: leave it out"
     assert why("frozen", "--way", 3).startswith("--way applies to --protocols few-shot")
     for option in ("--way", "--shot", "--query", "--episodes"):

@@ -106,6 +106,24 @@ def test_data_without_labels(method: str, folder: Path, capsys: pytest.CaptureFi
     assert run.history.column("accuracy")[-1] > 0
 
 
+@pytest.mark.slow
+def test_tasks_from_the_clusters_of_a_run(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of images at another size than the run's own."""
+    words = ("pretrain", f"{folder}/digits.npz", "--method", "contrastive-maml", "--tasks", "clusters")
+    words = (*words, "--clusters-of", folder / "maml", "--clusters", 8, "--query", 1, "--inner-steps", 1, *HOW)
+    found = answered(capsys, *words, "--size", 12, "--out", folder / "clusters")
+    assert found["recipe"]["options"]["clusters_of"] == str(folder / "maml")
+    run = lw.open_run(folder / "clusters")
+    assert run.config["method"]["supervised"] is False
+    assert run.history.column("accuracy")[-1] > 0
+    elsewhere = [folder / "none" if word == folder / "maml" else word for word in words]
+    assert refused(capsys, *elsewhere).startswith("no run folder")
+    Path(folder / "texts.txt").write_text("".join(f"text number {n} of all\n" for n in range(40)))
+    other = ("pretrain", folder / "texts.txt", *words[2:8], "--encoder", "bert-tiny", "--out", folder / "texts")
+    line = refused(capsys, *other, "--no-progress")
+    assert line == f"{folder / 'maml'} has learned from image samples, these are text"
+
+
 def test_what_holds_no_episode_is_told_in_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def why(*words: object, method: str = "maml") -> str:
         data = f"{folder}/digits.npz:base"

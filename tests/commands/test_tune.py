@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from sklearn.datasets import load_digits
 
 import likewise as lw
@@ -92,6 +93,31 @@ def test_a_trial_that_diverges_is_a_failed_one(capsys: pytest.CaptureFixture[str
     assert "failed: " in Path("t/tune.html").read_text(encoding="utf-8")
 
 
+def test_a_trial_without_memory_is_a_failed_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pretrain = tuned.pretrain
+    full = {"001": MemoryError(), "002": torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")}
+
+    def sometimes(*given: Any, **how: Any) -> Any:
+        if how["out"].name in full:
+            raise full[how["out"].name]
+        return pretrain(*given, **how)
+
+    monkeypatch.setattr(tuned, "pretrain", sometimes)
+    asked = ("tune", "few.npz", "--over", "batch_size=16:48", "--epochs", 1, "--trials", 3, "--out", "t", *QUICK)
+    words = [word for word in asked if word not in ("--batch-size", 32)]
+    found = answered(capsys, *words)
+    assert [trial["state"] for trial in found["trials"]] == ["finished", "failed", "failed"]
+    assert [trial["reason"] for trial in found["trials"][1:]] == ["memory is full"] * 2
+    assert found["best"] == 0
+    assert "trial 2 failed: memory is full" in Path("t/tune.html").read_text(encoding="utf-8")
+    full["000"] = MemoryError()  # what no trial can do better is told
+    words[words.index("t")] = "other"
+    assert refused(capsys, *words).startswith("memory is full: take a smaller --batch-size")
+    assert not Path("other").exists()
+
+
 @pytest.mark.slow
 def test_best_and_default_with_other_seeds(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(tuned, "objective_of", lambda run, kind: run.config["recipe"]["lr"] / (1 + run.config["seed"]))
@@ -147,6 +173,8 @@ def test_an_interrupted_search_goes_on(monkeypatch: pytest.MonkeyPatch, capsys: 
         (["--over", "lr=1e-4:1", "--dry-run"], "dry_run plans one training, a search is of many"),
         (["--over", "lr=1e-4:1", "--objective", "accuracy"], "objective must be one of probe, lidar, rankme"),
         (["--over", "lr=1e-4:1", "--trials", "0"], "trials must be"),
+        (["--over", "augment=mild,stron"], "augment must be one of "),
+        (["--over", "encoder=resnet8,resnet9"], "unknown encoder 'resnet9', did you mean"),
         (["--over", "lr=1e-4:1", "--method", "mae", "--objective", "lidar"], "objective lidar needs a method that"),
         (
             ["--over", "lr=1e-4:1", "--method", "siamese", "--pairs", "labelled"],

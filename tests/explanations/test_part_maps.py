@@ -61,7 +61,7 @@ def text(encoder: nn.Module, views: TextViews, words: str) -> ExplainedSample:
     return ExplainedSample.of(words, encoder, views, views.encode([words]), CPU)
 
 
-def samples_of(kind: str, views: TextViews) -> list[ExplainedSample]:
+def samples_of(kind: str, views: Any) -> list[ExplainedSample]:
     torch.manual_seed(0)
     if kind == "bert":
         pytest.importorskip("transformers")
@@ -98,8 +98,68 @@ def test_the_class_token_is_no_mean_of_places_and_is_refused_where_places_are_as
     sample = image(encoder, size=28)
     assert sample.places() is None
     assert part_matches(sample, sample, "places") is None
-    with pytest.raises(UserError, match=r"^by must be occlusion with the encoder vit_tiny, .* got 'places'$"):
+    with pytest.raises(
+        UserError, match=r"^by must be gradients or occlusion with the encoder vit_tiny, .* got 'places'$"
+    ):
         compare_samples(sample, None, by="places", untrained=[], seed=0)
+
+
+@pytest.mark.parametrize("kind", ["resnet8", "vit_tiny", "bert", "cls"])
+def test_gradients_sum_to_what_the_sample_gains(kind: str, text_views: TextViews) -> None:
+    torch.manual_seed(0)
+    if kind == "vit_tiny":
+        encoder = image_encoder("vit_tiny", channels=3, size=28)
+        first, second = (image(encoder, place, size=28) for place in range(2))
+    elif kind == "cls":
+        pytest.importorskip("transformers")
+        body = text_encoder("bert-tiny", vocab_size=10, max_tokens=12, pad=0, pooling="cls")
+        first, second = (text(body, text_views, words) for words in ("a red apple", "a green square"))
+    else:
+        first, second = samples_of(kind, text_views)
+    target = second.embedding()
+    found = raw_map(first, target, "gradients")
+    assert found is not None
+    assert len(found) == len(first.parts)
+    assert len(found.unique()) == len(found)
+    if "bert" in kind or kind == "cls":  # hidden tokens are vectors of zeros
+        with first.encoder.embedding.register_forward_hook(without(first.parts.places)):
+            empty = first.embedding()
+    else:
+        empty = first.without(torch.ones(1, len(first.parts), dtype=torch.bool))[0]
+    gained = float(first.embedding() @ target - empty @ target)
+    assert float(found.sum()) == pytest.approx(gained, abs=0.02)
+    assert part_matches(first, second, "gradients") is None
+
+
+def without(places: torch.Tensor) -> Any:
+    def hook(module: nn.Module, given: Any, vectors: torch.Tensor) -> torch.Tensor:
+        return vectors.index_fill(1, places, 0.0)
+
+    return hook
+
+
+def test_gradients_are_where_the_encoder_looks() -> None:
+    class Corner(nn.Module):
+        dim = 3
+
+        def forward(self, view: torch.Tensor) -> torch.Tensor:
+            return view[:, :, 12:, 12:].square().mean((2, 3)) + 1
+
+    class Steps(Corner):
+        def forward(self, view: torch.Tensor) -> torch.Tensor:
+            return view.mean((2, 3)).round().detach()
+
+    sample = image(Corner())
+    target = F.normalize(torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64), dim=0)
+    found = raw_map(sample, target, "gradients")
+    assert found is not None
+    assert found[:-1].abs().max() == 0
+    assert abs(float(found[-1])) > 0.01
+    with pytest.raises(UserError, match=r"^by must be occlusion with the encoder Steps, .* got 'gradients'$"):
+        compare_samples(image(Steps()), None, by="gradients", untrained=[], seed=0)
+    mel = samples_of("mel", None)[0]
+    with pytest.raises(UserError, match=r"^by must be places or occlusion with the encoder mel-resnet8, which hears"):
+        compare_samples(mel, None, by="gradients", untrained=[], seed=0)
 
 
 def test_occlusion_is_what_hiding_parts_does() -> None:

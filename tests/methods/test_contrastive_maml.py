@@ -106,9 +106,40 @@ def test_tasks_come_from_views_or_from_labels() -> None:
     assert isinstance(labelled.sampling(plain, batch_size=32, seed=0), EpisodeSampling)
 
 
+def test_tasks_come_from_clusters() -> None:
+    """Four directions, ten samples of each: classes of an episode are such groups, and no labels are read."""
+    plain = open_source(np.zeros((40, 8, 8), dtype=np.uint8))
+    method = built(ContrastiveMAML, **SIZES, tasks="clusters", clusters_of="runs/other", clusters=4)
+    assert not method.supervised
+    group = torch.arange(40) % 4
+    noise = torch.rand(40, 4, generator=torch.Generator().manual_seed(0))
+    method.use_embeddings(5 * torch.eye(4)[group] + noise)
+    sampling = method.sampling(plain, batch_size=32, seed=0)
+    assert isinstance(sampling, EpisodeSampling)
+    assert method.notes == ["each step has 3 episodes: 3 of 4 classes, 1 + 2 samples of each"]
+    for step in range(4):
+        episodes = sampling.indices(step).view(-1, 3, 3)
+        assert (group[episodes] == group[episodes][:, :, :1]).all()  # one group a class
+        assert all(len(set(group[episode[:, 0]].tolist())) == 3 for episode in episodes)
+        assert torch.equal(sampling.indices(step), method.sampling(plain, batch_size=32, seed=0).indices(step))
+    few = built(ContrastiveMAML, **SIZES, tasks="clusters", clusters_of="runs/other", clusters=2)
+    few.use_embeddings(torch.eye(4)[group] + noise)
+    with pytest.raises(UserError, match=r"^way must be at most 2, the number of classes of the clusters of "):
+        few.sampling(plain, batch_size=32, seed=0)
+    many = built(ContrastiveMAML, **SIZES, tasks="clusters", clusters_of="runs/other")
+    many.use_embeddings(noise)
+    with pytest.raises(UserError, match=r"^clusters must be at most the 40 samples of .*, got 50"):
+        many.sampling(plain, batch_size=32, seed=0)
+
+
 def test_impossible_options_are_told() -> None:
+    with pytest.raises(UserError, match=r"^tasks clusters need --clusters-of RUN"):
+        built(ContrastiveMAML, **SIZES, tasks="clusters")
+    with pytest.raises(UserError, match=r"^clusters_of applies to the tasks clusters, got runs/a and the tasks views"):
+        built(ContrastiveMAML, **SIZES, clusters_of="runs/a")
     for option, value, rule in (
-        ("tasks", "clusters", "views or labelled"),
+        ("tasks", "classes", "one of views, clusters, labelled"),
+        ("clusters", 1, "at least 2"),
         ("contrast", -1.0, "0 or more"),
         ("temperature", 0.0, "above 0"),
     ):

@@ -94,7 +94,10 @@ def test_the_page_shows_all_trials_and_escapes_them(tmp_path: Path) -> None:
     found = result(DEFAULT, BETTER, ended, failed)
     found["importance"] = {"lr": 0.9, "augment": 0.1}
     page = write_search_page(found, SPACE, tmp_path).read_text(encoding="utf-8")
-    assert "<h1>Trial 1 is better than the default recipe by +10.0 %" in page
+    assert "<h1>Trial 1 is better than the default recipe by +10.0 %, probe 90.0 % against 80.0 %.</h1>" in page
+    assert '<p class="caveat">With one training each: the best of several is so by chance, too' in page
+    assert "<td>ended early</td>" in page
+    assert "pruned" not in page.partition('id="data"')[0]
     for heading in ("Trials", "What the values do", "The best recipe", "What it cost", "All trials"):
         assert f"<h2>{heading}</h2>" in page
     assert "<script>alert" not in page

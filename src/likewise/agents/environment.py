@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib
 import math
+import os
 import warnings
 from collections import deque
 from contextlib import suppress
+from importlib.util import find_spec
 from typing import Any
 
 import gymnasium
@@ -115,16 +117,27 @@ def check_actions(space: spaces.Space[Any], name: str) -> None:
 
 
 def _made(name: str) -> gymnasium.Env[Any, Any]:
+    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pictures are drawn in memory: pygame looks for no display
     for package in BRINGS_MORE:
         with suppress(ImportError):
             importlib.import_module(package)
+    package, named, _ = name.partition(":")
+    top = package.partition(".")[0]
+    if named and (not top or find_spec(top) is None):
+        raise UserError(f"env must be an environment of gymnasium, got {name!r}: its package is not installed")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that it has no such mode: our check says so
             return gymnasium.make(name, render_mode="rgb_array", disable_env_checker=True)
-    except gymnasium.error.DependencyNotInstalled as error:
+    except (gymnasium.error.DependencyNotInstalled, ImportError) as error:
         raise UserError(f"{name} needs more packages: {' '.join(str(error).split())}") from error
-    except (gymnasium.error.Error, ModuleNotFoundError) as error:
+    except gymnasium.error.NamespaceNotFound as error:
+        namespace = name.rpartition(":")[2].partition("/")[0]
+        raise UserError(
+            f"env must be an environment of gymnasium, got {name!r}: no package that is at hand brings {namespace}; "
+            f"name its package too, as in PACKAGE:{name}"
+        ) from error
+    except gymnasium.error.Error as error:
         hint = nearest(name, gymnasium.registry) or "; `python -m gymnasium.envs.registration` lists them"
         raise UserError(f"env must be an environment of gymnasium, got {name!r}{hint}") from error
     except TypeError as error:

@@ -111,6 +111,9 @@ def message_of(error: Exception) -> str:
         names = {name for argument in error.argument_collection if argument.parse for name in argument.names}
         known = [name[2:].replace("-", "_") for name in sorted(names) if name.startswith("--")]
         error = UnknownOption(error.token.keyword or error.token.value, known, command=command)
+    if isinstance(error, cyclopts.UnusedCliTokensError) and error.unused_tokens:
+        words = ", ".join(map(repr, error.unused_tokens))
+        return f"{command} has no use for {words}: put a text of several words in quotes, or leave it out"
     if isinstance(error, cyclopts.MissingArgumentError) and error.argument is not None:
         argument = error.argument
         shown = argument.field_info.name.upper() if argument.index is not None else argument.name

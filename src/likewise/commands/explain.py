@@ -102,7 +102,7 @@ def explain(
     b: Any = None,
     *,
     data: Any = None,
-    by: Literal["places", "occlusion"] | None = None,
+    by: Literal["places", "gradients", "occlusion"] | None = None,
     out: str | Path | None = None,
     modality: str | None = None,
     text_column: str | None = None,
@@ -123,8 +123,9 @@ def explain(
         a: a sample; from Python also a Pillow image or an array.
         b: another sample, to compare with the first.
         data: whose rows `a` and `b` can be, or on which the whole encoder is measured; the run's own if not given.
-        by: places (exact, where the embedding is the mean of its places) or occlusion (parts are hidden); both, as far
-            as they apply, if not given.
+        by: places (exact, where the embedding is the mean of its places), gradients (integrated while the sample is
+            faded in) or occlusion (parts are hidden); if not given occlusion, and places or, where these do not apply,
+            gradients.
         out: an .html file, a page that opens in any browser without a network.
         modality: image, text, audio or pair, where the data could be several things.
         text_column: of a table, the column of texts; if not given, one with a usual name or the only one of texts.

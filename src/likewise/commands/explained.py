@@ -68,6 +68,8 @@ def named_sample(run: Run, sample: Any, rows: Callable[[], Source], *, own: bool
         if not takes_texts or word.lower().endswith(sum(SUFFIXES.values(), ())):
             kinds = " and ".join(known_modalities(run))
             raise UserError(f"{word!r} is neither a file nor a row of {source.name}; {run.path} takes {kinds} samples")
+        if word.isdecimal() and ids[:1] == ["0"]:
+            raise UserError(f"{word} is no row of {source.name}, which has {len(ids):,} rows, from 0 on")
     if not word.strip():
         raise UserError("a text to explain must have a word, got none")
     name = word if len(word) <= SHOWN else f"{word[: SHOWN - 1]}…"

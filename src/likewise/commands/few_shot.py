@@ -18,7 +18,7 @@ from likewise.data.episodes import check_episodes, members_of
 from likewise.data.open import open_source
 from likewise.data.read_options import ReadOptions
 from likewise.data.source import Source, connected_groups
-from likewise.errors import UserError
+from likewise.errors import UserError, nearest
 from likewise.evaluation.adaptation import AdaptationSettings, AdaptedEncoder
 from likewise.evaluation.features import RawFeatures, encoder_features, raw_features
 from likewise.evaluation.few_shot import EpisodeFeatures, EpisodeSettings, evaluate_few_shot, few_shot_table
@@ -70,6 +70,9 @@ def episode_settings(
         UserError: for an impossible value, or one without a use.
     """
     if protocols is None or FEW_SHOT not in protocols:
+        for name in protocols or ():
+            if name not in PROTOCOLS and FEW_SHOT in nearest(name, [*PROTOCOLS, FEW_SHOT]):
+                raise UserError(f"protocols must be known ones, got {name!r}, did you mean '{FEW_SHOT}'?")
         for name, value in given.items():
             if value is not None:
                 raise UserError(f"{flag(name)} applies to --protocols {FEW_SHOT}: name it, or leave {flag(name)} out")

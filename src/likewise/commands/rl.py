@@ -21,6 +21,7 @@ from likewise.runs.lock import is_unused, training_lock
 if TYPE_CHECKING:
     from likewise.agents.folder import AgentConfig, Returns
 
+DEFAULT_ENCODER = "nature_cnn"
 LEAST_STEPS = 100
 LEAST_SIZE, MOST_SIZE = 16, 256  # px
 LEAST_BUFFER, MOST_BUFFER = 1_000, 10_000_000  # frames
@@ -79,7 +80,7 @@ def rl(
     method: str = "curl",
     run: str | Path | None = None,
     fine_tune: bool = False,
-    encoder: str = "nature_cnn",
+    encoder: str = DEFAULT_ENCODER,
     size: int = 64,
     steps: int = 20_000,
     minutes: float | None = None,
@@ -148,6 +149,10 @@ def rl(
     variant = VARIANTS[method]
     if variant.pretrained and run is None:
         raise UserError("method pretrained needs --run, a run of `likewise pretrain`")
+    if variant.pretrained and encoder != DEFAULT_ENCODER:
+        raise UserError(
+            f"--encoder is for the other methods, pretrained has that of --run: leave it out, got {encoder!r}"
+        )
     if not variant.pretrained and (run is not None or fine_tune):
         raise UserError(f"{'--run' if run is not None else '--fine-tune'} is for the method pretrained, not {method}")
     folder = Path(out) if out is not None else Path("runs") / re.sub(r"[^\w.-]+", "-", f"{env}-{method}")
@@ -155,7 +160,7 @@ def rl(
         "method": method,
         "run": None if run is None else str(run),
         "fine_tune": fine_tune or None,
-        "encoder": None if encoder == "nature_cnn" else encoder,
+        "encoder": None if encoder == DEFAULT_ENCODER else encoder,
         "size": size,
         "steps": steps,
         "lr": lr,

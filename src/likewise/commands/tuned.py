@@ -35,9 +35,10 @@ from likewise.console import count_of, one_line, tell
 from likewise.data.open import open_source
 from likewise.data.source import Source
 from likewise.data.splits import splits
-from likewise.errors import UserError, needs
+from likewise.errors import UserError, memory_is_full, needs
 from likewise.evaluation.measures import interval
 from likewise.methods import method_class, method_options
+from likewise.modalities.build import build_training
 from likewise.modalities.lookup import modality_of
 from likewise.modalities.run import Run
 from likewise.registry import MODALITIES
@@ -140,6 +141,7 @@ def planned_search(
         tell(f"method: {plan.method}, the usual one for {source.modality} samples", show=progress)
     check_modality(plan.method, source)
     space, default = _space(over, names, plan, recipe, chosen)
+    _check_words(space, source, recipe, chosen)
     labelled = probe if probe is not None else _labelled(learned, parts, source)
     kind = objective or (PROBE if labelled is not None else LIDAR)
     _check_objective(kind, plan.method, labelled, source, chosen=objective is not None or probe is not None)
@@ -190,6 +192,14 @@ def _space(
         for value in of.ends:  # what the recipe does not allow is told before any training
             recipe_of(recipe, chosen | {name: value})
     return space, {name: known[name].default for name in names}
+
+
+def _check_words(space: Space, source: Source, recipe: str | None, chosen: dict[str, Any]) -> None:
+    """Raise `UserError` for a word, as of an augmentation or an encoder, that no training can be built with."""
+    with torch.random.fork_rng():
+        for name, of in space.items():
+            for word in (value for value in of.ends if isinstance(value, str)):
+                build_training(source, recipe_of(recipe, chosen | {name: word}, also=PARAMETERS), kept=None)
 
 
 def _labelled(learned: Any, parts: dict[str, Any], source: Source) -> Any:
@@ -263,7 +273,7 @@ class TrialTraining:
         except Exception as error:
             if self.strict and not isinstance(error, Diverged):
                 raise
-            return ended(state=FAILED, reason=one_line(reason_of(error)))
+            return ended(state=FAILED, reason=_why(error))
         assert isinstance(run, Run)
         drop_checkpoints(place)
         epochs, value = run.config["recipe"]["epochs"], objective_of(run, self.objective)
@@ -273,6 +283,11 @@ class TrialTraining:
                 raise UserError(f"objective must be one that {self.how['method']} has, {why}: take another one")
             return ended(state=FAILED, reason=why, epochs=epochs)
         return ended(state=FINISHED, value=value, epochs=epochs)
+
+
+def _why(error: Exception) -> str:
+    """Why a training failed, in a line."""
+    return "memory is full" if memory_is_full(error) else one_line(reason_of(error))
 
 
 def drop_checkpoints(run: Path) -> None:
@@ -320,8 +335,9 @@ def search_in(
                     seed=seed,
                     progress=progress,
                 )
-            except UserError:
-                if begun is None and not any(trial["curve"] for trial in search.trials()):
+            except Exception as error:
+                mended = isinstance(error, UserError) or memory_is_full(error)  # by another command
+                if mended and begun is None and not any(trial["curve"] for trial in search.trials()):
                     shutil.rmtree(folder)  # nothing was trained: the corrected command finds the place free
                 raise
             except KeyboardInterrupt as stopped:
@@ -515,7 +531,7 @@ def _confirm(training: TrialTraining, best: int, values: dict[str, Any], seeds: 
                     raise UserError(f"its training measured no {training.objective}")
                 found.append(value)
             except Exception as error:
-                failed.append(f"{name} with seed {seed} failed: {one_line(reason_of(error))}")
+                failed.append(f"{name} with seed {seed} failed: {_why(error)}")
                 tell(failed[-1], show=show)
             else:
                 drop_checkpoints(place)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -88,6 +89,37 @@ class BlockSampling(ShuffledSampling):
 
     def order(self, epoch: int) -> Int[Tensor, " samples"]:
         return by_blocks(self.blocks, seed=self.seed, epoch=epoch)
+
+
+class LaterSampling:
+    """Pairs of samples, one after the other: a sample, and the one `delta` later.
+
+    An epoch has as many steps as one that visits each sample once, so two epochs visit all pairs.
+
+    Args:
+        samples: length of the source.
+        firsts: indices of the samples that have a later one; see `with_later`.
+        delta: how many samples later the second one is.
+        batch_size: samples a step, over all processes: twice the pairs.
+        seed: of the orders.
+    """
+
+    def __init__(self, samples: int, firsts: Int[Tensor, " pairs"], *, delta: int, batch_size: int, seed: int) -> None:
+        self.firsts, self.delta, self.pairs = firsts, delta, batch_size // 2
+        self.shuffled = ShuffledSampling(len(firsts), batch_size=self.pairs, seed=seed)
+        self.batch_size = 2 * self.pairs
+        self.steps_per_epoch = samples // batch_size
+
+    def indices(self, step: int) -> Int[Tensor, " batch"]:
+        first = self.firsts[self.shuffled.indices(step)]
+        return torch.stack([first, first + self.delta], dim=1).flatten()
+
+
+def with_later(ids: Sequence[str], delta: int) -> Int[Tensor, " pairs"]:
+    """Indices of the samples after which, `delta` later, comes another one whose id is a path in the same folder."""
+    numbers: dict[str, int] = {}
+    folders = torch.tensor([numbers.setdefault(id.rpartition("/")[0], len(numbers)) for id in ids])
+    return (folders[:-delta] == folders[delta:]).nonzero()[:, 0]
 
 
 def epoch_sampling(source: Source, *, batch_size: int, seed: int) -> ShuffledSampling:

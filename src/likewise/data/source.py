@@ -242,6 +242,22 @@ class Subset(Source):
         return Subset(self.source.fitted(read_options), self.indices, name=self.name)
 
 
+class Clustered(Subset):
+    """The samples of `source`, with the number of a cluster as the label of each."""
+
+    def __init__(self, source: Source, clusters: Int[Tensor, " len"]) -> None:
+        super().__init__(source, torch.arange(len(source)))
+        self.clusters = clusters
+        self.name = f"the clusters of {source.name}"
+
+    @cached_property
+    def classes(self) -> list[str]:
+        return list(map(str, range(int(self.clusters.max()) + 1)))
+
+    def labels(self) -> Int[Tensor, " len"]:
+        return self.clusters
+
+
 class Joined(Source):
     """Sources of equal sample shape, one after the other. Those without labels have -1, if another one has some."""
 

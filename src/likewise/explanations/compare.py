@@ -49,17 +49,19 @@ def compare_samples(
     """Maps of one sample towards its own embedding, or of two towards each other's.
 
     Args:
-        by: one of `WAYS`; both, as far as they apply, if None.
+        by: one of `WAYS`; if None, `occlusion` and `places`, or where these do not apply `gradients`.
         untrained: encoders with random weights, for the first sample and for the second.
 
     Raises:
-        UserError: for `places` with an encoder whose embedding is not the mean of its places.
+        UserError: for `places` with an encoder whose embedding is not the mean of its places, or `gradients` where
+            there are none.
     """
-    ways = list(WAYS) if by is None else [by]
     both = [first] if second is None else [first, second]
-    if by == "places":
-        for sample in both:
-            _check_places(sample)
+    exact = all(sample.places() is not None for sample in both)
+    usual = [way for way in WAYS if way != "gradients" or not exact]
+    ways = usual if by is None else [by]
+    if by == "places" and not exact:
+        raise _refused(next(sample for sample in both if sample.places() is None), by)
     targets = [sample.embedding() for sample in both][::-1]
     explained = []
     for place, (sample, target) in enumerate(zip(both, targets, strict=True)):
@@ -68,6 +70,8 @@ def compare_samples(
             each._replace(untrained=_correlation(each, others, place))
             for each in part_maps(sample, target, ways, seed=seed)
         ]
+        if not maps:
+            raise _refused(sample, by)
         explained.append(SampleExplanation(sample, maps))
     if second is None:
         return ExplainedSimilarity(explained, None, [])
@@ -75,12 +79,16 @@ def compare_samples(
     return ExplainedSimilarity(explained, float(targets[0] @ targets[1]), matches)
 
 
-def _check_places(sample: ExplainedSample) -> None:
-    if sample.places() is None:
-        name = (getattr(sample.encoder, "config", None) or {}).get("name", type(sample.encoder).__name__)
-        raise UserError(
-            f"by must be occlusion with the encoder {name}, whose embedding is not the mean of its places, got 'places'"
-        )
+def _refused(sample: ExplainedSample, by: str | None) -> UserError:
+    """What to say of a sample that can't be explained so."""
+    name = (getattr(sample.encoder, "config", None) or {}).get("name", type(sample.encoder).__name__)
+    if by == "places":
+        ways, why = "gradients or occlusion", "whose embedding is not the mean of its places"
+    elif sample.modality == "audio":
+        ways, why = "places or occlusion", "which hears of a recording that is faded in nothing but its loudness"
+    else:
+        ways, why = "occlusion", "whose embedding has no gradient"
+    return UserError(f"by must be {ways} with the encoder {name}, {why}, got {by!r}")
 
 
 def _before(both: Sequence[ExplainedSample], encoders: tuple[nn.Module, nn.Module]) -> list[ExplainedSample]:

@@ -2,7 +2,8 @@
 
 The similarity is the cosine of two embeddings. `places` divides it exactly, where an embedding is the mean of the
 features of its places: the cosine is then the sum over places of the product of what each adds to the embedding and the
-other embedding. `occlusion` takes any encoder: a part counts as much as the cosine falls when it is hidden.
+other embedding. `gradients` takes any encoder that has some, and adds them up on the way from nothing to the sample.
+`occlusion` takes any encoder: a part counts as much as the cosine falls when it is hidden.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from likewise.explanations.faithfulness import HidingCurves, hiding_curves
+from likewise.explanations.gradients import integrated_gradients
 from likewise.explanations.sample import ExplainedSample, as_list, hidden_alone
 
-WAYS = {"places": "exact, by places", "occlusion": "by occlusion"}
+WAYS = {"places": "exact, by places", "gradients": "by gradients", "occlusion": "by occlusion"}
 
 
 class PartMap(NamedTuple):
@@ -27,7 +29,7 @@ class PartMap(NamedTuple):
     shape: tuple[int, ...]
     names: list[str] | None
     values: Float64[Tensor, " parts"]
-    """By `places` they sum to the similarity."""
+    """By `places` they sum to the similarity; by `gradients`, to it less that of the sample with all parts hidden."""
     curves: HidingCurves
     """What happens when parts are hidden in the order of the map."""
     untrained: float | None = None
@@ -64,7 +66,7 @@ class PartMatches(NamedTuple):
 
 
 def raw_map(sample: ExplainedSample, target: Float64[Tensor, " dim"], by: str) -> Float64[Tensor, " parts"] | None:
-    """How much each part, or place, counts; None where `places` do not apply.
+    """How much each part, or place, counts; None where the way does not apply.
 
     Args:
         sample: of which the parts are.
@@ -74,6 +76,8 @@ def raw_map(sample: ExplainedSample, target: Float64[Tensor, " dim"], by: str) -
     if by == "places":
         places = sample.places()
         return None if places is None else places.shares @ target
+    if by == "gradients":
+        return integrated_gradients(sample, target)
     return sample.embedding() @ target - sample.without(hidden_alone(len(sample.parts))) @ target
 
 
@@ -94,7 +98,7 @@ def part_maps(sample: ExplainedSample, target: Float64[Tensor, " dim"], ways: li
 
 
 def part_matches(first: ExplainedSample, second: ExplainedSample, by: str) -> PartMatches | None:
-    """Which parts match; None where `places` do not apply, as one of the embeddings is no mean of places.
+    """Which parts match; None by `gradients`, and by `places` where one of the embeddings is no mean of them.
 
     By occlusion, hiding part i of one and part j of the other changes the similarity by more, or less, than the sum of
     what either does. This difference is the product of how far each moves its embedding (of length 1).
@@ -104,6 +108,8 @@ def part_matches(first: ExplainedSample, second: ExplainedSample, by: str) -> Pa
         if one is None or other is None:
             return None
         return PartMatches(by, (one.shape, other.shape), (one.names, other.names), one.shares @ other.shares.T)
+    if by == "gradients":
+        return None
     moved = [sample.embedding() - sample.without(hidden_alone(len(sample.parts))) for sample in (first, second)]
     shapes, names = (first.parts.shape, second.parts.shape), (first.parts.names, second.parts.names)
     return PartMatches(by, shapes, names, moved[0] @ moved[1].T)

@@ -38,6 +38,10 @@ PAGE = Markup("""<!doctype html>
 """)
 SUMS = {
     "places": "The embedding is the mean of its places, so the similarity is divided exactly: the values sum to {}.",
+    "gradients": (
+        "What each part adds to the cosine on the way from a sample in which all parts are hidden to this one: the "
+        "values sum to the difference of the two cosines."
+    ),
     "occlusion": "A part counts as much as the cosine falls when it is hidden. The values need not sum to anything.",
 }
 

@@ -60,6 +60,12 @@ class PictureCells(HideableParts):
         covered = F.interpolate(cells, size=self.view.shape[2:], mode="nearest") > 0
         return torch.where(covered, self.background, self.view)
 
+    def sums(self, values: Float[Tensor, "c h w"]) -> Float[Tensor, " parts"]:
+        """Values of the picture's numbers, added up in each cell."""
+        row, column = (torch.arange(n) * parts // n for n, parts in zip(values.shape[1:], self.shape, strict=True))
+        found = torch.zeros(self.shape, dtype=values.dtype)
+        return found.index_put_((row[:, None], column), values.sum(0), accumulate=True).flatten()
+
     def from_places(self, values: Float[Tensor, " places"], shape: tuple[int, ...]) -> Float[Tensor, " parts"]:
         grid = values.view(1, 1, *shape)
         return F.interpolate(grid, size=self.shape, mode="bilinear", align_corners=False).flatten()

@@ -25,6 +25,7 @@ METHODS = {
     "moco-v2": "likewise.methods.moco:MoCoV2",
     "densecl": "likewise.methods.densecl:DenseCL",
     "moco-v3": "likewise.methods.moco_v3:MoCoV3",
+    "atc": "likewise.methods.atc:ATC",
     "swav": "likewise.methods.swav:SwAV",
     "deepcluster": "likewise.methods.deepcluster:DeepCluster",
     "byol": "likewise.methods.byol:BYOL",

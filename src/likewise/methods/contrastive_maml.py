@@ -1,4 +1,4 @@
-"""Contrastive MAML: an inner loop and an outer loss with a contrastive term, with labels or without."""
+"""Contrastive MAML: an inner loop and an outer loss with a contrastive term, with labels, clusters or neither."""
 
 from __future__ import annotations
 
@@ -10,15 +10,20 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from likewise.checks import check_choice, check_non_negative, check_positive
+from likewise.checks import check_choice, check_int, check_non_negative, check_positive, require
 from likewise.data.episode_sampling import ViewEpisodeSampling
 from likewise.data.loader import Batch
 from likewise.data.sampling import Sampling
-from likewise.data.source import Source
+from likewise.data.source import Clustered, Source
+from likewise.errors import UserError
 from likewise.losses.precision import full_precision
 from likewise.methods.base import Method
 from likewise.methods.maml import MAML, Scored
 from likewise.modules.inner_loop import Weights, class_scores, embed_with
+from likewise.modules.kmeans import spherical_kmeans
+from likewise.seeding import generator_for
+
+TASKS = ("views", "clusters", "labelled")
 
 
 class ContrastiveMAML(MAML):
@@ -26,16 +31,20 @@ class ContrastiveMAML(MAML):
 
     As `MAML`, with two views of each sample in an episode, and with `contrast` times the supervised contrastive loss
     (arXiv:2004.11362) of the embeddings added to the cross-entropy, in the inner loop and after it. Without labels each
-    sample is a class of its own, and support and query are random views of it.
+    sample is a class of its own, and support and query are random views of it; or classes are clusters, by k-means, of
+    what the encoder of another run makes of the samples (CACTUs, Hsu et al. 2018, arXiv:1810.02334).
 
     Args:
         encoder: view -> `(n, encoder.dim)`.
         way: classes of an episode, 2 or more.
-        shot: samples of each class to learn from; without labels, pairs of views.
-        query: samples of each class to classify; without labels, pairs of views.
+        shot: samples of each class to learn from; of tasks from views, pairs of views.
+        query: samples of each class to classify; of tasks from views, pairs of views.
         inner_steps: steps of gradient descent on the support, from 1 to 1000.
         inner_lr: their learning rate, above 0.
-        tasks: `views`, each sample a class of its own; or `labelled`, classes by the labels of the data.
+        tasks: `views`, each sample a class of its own; `clusters`, of the embeddings of a run; or `labelled`, classes
+            by the labels of the data.
+        clusters_of: of tasks from clusters, the folder of a finished run whose encoder takes the samples.
+        clusters: of tasks from clusters, how many, 2 or more.
         contrast: weight of the contrastive term, 0 or more.
         temperature: T of its similarities, above 0.
 
@@ -57,22 +66,46 @@ class ContrastiveMAML(MAML):
         inner_steps: int = 5,
         inner_lr: float = 0.1,
         tasks: str = "views",
+        clusters_of: str | None = None,
+        clusters: int = 50,
         contrast: float = 1.0,
         temperature: float = 0.5,
     ) -> None:
         super().__init__(encoder, way=way, shot=shot, query=query, inner_steps=inner_steps, inner_lr=inner_lr)
-        check_choice(("views", "labelled"), tasks=tasks)
+        check_choice(TASKS, tasks=tasks)
+        check_int(2, clusters=clusters)
+        if tasks == "clusters" and clusters_of is None:
+            raise UserError("tasks clusters need --clusters-of RUN, a finished run whose embeddings are clustered")
+        if tasks != "clusters" and clusters_of is not None:
+            raise UserError(
+                f"clusters_of applies to the tasks clusters, got {clusters_of} and the tasks {tasks}: leave it out"
+            )
         check_non_negative(contrast=contrast)
         check_positive(temperature=temperature)
+        self.tasks, self.clusters_of, self.clusters = tasks, clusters_of, clusters
         self.supervised = tasks == "labelled"
+        self.embeddings: Tensor | None = None
         self.contrast, self.temperature = contrast, temperature
 
     def sampling(self, source: Source, *, batch_size: int, seed: int) -> Sampling:
-        if self.supervised:
+        if self.tasks == "clusters":
+            source = self.clustered(source, seed)
+        if self.tasks != "views":
             return super().sampling(source, batch_size=batch_size, seed=seed)
         each = self.shot + self.query
         self.drawn = ViewEpisodeSampling(source, way=self.way, each=each, batch_size=batch_size, seed=seed)
         return self.drawn
+
+    def use_embeddings(self, embeddings: Float[Tensor, "samples dim"]) -> None:
+        """Cluster these, one for each sample: what another encoder makes of them."""
+        self.embeddings = F.normalize(embeddings, dim=1)
+
+    def clustered(self, source: Source, seed: int) -> Clustered:
+        """The samples with the number of their cluster as their label."""
+        assert self.embeddings is not None
+        rule = f"at most the {len(source):,} samples of {source.name}"
+        require(self.clusters <= len(source), "clusters", rule, self.clusters)
+        return Clustered(source, spherical_kmeans(self.embeddings, self.clusters, generator=generator_for(seed))[1])
 
     def make_views(self, batch: Batch, generator: torch.Generator) -> tuple[Any, ...]:
         return Method.make_views(self, batch, generator)

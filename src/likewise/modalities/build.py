@@ -17,8 +17,10 @@ from likewise.encoders.low_rank import add_low_rank
 from likewise.errors import UserError
 from likewise.methods import build_method, method_options
 from likewise.methods.base import Method, Views
+from likewise.methods.contrastive_maml import ContrastiveMAML
 from likewise.methods.distill import Distill
 from likewise.modalities.lookup import part_modalities, setup
+from likewise.modalities.run import open_run
 from likewise.modalities.teacher import teacher_for
 from likewise.modalities.weights import continued, known_parts, load_known_weights
 from likewise.runs.weights import INITIAL, load_weights
@@ -84,6 +86,8 @@ def build_training(
     method.views = views
     if isinstance(method, Distill):
         method.use_teacher(channels_last(teacher_for(method.teacher_run, views, source)))
+    if isinstance(method, ContrastiveMAML) and method.clusters_of is not None:
+        method.use_embeddings(torch.from_numpy(open_run(method.clusters_of).encode(source)))
     return Training(recipe, source, method, loaded)
 
 

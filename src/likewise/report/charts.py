@@ -411,7 +411,7 @@ def scatter(
     marks = [] if level is None else [(escape(level[0]), level[1], "--muted")]
     highest = max([*known, *(height for _, height, _ in marks)], default=0.0)
     layout = _layout(
-        xaxis=_axis(title=escape(x), **({"type": "log"} if log else {})),
+        xaxis=_axis(title=escape(x), **({"type": "log", "exponentformat": "e"} if log else {})),
         yaxis=_axis(title=escape(y), **({"tickformat": ".0%"} if share else {})),
         shapes=[_level(height) for _, height, _ in marks],
         hovermode="closest",

@@ -23,6 +23,9 @@ PAGE, BEST = "tune.html", "best.yaml"
 MOST_ROWS = 500
 """Trials in the table of the page."""
 DEFAULT = "default"
+KEY = "◆ the best, ✚ the default recipe, ● others that finished, ○ ended early, where they were then."
+STATES = {PRUNED: "ended early"}
+"""What people call a state."""
 
 
 def write_search_page(result: SearchResult, space: Space, folder: Path) -> Path:
@@ -35,7 +38,9 @@ def write_search_page(result: SearchResult, space: Space, folder: Path) -> Path:
 
 def _head(result: SearchResult) -> Markup:
     objective = result["objective"]
-    lines = [Markup("<h1>{}</h1>").format(sentence(result.conclusion()))]
+    lines = [Markup("<h1>{}</h1>").format(sentence(result.headline()))]
+    if caution := result.caution():
+        lines.append(Markup('<p class="caveat">{}</p>').format(sentence(caution)))
     told = f"Recipes of {result['method']} on {result['name']}. "
     told += f"The objective, {objective['kind']}, is the {objective['what']}"
     if objective["probe"]:
@@ -53,7 +58,7 @@ def _history(result: SearchResult) -> Section | None:
         return None
     chart = Chart(
         "history",
-        "Each trial is one training. Those that were ended early are shown where they were.",
+        f"Each trial is one training. {KEY}",
         {"": _plot(result, {trial["number"]: trial["number"] for trial in result.trials}, "trial")},
         heading=f"{result['objective']['kind']} by trial",
     )
@@ -115,12 +120,19 @@ def _trials(result: SearchResult, space: Space) -> Section:
     """All trials in a table, the best first."""
     ordered = sorted(result.trials, key=lambda trial: (trial["state"] != FINISHED, -(_height(trial) or 0.0)))
     heads = ["trial", "state", result["objective"]["kind"], *space, "epochs", "seconds"]
-    head = joined(Markup('<th scope="col">{}</th>').format(name) for name in heads)
+    head = Markup('<th scope="col" class="name">{}</th>').format(heads[0])
+    head += joined(Markup('<th scope="col">{}</th>').format(name) for name in heads[1:])
     rows = []
     for trial in ordered[:MOST_ROWS]:
         number = f"{trial['number']} ({DEFAULT})" if trial["number"] == 0 else str(trial["number"])
         values = [said(_value(result, trial, name)) for name in space]
-        cells = [trial["state"], result.shown(_height(trial)), *values, str(trial["epochs"]), f"{trial['seconds']:.1f}"]
+        cells = [
+            STATES.get(trial["state"], trial["state"]),
+            result.shown(_height(trial)),
+            *values,
+            str(trial["epochs"]),
+            f"{trial['seconds']:.1f}",
+        ]
         texts = joined(Markup("<td>{}</td>").format(cell) for cell in cells)
         rows.append(Markup('<tr><th scope="row">{}</th>{}</tr>').format(number, texts))
     table = Markup('<table class="results"><thead><tr>{}</tr></thead><tbody>{}</tbody></table>')

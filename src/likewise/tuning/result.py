@@ -122,6 +122,21 @@ class SearchResult(dict[str, Any]):
 
     def conclusion(self) -> str:
         """Whether the best recipe is better than the default one, in one sentence."""
+        return ", ".join(text for text in (self.headline(), self.caution()) if text)
+
+    def caution(self) -> str:
+        """Why that is not yet sure; "" where nothing is to be said."""
+        best, default = self.best, self.default
+        if best is None or best["number"] == 0 or default is None or default["state"] != FINISHED:
+            return ""
+        if self._confirmed_best() is not None:
+            return ""
+        return (
+            "with one training each: the best of several is so by chance, too, --confirm 3 trains both with other seeds"
+        )
+
+    def headline(self) -> str:
+        """The conclusion without its caution."""
         best, default, what = self.best, self.default, self["objective"]["kind"]
         if best is None:
             return "no trial has finished: there is no best recipe"
@@ -135,13 +150,18 @@ class SearchResult(dict[str, Any]):
             )
         gain = self.shown(best["value"] - default["value"], sign=True)  # type: ignore[operator]
         figures = f"{what} {self.shown(best['value'])} against {self.shown(default['value'])}"
-        confirmed = self.get("confirmed")
-        if confirmed is None or confirmed["best"] != best["number"] or confirmed["mean"] is None:
-            return (
-                f"trial {best['number']} is better than the default recipe by {gain}, {figures}, with one training "
-                "each: the best of several is so by chance, too, --confirm 3 trains both with other seeds"
-            )
+        confirmed = self._confirmed_best()
+        if confirmed is None:
+            return f"trial {best['number']} is better than the default recipe by {gain}, {figures}"
         return f"trial {best['number']} is {self._confirmed(confirmed)}"
+
+    def _confirmed_best(self) -> Confirmed | None:
+        """What other seeds say of the trial that is best; None where nothing is known."""
+        confirmed: Confirmed | None = self.get("confirmed")
+        best = self.best
+        if confirmed is None or best is None or confirmed["best"] != best["number"]:
+            return None
+        return confirmed if confirmed["mean"] is not None else None
 
     def _confirmed(self, confirmed: Confirmed) -> str:
         seeds, low, high = len(confirmed["seeds"]), confirmed["low"], confirmed["high"]
