@@ -149,8 +149,11 @@ def predict(
     check_int(batch_size=batch_size)
     head, its_run = open_classifier(classifier, run, annotated=True)
     info = head.info
-    if write := {"segmentation": predict_masks, "detection": predict_boxes}.get(info["task"]):
-        return write(head, its_run, data, out, encoder=encoder, views=views, progress=progress)
+    own: dict[str, Any] = {"encoder": encoder, "views": views, "progress": progress}
+    if info["task"] == "segmentation":
+        return predict_masks(head, its_run, data, out, **own)
+    if info["task"] == "detection":
+        return predict_boxes(head, its_run, data, out, **own)
     if out is not None:
         check_predictions_suffix(Path(out))
         check_file_place(Path(out))

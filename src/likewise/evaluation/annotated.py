@@ -95,6 +95,14 @@ class AnnotatedEvaluation(ABC, Generic[Data, Predicted]):
     def measured(self, predicted: Predicted) -> dict[str, Any]:
         """The measures of predictions of the test images."""
 
+    @abstractmethod
+    def fitted(self, name: str, seed: int, count: LabelCount) -> nn.Module:
+        """What a protocol has learned from a draw, in evaluation mode."""
+
+    @abstractmethod
+    def steps_of(self, name: str) -> int:
+        """Optimisation steps of a protocol that is trained by them."""
+
     def run(
         self, names: Sequence[str], counts: Sequence[LabelCount], seeds: int
     ) -> tuple[list[dict[str, Any]], dict[tuple[str, LabelCount], Predicted]]:

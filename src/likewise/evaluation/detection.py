@@ -197,7 +197,7 @@ class DetectionEvaluation(AnnotatedEvaluation[DetectionData, list[Detections]]):
     def new_detector(self, dense: nn.Module, *, learns: bool) -> FCOS:
         """One on the maps of `dense`, with a head that has learned nothing."""
         network = detector(dense, self.a_view(), self.classes, learns=learns, compute=self.compute)
-        return self.compute.place(network)  # type: ignore[return-value]
+        return self.compute.place(network)
 
     def steps_of(self, name: str) -> int:
         """Optimisation steps of a protocol: of all the same."""

@@ -115,14 +115,17 @@ def detection_figure(values: dict[str, Any], pictures: DetectionPictures) -> lis
 
 def boxes_of(found: Detections) -> list[Box]:
     """Predicted boxes in the form of true ones."""
-    return [Box(*edges, box) for edges, box in zip(found.boxes.tolist(), found.labels.tolist(), strict=True)]
+    boxes = zip(found.boxes.tolist(), found.labels.tolist(), strict=True)
+    return [Box(left, top, right, bottom, box) for (left, top, right, bottom), box in boxes]
 
 
 def errors_of(truth: Sequence[Box], found: Detections) -> list[tuple[Box, tuple[int, ...]]]:
     """True boxes that were missed and predicted ones that are wrong, in their colours."""
     kinds, there = kinds_of(truth, found)
-    missed = [(box, MISSED) for box, known in zip(truth, there, strict=True) if not known]
-    return missed + [(box, WRONG) for box, kind in zip(boxes_of(found), kinds, strict=True) if kind != "right"]
+    missed: list[tuple[Box, tuple[int, ...]]] = [
+        (box, MISSED) for box, known in zip(truth, there, strict=True) if not known
+    ]
+    return [*missed, *((box, WRONG) for box, kind in zip(boxes_of(found), kinds, strict=True) if kind != "right")]
 
 
 def drawn(
