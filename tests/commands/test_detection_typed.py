@@ -74,7 +74,7 @@ def test_a_fifth_is_held_out(kind: str, made: Path, tmp_path: Path, capsys: pyte
         assert "no image gone.png" in listed
 
 
-@pytest.mark.parametrize("protocol", ["frozen", "fine-tuned"])
+@pytest.mark.parametrize("protocol", ["frozen", pytest.param("fine-tuned", marks=pytest.mark.slow)])
 def test_boxes_for_other_images(
     protocol: str, made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -27,33 +27,38 @@ from likewise.evaluation.segmenter import DenseEncoder
 from likewise.runs.detection_figures import DetectionFigures
 from likewise.views.image import ImageViews
 
-SIZE = 48
+SIZE, LARGE = 24, 48
+
+
+def opened(folder: Path, size: int) -> tuple[AnnotatedImages, AnnotatedImages]:
+    how: dict[str, Any] = {"size": size, "channels": 3, "progress": False}
+    return open_annotated(folder / "train", "boxes", **how), open_annotated(folder / "test", "boxes", **how)
 
 
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory: pytest.TempPathFactory) -> tuple[AnnotatedImages, AnnotatedImages]:
     folder = tmp_path_factory.mktemp("scenes")
+    scenes.as_coco(folder / "train", range(8))
+    scenes.as_voc(folder / "test", range(20, 24))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LIKEWISE_CACHE", str(folder / "cache"))
-        how: dict[str, Any] = {"size": SIZE, "channels": 3, "progress": False}
-        train = open_annotated(scenes.as_coco(folder / "train", range(8)), "boxes", **how)
-        test = open_annotated(scenes.as_voc(folder / "test", range(20, 24)), "boxes", **how)
-    return train, test
+        return opened(folder, SIZE)
 
 
 def evaluated(sources: tuple[AnnotatedImages, AnnotatedImages], **options: Any) -> DetectionResult:
     train, test = sources
     classes, ours, theirs = task_classes(TASKS["detection"], train, test)
     torch.manual_seed(0)
-    encoder = image_encoder("resnet8", channels=3, size=SIZE)
+    size = train.size
+    encoder = image_encoder("resnet8", channels=3, size=size)
     options = {"labelled": [1, "all"], "seeds": 2, "steps": 2} | options
     return evaluate_detection(
         encoder,
-        ImageViews([], size=SIZE, channels=3),
+        ImageViews([], size=size, channels=3),
         DetectionData(train, torch.arange(len(train)), ours),
         DetectionData(test, torch.arange(len(test)), theirs),
         classes,
-        make_encoder=lambda: image_encoder("resnet8", channels=3, size=SIZE),
+        make_encoder=lambda: image_encoder("resnet8", channels=3, size=size),
         **options,
     )
 
@@ -85,10 +90,13 @@ def test_protocols(sources: tuple[AnnotatedImages, AnnotatedImages], tmp_path: P
 
 
 @pytest.mark.slow
-def test_blocks_of_colours_are_found(sources: tuple[AnnotatedImages, AnnotatedImages]) -> None:
+def test_blocks_of_colours_are_found(tmp_path: Path) -> None:
     """From scratch and by what stands on features of random weights; a detector that learned nothing finds none."""
-    how: dict[str, Any] = {"labelled": ["all"], "seeds": 1, "protocols": ["scratch", "untrained", "fine-tuned"]}
-    means = {t["protocol"]: t["ap50"] for t in evaluated(sources, steps=150, **how).values["trials"]}
+    scenes.as_coco(tmp_path / "train", range(8))
+    scenes.as_voc(tmp_path / "test", range(20, 24))
+    sources = opened(tmp_path, LARGE)
+    how: dict[str, Any] = {"labelled": ["all"], "seeds": 1, "protocols": ["scratch", "untrained"]}
+    means = {t["protocol"]: t["ap50"] for t in evaluated(sources, steps=100, **how).values["trials"]}
     assert all(value > 0.5 for value in means.values()), means
     none = evaluated(sources, steps=1, **how).values["trials"]
     assert all(trial["ap50"] < 0.1 for trial in none)
@@ -165,13 +173,13 @@ def test_frozen_encoders_are_not_changed(sources: tuple[AnnotatedImages, Annotat
 
 def test_images_and_boxes_move_together() -> None:
     """A white block on black is where its box says, in each part; a box whose middle is outside is left out."""
-    images = torch.zeros(64, 1, SIZE, SIZE, dtype=torch.uint8)
+    images = torch.zeros(64, 1, LARGE, LARGE, dtype=torch.uint8)
     box = torch.tensor([[12.0, 20.0, 24.0, 36.0]])
     images[:, :, 20:36, 12:24] = 255
     parts = random_parts(64, torch.Generator().manual_seed(0), mirror=True)
     seen = 0
     for image, part in zip(parts_of_images(images, parts), parts, strict=True):
-        placed, there = part_of_boxes(box, part, SIZE)
+        placed, there = part_of_boxes(box, part, LARGE)
         if not there.any():
             continue
         seen += 1
@@ -181,7 +189,7 @@ def test_images_and_boxes_move_together() -> None:
     assert seen > 32
     whole = torch.tensor([[1.0, 0, 0], [0, 1, 0]])
     tests: Tensor = torch.tensor([[-30.0, 0, 10, 10], [0, 0, 0.5, 9], [40, 40, 60, 50]])
-    assert part_of_boxes(tests, whole, SIZE)[1].tolist() == [False, False, False]
+    assert part_of_boxes(tests, whole, LARGE)[1].tolist() == [False, False, False]
 
 
 def test_boxes_in_the_image_of_a_square() -> None:
