@@ -1,6 +1,7 @@
 """What `likewise serve` answers under load: requests a second, how long they take, and whether one is lost at its end.
 
     python -m benchmarks.serve [--encoder resnet18] [--run RUN] [--clients 1 4 16] [--seconds 10] [--rounds 3]
+                               [--picture FILE.svg]
 
 Clients in a process of their own ask for the embedding of one JPEG of 256 x 256 pixels, each again as soon as it is
 answered, over a connection that stays open. The service runs as it is usually (`together`), and with `--batch-size 1`,
@@ -32,6 +33,7 @@ from PIL import Image
 from sklearn.datasets import load_sample_images
 
 import likewise as lw
+from benchmarks.drawing import Axis, Line, draw
 from benchmarks.proof import workplace
 
 SETTINGS: dict[str, list[str]] = {"together": [], "one by one": ["--batch-size", "1"]}
@@ -154,6 +156,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--encoder", default="resnet18")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--picture", type=Path, metavar="FILE.svg", help="also draw the requests a second there")
     asked = parser.parse_args()
     contents = pictures()
     print(f"load of the machine before: {os.getloadavg()[0]:.1f}")
@@ -166,6 +169,17 @@ def main() -> None:
     show(rounds, asked.clients)
     if asked.json is not None:
         asked.json.write_text(json.dumps(rounds))
+    if asked.picture is not None:
+        lines = {}
+        for name, found in rounds.items():
+            speeds = [
+                float(np.median([one["clients"][count]["per_second"] for one in found])) for count in asked.clients
+            ]
+            lines[name] = Line(list(map(float, asked.clients)), speeds)
+        most = max(max(line.y) for line in lines.values())
+        ticks = {float(value): f"{value}" for value in range(0, int(most) + 50, 50)}
+        shown = {float(count): f"{count}" for count in asked.clients}
+        draw(asked.picture, lines, Axis("clients at once", shown, log=True), Axis("requests a second", ticks))
 
 
 def show(rounds: dict[str, list[dict[str, Any]]], counts: list[int]) -> None:

@@ -49,7 +49,7 @@ MAY_IMPORT = {
     "agents": {"encoders", "losses", "modalities", "modules", "runs", "training", "views"},
     "index": {"data", "runs"},
     "tuning": {"methods.base", "report", "runs", "training"},
-    "cleaning": {"data", "evaluation", "modules.kmeans", "runs", "report.sprites"},
+    "cleaning": {"data", "evaluation", "modules.kmeans", "runs", "report.contact_sheet", "report.sprites"},
     "explorer": {
         *("cleaning", "data", "evaluation", "modules.kmeans", "runs"),
         *("report.embedding_map", "report.sounds", "report.sprites"),

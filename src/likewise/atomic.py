@@ -97,6 +97,18 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         write(file)
 
 
+def write_file(path: Path, content: bytes) -> None:
+    """Replace a file, and make its folder.
+
+    Raises:
+        UserError: when it cannot be written; what was there is kept.
+    """
+    with telling_of_the_disk(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as part:
+            part.write_bytes(content)
+
+
 def write_text(path: Path, text: str) -> None:
     """Replace a text file atomically, in UTF-8; of names that are no text, the bytes that are none become escapes."""
     write_atomically(path, lambda file: file.write(text.encode("utf-8", "backslashreplace")))

@@ -120,6 +120,7 @@ def test_texts_and_recordings() -> None:
     assert [row["name"] for row in found.encoders] == ["teacher", "student"]
 
 
+@pytest.mark.slow
 def test_a_half_of_pairs(capsys: pytest.CaptureFixture[str]) -> None:
     how = QUICKLY | {"batch_size": 32, "max_tokens": 16, "vocab_size": 200}
     lw.pretrain(digits_and_names(64), encoder="resnet8+bert-tiny", out="pairs", **how)

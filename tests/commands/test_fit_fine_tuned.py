@@ -76,6 +76,7 @@ def test_the_encoder_learns_with_the_head(digits_run: Path, labels: Path, capsys
     assert message.endswith(": fit the classifier again")
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_weights(digits_run: Path, labels: Path) -> None:
     how: dict[str, Any] = {"labels": labels, "protocol": "fine-tuned", "balanced": True, "progress": False}
     for out in ("a", "b"):

@@ -70,7 +70,9 @@ def test_an_evaluation_of_labelled_recordings(heard: Path, capsys: Text) -> None
 def test_a_recording_is_found_again(heard: Path, capsys: Text) -> None:
     folder = heard.parent / "notes"
     asked = folder / "timbre c" / "14.wav"
-    found = answered(capsys, "search", heard, folder, "--audio", asked, "--top", 2)["matches"]
+    words = ("search", heard, folder, "--audio", asked, "--top", 2, "--sheet", "found.html")
+    found = answered(capsys, *words)["matches"]
+    assert Path("found.html").read_text().count('<audio controls preload="metadata" src="data:audio/wav') == 3
     assert found[0]["id"] == "timbre c/14.wav"
     assert found[0]["similarity"] == pytest.approx(1, abs=1e-4)
     said = answered(capsys, "embed", heard, folder, "--out", "x.parquet", "--no-progress")

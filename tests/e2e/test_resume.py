@@ -105,7 +105,12 @@ def test_a_corrupt_checkpoint_is_passed_over_for_the_one_before(
 
 
 @pytest.mark.parametrize(
-    "signals", [("SIGTERM",), ("SIGHUP",), ("SIGUSR1",), ("SIGINT", "SIGINT")], ids=lambda names: "+".join(names)
+    "signals",
+    [
+        ("SIGTERM",),
+        *(pytest.param(names, marks=pytest.mark.slow) for names in (("SIGHUP",), ("SIGUSR1",), ("SIGINT", "SIGINT"))),
+    ],
+    ids=lambda names: "+".join(names),
 )
 def test_every_signal_that_asks_to_stop_leaves_a_checkpoint(
     signals: tuple[str, ...],

@@ -75,7 +75,9 @@ def test_a_range_for_images_of_bytes_is_a_mistake(capsys: pytest.CaptureFixture[
         assert "--range applies to images of more than 8 bits, those of photos have 8" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+@pytest.mark.parametrize(
+    "dtype", ["uint16", *(pytest.param(dtype, marks=pytest.mark.slow) for dtype in ("uint8", "float32"))]
+)
 def test_a_study_of_an_array_of_five_channels(dtype: str, capsys: pytest.CaptureFixture[str]) -> None:
     rng = np.random.default_rng(0)
     labels = np.arange(40) % 2

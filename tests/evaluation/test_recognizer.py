@@ -144,6 +144,7 @@ def test_an_encoder_that_is_trained_learns_too() -> None:
     assert cer["scratch"] < 0.8 * result["baseline"]["cer"]
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_result() -> None:
     train, test = transcribed(12, 6)
     torch.manual_seed(0)

@@ -16,7 +16,7 @@ import likewise as lw
 @pytest.mark.parametrize(
     ("method", "epochs", "margin"),
     [
-        ("swav", 8, 0.05),
+        pytest.param("swav", 8, 0.05, marks=pytest.mark.slow),
         pytest.param("deepcluster", 8, 0.05, marks=pytest.mark.slow),
         pytest.param("dino", 20, 0.03, marks=pytest.mark.slow),
     ],

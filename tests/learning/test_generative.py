@@ -20,7 +20,7 @@ import likewise as lw
         pytest.param("autoencoder", 0.03, 0.6, marks=pytest.mark.slow),
         pytest.param("denoising-autoencoder", 0.02, 0.4, marks=pytest.mark.slow),
         ("vae", 0.02, 0.5),
-        ("contrastive-autoencoder", 0.05, 0.5),
+        pytest.param("contrastive-autoencoder", 0.05, 0.5, marks=pytest.mark.slow),
     ],
 )
 def test_rebuilding_teaches_what_an_untrained_encoder_does_not_know(

@@ -15,10 +15,8 @@ import likewise as lw
 METHODS = {"moco-v2": (12, 0.05), "moco-v3": (12, 0.05), "nnclr": (12, 0.05), "instdisc": (24, 0.05)}
 
 
-SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in METHODS if name != "moco-v2"]
-
-
-@pytest.mark.parametrize("method", ["moco-v2", *SLOW])
+@pytest.mark.slow
+@pytest.mark.parametrize("method", METHODS)
 def test_it_learns_what_an_untrained_encoder_does_not_know(method: str, tmp_path: Path) -> None:
     epochs, gain = METHODS[method]
     run = lw.pretrain("digits", method=method, epochs=epochs, precision="32-true", out=tmp_path / "run", progress=False)

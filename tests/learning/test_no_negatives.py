@@ -16,7 +16,7 @@ LEARNERS = [
     pytest.param("byol", {}, 0.02, id="byol 0.85", marks=pytest.mark.slow),
     pytest.param("simsiam", {}, 0.01, id="simsiam 0.83", marks=pytest.mark.slow),
     pytest.param("barlow-twins", {}, 0.05, id="barlow-twins 0.90", marks=pytest.mark.slow),
-    pytest.param("vicreg", {}, 0.08, id="vicreg 0.94"),
+    pytest.param("vicreg", {}, 0.08, id="vicreg 0.94", marks=pytest.mark.slow),
     pytest.param("lejepa", {}, 0.08, id="lejepa 0.93", marks=pytest.mark.slow),
     pytest.param("siamese", {}, 0.06, id="siamese 0.91", marks=pytest.mark.slow),
     pytest.param("simclr", {"loss": "sup-con"}, 0.12, id="simclr with labels 0.98", marks=pytest.mark.slow),

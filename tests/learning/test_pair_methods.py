@@ -39,6 +39,7 @@ def test_pictures_find_what_is_said_of_them(method: str, halves: tuple[Source, S
         assert recall[protocol, "chance"] < 0.15
 
 
+@pytest.mark.slow
 def test_pairs_that_were_shuffled_teach_nothing(halves: tuple[Source, Source], tmp_path: Path) -> None:
     """The test would notice an objective that does not say which halves belong together."""
     from likewise.data.pairs import PairSource

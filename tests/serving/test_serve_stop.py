@@ -38,7 +38,7 @@ def started(process: Serving, content: bytes) -> http.client.HTTPConnection:
     return connection
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_who_is_inside_is_answered_and_nobody_else_is_let_in(images_run: Run, number: signal.Signals) -> None:
     content = picture()
     with serving(images_run.path) as process:

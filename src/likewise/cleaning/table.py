@@ -6,7 +6,6 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from likewise.atomic import replacing, telling_of_the_disk
 from likewise.cleaning.faults import COLUMNS, Fault
 from likewise.errors import UserError
 from likewise.runs.skipped import csv_text
@@ -18,18 +17,6 @@ def check_suffix(out: Path) -> None:
     """Raise `UserError` unless a file's suffix says what to write."""
     if out.suffix not in SUFFIXES:
         raise UserError(f"out must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}, got {out}")
-
-
-def write_file(path: Path, content: bytes) -> None:
-    """Replace a file, and make its folder.
-
-    Raises:
-        UserError: when it cannot be written; what was there is kept.
-    """
-    with telling_of_the_disk(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as part:
-            part.write_bytes(content)
 
 
 def table_bytes(faults: Sequence[Fault], suffix: str) -> bytes:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from likewise.atomic import check_file_place
+from likewise.atomic import check_file_place, write_file
 from likewise.checks import check_choice, check_int
 from likewise.commands import FromPython
 from likewise.console import count_of, plain, tell, tell_notes
@@ -162,7 +162,7 @@ def clean(
     from likewise.cleaning.find import find_faults
     from likewise.cleaning.move import check_target, move_files, planned
     from likewise.cleaning.sheet import sheet_html
-    from likewise.cleaning.table import check_suffix, table_bytes, write_file
+    from likewise.cleaning.table import check_suffix, table_bytes
     from likewise.commands.options import (
         as_run,
         check_read_options,
@@ -180,6 +180,7 @@ def clean(
     from likewise.modalities.embed import stream_embeddings
     from likewise.modalities.encoding import known_modalities
     from likewise.modalities.towers import encoder_for, halves_for
+    from likewise.report.contact_sheet import check_sheet, write_sheet
     from likewise.runs.samples import clean_samples
     from likewise.training.callbacks.progress import progress_bar
     from likewise.training.machine import device_name
@@ -194,11 +195,8 @@ def clean(
         check_choice(KINDS, list=kind)
     if out is not None:
         check_suffix(Path(out))
-    if sheet is not None and Path(sheet).suffix not in (".html", ".htm"):
-        raise UserError(f"sheet must end in .html, got {sheet}")
-    for file in (out, sheet):
-        if file is not None:
-            check_file_place(Path(file))
+        check_file_place(Path(out))
+    check_sheet(sheet)
 
     own = data is None
     if own:
@@ -287,7 +285,7 @@ def clean(
     if out is not None:
         write_file(Path(out), table_bytes(faults, Path(out).suffix))
     if sheet is not None:
-        write_file(Path(sheet), sheet_html(faults, opened, shown).encode("utf-8", "backslashreplace"))
+        write_sheet(Path(sheet), sheet_html(faults, opened, shown))
     moved = None
     if move_to is not None and folder is not None:
         moves, left = planned(folder, [fault.id for fault in faults], Path(move_to))

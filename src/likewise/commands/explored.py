@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ from jaxtyping import Float32
 
 from likewise.cleaning.find import find_faults
 from likewise.commands.classified import open_classifier
-from likewise.commands.labelled import Reading, features_of, open_samples
+from likewise.commands.labelled import Reading, features_of, open_samples, own_samples
 from likewise.commands.option_names import flag
 from likewise.console import count_of
 from likewise.data.cache import digest
@@ -174,11 +174,8 @@ def _stored(run: Run, path: Path, stored: StoredEmbeddings, *, progress: bool) -
     ids = [str(id) for id in stored.ids.to_pylist()]
     if not ids:
         raise UserError(f"{path} holds no embeddings: `likewise embed {run.path} DATA --out {path}` writes some")
-    source = None
-    if run.config["data"] is not None:
-        with suppress(UserError):  # moved, or changed since
-            source = open_samples(run, None, {}, root=None, progress=progress)
-    if source is not None and len(source) == len(ids) and all(map(str.__eq__, map(str, source.ids), ids)):
+    source = own_samples(run, ids, progress=progress)
+    if source is not None:
         return ExploredData(source, ids, path.name, source.modality, _labels_of(source), stored, [])
     note = f"{path} is not of the run's own data: its samples can't be shown, only their ids; name the data instead"
     words: list[str | None] = [None] * len(ids)

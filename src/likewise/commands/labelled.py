@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -154,6 +154,23 @@ def open_samples(
     source = open_source(data, root=root, read_options=read_options_for(run, asked, data), progress=progress)
     tell_notes(source.notes, show=progress)
     return source
+
+
+def own_samples(run: Run, ids: Sequence[Any], *, progress: bool) -> Source | None:
+    """What a run has learned from, if it can be read again and its samples have these ids."""
+    source = open_own_samples(run, progress=progress)
+    same = source is not None and len(source) == len(ids) and all(map(str.__eq__, map(str, source.ids), map(str, ids)))
+    return source if same else None
+
+
+def open_own_samples(run: Run, *, progress: bool) -> Source | None:
+    """What a run has learned from; None where it cannot be read again."""
+    if run.config["data"] is None:
+        return None
+    try:
+        return open_samples(run, None, {}, root=None, progress=progress)
+    except UserError:  # moved, or changed since
+        return None
 
 
 def use_own(run: Run, encoder: Any, views: Any, source: Source) -> Any:

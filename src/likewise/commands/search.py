@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from likewise.checks import check_int
 from likewise.commands.option_names import flag
-from likewise.console import plain, tell_notes
+from likewise.console import plain, tell, tell_notes
 from likewise.errors import UserError
+
+MOST_SHOWN = 200
+"""Of what was found, on the sheet."""
 
 
 class Match(NamedTuple):
@@ -24,12 +27,19 @@ class Match(NamedTuple):
 
 
 class Matches(list[Match]):
-    """The samples that `search` found, the most similar first."""
+    """The samples that `search` found, the most similar first.
+
+    Attributes:
+        sheet: the file that shows them, where one was asked for.
+    """
+
+    sheet: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        return {"matches": [match._asdict() for match in self]}
+        return {"matches": [match._asdict() for match in self], "sheet": self.sheet}
 
     def __rich__(self) -> Any:
+        from rich.console import Group
         from rich.table import Table
 
         texts = any(match.text for match in self)
@@ -37,7 +47,7 @@ class Matches(list[Match]):
         for match in self:
             shown = [match.id, *([match.text or ""] if texts else [])]
             table.add_row(str(match.rank), f"{match.similarity:.3f}", *map(plain, shown))
-        return table
+        return Group(table, *([plain(self.sheet)] if self.sheet else []))
 
 
 def search(
@@ -50,6 +60,7 @@ def search(
     top: int = 10,
     where: str | None = None,
     exact: bool = False,
+    sheet: str | Path | None = None,
     modality: str | None = None,
     text_column: str | None = None,
     per_file: bool = False,
@@ -71,6 +82,7 @@ def search(
         top: number of samples to return.
         where: of an index, a condition on id, label, text or content in SQL, such as "label = 'cat'".
         exact: of an index, compare all vectors; those of fewer than 100,000 samples always are.
+        sheet: an .html file that shows the query and what was found: up to 200 pictures, texts or sounds.
         modality: image, text, audio or pair, where the collection could be several things.
         text_column: of a table, the column of texts; if not given, one with a usual name or the only one of texts.
         per_file: a text file is one document, not one document a line.
@@ -87,6 +99,7 @@ def search(
 
     from likewise.commands.indexed import open_index, search_index
     from likewise.commands.options import as_run, check_read_options, name_own_data, read_options_for, read_options_of
+    from likewise.commands.searched import look_of, look_of_indexed, look_of_stored
     from likewise.data.blocks import cut_notes
     from likewise.data.open import open_source
     from likewise.data.pairs import open_files
@@ -99,9 +112,13 @@ def search(
     from likewise.modalities.embed import stream_embeddings
     from likewise.modalities.lookup import part_modalities
     from likewise.modalities.towers import encoder_for
+    from likewise.report.contact_sheet import check_sheet, write_sheet
+    from likewise.report.search_sheet import SimilarSample, search_sheet
+    from likewise.runs.samples import Samples
     from likewise.training.machine import device_name
 
     run = as_run(run)
+    check_sheet(sheet)
     queries = {kind: query for kind, query in (("text", text), ("image", image), ("audio", audio)) if query is not None}
     if len(queries) != 1:
         raise UserError(f"give one query: --text, --image or --audio; got {' and '.join(queries) or 'none'}")
@@ -160,9 +177,25 @@ def search(
         source = media.source
     vector = encode(compute.place(encoder), views, source, compute=compute)[0]
 
+    query_look = Samples(texts=[str(query)]) if kind == "text" else look_of(run, source, [0])
+
+    def told(found: list[Match], look: Callable[[], Samples | None]) -> Matches:
+        matches = Matches(found)
+        if sheet is not None:
+            are_texts = any(match.text for match in found)
+            samples = None if are_texts else look()
+            if samples is None and not are_texts:
+                tell(f"{collection} holds no samples, only their ids: the sheet does not show them")
+            shown = [SimilarSample(match.id, match.similarity, match.text) for match in found[:MOST_SHOWN]]
+            name = "a text" if kind == "text" else str(query)
+            write_sheet(Path(sheet), search_sheet(str(collection), name, query_look, shown, samples))
+            matches.sheet = str(sheet)
+        return matches
+
     if index is not None:
-        found = search_index(index, vector, top, where, exact)
-        return Matches(Match(rank, each.similarity, each.id, each.text) for rank, each in enumerate(found, start=1))
+        rows = search_index(index, vector, top, where, exact)
+        found = [Match(rank, each.similarity, each.id, each.text) for rank, each in enumerate(rows, start=1)]
+        return told(found, lambda: look_of_indexed(run, rows[:MOST_SHOWN]))
     documents = None
     if embedded is not None:
         ids, parts = embedded.ids, embedded.parts()
@@ -183,7 +216,13 @@ def search(
             raise UserError(f"{collection} has vectors of {part.shape[1]} numbers, the encoder gives {len(vector)}")
         return part
 
-    return Matches(
+    best = most_similar(vector, map(checked, parts), top)
+    found = [
         Match(rank, similarity, str(ids[i]), documents[i] if documents else None)
-        for rank, (i, similarity) in enumerate(most_similar(vector, map(checked, parts), top), start=1)
+        for rank, (i, similarity) in enumerate(best, start=1)
+    ]
+    places = [i for i, _ in best[:MOST_SHOWN]]
+    return told(
+        found,
+        lambda: look_of(run, source, places) if embedded is None else look_of_stored(run, embedded, places),
     )

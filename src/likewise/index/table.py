@@ -60,6 +60,8 @@ class IndexMatch(NamedTuple):
 
     id: str
     similarity: float
+    content: str
+    """The digest of its sample."""
     text: str | None
 
 
@@ -196,7 +198,7 @@ class EmbeddingIndex:
         """
         rows = len(self)
         left = rows if where is None else self._count(where)
-        shown = ["id", *(["text"] if "text" in self.schema.names else [])]
+        shown = ["id", "content", *(["text"] if "text" in self.schema.names else [])]
         with reading(self.folder):
             search = self._table.search(query, vector_column_name="vector").distance_type("cosine").limit(top)
             search = search.select([*shown, "_distance"])
@@ -207,7 +209,10 @@ class EmbeddingIndex:
             else:
                 search = search.nprobes(probes(rows)).refine_factor(REFINED)
             found = search.to_arrow().to_pylist()
-        return [IndexMatch(row["id"], max(-1.0, min(1.0, 1 - row["_distance"])), row.get("text")) for row in found]
+        return [
+            IndexMatch(row["id"], max(-1.0, min(1.0, 1 - row["_distance"])), row["content"], row.get("text"))
+            for row in found
+        ]
 
     def _count(self, where: str) -> int:
         """How many rows a filter leaves."""
