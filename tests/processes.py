@@ -50,6 +50,9 @@ class InDouble:
     def second(self, batch: Any, generator: torch.Generator) -> Any:
         return doubled(self.views.second(batch, generator))
 
+    def located_pair(self, batch: Any, generator: torch.Generator) -> Any:
+        return tuple(map(doubled, self.views.located_pair(batch, generator)))
+
     def captioned(self, batch: Any, generator: torch.Generator) -> Any:
         return doubled(self.views.captioned(batch, generator))
 

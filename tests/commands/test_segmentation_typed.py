@@ -14,7 +14,7 @@ from typed_commands import answered, refused
 
 TASK = ("--task", "segmentation")
 SMALL = ("--labelled", 1, 4, "--seeds", 1, "--steps", 2)
-FEW = ("--protocols", "frozen", "scratch", "untrained")
+FEW = ("--protocols", "frozen", "frozen-decoder", "scratch", "untrained")
 
 
 @pytest.fixture(scope="module")
@@ -34,10 +34,10 @@ def test_the_run_s_own_scenes(made: Path, capsys: pytest.CaptureFixture[str]) ->
     said = answered(capsys, "evaluate", made / "run", *TASK, *SMALL, *FEW)
     assert said["samples"] == {"train": 8, "test": 4}
     assert said["segmentation"]["labelled"] == [1, 4]
-    assert said["segmentation"]["protocols"] == ["frozen", "scratch", "untrained"]
+    assert said["segmentation"]["protocols"] == ["frozen", "frozen-decoder", "scratch", "untrained"]
     assert "notes" not in said  # the test images were not learned from
     assert said["command"].endswith(
-        "--task segmentation --labelled 1 4 --seeds 1 --protocols frozen scratch untrained --steps 2"
+        "--task segmentation --labelled 1 4 --seeds 1 --protocols frozen frozen-decoder scratch untrained --steps 2"
     )
     again = answered(capsys, "evaluate", made / "run", *TASK, *SMALL, *FEW)
     assert again["segmentation"]["summary"] == said["segmentation"]["summary"]
@@ -45,6 +45,8 @@ def test_the_run_s_own_scenes(made: Path, capsys: pytest.CaptureFixture[str]) ->
     page = (made / "run" / "report.html").read_text(encoding="utf-8")
     assert "<h2>Segmentation</h2>" in page
     assert "Segmentation of test with 4 annotated images" in page
+    assert "Decoder on the frozen encoder" in page
+    assert "Objects found in test without any annotation" in page
     assert page.count("sheet-segmentation-0-1") > 4
 
 

@@ -54,5 +54,6 @@ def test_a_run_keeps_and_probes_the_network_of_the_paper(name: str, working_fold
 def test_every_method_says_which_network_it_keeps() -> None:
     roles = {name: method_class(name).deployed_role for name in METHODS}
     assert {name for name, role in roles.items() if role == "teacher"} == {"dino", "dinov2"}
-    assert {name for name, role in roles.items() if role == "online"} == {"byol", "moco-v1", "moco-v2", "moco-v3"}
+    online = {"byol", "moco-v1", "moco-v2", "moco-v3", "densecl"}
+    assert {name for name, role in roles.items() if role == "online"} == online
     assert {*roles.values()} == {"trained", "online", "teacher"}

@@ -44,7 +44,7 @@ def test_a_study_by_two_processes_is_told_once(likewise, tmp_path: Path) -> None
 
 
 NAMED = ("simclr", "byol", "barlow-twins")
-OTHERS = ("nnclr", "siamese", "simsiam", "vicreg", "swav", "deepcluster", "dino", "moco-v3")
+OTHERS = ("nnclr", "siamese", "simsiam", "vicreg", "vicregl", "swav", "deepcluster", "dino", "moco-v3")
 QUICK = {"epochs": 1, "batch_size": 128}
 APART = 1e-6
 """Of the weights' norm: the rounding of float64, which training multiplies."""

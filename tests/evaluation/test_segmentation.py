@@ -79,18 +79,26 @@ def test_protocols(sources: tuple[AnnotatedImages, AnnotatedImages]) -> None:
     pairs = {(r["protocol"], r["versus"]) for r in rows}
     assert ("frozen", "scratch") in pairs
     assert ("fine-tuned", "as-given") in pairs
+    assert ("frozen-decoder", "scratch") in pairs
     for row in rows:
         assert row["mean"] == pytest.approx(
             means[row["protocol"], row["labelled"]] - means[row["versus"], row["labelled"]]
         )
-    again = evaluated(sources, given=given, protocols=["untrained", "fine-tuned"])
-    picked = [t for t in values["trials"] if t["protocol"] in ("untrained", "fine-tuned")]
+    again = evaluated(sources, given=given, protocols=["untrained", "frozen-decoder", "fine-tuned"])
+    picked = [t for t in values["trials"] if t["protocol"] in ("untrained", "frozen-decoder", "fine-tuned")]
     others = sorted(again.values["trials"], key=lambda t: (t["protocol"], t["seed"], str(t["labelled"])))
     picked = sorted(picked, key=lambda t: (t["protocol"], t["seed"], str(t["labelled"])))
     for one, other in zip(picked, others, strict=True):
         assert one | {"seconds": 0} == other | {"seconds": 0}  # whatever else is measured
     tables = segmentation_tables(values, "scenes")
-    assert [len(table.rows) for table in tables] == [8, 8, 8, len(pairs), 3]
+    assert [len(table.rows) for table in tables] == [9, 9, 9, len(pairs), 3, 5]
+    assert tables[-1].rows[-1][0] == "Always the whole image"
+    corloc = values["discovery"]["corloc"]
+    assert {name: len(each) for name, each in corloc.items()} == {
+        "frozen": 1, "as-given": 1, "untrained": 2, "raw-logistic": 1,
+    }  # fmt: skip
+    assert all(0 <= share <= 1 for each in corloc.values() for share in each)
+    assert corloc["raw-logistic"][0] > values["discovery"]["whole_image"]  # blocks of plain colours on grey
     assert tables[0].title == "Segmentation of scenes with 1 annotated image"
     figure, features = segmentation_figure(values, found.pictures)
     assert [row.name for row in features.rows] == ["image", "untrained", "weights as given", "trained"]

@@ -73,6 +73,9 @@ LABELS = torch.tensor([0, 1, 1, 2, 0, 1, 3])
 CENTER = torch.tensor([0.1, -0.2, 0.3, 0.0])
 DIRECTIONS = losses.random_directions(4, 6, torch.Generator().manual_seed(3))
 NOISE = (torch.full((7,), -1.5), torch.linspace(-3, -1, 21).view(7, 3))
+PLACES = ((4, 2, 3), (4, 2, 3), (5, 3))
+BATCH_MEANS = torch.randn(6, 3, generator=torch.Generator().manual_seed(5))
+WEIGHTS = {"invariance": 3.0, "variance": 5.0, "covariance": 2.0}
 TRIPLE, FIVE = ((7, 4),) * 3, ((7, 4),) * 5
 
 COSINE = [
@@ -121,6 +124,16 @@ OTHERS = [
     Case("swapped_prediction", shapes=FIVE, group=coded),
     Case("barlow_twins"),
     Case("vicreg"),
+    Case("vicreg_places", shapes=PLACES[:2]),
+    Case("vicreg_places", shapes=((2, 1, 3), (2, 1, 3)), options=WEIGHTS, variant="two samples"),
+    Case("dense_info_nce", shapes=PLACES, temperature=0.2),
+    Case(
+        "dense_info_nce",
+        shapes=PLACES,
+        temperature=0.2,
+        options={"others": BATCH_MEANS, "own": torch.tensor([5, 2, 0, 3])},
+        variant="in batch",
+    ),
     Case("sigreg", shapes=((7, 4),), options={"directions": DIRECTIONS}),
     Case(
         "sigreg", shapes=((1, 4),), options={"directions": DIRECTIONS, "knots": 5, "limit": 3.0}, variant="one sample"

@@ -119,6 +119,27 @@ def info_nce(
     return mean(terms)
 
 
+def dense_info_nce(
+    queries: Tensor,
+    keys: Tensor,
+    negatives: Tensor,
+    *,
+    temperature: float | Tensor,
+    others: Tensor | None = None,
+    own: Tensor | None = None,
+) -> Tensor:
+    terms = []
+    for i in range(len(queries)):
+        mine = i if own is None else int(own[i])
+        candidates = list(negatives)
+        if others is not None:
+            candidates += [other for j, other in enumerate(others) if j != mine]
+        for q, k in zip(queries[i], keys[i], strict=True):
+            below = log_total_exp([cosine(q, c) / temperature for c in [k, *candidates]])
+            terms.append(below - cosine(q, k) / temperature)
+    return mean(terms)
+
+
 def nce(positive: Tensor, negatives: Tensor, *, log_noise: float | tuple[Tensor, Tensor]) -> Tensor:
     k = negatives.shape[1]
     of_data, of_noise = log_noise if isinstance(log_noise, tuple) else (log_noise, log_noise)
@@ -245,6 +266,10 @@ def vicreg(
         loss = loss + variance * mean([torch.relu(1 - (cov[j, j] + 1e-4).sqrt()) for j in range(d)])
         loss = loss + covariance * total([cov[i, j] ** 2 for i in range(d) for j in range(d) if i != j]) / d
     return loss
+
+
+def vicreg_places(first: Tensor, second: Tensor, **weights: float) -> Tensor:
+    return mean([vicreg(first[:, place], second[:, place], **weights) for place in range(first.shape[1])])
 
 
 def sigreg(z: Tensor, *, directions: Tensor, knots: int = 17, limit: float = 5.0) -> Tensor:

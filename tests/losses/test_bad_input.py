@@ -131,6 +131,26 @@ MISTAKES: list[tuple[Callable[[], object], str]] = [
     (lambda: losses.swapped_prediction(two, [X], temperature=0.0), "temperature must be above 0, got 0.0"),
     (lambda: losses.barlow_twins(X, Y, redundancy=-1.0), "redundancy must be 0 or more, got -1.0"),
     (lambda: losses.vicreg(X, Y, covariance=-1.0), "covariance must be 0 or more, got -1.0"),
+    (
+        lambda: losses.vicreg_places(X, X),
+        "first must be a floating-point tensor (n, m, d), got float32 of shape (4, 3)",
+    ),
+    (lambda: losses.vicreg_places(X[:, None], X[:3, None]), "second must be of shape (4, 1, 3), got (3, 1, 3)"),
+    (lambda: losses.vicreg_places(X[:1, None], Y[:1, None]), "len(first) must be at least 2, got 1"),
+    (lambda: losses.vicreg_places(X[:, None], Y[:, None], variance=-1.0), "variance must be 0 or more, got -1.0"),
+    (
+        lambda: losses.dense_info_nce(X[:, None], Y[:, None], Y[:, :2]),
+        "negatives must be of shape (k, 3), got (4, 2)",
+    ),
+    (lambda: losses.dense_info_nce(X[:, None], Y[:, None], Y[:0]), "len(negatives) must be at least 1, got 0"),
+    (
+        lambda: losses.dense_info_nce(X[:, None], Y[:, None], Y, others=Y[:, :2]),
+        "others must be of shape (b, 3), got (4, 2)",
+    ),
+    (
+        lambda: losses.dense_info_nce(X[:, None], Y[:, None], Y, temperature=0.0),
+        "temperature must be above 0, got 0.0",
+    ),
 ]
 
 

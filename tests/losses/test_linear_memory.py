@@ -48,6 +48,7 @@ class Largest(TorchDispatchMode):
         lambda a, b: losses.mined_triplet(b, LABELS, mining="batch-hard"),
         lambda a, b: losses.sigreg(a, DIRECTIONS),
         lambda a, b: losses.koleo(a),
+        lambda a, b: losses.dense_info_nce(a.view(-1, 3, D), b.view(-1, 3, D), b.detach(), others=b.detach()[: N // 3]),
         losses.similarity_matching,
     ],
 )

@@ -37,6 +37,8 @@ OPTIONS = {
     "noise": 20,
     "queue": 2 * BATCH,
     "queue_from": 0.0,
+    "dense_from": 0.0,
+    "place_dim": 7,
     "local_crops": 2,
     "directions": 9,
     "way": 2,
@@ -62,6 +64,12 @@ class Views:
 
     def local(self, batch: Tensor, generator: torch.Generator) -> Tensor:
         return self(batch, generator)[..., 2:-2, 2:-2]
+
+    def located_pair(self, batch: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Views that say that they lie anywhere in the image."""
+        where = torch.randn(len(batch), 2, 3, 3, generator=generator, dtype=batch.dtype)
+        where[:, :, 2] = torch.tensor([0.0, 0.0, 1.0], dtype=batch.dtype)
+        return self(batch, generator), self(batch, generator), where
 
     def clean(self, batch: Tensor) -> Tensor:
         return batch

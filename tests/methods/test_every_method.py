@@ -26,7 +26,7 @@ COMPARING = [
     for case, (name, _) in CASES.items()
     if method_class(name).family not in TASKS or name == "contrastive-maml"  # which compares two views
 ]
-ONE_IS_THE_KEY = {"moco-v1", "moco-v2"}
+ONE_IS_THE_KEY = {"moco-v1", "moco-v2", "densecl"}
 PAPERS = [name for name in recipe_names() if name.startswith("imagenet-")]
 
 

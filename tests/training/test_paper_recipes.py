@@ -38,6 +38,6 @@ def test_a_recipe_names_its_paper(name: str) -> None:
 
 def test_what_a_recipe_asks_of_its_resnet_can_be_built() -> None:
     asking = [name for name in PAPERS if load_recipe(name).zero_init_residual]
-    assert len(asking) == 6
+    assert len(asking) == 7
     assert {load_recipe(name).encoder for name in asking} == {"resnet50"}
     image_encoder("resnet50", channels=3, size=32, zero_init_residual=True)

@@ -74,7 +74,7 @@ def test_config_round_trip_and_a_config_of_before() -> None:
     assert ImageViews.from_config(config).second_ops == views.ops
 
 
-@pytest.mark.parametrize("name", ["barlow-twins", "byol", "dino", "dinov2", "moco-v3", "moco-v3-resnet50"])
+@pytest.mark.parametrize("name", ["barlow-twins", "byol", "dino", "dinov2", "moco-v3", "moco-v3-resnet50", "vicregl"])
 def test_the_papers_recipes_have_two_augmentations(name: str) -> None:
     recipe = load_recipe(f"imagenet-{name}").with_(size=32, encoder="resnet8")
     views = setup(open_source(batch().numpy()), recipe, accelerated=False).views

@@ -74,8 +74,8 @@ def evaluate(
         task: of annotated images, in place of labels of whole images: segmentation, of classes of pixels (masks), or
             detection, of things (boxes); see the guides.
         protocols: which protocols to compare; all if not given. With transcripts: scratch, frozen, fine-tuned,
-            as-given, untrained, raw-ctc; of detection these but for raw-ctc, of segmentation also frozen-knn and
-            raw-logistic. few-shot, which stands alone: episodes of new classes, on frozen features.
+            as-given, untrained, raw-ctc; of detection these but for raw-ctc, of segmentation also frozen-decoder,
+            frozen-knn and raw-logistic. few-shot, which stands alone: episodes of new classes, on frozen features.
         steps: optimisation steps from scratch, half as many for fine-tuning; chosen by the number of labels if not
             given. With transcripts also of the heads on frozen encoders.
         way: of few-shot episodes, the number of classes; 5 if not given.

@@ -12,20 +12,12 @@ from torchvision.ops import box_iou
 from likewise.data.annotations.annotation import Box
 from likewise.evaluation.detection_measures import Detections
 
-SHOWN_SCORE = 0.3
+SHOWN_SCORE = 0.5
 """From which score on a predicted box is shown, and counted here."""
 FOREGROUND, BACKGROUND = 0.5, 0.1
 """Intersections over union: from the first on a box is at its place, below the second it is of nothing."""
-ERRORS = {
-    "right": "right",
-    "class": "other class",
-    "place": "place is off",
-    "both": "place and class",
-    "twice": "found twice",
-    "nothing": "of nothing",
-    "missed": "missed",
-}
-"""The kinds and their names: "right" are no errors, "missed" are true boxes, the others are predicted ones."""
+ERRORS = ("right", "class", "place", "both", "twice", "nothing", "missed")
+"""The kinds: "right" are no errors, "missed" are true boxes, the others are predicted ones."""
 
 
 def surest(found: Detections) -> Detections:

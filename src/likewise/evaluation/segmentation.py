@@ -12,7 +12,7 @@ from jaxtyping import Float, Int, Integer, UInt8
 from torch import Tensor, nn
 
 from likewise.checks import check_int
-from likewise.data.annotations.annotation import IGNORE
+from likewise.data.annotations.annotation import BACKGROUND, IGNORE
 from likewise.errors import UserError
 from likewise.evaluation.annotated import (
     EXAMPLES,
@@ -31,9 +31,17 @@ from likewise.evaluation.knn import TEMPERATURE, nearest_neighbors, votes
 from likewise.evaluation.labelled_samples import draw_samples
 from likewise.evaluation.linear import FEW_LABELS_VARIANCE, fit_linear
 from likewise.evaluation.measures import CONFIDENCE
-from likewise.evaluation.protocols import PROTOCOLS
+from likewise.evaluation.object_discovery import (
+    correct_localization,
+    object_box,
+    object_boxes,
+    places_inside,
+    whole_box,
+)
+from likewise.evaluation.protocols import PROTOCOLS, LineStyle
 from likewise.evaluation.reinitialize import reinitialize
 from likewise.evaluation.seeds import seeded, trial_seed
+from likewise.evaluation.segmentation_decoder import MapDecoder
 from likewise.evaluation.segmentation_measures import (
     boundary_radius,
     boundary_scores,
@@ -43,6 +51,8 @@ from likewise.evaluation.segmentation_measures import (
 )
 from likewise.evaluation.segmenter import (
     Colours,
+    DecodedSegmenter,
+    DenseEncoder,
     Segmenter,
     pca_colours,
     place_labels,
@@ -53,8 +63,13 @@ from likewise.evaluation.segmenter import (
 from likewise.evaluation.supervised import FINE_TUNED_HEAD, SCRATCH, Rates
 from likewise.runs.counts import nearest_to_typical
 
-SEGMENTATION_PROTOCOLS = ("scratch", "frozen", "fine-tuned", "frozen-knn", "as-given", "untrained", "raw-logistic")
-"""In the order of tables; each is one of `likewise.evaluation.PROTOCOLS`."""
+DECODER = "frozen-decoder"
+SEGMENTATION_PROTOCOLS = (
+    "scratch", "frozen", DECODER, "fine-tuned", "frozen-knn", "as-given", "untrained", "raw-logistic",
+)  # fmt: skip
+"""In the order of tables; each but the decoder is one of `likewise.evaluation.PROTOCOLS`."""
+DISCOVERING = ("frozen", "as-given", "untrained", "raw-logistic")
+"""Those whose features also find objects without any annotation."""
 TRAINED = ("scratch", "fine-tuned")
 """Those that train the encoder, too."""
 MEASURES = {"miou": "mean intersection over union", "boundary_f": "boundary F score"}
@@ -178,11 +193,13 @@ def evaluate_segmentation(
         progress=progress or (lambda done, total, text: None),
     )
     trials, predicted = evaluation.run(names, counts, seeds)
-    details = {name: PROTOCOLS[name]().details("colours") for name in names}
+    details = {name: protocol_details(name) for name in names}
     values = annotated_values(evaluation, classes, details, counts, seeds, trials, MEASURES) | {
         "baseline": evaluation.constant(classes),
         "settings": _settings(steps, compute, train.source.size),
     }
+    if classes[0] == BACKGROUND and any(name in names for name in DISCOVERING):
+        values["discovery"] = evaluation.discovery(names, seeds)
     typical = nearest_to_typical(counts, TYPICAL_IMAGES)
     return SegmentationResult(values, evaluation.pictures(predicted, typical, names))
 
@@ -190,6 +207,14 @@ def evaluate_segmentation(
 def check_segmentation_protocols(names: Sequence[str] | None, *, given: bool) -> list[str]:
     """See `chosen_protocols`."""
     return annotated_protocols(names, SEGMENTATION_PROTOCOLS, "segmentation", given=given)
+
+
+def protocol_details(name: str) -> dict[str, Any]:
+    """What tables need of a protocol."""
+    if name == DECODER:
+        style = LineStyle("--sky", "solid", "square")
+        return {"label": "Decoder on the frozen encoder", "style": style._asdict(), "pretrained": True}
+    return PROTOCOLS[name]().details("colours")
 
 
 class PlaceTable(NamedTuple):
@@ -233,6 +258,8 @@ class SegmentationEvaluation(AnnotatedEvaluation[SegmentationData, Integer[Tenso
 
     def predicted(self, name: str, seed: int, count: LabelCount) -> Integer[Tensor, "n h w"]:
         """What a protocol predicts after learning from a draw."""
+        if name == DECODER:
+            return self._predict(self._decoded(seed, count))
         if name != "frozen-knn":
             return self._predict(self.fitted(name, seed, count))
         dense = self.dense(name, seed)
@@ -267,7 +294,6 @@ class SegmentationEvaluation(AnnotatedEvaluation[SegmentationData, Integer[Tenso
 
     def _trained(self, name: str, seed: int, count: LabelCount) -> Segmenter:
         """Encoder and head trained together: from new weights, or from the pretrained ones and the head of `frozen`."""
-        steps = self.steps_of(name)
         if name == "scratch":
             dense, rates = self.dense_to_train(name), SCRATCH
             with torch.no_grad():
@@ -279,24 +305,43 @@ class SegmentationEvaluation(AnnotatedEvaluation[SegmentationData, Integer[Tenso
                     self._fit_head("frozen", seed, count)
             dense = self.dense_to_train(name)
             head, rates = copy.deepcopy(self._heads[seed, count]), Rates(FINE_TUNING_RATE, FINE_TUNED_HEAD)
-        drawn = self.draws[seed, count]
         segmenter = Segmenter(dense, head.requires_grad_(True))
+        self._train(segmenter, rates, name, seed, count)
+        return segmenter
+
+    def _decoded(self, seed: int, count: LabelCount) -> DecodedSegmenter:
+        """A decoder trained on the maps of the frozen encoder."""
+        dense = DenseEncoder(self.encoders["frozen"])
+        table = self.places(dense, seed, count, MOST_PLACES)
+        with torch.no_grad():
+            first = self.views.clean(self.train.images(torch.tensor([0])).to(self.compute.device))
+            widths = [each.shape[1] for each in dense.maps(first)]
+        head = MapDecoder(table.mean.split(widths), table.scale.split(widths), self.classes)
+        segmenter = DecodedSegmenter(dense, head)
+        self.compute.place(segmenter)
+        self._train(segmenter, Rates(0.0, FINE_TUNED_HEAD), DECODER, seed, count)
+        return segmenter
+
+    def _train(
+        self, segmenter: Segmenter | DecodedSegmenter, rates: Rates, name: str, seed: int, count: LabelCount
+    ) -> None:
+        """Train a protocol on the images of a draw."""
+        drawn = self.draws[seed, count]
         train_segmenter(
             segmenter,
             self.views,
             lambda some: (self.train.images(drawn[some]), self.train.masks(drawn[some])),
             len(drawn),
             rates=rates,
-            steps=steps,
+            steps=self.steps_of(name),
             batch_size=min(BATCH_IMAGES, len(drawn)),
             seed=trial_seed(seed, name, count),
             compute=self.compute,
             callback=lambda step: None,
         )
-        return segmenter
 
     def steps_of(self, name: str) -> int:
-        """Optimisation steps of a protocol that trains the encoder."""
+        """Optimisation steps of a protocol that is trained by them."""
         steps = self.steps or STEPS
         return steps if name == "scratch" else max(1, round(PART_OF_STEPS * steps))
 
@@ -340,6 +385,32 @@ class SegmentationEvaluation(AnnotatedEvaluation[SegmentationData, Integer[Tenso
             found.append(resized(maps, self.truth.shape[1:]).argmax(1).to(torch.uint8).cpu())
         return torch.cat(found)
 
+    def discovery(self, names: Sequence[str], seeds: int) -> dict[str, Any]:
+        """CorLoc of boxes that features alone find in the test images, by protocol, seed by seed where these differ."""
+        frames = [self.test.source.frames[i] for i in self.test.indices.tolist()]
+        truth = [object_boxes(mask) for mask in self.truth]
+        found = {
+            name: [self._localized(name, seed, frames, truth) for seed in range(seeds if name == "untrained" else 1)]
+            for name in DISCOVERING
+            if name in names
+        }
+        whole = correct_localization([whole_box(frame) for frame in frames], truth)
+        return {"images": sum(map(bool, truth)), "corloc": found, "whole_image": whole}
+
+    def _localized(self, name: str, seed: int, frames: list[Any], truth: list[Any]) -> float | None:
+        dense, size = self.dense(name, seed).eval(), self.truth.shape[1]
+        boxes = []
+        for some in torch.arange(len(self.test)).split(self.compute.batch_size):
+            with torch.inference_mode():
+                view = self.views.clean(self.test.images(some).to(self.compute.device))
+                maps = self.compute.forward(dense, view).cpu()
+            for features, place in zip(maps, some.tolist(), strict=True):
+                shape = features.shape[1], features.shape[2]
+                box = object_box(features, places_inside(frames[place], size, shape))
+                across, down = size / shape[1], size / shape[0]
+                boxes.append((box[0] * across, box[1] * down, box[2] * across, box[3] * down))
+        return correct_localization(boxes, truth)
+
     def pictures(
         self, predicted: dict[tuple[str, LabelCount], Tensor], count: LabelCount, names: Sequence[str]
     ) -> SegmentationPictures:
@@ -382,12 +453,13 @@ def _settings(steps: int | None, compute: ComputeSettings, size: int) -> dict[st
             "optimizer": "adamw",
             "schedule": "linear warm-up, cosine to zero",
             "steps": steps or STEPS,
-            "part_of_steps_fine_tuned": PART_OF_STEPS,
+            "part_of_steps_fine_tuned_and_decoder": PART_OF_STEPS,
             "batch_size": BATCH_IMAGES,
             "lr": {
                 "scratch": SCRATCH.encoder,
                 "fine_tuned_encoder": FINE_TUNING_RATE,
                 "fine_tuned_head": FINE_TUNED_HEAD,
+                "decoder": FINE_TUNED_HEAD,
             },
         },
         "boundary_radius": boundary_radius(size, size),

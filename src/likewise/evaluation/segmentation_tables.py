@@ -64,7 +64,26 @@ def segmentation_tables(values: dict[str, Any], test: str) -> list[Table]:
             f"Intersection over union of each class with {with_images(typical)}",
             "–: a class that is neither in the test masks nor predicted",
         ),
+        *([_discovery(values, test)] if values.get("discovery", {}).get("images") else []),
     ]
+
+
+def _discovery(values: dict[str, Any], test: str) -> Table:
+    """Boxes that features find by themselves."""
+    names = {
+        "frozen": "Trained encoder", "as-given": "Weights as given", "untrained": "Untrained encoder",
+        "raw-logistic": "Colours",
+    }  # fmt: skip
+    found = values["discovery"]
+    rows: list[list[Cell]] = [[names[name], sum(each) / len(each)] for name, each in found["corloc"].items()]
+    return Table(
+        f"Objects found in {test} without any annotation",
+        f"share of the {found['images']:,} test images with an object in which the box of the places that are least "
+        "like the others (LOST) overlaps that of an object by half",
+        ["features", "CorLoc"],
+        ["", "%"],
+        [*rows, ["Always the whole image", found["whole_image"]]],
+    )
 
 
 def painted(

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from likewise.data.annotations.annotation import IGNORE
 from likewise.evaluation.inputs import ComputeSettings, EvaluationViews
 from likewise.evaluation.random_parts import mirrors, parts_of_images, parts_of_masks, random_parts
+from likewise.evaluation.segmentation_decoder import MapDecoder
 from likewise.evaluation.supervised import Rates, minimize, shuffled
 
 KNOWN_SHARE = 0.5
@@ -27,10 +28,11 @@ class DenseEncoder(nn.Module):
         self.encoder = encoder
 
     def forward(self, view: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d i j"]:
-        maps = self._maps(view)
+        maps = self.maps(view)
         return torch.cat([resized(each, maps[0].shape[2:]) for each in maps], dim=1)
 
-    def _maps(self, view: Float[Tensor, "n c h w"]) -> list[Tensor]:
+    def maps(self, view: Float[Tensor, "n c h w"]) -> list[Float[Tensor, "n _ _ _"]]:
+        """Of several depths, the finest first."""
         encoder: Any = self.encoder
         if hasattr(encoder, "feature_maps"):
             return encoder.feature_maps(view)
@@ -57,6 +59,24 @@ class Segmenter(nn.Module):
 
     def forward(self, view: Float[Tensor, "n c h w"]) -> Float[Tensor, "n classes i j"]:
         return self.head(self.dense(view).movedim(1, 3)).movedim(3, 1)
+
+
+class DecodedSegmenter(nn.Module):
+    """Logits of the classes at each place, decoded from the maps of an encoder that is not trained."""
+
+    def __init__(self, dense: DenseEncoder, head: MapDecoder) -> None:
+        super().__init__()
+        self.dense, self.head = dense, head
+
+    def forward(self, view: Float[Tensor, "n c h w"]) -> Float[Tensor, "n classes i j"]:
+        with torch.no_grad():
+            maps = self.dense.maps(view)
+        return self.head(maps)
+
+    def train(self, mode: bool = True) -> DecodedSegmenter:
+        super().train(mode)
+        self.dense.eval()
+        return self
 
 
 def resized(maps: Float[Tensor, "n d i j"], size: torch.Size | tuple[int, ...]) -> Float[Tensor, "n d h w"]:
@@ -89,7 +109,7 @@ def moved(
 
 
 def train_segmenter(
-    segmenter: Segmenter,
+    segmenter: Segmenter | DecodedSegmenter,
     views: EvaluationViews,
     read: Callable[[Int[Tensor, " b"]], tuple[Tensor, Tensor]],
     count: int,

@@ -16,6 +16,7 @@ from likewise.losses.geometry import alignment, effective_rank, koleo, lidar, sp
 from likewise.losses.gradient_cache import encode_cached
 from likewise.losses.metric import margin_contrastive, mined_triplet, triplet
 from likewise.losses.mutual_information import info_nce_parts, jsd
+from likewise.losses.places import dense_info_nce, vicreg_places
 from likewise.losses.redundancy import barlow_twins, vicreg
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "curl",
     "dcl",
     "dcl_w",
+    "dense_info_nce",
     "dino",
     "dino_center",
     "effective_rank",
@@ -56,4 +58,5 @@ __all__ = [
     "triplet",
     "uniformity",
     "vicreg",
+    "vicreg_places",
 ]

@@ -12,11 +12,12 @@ from torch import Tensor, nn
 from likewise.checks import check_choice, check_int, check_non_negative, require
 from likewise.data.loader import Batch
 from likewise.distributed import gather
-from likewise.encoders.base import Encoder, encoder_name
+from likewise.encoders.base import Encoder
 from likewise.losses import info_nce_parts, jsd
 from likewise.methods.base import Method
 from likewise.modules.critic import Critic
 from likewise.modules.discriminator import Discriminator
+from likewise.modules.places import encode_places, places_dim
 from likewise.seeding import draw_rows
 
 ESTIMATORS = {"jsd": jsd, "infonce": info_nce_parts}
@@ -68,10 +69,7 @@ class DeepInfoMax(Method):
         check_int(summary_dim=summary_dim, score_dim=score_dim)
         require(alpha + beta > 0, "alpha + beta", "above 0", alpha + beta, "with both 0 the loss compares no samples")
         check_choice(ESTIMATORS, estimator=estimator)
-        has_places = hasattr(encoder, "with_features") and hasattr(encoder, "features_dim")
-        remedy = "give it what `likewise.encoders.Encoder` has: features_dim and with_features(view)"
-        require(has_places, "encoder", "one with features of places", encoder_name(encoder), remedy)
-        self.features_dim: int = encoder.features_dim  # type: ignore[assignment]
+        self.features_dim = places_dim(encoder)
         self.estimator, self.each = estimator, 1 + two_views
         self.weights = {"global": alpha, "local": beta, "prior": gamma}
         self.summary = nn.Linear(self.dim, summary_dim)
@@ -86,7 +84,7 @@ class DeepInfoMax(Method):
         return noise.to(views[0]), *views
 
     def objective(self, noise: Float[Tensor, "n v y"], *views: Any) -> dict[str, Tensor]:
-        embedding, places = self.encode_with_places(torch.cat(views))
+        embedding, places = encode_places(self.encode, self.encoder, torch.cat(views))
         y = self.summary(embedding)
         terms = {}
         for term, critic in self.critics.items():
@@ -101,16 +99,6 @@ class DeepInfoMax(Method):
         if self.discriminator is not None:
             terms["prior"], terms["discriminator"] = self.discriminator(y, noise.flatten(0, 1))
         return {"loss": self._total(terms), **terms}
-
-    def encode_with_places(self, view: Any) -> tuple[Float[Tensor, "n dim"], Float[Tensor, "n m k"]]:
-        """Embeddings, and the features of each place, in micro-batches as `encode`."""
-
-        def rows(view: Any) -> Float[Tensor, "n d"]:
-            embedding, places = self.encoder.with_features(view)  # type: ignore[operator]
-            return torch.cat([embedding, places.flatten(1)], 1)
-
-        embedding, places = self.encode(view, rows).tensor_split([self.dim], dim=1)
-        return embedding, places.unflatten(1, (-1, self.features_dim))
 
     def embed(self, view: Any) -> Tensor:
         return self.summary(self.encode(view))

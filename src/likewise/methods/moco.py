@@ -80,17 +80,25 @@ class MoCoV1(Method):
         if self.sharded and world_size() == 1:
             remedy = "BatchNorm needs at least two shards of two; or try --in-batch"
             require(context.batch_size >= 4, "batch_size", "at least 4", context.batch_size, remedy)
-        self.queue = Queue(
-            queue_size(self.queue_size, samples=context.samples, batch_size=context.batch_size, most=65536, share=0.05),
-            self.projection_dim,
-            seed=context.seed,
+        self.queue = self.new_queue()
+
+    def new_queue(self) -> Queue:
+        """A queue of keys as long as the options and the training have it."""
+        context = self.training_context
+        size = queue_size(
+            self.queue_size, samples=context.samples, batch_size=context.batch_size, most=65536, share=0.05
         )
+        return Queue(size, self.projection_dim, seed=context.seed)
+
+    def shards(self, view: Any) -> int:
+        """How many parts of the view BatchNorm normalizes apart."""
+        size = self.training_context.micro_batch_size or SHARD
+        return max(2, len(view) // size) if self.sharded and world_size() == 1 else 1
 
     def objective(self, first: Any, second: Any) -> dict[str, Tensor]:
         assert self.queue is not None, "call prepare() before training"
         self.keys.update(self.encoder, self.projector, momentum=self.key_momentum)
-        size = self.training_context.micro_batch_size or SHARD
-        shards = max(2, len(first) // size) if self.sharded and world_size() == 1 else 1
+        shards = self.shards(first)
         generator = generator_for(self.training_context.seed, self.global_step)
         k = shuffle_batchnorm(self.keys, second, generator, shards=shards)
         q, keys = gather(in_shards(self.embed, first, shards)), gather(k)

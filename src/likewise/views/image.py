@@ -83,6 +83,21 @@ class ImageViews:
         """One random view of every image by the operations of the second of two views."""
         return self._view(batch, self.second_ops, generator)
 
+    def located_pair(
+        self, batch: UInt8[Tensor, "n _ height width"], generator: torch.Generator
+    ) -> tuple[Float[Tensor, "n c s s"], Float[Tensor, "n c s s"], Float[Tensor, "n 2 3 3"]]:
+        """The views that calling these and `second` make, and where in the image each lies.
+
+        That is a homography from the normalized coordinates of the view, whose edges are -1 and 1, to pixels of the
+        image, counted from its middle.
+        """
+        (first, one), (second, other) = (
+            self._view_with_matrix(batch, ops, generator, self.size) for ops in (self.ops, self.second_ops)
+        )
+        height, width = batch.shape[-2:]
+        half = one.new_tensor([[width / 2], [height / 2], [1.0]])
+        return first, second, torch.stack([half * one, half * other], dim=1).to(first.device)
+
     def weak(self, batch: UInt8[Tensor, "n _ _ _"], generator: torch.Generator) -> Float[Tensor, "n c s s"]:
         """One random view of every image that keeps its label: for supervised training."""
         return self._view(batch, self.weak_ops, generator)
@@ -139,7 +154,6 @@ class ImageViews:
         mean, std = torch.tensor([self.mean, self.std], device=device)[..., None, None]
         return mean, std
 
-    @torch.no_grad()
     def _view(
         self,
         batch: UInt8[Tensor, "n _ _ _"],
@@ -147,10 +161,15 @@ class ImageViews:
         generator: torch.Generator,
         size: int | None = None,
     ) -> Float[Tensor, "n c s s"]:
-        size = size or self.size
+        return self._view_with_matrix(batch, ops, generator, size or self.size)[0]
+
+    @torch.no_grad()
+    def _view_with_matrix(
+        self, batch: UInt8[Tensor, "n _ _ _"], ops: tuple[Operation, ...], generator: torch.Generator, size: int
+    ) -> tuple[Float[Tensor, "n c s s"], Float[Tensor, "n 3 3"]]:
         # Half-precision products, which autocast would choose, blur positions and colours.
         with torch.autocast(batch.device.type, enabled=False):
-            images = self._resampled(batch, [op for op in ops if isinstance(op, Spatial)], generator, size)
+            images, matrix = self._resampled(batch, [op for op in ops if isinstance(op, Spatial)], generator, size)
             if images.shape[1] < self.channels:
                 images = images.expand(-1, self.channels, -1, -1).contiguous()
             shape = (len(images), (size, size), generator)
@@ -162,26 +181,26 @@ class ImageViews:
             for effect in [op for op in ops if isinstance(op, Filter)]:
                 effect.apply_(images, effect.draw(*shape))
             mean, std = self._normalisation(images.device)
-            return images.sub_(mean).div_(std)
+            return images.sub_(mean).div_(std), matrix
 
     def _resampled(
         self, batch: UInt8[Tensor, "n _ _ _"], spatial: list[Spatial], generator: torch.Generator, size: int
-    ) -> Float[Tensor, "n _ s s"]:
-        """Floats in [0, 1] of the right size, with the fewest channels."""
+    ) -> tuple[Float[Tensor, "n _ s s"], Float[Tensor, "n 3 3"]]:
+        """Floats in [0, 1] of the right size, with the fewest channels, and where in the image they lie."""
         given, wanted = batch.shape[1], self.channels
         require(given == wanted or {given, wanted} == {1, 3}, "channels", f"{wanted}, as the views have", given)
         images = luma(batch).mul_(1 / 255) if given > wanted else batch
-        if not spatial:
-            return resize(images, size)
         height, width = images.shape[-2:]
         frame = (height, width)
         matrix = identity(len(images), generator.device)
+        if not spatial:
+            return resize(images, size), matrix
         for op in spatial:
             matrix = matrix @ op.matrix(op.draw(len(images), frame, generator), frame)
             # A crop's outcome is square, and so is what follows it.
             frame = (size, size) if isinstance(op, RandomResizedCrop) else frame
         resample = crop_resize if all(op.straight for op in spatial) else warp
-        return resample(images, matrix, size)
+        return resample(images, matrix, size), matrix
 
 
 def _per_channel(name: str, values: Sequence[Number], channels: int) -> tuple[float, ...]:
