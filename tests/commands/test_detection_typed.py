@@ -93,7 +93,7 @@ def test_boxes_for_other_images(
     assert set(found.getCatIds()) <= {10, 20}
     evaluation = faster_coco_eval.COCOeval_faster(truth, found, "bbox")
     evaluation.run()
-    assert evaluation.stats[1] > 0.05  # AP50; 0 where numbers of images or classes are wrong
+    assert evaluation.stats[1] > 0.5  # AP50: 1.0 with three seeds; 0 where numbers of images or classes are wrong
     assert answered(capsys, "predict", finder, made / "scenes" / "test", "--out", out) == said
 
     scenes.images(tmp_path / "new" / "deep", range(30, 33))
