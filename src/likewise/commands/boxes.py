@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from likewise.atomic import check_file_place, telling_of_the_disk, write_json
+from likewise.atomic import check_file_place, telling_of_the_disk, write_json, write_text
 from likewise.commands.images_to_predict import encoder_to_predict, images_to_predict, tell_unread
 from likewise.console import count_of, plain
 from likewise.data.annotations.coco import CocoIds, coco_ids
@@ -16,6 +17,7 @@ from likewise.data.annotations.layout import find_layout
 from likewise.data.files import printable
 from likewise.errors import UserError
 from likewise.evaluation.box_files import coco_boxes, predicted_boxes
+from likewise.evaluation.detection_errors import SHOWN_SCORE, surest
 from likewise.evaluation.detector import detector, load_own_weights
 from likewise.evaluation.segmenter import DenseEncoder
 from likewise.modalities.run import Run
@@ -37,8 +39,10 @@ class PredictedBoxes:
     """The file that says which image and which class a number means."""
     rows: int
     """Images."""
+    found: int
+    """Boxes, however sure."""
     boxes: dict[str, int]
-    """How many boxes of each class there are."""
+    """How many of each class have a score of at least `SHOWN_SCORE`."""
     skipped: int
 
     def to_json(self) -> dict[str, Any]:
@@ -48,11 +52,12 @@ class PredictedBoxes:
         from rich.console import Group
         from rich.table import Table
 
-        table = Table("class", "boxes", box=None, header_style="bold")
+        sure = f"score of at least {SHOWN_SCORE}"
+        table = Table("class", sure, box=None, header_style="bold")
         table.columns[1].justify = "right"
         for name, count in self.boxes.items():
             table.add_row(plain(name), f"{count:,}")
-        found = count_of(sum(self.boxes.values()), "box", "boxes")
+        found = count_of(self.found, "box", "boxes")
         return Group(plain(f"{self.out}: {found} in {count_of(self.rows, 'image')}"), table)
 
 
@@ -93,16 +98,17 @@ def predict_boxes(
             number = ids.images[each.file.id]
             known.append({"id": number, "file_name": each.file.id, "width": each.size[0], "height": each.size[1]})
             results += coco_boxes(each.found, number, [ids.classes[name] for name in classes])
-            for label in each.found.labels.tolist():
+            for label in surest(each.found).labels.tolist():
                 counts[label] += 1
             report(len(known), len(images.files), "predicting")
-        write_json(place, results)
+        write_text(place, json.dumps(results) + "\n")
         write_json(place.with_suffix(IMAGES), _said_of(known, ids))
         if skipped or place.with_suffix(SKIPPED).is_file():
             Skipped(skipped).write(place.with_suffix(SKIPPED))
     tell_unread(images, len(skipped), place.with_suffix(SKIPPED), progress)
     beside = str(Path(out).with_suffix(IMAGES))
-    return PredictedBoxes(str(out), beside, len(known), dict(zip(classes, counts, strict=True)), len(skipped))
+    sure = dict(zip(classes, counts, strict=True))
+    return PredictedBoxes(str(out), beside, len(known), len(results), sure, len(skipped))
 
 
 def _said_of(images: list[dict[str, Any]], ids: CocoIds) -> dict[str, Any]:

@@ -76,8 +76,8 @@ def _errors(values: dict[str, Any], count: int | str) -> Table:
         rows.append([label(values, name), *means])
     return Table(
         f"Errors with {with_images(count)}",
-        f"boxes with a score of at least {SHOWN_SCORE}, mean over seeds; wrong by class, by place, by both, as a second "
-        "one of the same thing, or where nothing is; missed: true boxes",
+        f"boxes with a score of at least {SHOWN_SCORE}, mean over seeds; wrong by class, by place, by both, as a "
+        "second one of the same thing, or where nothing is; missed: true boxes",
         ["protocol", *ERRORS],
         [""] * (1 + len(ERRORS)),
         rows,
