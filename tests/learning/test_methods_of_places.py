@@ -9,8 +9,8 @@ from few_labels import accuracy
 
 import likewise as lw
 
-# 5 labels a class, measured with three seeds when this was written, beside 0.80 of the untrained encoder: densecl 0.89 to
-# 0.91, and its loss of places 5.1 to 5.3 below chance; vicregl 0.95 to 0.96.
+# 5 labels a class, measured with three seeds when this was written, beside 0.80 of the untrained encoder: densecl 0.89
+# to 0.91, and its loss of places 5.1 to 5.3 below chance; vicregl 0.95 to 0.96.
 
 
 @pytest.mark.slow

@@ -343,7 +343,7 @@ class SegmentationEvaluation(AnnotatedEvaluation[SegmentationData, Integer[Tenso
     def steps_of(self, name: str) -> int:
         """Optimisation steps of a protocol that is trained by them."""
         steps = self.steps or STEPS
-        return steps if name == "scratch" else max(1, round(PART_OF_STEPS * steps))
+        return max(1, round(PART_OF_STEPS * steps)) if name == "fine-tuned" else steps
 
     def dense(self, name: str, seed: int) -> nn.Module:
         return Colours(RAW_PLACES) if name == "raw-logistic" else super().dense(name, seed)
@@ -453,7 +453,7 @@ def _settings(steps: int | None, compute: ComputeSettings, size: int) -> dict[st
             "optimizer": "adamw",
             "schedule": "linear warm-up, cosine to zero",
             "steps": steps or STEPS,
-            "part_of_steps_fine_tuned_and_decoder": PART_OF_STEPS,
+            "part_of_steps_fine_tuned": PART_OF_STEPS,
             "batch_size": BATCH_IMAGES,
             "lr": {
                 "scratch": SCRATCH.encoder,
