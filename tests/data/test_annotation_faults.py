@@ -235,3 +235,56 @@ def test_two_files_of_coco(tmp_path: Path) -> None:
         UserError, match=r"must have one JSON file of annotations for scenes, got annotations\.json, b\.json"
     ):
         read_annotations(folder, "masks")
+
+
+def test_rows_that_cannot_be_used(tmp_path: Path) -> None:
+    folder = scenes.as_table(tmp_path / "scenes", range(4))
+    for name in ("deep", "other"):
+        scenes.images(folder / "images" / name, [3])
+    (folder / "images" / "003.png").unlink()
+    (tmp_path / "outside.png").write_bytes((folder / "images" / "000.png").read_bytes())
+    rows = [
+        "file,xmin,ymin,xmax,ymax,label",
+        "images/000.png,1,2,9,9,red",
+        "gone.png,1,2,9,9,red",
+        "images/000.png,1,2,9,,red",
+        "images/000.png,1,2,9,9,",
+        "images/000.png,nan,2,9,9,red",
+        "images/000.png,0.1,0.2,0.5,0.9,red",
+        "images/000.png,9,2,9,9,red",
+        "001.png,100,2,120,9,red",
+        "002.png,,,,,",
+        "003.png,1,2,9,9,red",
+        ",1,2,9,9,red",
+        "../outside.png,1,2,9,9,red",
+    ]
+    (folder / "boxes.csv").write_text("\n".join(rows))
+    source = open_annotated(folder, "boxes", size=SIZE, channels=3, progress=False)
+    assert source.ids == ["images/000.png", "images/002.png"]
+    assert [len(source.boxes(i)) for i in range(2)] == [1, 0]
+    said = [f"{file}: {why}" for file, why in source.skipped]
+    for wanted in (
+        "boxes.csv: row 2: no image gone.png",
+        "boxes.csv: row 3: edges must be four numbers, got 1, 2, 9,",
+        "boxes.csv: row 4: without a label",
+        "000.png: box with an edge that is no number",
+        "000.png: box 0.1, 0.2, 0.5, 0.9 is in shares of the image, where pixels are expected",
+        "000.png: box 9, 2, 9, 9 without an area",
+        "001.png: no box that can be used (box 100, 2, 120, 9 outside the image of 48 x 32 pixels)",
+        "boxes.csv: row 10: 003.png could be deep/003.png or other/003.png",
+        "boxes.csv: row 11: without a file",
+        "boxes.csv: row 12: no image ../outside.png",
+        "images/deep/003.png: image without annotations",
+    ):
+        assert any(wanted in line for line in said), (wanted, said)
+
+
+def test_no_boxes(tmp_path: Path) -> None:
+    folder = scenes.as_masks(tmp_path / "scenes", range(2))
+    (folder / "boxes.csv").write_text("file,label\n000.png,red\n")
+    with pytest.raises(UserError, match=r"has no boxes of its images; they are read from .* columns file, xmin"):
+        read_annotations(folder, "boxes")
+    for name in ("a.csv", "b.csv"):
+        (folder / name).write_text("file,xmin,ymin,xmax,ymax,label\n000.png,1,2,3,4,red\n")
+    with pytest.raises(UserError, match=r"must have one table of boxes for images, got a\.csv, b\.csv"):
+        read_annotations(folder, "boxes")

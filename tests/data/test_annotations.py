@@ -34,6 +34,8 @@ BOXES: dict[str, Callable[[Path, range], Path]] = {
     "coco": scenes.as_coco,
     "voc": scenes.as_voc,
     "yolo": scenes.as_yolo,
+    "csv": scenes.as_table,
+    "parquet": partial(scenes.as_table, name="boxes.parquet"),
 }
 
 
@@ -58,7 +60,7 @@ def test_masks_of_each_format(kind: str, tmp_path: Path) -> None:
 def test_boxes_of_each_format(kind: str, tmp_path: Path) -> None:
     folder = BOXES[kind](tmp_path / "scenes", SEEDS)
     source = open_annotated(folder, "boxes", size=2 * SIZE, channels=1, progress=False)
-    order = ["background", "blue", "red"] if kind == "voc" else ["background", "red", "blue"]
+    order = ["background", "blue", "red"] if kind in ("voc", "csv", "parquet") else ["background", "red", "blue"]
     assert source.class_names == order
     for seed in SEEDS:
         wanted = [
@@ -178,3 +180,27 @@ def test_run_lengths_of_another_program() -> None:
         said = mask.encode(np.asfortranarray(inside.astype(np.uint8)))
         text = said["counts"].decode() if isinstance(said["counts"], bytes) else said["counts"]
         assert (inside_runs(RunLengths(counts_of(text), 9, 7), 9, 7) == inside).all()
+
+
+@pytest.mark.parametrize(
+    ("head", "row"),
+    [
+        ("filename,width,height,class,xmin,ymin,xmax,ymax", "000.png,48,32,red,3,4,13,24"),
+        ("image_path,x1,y1,x2,y2,class_name", "scenes/images/000,3,4,13,24,red"),
+        ("Image_ID;X_Min;Y_Min;X_Max;Y_Max;Label", "000;3.0;4.0;13.0;24.0;red"),
+        ("label\tx\ty\tw\th\timage", "red\t3\t4\t10\t20\timages/000.png"),
+    ],
+)
+def test_spellings_of_columns_of_boxes(head: str, row: str, tmp_path: Path) -> None:
+    scenes.images(tmp_path / "scenes" / "images", range(1))
+    (tmp_path / "scenes" / "boxes.csv").write_text(f"{head}\n{row}\n")
+    (box,) = read_annotations(tmp_path / "scenes", "boxes").images[0].boxes
+    assert box == (3, 4, 13, 24, 1, False)
+
+
+def test_a_table_beside_the_folder_that_it_is_about(tmp_path: Path) -> None:
+    for part, seeds in (("train", range(3)), ("test", range(3, 5))):
+        scenes.as_table(tmp_path / part, seeds)
+        (tmp_path / part / "boxes.csv").rename(tmp_path / f"{part}.csv")
+    assert len(read_annotations(f"{tmp_path}:train", "boxes").images) == 3
+    assert len(read_annotations(tmp_path / "test", "boxes").images) == 2

@@ -17,14 +17,17 @@ from likewise.modalities.run import Run
 from likewise.modalities.towers import encoder_for
 from likewise.runs.classifier import Classifier
 
+PREDICTED = {"segmentation": ("masks", "masks"), "detection": ("boxes", "boxes.json")}
+"""By task: what is predicted in place of labels, and an example of where it is written."""
 
-def open_classifier(classifier: Any, run: Any, *, masks: bool = False) -> tuple[Classifier, Run]:
+
+def open_classifier(classifier: Any, run: Any, *, annotated: bool = False) -> tuple[Classifier, Run]:
     """A classifier, or the one in a folder, and its run: the one that is given, or where classifier.json says it is.
 
     Args:
         classifier: or its folder.
         run: or its folder, or None.
-        masks: whether one that predicts masks is wanted, too.
+        annotated: whether one that predicts masks or boxes is wanted, too.
 
     Raises:
         UserError: for what is no classifier, or a run with another encoder.
@@ -33,10 +36,9 @@ def open_classifier(classifier: Any, run: Any, *, masks: bool = False) -> tuple[
         kind = type(classifier).__name__
         raise UserError(f"classifier must be a classifier or its folder, got {kind}: `lw.fit` returns one")
     found = classifier if isinstance(classifier, Classifier) else Classifier.open(classifier)
-    if found.info["task"] == "segmentation" and not masks:
-        raise UserError(
-            f"{found.path} predicts masks, not labels: `likewise predict {found.path} DATA --out masks` uses it"
-        )
+    if (wrong := PREDICTED.get(found.info["task"])) and not annotated:
+        use = f"`likewise predict {found.path} DATA --out {wrong[1]}` uses it"
+        raise UserError(f"{found.path} predicts {wrong[0]}, not labels: {use}")
     reference = found.info["encoder"]
     if run is not None:
         given = as_run(run)

@@ -27,7 +27,7 @@ def evaluate(
     labels_per_class: Sequence[int | Literal["all"]] | None = None,
     seeds: int | None = None,
     minutes: float | None = None,
-    task: Literal["segmentation"] | None = None,
+    task: Literal["segmentation", "detection"] | None = None,
     protocols: Sequence[str] | None = None,
     steps: int | None = None,
     way: int | None = None,
@@ -56,24 +56,26 @@ def evaluate(
     language model. Of recordings with --transcripts, the character and word error rates of speech recognition are
     measured in place of accuracies. With --protocols few-shot, accuracies in episodes of classes that the encoder has
     not learned from.
-    With --task segmentation, how well classes of pixels are predicted after learning from few annotated images.
+    With --task segmentation, how well classes of pixels are predicted after learning from few annotated images; with
+    --task detection, how well boxes of things are found.
 
     Args:
         run: a finished run, or its folder; or known weights as they are: timm:NAME of images, hf:FOLDER.
         train: labelled data to draw the labels from; the run's own data set if it has labels. With transcripts, the
-            recordings; of --task segmentation, annotated images. A fifth of either is held out if no test data
+            recordings; of a --task, annotated images. A fifth of either is held out if no test data
             is given.
         test: labelled data to measure the accuracy on; no setting is selected on it. For few-shot episodes, data of
             other classes than those of the training, such as photos:novel after a training on photos:base.
         labels_per_class: numbers of labels of each class; `all` takes every label there is. Those of 1, 10 and 100 that
             there are, and all, if not given.
-        seeds: repetitions, each with other labels; 5 if not given, 3 with `minutes`, transcripts or masks.
+        seeds: repetitions, each with other labels; 5 if not given, 3 with `minutes`, transcripts or a task.
         minutes: repetitions are added until the interval of frozen − scratch, with about 10 labels per class, is
             narrower than 2 points, or these minutes are over.
-        task: segmentation: classes of pixels, of images with masks (see the guide), in place of labels of whole images.
+        task: of annotated images, in place of labels of whole images: segmentation, of classes of pixels (masks), or
+            detection, of things (boxes); see the guides.
         protocols: which protocols to compare; all if not given. With transcripts: scratch, frozen, fine-tuned,
-            as-given, untrained, raw-ctc; of segmentation also frozen-decoder, frozen-knn and raw-logistic. few-shot,
-            which stands alone: episodes of new classes, on frozen features.
+            as-given, untrained, raw-ctc; of detection these but for raw-ctc, of segmentation also frozen-decoder,
+            frozen-knn and raw-logistic. few-shot, which stands alone: episodes of new classes, on frozen features.
         steps: optimisation steps from scratch, half as many for fine-tuning; chosen by the number of labels if not
             given. With transcripts also of the heads on frozen encoders.
         way: of few-shot episodes, the number of classes; 5 if not given.
@@ -88,7 +90,7 @@ def evaluate(
             folder, or else the subfolders.
         transcripts: of recordings, the table (.csv …) that says what is said in which file: metadata.csv of a folder,
             the table of the recordings itself, or another one.
-        labelled: with transcripts, numbers of recordings to learn from; of segmentation, of annotated images. `all`
+        labelled: with transcripts, numbers of recordings to learn from; of a task, of annotated images. `all`
             takes every one. Those of 10 and 100 (1, 5 and 20 images) that there are, and all, if not given.
         per_file: a text file is one document, not one document a line.
         columns: of a table, the columns that form a pair, such as image text.
@@ -111,6 +113,15 @@ def evaluate(
     """
     import torch
 
+    from likewise.commands.annotated import (
+        IMAGES_AT_ONCE,
+        check_task,
+        images_of,
+        measured_annotated,
+        open_annotated_parts,
+        tell_annotated,
+    )
+    from likewise.commands.annotated_tasks import TASKS
     from likewise.commands.few_shot import episode_settings, few_shot_result, open_novel
     from likewise.commands.gallery import save_gallery
     from likewise.commands.given import names_weights, run_of_weights
@@ -131,14 +142,6 @@ def evaluate(
         untrained_builder,
     )
     from likewise.commands.recognition import check_spoken, open_spoken
-    from likewise.commands.segmentation import (
-        IMAGES_AT_ONCE,
-        check_task,
-        images_of,
-        measured_segmentation,
-        open_segmented,
-        tell_annotated,
-    )
     from likewise.data.audio import source_sample_rate
     from likewise.data.blocks import cut_notes
     from likewise.data.copies import copies_between, copies_note, copies_summary
@@ -196,12 +199,15 @@ def evaluate(
     if task is not None:
         if train is None:
             name_own_data(run, None)
-        annotated = open_segmented(run, views, train, test, progress=progress)
+        its_task = TASKS[task]
+        its_task.needs()
+        annotated = open_annotated_parts(its_task, run, views, train, test, progress=progress)
         tell_annotated(annotated, str(run.path / SKIPPED), progress)
         if encoder is not None:
             run.load_encoder(adopt_for(encoder, views, annotated.train.source))
         with progress_bar(show=progress) as report:
-            segmented = measured_segmentation(
+            found = measured_annotated(
+                its_task,
                 run,
                 run.encoder,
                 views,
@@ -216,9 +222,9 @@ def evaluate(
             )
         asked_for = {"task": task, "train": train, "test": test, "labelled": labelled, "seeds": seeds}
         asked_for |= {"protocols": protocols, "steps": steps}
-        segmented.result["command"] = command_line("evaluate", run.path, asked_for)
-        evaluation = Evaluation(segmented.result)
-        return _kept(evaluation, run, segmented.skipped, lambda: segmented.figures.save(run.path))
+        found.result["command"] = command_line("evaluate", run.path, asked_for)
+        evaluation = Evaluation(found.result)
+        return _kept(evaluation, run, found.skipped, lambda: found.figures.save(run.path))
     if episode is not None:
         check_read_options({**reading, "root": root}, run.config["data"] if test is None else test)
         name_own_data(run, None if root else run.config["source"]["root"])
@@ -255,9 +261,7 @@ def evaluate(
         reading["text_column"] = None  # it was that of the transcripts
         asked = read_options_of(modality, **reading)
     elif labelled is not None:
-        raise UserError(
-            "--labelled applies to recordings with --transcripts and to --task segmentation: leave it out, or give one"
-        )
+        raise UserError("--labelled applies to recordings with --transcripts and to --task: leave it out, or give one")
     no_labels: UserError | None = None
     reads_own = train is None or test is None
     if reads_own:

@@ -63,7 +63,7 @@ def fit(
             From Python also a dict of labels by id.
         out: the folder of the classifier; `classifier` in the run folder if not given. One that is there is replaced.
         task: classification (one class a sample), multilabel (several, or none) or regression (numbers); as the labels
-            look if not given. segmentation: --labels is a folder of images with masks.
+            look if not given. segmentation or detection: --labels is a folder of images with masks or boxes.
         protocol: frozen, or fine-tuned: a copy of the encoder learns with the head, from one class a sample. Three more
             trainings cross-validate it.
         coverage: the share of samples to answer, such as 0.9; the classifier abstains from the others, the least sure.
@@ -90,10 +90,11 @@ def fit(
     import numpy as np
     import torch
 
+    from likewise.commands.annotated import check_task
+    from likewise.commands.annotated_tasks import TASKS as ANNOTATED_TASKS
+    from likewise.commands.fit_annotated import fit_annotated
     from likewise.commands.labelled import features_of, left_out_note, open_labelled, use_own
-    from likewise.commands.masks import fit_masks
     from likewise.commands.options import as_run, command_line, reopenable
-    from likewise.commands.segmentation import check_task
     from likewise.data.cache import digest
     from likewise.data.source import Subset
     from likewise.evaluation.fine_tuned_head import FOLDS as FINE_TUNED_FOLDS
@@ -130,12 +131,11 @@ def fit(
         "per_file": per_file or None,
         "columns": columns,
     }
-    if task == "segmentation":
+    if task in ANNOTATED_TASKS:
         useless = {"data": data, "coverage": coverage, "accuracy": accuracy, "balanced": balanced, "root": root}
         check_task(task, modality, useless | reading | {"modality": None})
-        return fit_masks(
-            run, labels, path, protocol=protocol, seed=seed, encoder=encoder, views=views, progress=progress
-        )
+        how: dict[str, Any] = {"protocol": protocol, "seed": seed, "encoder": encoder, "views": views}
+        return fit_annotated(ANNOTATED_TASKS[task], run, labels, path, **how, progress=progress)
     samples = open_labelled(run, data, labels, reading, root=root, progress=progress)
     where = samples.file or samples.source.name
     if data is not None and samples.with_samples and reopenable(data) != samples.file:

@@ -17,6 +17,7 @@ from likewise.errors import Interrupted, UserError
 from likewise.registry import MODALITIES
 
 if TYPE_CHECKING:
+    from likewise.commands.boxes import PredictedBoxes
     from likewise.commands.masks import PredictedMasks
 
 PART = 4096
@@ -92,7 +93,7 @@ def predict(
     encoder: FromPython = None,
     views: FromPython = None,
     progress: bool = True,
-) -> Predictions | PredictedMasks:
+) -> Predictions | PredictedMasks | PredictedBoxes:
     """Predict the label of every sample: id, label, probability, and whether the classifier abstains.
 
     The file is written at the end. What is done until then is kept beside it: a command that was killed goes on where
@@ -103,7 +104,7 @@ def predict(
         data: what to predict the labels of: see `likewise pretrain`.
         out: a .parquet, .csv or .jsonl file, with columns id, label, probability and abstained; of numbers, id and
             value. Several labels are a list, in a .csv `a;b`. From Python, the rows are returned if not given. Of a
-            classifier of masks, a folder: a PNG for each image.
+            classifier of masks, a folder: a PNG for each image. Of a detector of boxes, a .json file: COCO's results.
         run: the run that the classifier stands on, if it was moved.
         modality: image, text, audio or pair, where the data could be several things.
         text_column: of a table, the column of texts; if not given, one with a usual name or the only one of texts.
@@ -128,6 +129,7 @@ def predict(
     import pyarrow as pa
     import torch
 
+    from likewise.commands.boxes import predict_boxes
     from likewise.commands.classified import encoder_of_classifier, open_classifier, same_data
     from likewise.commands.labelled import open_samples, use_own
     from likewise.commands.masks import predict_masks
@@ -145,10 +147,13 @@ def predict(
     from likewise.training.machine import device_name
 
     check_int(batch_size=batch_size)
-    head, its_run = open_classifier(classifier, run, masks=True)
+    head, its_run = open_classifier(classifier, run, annotated=True)
     info = head.info
+    own: dict[str, Any] = {"encoder": encoder, "views": views, "progress": progress}
     if info["task"] == "segmentation":
-        return predict_masks(head, its_run, data, out, encoder=encoder, views=views, progress=progress)
+        return predict_masks(head, its_run, data, out, **own)
+    if info["task"] == "detection":
+        return predict_boxes(head, its_run, data, out, **own)
     if out is not None:
         check_predictions_suffix(Path(out))
         check_file_place(Path(out))

@@ -33,7 +33,7 @@ def study(
     test: Any = None,
     labels_per_class: Sequence[int | Literal["all"]] | None = None,
     seeds: int | None = None,
-    task: Literal["segmentation"] | None = None,
+    task: Literal["segmentation", "detection"] | None = None,
     protocols: Sequence[str] | None = None,
     steps: int | None = None,
     transcripts: str | Path | None = None,
@@ -60,14 +60,14 @@ def study(
         labels_per_class: numbers of labels of each class; `all` takes every label there is. Those of 1, 10 and 100 that
             there are, and all, if not given.
         seeds: repetitions of the evaluation, each with other labels; 5 if not given.
-        task: segmentation: the evaluation is of classes of pixels, of images with masks; a folder of these is learned
-            from without the masks.
+        task: segmentation: the evaluation is of classes of pixels, of images with masks; detection: of things, of
+            images with boxes. A folder of these is learned from without masks and boxes.
         protocols: which protocols of the evaluation to compare; all if not given.
         steps: optimisation steps from scratch, half as many for fine-tuning; chosen by the number of labels if not
             given.
         transcripts: of recordings, the table (.csv …) that says what is said in which file; the error rates of speech
             recognition are measured in place of accuracies. --text-column is of this table.
-        labelled: with transcripts, numbers of recordings to learn from, of segmentation of annotated images: see
+        labelled: with transcripts, numbers of recordings to learn from, of a task of annotated images: see
             `likewise evaluate`.
         resume: continue an interrupted training of the same run folder.
         root: the folder with the files of a named data set.
@@ -81,6 +81,8 @@ def study(
         UserError: for an unknown or impossible value, or data that cannot be read; the message says what to do.
         Interrupted: when the training was asked to stop; it can be resumed.
     """
+    from likewise.commands.annotated import annotated_parts, check_annotated, check_task, images_of
+    from likewise.commands.annotated_tasks import TASKS
     from likewise.commands.options import (
         READ,
         READ_ONCE,
@@ -95,7 +97,6 @@ def study(
         why_no_labels,
     )
     from likewise.commands.recognition import check_needless, check_transcripts
-    from likewise.commands.segmentation import annotated_parts, check_segmented, check_task, images_of
     from likewise.data.open import open_source
     from likewise.data.splits import has_own_splits, splits, unlabelled_test_note
     from likewise.distributed import is_first_process
@@ -135,7 +136,8 @@ def study(
         training = {**training, "modality": "image"}
         learned_from = images_of(data)
         train, test = annotated_parts(data if train is None else train, test)
-        check_segmented(
+        check_annotated(
+            TASKS[task],
             train,
             test,
             labelled=labelled,
@@ -145,9 +147,7 @@ def study(
             given=training.get("weights") is not None,
         )
     elif labelled is not None:
-        raise UserError(
-            "--labelled applies to recordings with --transcripts and to --task segmentation: leave it out, or give one"
-        )
+        raise UserError("--labelled applies to recordings with --transcripts and to --task: leave it out, or give one")
     named = {name: value for name, value in training.items() if value is not None}
     changes = {name: value for name, value in named.items() if name in ("method", *SHAPE) or name not in PARAMETERS}
     changes.pop("views", None)

@@ -15,11 +15,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from likewise.atomic import write_atomically
-from likewise.data import pictures
 from likewise.data.files import File
 from likewise.data.pictures import Letterboxed
+from likewise.evaluation.annotated_tables import class_colours
 from likewise.evaluation.inputs import ComputeSettings, EvaluationViews
-from likewise.evaluation.segmentation_tables import class_colours
+from likewise.evaluation.letterboxed import letterboxed_files
 from likewise.own_files import png_info
 
 MOST_PIXELS = 2**22
@@ -54,28 +54,17 @@ def predicted_masks(
         size, channels: of the views.
         compute: where and how; so many images are read at once.
     """
-    with pictures.quietly():
-        for start in range(0, len(files), compute.batch_size):
-            some = files[start : start + compute.batch_size]
-            read = [_read(folder / file.id, size, channels) for file in some]
-            known = [each for each in read if isinstance(each, Letterboxed)]
-            scores = iter(())
-            if known:
-                batch = torch.from_numpy(np.stack([each.pixels for each in known]))
-                with torch.inference_mode():
-                    scores = iter(compute.forward(network, views.clean(batch.to(compute.device))).cpu())
-            for file, each in zip(some, read, strict=True):
-                if isinstance(each, Letterboxed):
-                    yield PredictedMask(file, mask_of(next(scores), each, size))
-                else:
-                    yield PredictedMask(file, None, each)
-
-
-def _read(path: Path, size: int, channels: int) -> Letterboxed | str:
-    try:
-        return pictures.letterboxed(path, size, channels)
-    except Exception as error:
-        return pictures.reason(error)
+    how: dict[str, int] = {"size": size, "channels": channels, "at_once": compute.batch_size}
+    for some in letterboxed_files(folder, files, **how):
+        scores = iter(())
+        if some.pixels is not None:
+            with torch.inference_mode():
+                scores = iter(compute.forward(network, views.clean(some.pixels.to(compute.device))).cpu())
+        for file, each in zip(some.files, some.images, strict=True):
+            if isinstance(each, Letterboxed):
+                yield PredictedMask(file, mask_of(next(scores), each, size))
+            else:
+                yield PredictedMask(file, None, each)
 
 
 def mask_of(scores: Float[Tensor, "classes i j"], picture: Letterboxed, size: int) -> UInt8[np.ndarray, "h w"]:

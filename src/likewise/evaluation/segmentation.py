@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -14,18 +13,22 @@ from torch import Tensor, nn
 
 from likewise.checks import check_int
 from likewise.data.annotations.annotation import BACKGROUND, IGNORE
-from likewise.data.annotations.source import AnnotatedImages
 from likewise.errors import UserError
+from likewise.evaluation.annotated import (
+    EXAMPLES,
+    SEEDS,
+    TYPICAL_IMAGES,
+    AnnotatedData,
+    AnnotatedEvaluation,
+    annotated_protocols,
+    annotated_values,
+    check_has_places,
+    image_counts,
+)
 from likewise.evaluation.features import evenly_spaced, standardization
 from likewise.evaluation.inputs import ComputeSettings, EvaluationViews, LabelCount, Progress
 from likewise.evaluation.knn import TEMPERATURE, nearest_neighbors, votes
-from likewise.evaluation.labelled_samples import (
-    chosen_protocols,
-    differences_by_measure,
-    draw_samples,
-    sample_counts,
-    summary_by_measure,
-)
+from likewise.evaluation.labelled_samples import draw_samples
 from likewise.evaluation.linear import FEW_LABELS_VARIANCE, fit_linear
 from likewise.evaluation.measures import CONFIDENCE
 from likewise.evaluation.object_discovery import (
@@ -61,10 +64,6 @@ from likewise.evaluation.segmenter import (
 from likewise.evaluation.supervised import FINE_TUNED_HEAD, SCRATCH, Rates
 from likewise.runs.counts import nearest_to_typical
 
-SEEDS = 3
-USUAL_IMAGES = (1, 5, 20)
-TYPICAL_IMAGES = 20
-"""The number of annotated images that pictures are of, or the one nearest to it."""
 DECODER = "frozen-decoder"
 SEGMENTATION_PROTOCOLS = (
     "scratch", "frozen", DECODER, "fine-tuned", "frozen-knn", "as-given", "untrained", "raw-logistic",
@@ -75,7 +74,6 @@ DISCOVERING = ("frozen", "as-given", "untrained", "raw-logistic")
 TRAINED = ("scratch", "fine-tuned")
 """Those that train the encoder, too."""
 MEASURES = {"miou": "mean intersection over union", "boundary_f": "boundary F score"}
-EXAMPLES = 8
 AT_ONCE = 64
 """Masks that are measured at once."""
 MOST_COUNTED = 1_000
@@ -92,19 +90,8 @@ MOST_NEIGHBORS, NEIGHBORS = 2_000, 20
 RAW_PLACES = 24
 
 
-class SegmentationData(NamedTuple):
-    """Some annotated images, and what their classes are called in the evaluation."""
-
-    source: AnnotatedImages
-    indices: Int[Tensor, " n"]
-    numbers: Int[Tensor, " 256"]
-    """The class in the evaluation of each value of a mask."""
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def images(self, places: Int[Tensor, " m"]) -> UInt8[Tensor, "m c h w"]:
-        return self.source.read(self.indices[places])
+class SegmentationData(AnnotatedData):
+    """Some images with masks."""
 
     def masks(self, places: Int[Tensor, " m"]) -> Integer[Tensor, "m h w"]:
         return self.numbers[self.source.masks(self.indices[places])]
@@ -191,8 +178,7 @@ def evaluate_segmentation(
     """
     check_int(seeds=seeds, steps=steps)
     names = check_segmentation_protocols(protocols, given=given is not None)
-    if not (hasattr(encoder, "feature_maps") or hasattr(encoder, "features")):
-        raise UserError(f"encoder must have features of places (see Encoder), got {type(encoder).__name__} without any")
+    check_has_places(encoder)
     counts = image_counts(labelled, len(train), train.source.name)
     compute = compute or ComputeSettings(torch.device("cpu"))
     evaluation = SegmentationEvaluation(
@@ -209,30 +195,19 @@ def evaluate_segmentation(
     )
     trials, predicted = evaluation.run(names, counts, seeds)
     details = {name: protocol_details(name) for name in names}
-    pairs = [(a, b) for a in names for b in names if details[a]["pretrained"] and not details[b]["pretrained"]]
-    typical = nearest_to_typical(counts, TYPICAL_IMAGES)
-    values = {
-        "images": {"train": len(train), "test": len(test)},
-        "classes": classes,
-        "size": train.source.size,
-        "seeds": seeds,
-        "labelled": counts,
-        "protocols": names,
-        "protocol_details": details,
+    values = annotated_values(evaluation, classes, details, counts, seeds, trials, MEASURES) | {
         "baseline": evaluation.constant(classes),
-        "trials": trials,
-        "summary": summary_by_measure(trials, MEASURES),
-        "differences": differences_by_measure(trials, pairs, MEASURES),
         "settings": _settings(steps, compute, train.source.size),
     }
     if classes[0] == BACKGROUND and any(name in names for name in DISCOVERING):
         values["discovery"] = evaluation.discovery(names, seeds)
+    typical = nearest_to_typical(counts, TYPICAL_IMAGES)
     return SegmentationResult(values, evaluation.pictures(predicted, typical, names))
 
 
 def check_segmentation_protocols(names: Sequence[str] | None, *, given: bool) -> list[str]:
     """See `chosen_protocols`."""
-    return chosen_protocols(names, SEGMENTATION_PROTOCOLS, of="of segmentation", given=given)
+    return annotated_protocols(names, SEGMENTATION_PROTOCOLS, "segmentation", given=given)
 
 
 def protocol_details(name: str) -> dict[str, Any]:
@@ -241,11 +216,6 @@ def protocol_details(name: str) -> dict[str, Any]:
         style = LineStyle("--sky", "solid", "square")
         return {"label": "Decoder on the frozen encoder", "style": style._asdict(), "pretrained": True}
     return PROTOCOLS[name]().details("colours")
-
-
-def image_counts(asked: Sequence[LabelCount] | None, there: int, name: str) -> list[LabelCount]:
-    """See `sample_counts`."""
-    return sample_counts(asked, there, name, usual=USUAL_IMAGES, samples="annotated images")
 
 
 class PlaceTable(NamedTuple):
@@ -257,60 +227,15 @@ class PlaceTable(NamedTuple):
     scale: Float[Tensor, " d"]
 
 
-class SegmentationEvaluation:
-    """What the trials of one evaluation share.
+class SegmentationEvaluation(AnnotatedEvaluation[SegmentationData, Integer[Tensor, "n h w"]]):
+    """What the trials of one evaluation share; see `AnnotatedEvaluation`."""
 
-    Args:
-        encoders: those with known weights by protocol, "frozen" and perhaps "as-given".
-        make_encoder: builds the architecture with new weights, from torch's global generators.
-        classes: how many there are.
-        draws: by (seed, number of images): positions in `train`.
-        views, train, test, steps, compute, progress: see `evaluate_segmentation`.
-    """
-
-    def __init__(
-        self,
-        *,
-        encoders: dict[str, nn.Module],
-        make_encoder: Callable[[], nn.Module],
-        views: EvaluationViews,
-        train: SegmentationData,
-        test: SegmentationData,
-        classes: int,
-        draws: dict[tuple[int, LabelCount], Int[Tensor, " _"]],
-        steps: int | None,
-        compute: ComputeSettings,
-        progress: Progress,
-    ) -> None:
-        self.encoders = {name: compute.place(encoder).eval() for name, encoder in encoders.items()}
-        self.make_encoder, self.views, self.train, self.test, self.classes = make_encoder, views, train, test, classes
-        self.draws, self.steps, self.compute, self.progress = draws, steps, compute, progress
+    def __init__(self, **shared: Any) -> None:
+        super().__init__(**shared)
+        test = self.test
         self.truth = torch.cat([test.masks(some).to(torch.uint8) for some in torch.arange(len(test)).split(AT_ONCE)])
         self.radius = boundary_radius(*self.truth.shape[1:])
-        self._untrained: tuple[int, nn.Module] | None = None
         self._heads: dict[tuple[int, LabelCount], nn.Linear] = {}
-
-    def run(
-        self, names: Sequence[str], counts: Sequence[LabelCount], seeds: int
-    ) -> tuple[list[dict[str, Any]], dict[tuple[str, LabelCount], Integer[Tensor, "n h w"]]]:
-        """All trials, and what each protocol predicted with seed 0, by (protocol, images)."""
-        plan = [(name, seed, count) for name in names for seed in range(seeds) for count in counts]
-        trials, predicted = [], {}
-        for done, (name, seed, count) in enumerate(plan):
-            doing = f"{name}, {count} image{'s' * (count != 1)}, seed {seed}"
-            self.progress(done, len(plan), doing)
-            started = time.perf_counter()
-            with seeded(trial_seed(seed, name, count), self.compute.device):
-                found = self._predicted(name, seed, count)
-            if seed == 0:
-                predicted[name, count] = found
-            trials.append(
-                {"protocol": name, "labelled": count, "seed": seed}
-                | self.measured(found)
-                | {"seconds": time.perf_counter() - started}
-            )
-        self.progress(len(plan), len(plan), "done")
-        return trials, predicted
 
     def measured(self, predicted: Integer[Tensor, "n h w"]) -> dict[str, Any]:
         """The measures of predictions of the test images."""
@@ -332,7 +257,7 @@ class SegmentationEvaluation:
         found = self.measured(torch.full_like(self.truth, commonest))
         return {"class": classes[commonest], "miou": found["miou"], "boundary_f": found["boundary_f"]}
 
-    def _predicted(self, name: str, seed: int, count: LabelCount) -> Integer[Tensor, "n h w"]:
+    def predicted(self, name: str, seed: int, count: LabelCount) -> Integer[Tensor, "n h w"]:
         """What a protocol predicts after learning from a draw."""
         if name == DECODER:
             return self._predict(self._decoded(seed, count))
@@ -371,17 +296,15 @@ class SegmentationEvaluation:
     def _trained(self, name: str, seed: int, count: LabelCount) -> Segmenter:
         """Encoder and head trained together: from new weights, or from the pretrained ones and the head of `frozen`."""
         if name == "scratch":
-            encoder = self.compute.place(self.make_encoder())
-            dense, rates = DenseEncoder(encoder.requires_grad_(True)), SCRATCH
+            dense, rates = self.dense_to_train(name), SCRATCH
             with torch.no_grad():
-                view = self.views.clean(self.train.images(torch.tensor([0])).to(self.compute.device))
-                dim = self.compute.forward(dense.eval(), view).shape[1]
+                dim = self.compute.forward(dense.eval(), self.a_view()).shape[1]
             head = nn.Linear(dim, self.classes).to(self.compute.device)
         else:
             if (seed, count) not in self._heads:
                 with seeded(trial_seed(seed, "frozen", count), self.compute.device):
                     self._fit_head("frozen", seed, count)
-            dense = DenseEncoder(copy.deepcopy(self.encoders["frozen"]).requires_grad_(True))
+            dense = self.dense_to_train(name)
             head, rates = copy.deepcopy(self._heads[seed, count]), Rates(FINE_TUNING_RATE, FINE_TUNED_HEAD)
         segmenter = Segmenter(dense, head.requires_grad_(True))
         self._train(segmenter, rates, name, seed, count)
@@ -424,15 +347,7 @@ class SegmentationEvaluation:
         return max(1, round(PART_OF_STEPS * steps)) if name == "fine-tuned" else steps
 
     def dense(self, name: str, seed: int) -> nn.Module:
-        """The network of maps that a protocol has, in evaluation mode; of untrained ones the last is kept."""
-        if name == "raw-logistic":
-            return Colours(RAW_PLACES)
-        if name == "untrained":
-            if self._untrained is None or self._untrained[0] != seed:
-                with seeded(trial_seed(seed, name, 0), self.compute.device):
-                    self._untrained = seed, self.compute.place(self.make_encoder()).eval()
-            return DenseEncoder(self._untrained[1])
-        return DenseEncoder(self.encoders["as-given" if name == "as-given" else "frozen"])
+        return Colours(RAW_PLACES) if name == "raw-logistic" else super().dense(name, seed)
 
     @torch.no_grad()
     def places(self, dense: nn.Module, seed: int, count: LabelCount, most: int) -> PlaceTable:

@@ -12,12 +12,10 @@ from torch.nn import functional as F
 
 from likewise.data.annotations.annotation import IGNORE
 from likewise.evaluation.inputs import ComputeSettings, EvaluationViews
+from likewise.evaluation.random_parts import mirrors, parts_of_images, parts_of_masks, random_parts
 from likewise.evaluation.segmentation_decoder import MapDecoder
-from likewise.evaluation.supervised import WARMUP, WEIGHT_DECAY, Rates, shuffled
-from likewise.training.optimizers import lr_at, parameter_groups
+from likewise.evaluation.supervised import Rates, minimize, shuffled
 
-SMALLEST_PART = 0.6
-"""Of the sides of an image, in the views that are trained on."""
 OBJECT_PLACES = 12
 """In a row of the map that objects are found in, at least: 14 of 16 px in an image of 224 px."""
 KNOWN_SHARE = 0.5
@@ -108,24 +106,8 @@ def moved(
     images: UInt8[Tensor, "n c h w"], masks: Int[Tensor, "n h w"], generator: torch.Generator, *, mirror: bool
 ) -> tuple[UInt8[Tensor, "n c h w"], Int[Tensor, "n h w"]]:
     """A random part of each image and the same part of its mask, as large as before, with `mirror` perhaps mirrored."""
-    count = len(images)
-    scale = 1 - (1 - SMALLEST_PART) * torch.rand(count, generator=generator)
-    shift = (2 * torch.rand(count, 2, generator=generator) - 1) * (1 - scale)[:, None]
-    turned = torch.rand(count, generator=generator) < 0.5
-    theta = torch.zeros(count, 2, 3)
-    theta[:, 0, 0] = torch.where(turned & mirror, -scale, scale)
-    theta[:, 1, 1] = scale
-    theta[:, :, 2] = shift
-    grid = F.affine_grid(theta, [count, 1, *masks.shape[1:]], align_corners=False)
-    how: dict[str, Any] = {"padding_mode": "border", "align_corners": False}
-    pictures = F.grid_sample(images.float(), grid, mode="bilinear", **how)
-    labels = F.grid_sample(masks[:, None].float(), grid, mode="nearest", **how)
-    return pictures.round_().clamp_(0, 255).to(torch.uint8), labels[:, 0].long()
-
-
-def mirrors(views: Any) -> bool:
-    """Whether mirrored images are usual, as far as the views say."""
-    return any(op.name == "horizontal-flip" for op in getattr(views, "weak_ops", ()))
+    parts = random_parts(len(images), generator, mirror=mirror)
+    return parts_of_images(images, parts), parts_of_masks(masks, parts)
 
 
 def train_segmenter(
@@ -143,35 +125,22 @@ def train_segmenter(
 ) -> None:
     """Minimise the cross-entropy of the pixels that have a class, on random parts of the images.
 
-    `read` gives some of the `count` images and their masks. AdamW, linear warm-up, cosine to zero, as
-    `likewise.evaluation.supervised.train_classifier`.
+    `read` gives some of the `count` images and their masks. See `minimize`.
     """
     generator = torch.Generator().manual_seed(seed)
     mirror = mirrors(views)
-    groups = [
-        group | {"lr": rate}
-        for module, rate in ((segmenter.dense, rates.encoder), (segmenter.head, rates.head))
-        if rate > 0
-        for group in parameter_groups(module, WEIGHT_DECAY)
-    ]
-    optimizer = torch.optim.AdamW(groups, fused=True)
-    peaks = [group["lr"] for group in optimizer.param_groups]
     order = shuffled(count, batch_size, generator)
-    for step in range(steps):
+
+    def loss(step: int) -> Tensor:
         callback(step)
-        for group, peak in zip(optimizer.param_groups, peaks, strict=True):
-            group["lr"] = peak * lr_at(step, steps=steps, warmup=round(WARMUP * steps), schedule="cosine")
         chosen = next(order)
         pictures, truth = moved(*read(chosen), generator, mirror=mirror)
         segmenter.train(len(chosen) > 1)  # one image alone has no statistics of a batch
         logits = compute.forward(segmenter, views.clean(pictures.to(compute.device)))
         truth = truth.to(compute.device)
-        loss = F.cross_entropy(resized(logits, truth.shape[1:]), truth, ignore_index=IGNORE)
-        optimizer.zero_grad()
-        loss.backward()
-        gradients = [p.grad for p in segmenter.parameters() if p.grad is not None]
-        if torch.nn.utils.get_total_norm(gradients).isfinite():  # not so where no pixel has a class
-            optimizer.step()
+        return F.cross_entropy(resized(logits, truth.shape[1:]), truth, ignore_index=IGNORE)  # NaN where none is known
+
+    minimize(loss, [(segmenter.dense, rates.encoder), (segmenter.head, rates.head)], steps=steps)
     segmenter.eval()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -130,6 +130,32 @@ def train_classifier(
         if torch.nn.utils.get_total_norm(gradients).isfinite():
             optimizer.step()
     modules.eval()
+
+
+def minimize(loss: Callable[[int], Tensor], parts: Sequence[tuple[nn.Module, float]], *, steps: int) -> None:
+    """Minimise what `loss(step)` gives: AdamW, linear warm-up, cosine to zero. Modules are changed in place.
+
+    A step whose gradient is not finite is skipped.
+
+    Args:
+        parts: modules and their peak learning rates; one of rate 0 is not trained.
+        steps: of the optimizer.
+    """
+    groups = [
+        group | {"lr": rate} for module, rate in parts if rate > 0 for group in parameter_groups(module, WEIGHT_DECAY)
+    ]
+    optimizer = torch.optim.AdamW(groups, fused=True)
+    peaks = [group["lr"] for group in optimizer.param_groups]
+    trained = [parameter for group in groups for parameter in group["params"]]
+    for step in range(steps):
+        for group, peak in zip(optimizer.param_groups, peaks, strict=True):
+            group["lr"] = peak * lr_at(step, steps=steps, warmup=round(WARMUP * steps), schedule="cosine")
+        value = loss(step)
+        optimizer.zero_grad()
+        value.backward()
+        gradients = [p.grad for p in trained if p.grad is not None]
+        if torch.nn.utils.get_total_norm(gradients).isfinite():
+            optimizer.step()
 
 
 def shuffled(length: int, batch_size: int, generator: torch.Generator) -> Iterator[Int[Tensor, " b"]]:

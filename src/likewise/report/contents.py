@@ -13,6 +13,7 @@ from likewise.errors import UserError
 from likewise.report.sprites import SpriteSheet, sprite_sheet
 from likewise.runs.chance import ChanceLevels
 from likewise.runs.config import RunConfig
+from likewise.runs.detection_figures import DetectionFigures
 from likewise.runs.evaluation import Evaluation
 from likewise.runs.figures import Figures
 from likewise.runs.files import DAMAGED, reason_of
@@ -46,6 +47,7 @@ class Contents:
     evaluation: Evaluation | None = None
     matches: RetrievalMatches | None = None
     segmentation: SegmentationFigures | None = None
+    detection: DetectionFigures | None = None
     skipped: Skipped = field(default_factory=Skipped)
     unreadable: list[str] = field(default_factory=list)
     """One line per file that is there and could not be read."""
@@ -94,6 +96,7 @@ def read_contents(folder: Path) -> Contents:
     contents.evaluation = part(Evaluation)
     contents.matches = part(RetrievalMatches)
     contents.segmentation = part(SegmentationFigures)
+    contents.detection = part(DetectionFigures)
     contents.skipped = part(Skipped) or contents.skipped
     if not found:
         raise UserError(f"{str(folder)!r} is not a run folder: it has no config.json, metrics.csv or gallery.npz")

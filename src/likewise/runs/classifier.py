@@ -113,7 +113,7 @@ class ClassifierFile(TypedDict):
     likewise: str
     created: str
     command: str
-    task: Literal["classification", "multilabel", "regression", "segmentation"]
+    task: Literal["classification", "multilabel", "regression", "segmentation", "detection"]
     classes: list[str]
     """Empty of numbers."""
     counts: list[Count]
@@ -137,7 +137,8 @@ class ClassifierFile(TypedDict):
 class Classifier:
     """A classifier that is kept in a folder. `likewise.fit` makes one, `Classifier.open` opens it.
 
-    Attributes: `path`; `info`, see `ClassifierFile`; `arrays`: weight, bias, mean and scale of the head.
+    Attributes: `path`; `info`, see `ClassifierFile`; `arrays`: weight, bias, mean and scale of the head; of a detector
+    all weights but those of its encoder.
     """
 
     FILE: ClassVar[str] = "classifier.json"
@@ -248,6 +249,8 @@ class Classifier:
             raise UserError(f"{weights} can't be loaded: {reason_of(error)}: fit the classifier again") from error
         outputs, dim = len(info["classes"]) or 1, info["encoder"]["dim"]
         shapes = {"weight": (outputs, dim), "bias": (outputs,), "mean": (dim,), "scale": (dim,)}
+        if info["task"] == "detection":  # weights of a network, whose shapes are known when it is built
+            shapes = {name: array.shape for name, array in arrays.items()}
         for name, shape in shapes.items():
             array = arrays.get(name)
             if array is None or array.shape != shape or array.dtype != np.float32 or not np.isfinite(array).all():

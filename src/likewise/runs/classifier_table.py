@@ -17,6 +17,7 @@ TITLES = {
     "multilabel": "several labels a sample",
     "regression": "numbers",
     "segmentation": "a class for each pixel",
+    "detection": "boxes of things",
 }
 
 

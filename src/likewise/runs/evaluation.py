@@ -11,6 +11,7 @@ from rich.console import Console, RenderableType
 
 from likewise.atomic import write_json
 from likewise.runs.declared import Count, Measured, Range, Share, check_declared
+from likewise.runs.detection import DetectionFile
 from likewise.runs.evaluation_table import render_table
 from likewise.runs.files import check_keys, read_object
 from likewise.runs.part import RunPart
@@ -162,6 +163,7 @@ class EvaluationFile(TypedDict):
     recognition: NotRequired[RecognitionFile]
     few_shot: NotRequired[FewShotFile]
     segmentation: NotRequired[SegmentationFile]
+    detection: NotRequired[DetectionFile]
     command: NotRequired[str]
     notes: NotRequired[list[str]]
 
@@ -172,7 +174,7 @@ class Evaluation(dict[str, Any], RunPart):
     Keys: test, samples; where labels were drawn train, classes, seeds, labels_per_class, protocols, protocol_details,
     chance, majority, raw, trials, summary, differences, uneven, settings; where there is something else to measure
     tables; with transcripts train and recognition (`likewise.runs.recognition`); of episodes few_shot; of masks
-    segmentation; where test samples are copies of training samples copies; command, skipped, notes.
+    segmentation; of boxes detection; where test samples are copies of training samples copies; command, skipped, notes.
     """
 
     FILE: ClassVar[str] = "evaluation.json"
@@ -189,7 +191,7 @@ class Evaluation(dict[str, Any], RunPart):
         if needed & evaluation.keys() or not (evaluation.get("tables") or "recognition" in evaluation):
             check_keys(evaluation, needed)
         check_declared(dict(evaluation), EvaluationFile)
-        inner = {f"{name}.": evaluation.get(name, {}) for name in ("recognition", "segmentation")}
+        inner = {f"{name}.": evaluation.get(name, {}) for name in ("recognition", "segmentation", "detection")}
         for held in (evaluation, *inner.values()):
             details = held.get("protocol_details", {})
             if not (

@@ -1,1 +1,1 @@
-"""Masks and boxes of images: folders of masks, COCO JSON, Pascal VOC XML and YOLO text as one typed form."""
+"""Masks and boxes of images: folders of masks, COCO JSON, Pascal VOC XML, YOLO text and tables as one typed form."""

@@ -68,7 +68,7 @@ class Annotations:
 
     folder: Path
     format: str
-    """What people call it: "masks", "COCO", "Pascal VOC" or "YOLO"."""
+    """What people call it: "masks", "COCO", "Pascal VOC", "YOLO" or "table"."""
     classes: list[str]
     """The names of the classes; of masks without names `[]`, as they are known when the masks have been read."""
     images: list[AnnotatedImage]

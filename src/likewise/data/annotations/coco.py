@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from likewise.data.annotations.annotation import (
     BACKGROUND,
@@ -72,6 +72,51 @@ def read_coco(layout: AnnotationLayout) -> Annotations:
     if lost:
         skipped.append((path.name, f"{lost:,} annotations of images that are not in its list of images"))
     return Annotations(layout.root, "COCO", [BACKGROUND, *names.values()], annotated, skipped)
+
+
+class CocoIds(NamedTuple):
+    """The numbers that files of COCO's kind have for images and classes."""
+
+    images: dict[str, int]
+    classes: dict[str, int]
+
+
+def coco_ids(layout: AnnotationLayout, folder: Path, files: Sequence[str], classes: Sequence[str]) -> CocoIds:
+    """The numbers of images and classes: those of the folder's own file of COCO's kind, or new ones from 1 on.
+
+    Args:
+        layout: of the folder.
+        folder: that the paths of images are told from.
+        files: the images.
+        classes: their names.
+
+    Raises:
+        UserError: for a file that is no JSON of COCO's.
+    """
+    images: dict[str, int] = {}
+    numbers: dict[str, int] = {}
+    if layout.coco is not None:
+        found = read_json(layout.coco)
+        known = _categories(_list(found, "categories", layout.coco), layout.coco)
+        numbers = {name: id for id, name in known.items()}
+        for image in _list(found, "images", layout.coco):
+            try:
+                id, path = _image(image, layout)
+            except AnnotationError:
+                continue  # it cannot be read either
+            if type(id) is int and (layout.root / path).is_relative_to(folder):
+                images.setdefault((layout.root / path).relative_to(folder).as_posix(), id)
+    return CocoIds(_numbered(images, files), _numbered(numbers, classes))
+
+
+def _numbered(known: dict[str, int], names: Sequence[str]) -> dict[str, int]:
+    """The numbers of all names; those that have none get the next ones."""
+    number = max([0, *known.values()])
+    for name in names:
+        if name not in known:
+            number += 1
+            known[name] = number
+    return known
 
 
 def _list(found: Any, name: str, path: Path) -> list[Any]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from likewise.data import endings
+from likewise.data import endings, tables
+from likewise.data.annotations.box_columns import box_columns
 from likewise.data.split_folders import split_folder, split_folders
 from likewise.errors import UserError, nearest
 
@@ -35,6 +36,8 @@ class AnnotationLayout(NamedTuple):
     """A folder with an XML file for each image."""
     yolo: Path | None
     """A folder with a text file for each image."""
+    table: Path | None
+    """A table with a row for each box."""
     names: Path | None
     """A file with the names of the classes."""
 
@@ -67,6 +70,7 @@ def find_layout(folder: Path, split: str | None) -> AnnotationLayout:
         coco=_coco(root, images, split),
         voc=next((each for each in (*boxes, images) if _has(each, (".xml",))), None),
         yolo=next((each for each in (*boxes, images) if _has(each, (".txt",), but=NAMES)), None),
+        table=_box_table(root, images, split),
         names=_file(root, NAMES) or _file(root.parent, NAMES),
     )
 
@@ -83,6 +87,11 @@ def layout_parts(folder: Path) -> dict[str, str]:
         return found
     images = _inside(folder, IMAGES, "")
     return {} if images is None else split_folders(images)
+
+
+def images_folder(folder: Path) -> Path:
+    """The subfolder of images where there is one beside folders of masks or boxes, else the folder itself."""
+    return _inside(folder, IMAGES, "") or folder
 
 
 def read_text(path: Path, largest: int = LARGEST) -> str:
@@ -135,21 +144,70 @@ def _coco(root: Path, images: Path, split: str | None) -> Path | None:
     Raises:
         UserError: where it could be one of several.
     """
-    for folder in dict.fromkeys((root, images, root / "annotations", root.parent / "annotations")):
+    inside, beside = (root, images, root / "annotations"), (root.parent / "annotations",)
+    return _about(images, inside, beside, ("*.json",), _is_coco, {images.name, split}, "JSON file of annotations")
+
+
+def _box_table(root: Path, images: Path, split: str | None) -> Path | None:
+    """The table of boxes that is about these images: also `train.csv` beside the folder `train`.
+
+    Raises:
+        UserError: where it could be one of several.
+    """
+    inside = (root, images, root / "annotations", root / "labels")
+    beside = (root.parent / "annotations", root.parent)
+    patterns = [f"*{suffix}" for suffix in tables.SUFFIXES]
+    return _about(
+        images, inside, beside, patterns, _is_box_table, {images.name, root.resolve().name, split}, "table of boxes"
+    )
+
+
+def _about(
+    images: Path,
+    inside: Sequence[Path],
+    beside: Sequence[Path],
+    patterns: Iterable[str],
+    is_one: Callable[[Path], bool],
+    names: set[str | None],
+    what: str,
+) -> Path | None:
+    """The file of annotations that is about these images, in the first folder that has one.
+
+    Args:
+        inside: folders of these images.
+        beside: folders of other ones, too: only a file with one of the names is about these.
+        patterns: of the names of such files.
+        is_one: whether a file holds such annotations.
+        names: one of them is in the name of the file, where there are several files.
+        what: it is, in the words of an error.
+
+    Raises:
+        UserError: where it could be one of several.
+    """
+    for folder in dict.fromkeys((*inside, *beside)):
         if not folder.is_dir():
             continue
-        found = [path for path in sorted(folder.glob("*.json")) if path.is_file() and _is_coco(path)]
-        named = [path for path in found if images.name in path.stem or (split is not None and split in path.stem)]
+        files = sorted(path for pattern in patterns for path in folder.glob(pattern))
+        found = [path for path in files if path.is_file() and is_one(path)]
+        named = [path for path in found if any(name and name in path.stem for name in names)]
         instances = [path for path in named or found if path.stem.startswith(("instances", "_annotations"))]
         fitting = instances or named or found
-        if folder == root.parent / "annotations" and not named:
+        if folder in beside and not named:
             continue  # of other parts
         if len(fitting) > 1:
             listed = ", ".join(path.name for path in fitting)
-            raise UserError(f"{folder} must have one JSON file of annotations for {images.name}, got {listed}")
+            raise UserError(f"{folder} must have one {what} for {images.name}, got {listed}")
         if fitting:
             return fitting[0]
     return None
+
+
+def _is_box_table(path: Path) -> bool:
+    """Whether a table has the columns of boxes."""
+    try:
+        return box_columns(tables.columns_of(path)) is not None
+    except UserError:
+        return False
 
 
 def _is_coco(path: Path) -> bool:

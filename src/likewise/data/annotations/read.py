@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from likewise.data.annotations.annotation import Annotations
+from likewise.data.annotations.box_table import read_box_table
 from likewise.data.annotations.coco import read_coco
 from likewise.data.annotations.layout import AnnotationLayout, find_layout
 from likewise.data.annotations.masks import read_masks
@@ -18,13 +19,15 @@ from likewise.errors import UserError
 Wanted = Literal["masks", "boxes"]
 FORMATS: dict[Wanted, dict[str, Callable[[AnnotationLayout], Annotations]]] = {
     "masks": {"masks": read_masks, "coco": read_coco, "yolo": read_yolo},
-    "boxes": {"coco": read_coco, "voc": read_voc, "yolo": read_yolo},
+    "boxes": {"coco": read_coco, "voc": read_voc, "yolo": read_yolo, "table": read_box_table},
 }
 """By what is wanted: the readers in the order in which they are asked."""
-PLACES = (
-    "a folder images/ beside masks/ (a PNG of the image's name), a JSON file of COCO's kind, or a folder labels/ of "
-    "YOLO's text"
-)
+PLACES: dict[Wanted, str] = {
+    "masks": "a folder images/ beside masks/ (a PNG of the image's name), a JSON file of COCO's kind, or a folder "
+    "labels/ of YOLO's text",
+    "boxes": "a JSON file of COCO's kind, a folder Annotations/ of Pascal VOC's XML, a folder labels/ of YOLO's text, "
+    "or a table (.csv …) with columns file, xmin, ymin, xmax, ymax and label",
+}
 
 
 def read_annotations(data: Any, wanted: Wanted) -> Annotations:
@@ -46,10 +49,7 @@ def read_annotations(data: Any, wanted: Wanted) -> Annotations:
         if any(image.has_mask if wanted == "masks" else image.boxes for image in found.images):
             return found
     if found is None:
-        boxes = "a folder Annotations/ of Pascal VOC's XML" if wanted == "boxes" else ""
-        raise UserError(
-            f"{data} has no {wanted} of its images; they are read from {PLACES}{', or ' * bool(boxes)}{boxes}"
-        )
+        raise UserError(f"{data} has no {wanted} of its images; they are read from {PLACES[wanted]}")
     first = found.skipped[0] if found.skipped else None
     why = f" ({first[0]}: {first[1]})" if first else ""
     raise UserError(f"{data} has {found.format} annotations, but no {wanted} that can be used{why}")

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from likewise.checks import check_choice, check_int
+from likewise.commands.annotated_tasks import TASKS, AnnotatedTask, task_classes
 from likewise.commands.option_names import flag
 from likewise.commands.options import has_seen, reopenable, split_of
 from likewise.console import count_of, tell, tell_notes
@@ -21,42 +22,32 @@ from likewise.data.source import Subset
 from likewise.data.split_folders import TESTS, role_of
 from likewise.data.splits import hold_out
 from likewise.errors import UserError
+from likewise.evaluation.annotated import SEEDS, AnnotatedData, image_counts
+from likewise.evaluation.annotated_tables import as_hex
 from likewise.evaluation.inputs import ComputeSettings, LabelCount, Progress
-from likewise.evaluation.segmentation import (
-    SEEDS,
-    SegmentationData,
-    check_segmentation_protocols,
-    evaluate_segmentation,
-    image_counts,
-    same_classes,
-)
-from likewise.evaluation.segmentation_tables import hex_colours, segmentation_figure, segmentation_tables
 from likewise.modalities.encoding import known_modalities
 from likewise.modalities.run import Run
 from likewise.modalities.towers import encoder_for
 from likewise.modalities.weights import initial_encoder
-from likewise.runs.segmentation_figures import SegmentationFigures
+from likewise.runs.figures import Figures
 from likewise.runs.skipped import Skipped
-
-TASKS = ("segmentation",)
-
 
 IMAGES_AT_ONCE = 32
 """Whose maps, of all sizes, are in memory together."""
 
 
-class SegmentedData(NamedTuple):
+class AnnotatedParts(NamedTuple):
     """Annotated images to learn from and to test on, and what people should know of them."""
 
-    train: SegmentationData
-    test: SegmentationData
+    train: AnnotatedData
+    test: AnnotatedData
     classes: list[str]
     tested: Any
     """The data argument that the test images are of."""
     notes: list[str]
 
 
-def tell_annotated(data: SegmentedData, listing: str, progress: bool) -> None:
+def tell_annotated(data: AnnotatedParts, listing: str, progress: bool) -> None:
     """Say what was understood, and how much was left out."""
     for source in dict.fromkeys((data.train.source, data.test.source)):
         tell_annotated_source(source, listing, progress)
@@ -71,12 +62,12 @@ def tell_annotated_source(source: AnnotatedImages, listing: str, progress: bool)
         tell(f"{source.name}: {left_out} left out (see {listing})", show=progress)
 
 
-class SegmentationMeasured(NamedTuple):
+class AnnotatedMeasured(NamedTuple):
     """What an evaluation found, for the run folder."""
 
     result: dict[str, Any]
     skipped: Skipped
-    figures: SegmentationFigures
+    figures: Figures
 
 
 def check_task(task: str, modality: str | None, needless: dict[str, Any]) -> None:
@@ -133,13 +124,14 @@ def own_annotated(run: Run) -> str:
 
 
 def images_of(data: Any) -> Any:
-    """What is learned from without masks: the folder of images of annotated data, or of its part to learn from."""
+    """What is learned from without annotations: the folder of images of data, or of its part to learn from."""
     if not isinstance(data, str | Path) or not Path(split_of(str(data))[0]).expanduser().is_dir():
         return data
     return str(layout_of(annotated_parts(data, None)[0]).images)
 
 
-def check_segmented(
+def check_annotated(
+    task: AnnotatedTask,
     train: Any,
     test: Any,
     *,
@@ -152,20 +144,25 @@ def check_segmented(
     """Raise `UserError` before a training that could not be evaluated.
 
     Args:
+        task: that is to be measured.
         train, test: as `annotated_parts` has them.
         labelled, seeds, protocols, steps: of the evaluation.
         given: whether the training goes on from known weights.
     """
     check_int(seeds=seeds, steps=steps)
-    check_segmentation_protocols(protocols, given=given)
-    found = [read_annotations(data, "masks") for data in (train, test) if data is not None]
+    task.check_protocols(protocols, given=given)
+    task.needs()
+    found = [read_annotations(data, task.wanted) for data in (train, test) if data is not None]
     image_counts(labelled, len(found[0].images), str(train))
 
 
-def open_segmented(run: Run, views: Any, train: Any, test: Any, *, progress: bool) -> SegmentedData:
+def open_annotated_parts(
+    task: AnnotatedTask, run: Run, views: Any, train: Any, test: Any, *, progress: bool
+) -> AnnotatedParts:
     """The annotated images of an evaluation, letter-boxed to the size of the run's views.
 
     Args:
+        task: that is to be measured.
         run: its own data is taken where no other is named.
         views: of its encoder.
         train, test: data to learn from and to test on.
@@ -175,31 +172,31 @@ def open_segmented(run: Run, views: Any, train: Any, test: Any, *, progress: boo
         UserError: for a run of other samples, or data that cannot be read or used.
     """
     if (kinds := known_modalities(run)) and "image" not in kinds:
-        raise UserError(f"--task segmentation applies to images, but {run.path} has learned from {' and '.join(kinds)}")
+        raise UserError(f"--task {task.name} applies to images, but {run.path} has learned from {' and '.join(kinds)}")
     if train is None and test is not None:
         raise UserError("--test needs --train: name annotated images to learn from")
     train, test = annotated_parts(own_annotated(run) if train is None else train, test)
     if reopenable(train) is not None and reopenable(train) == reopenable(test):
-        raise UserError(f"train and test are both {test}: test on images that no mask was learned from")
+        raise UserError(f"train and test are both {test}: test on images that no {task.one} was learned from")
     of_images = views if hasattr(views, "size") else encoder_for("image", run.encoder, views)[1]  # of a half of pairs
     how = {"size": of_images.size, "channels": of_images.channels, "progress": progress}
-    source = open_annotated(train, "masks", **how)
+    source = open_annotated(train, task.wanted, **how)
     if test is None:
         learned, held = _held_out(source)
-        numbers = same_classes(source.class_names, source.class_names)
+        classes, ours, theirs = task_classes(task, source, source)
         note = f"a fifth of the {len(source):,} annotated images is held out for the test"
-        return SegmentedData(
-            SegmentationData(source, learned, numbers[1]),
-            SegmentationData(source, held, numbers[2]),
-            numbers[0],
+        return AnnotatedParts(
+            task.data(source, learned, ours),
+            task.data(source, held, theirs),
+            classes,
             train,
             [note],
         )
-    tested = open_annotated(test, "masks", **how)
-    classes, ours, theirs = same_classes(source.class_names, tested.class_names)
-    return SegmentedData(
-        SegmentationData(source, torch.arange(len(source)), ours),
-        SegmentationData(tested, torch.arange(len(tested)), theirs),
+    tested = open_annotated(test, task.wanted, **how)
+    classes, ours, theirs = task_classes(task, source, tested)
+    return AnnotatedParts(
+        task.data(source, torch.arange(len(source)), ours),
+        task.data(tested, torch.arange(len(tested)), theirs),
         classes,
         test,
         [],
@@ -211,17 +208,18 @@ def _held_out(source: AnnotatedImages) -> tuple[torch.Tensor, torch.Tensor]:
     if len(source) < 2:
         raise UserError(f"{source.name} has one annotated image: name others to test on with --test")
     places = Subset(source, torch.arange(len(source)))
-    places.has_own_targets = True  # masks, not classes
+    places.has_own_targets = True  # masks or boxes, not classes
     train, test = hold_out(places)
     return train.indices, test.indices
 
 
-def measured_segmentation(
+def measured_annotated(
+    task: AnnotatedTask,
     run: Run,
     network: nn.Module,
     views: Any,
     build: Callable[[], nn.Module] | None,
-    data: SegmentedData,
+    data: AnnotatedParts,
     *,
     labelled: Sequence[LabelCount] | None,
     seeds: int | None,
@@ -229,20 +227,21 @@ def measured_segmentation(
     steps: int | None,
     compute: ComputeSettings,
     progress: Progress,
-) -> SegmentationMeasured:
+) -> AnnotatedMeasured:
     """Everything that `evaluation.json` says, but for "command", and the pictures.
 
     Args:
+        task: that is measured.
         run: whose encoder is measured.
         network: the encoder.
         views: its views.
         build: builds its architecture untrained.
-        data: of `open_segmented`.
-        labelled, seeds, protocols, steps, compute, progress: see `evaluate_segmentation`.
+        data: of `open_annotated_parts`.
+        labelled, seeds, protocols, steps, compute, progress: see `evaluate_segmentation` and `evaluate_detection`.
     """
     tower, its_views = encoder_for("image", network, views)
     given = initial_encoder(run)
-    found = evaluate_segmentation(
+    found = task.evaluate(
         tower,
         its_views,
         data.train,
@@ -264,8 +263,8 @@ def measured_segmentation(
         "train": data.train.source.name,
         "test": test,
         "samples": {"train": len(data.train), "test": len(data.test)},
-        "segmentation": found.values | {"colours": hex_colours(len(data.classes))},
-        "tables": [table.as_dict() for table in segmentation_tables(found.values, test)],
+        task.name: found.values | {"colours": as_hex(task.colours(len(data.classes)))},
+        "tables": [table.as_dict() for table in task.tables(found.values, test)],
         "skipped": {role: len(each.source.skipped) for role, each in (("train", data.train), ("test", data.test))},
     }
     learned = Subset(data.train.source, data.train.indices, name=data.train.source.name)
@@ -274,8 +273,8 @@ def measured_segmentation(
         result["copies"] = copies_summary(copies)
         notes += copies_note(copies, data.train.source, data.test.source)
     if has_seen(run, data.tested):
-        notes.append(f"The encoder has learned from images of {test}, without their masks.")
+        notes.append(f"The encoder has learned from images of {test}, without their {task.wanted}.")
     if notes:
         result["notes"] = notes
     skipped = Skipped(dict.fromkeys(each for source in sources for each in source.skipped))
-    return SegmentationMeasured(result, skipped, SegmentationFigures(segmentation_figure(found.values, found.pictures)))
+    return AnnotatedMeasured(result, skipped, task.figures_file(task.figures(found.values, found.pictures)))

@@ -1,4 +1,4 @@
-"""Segmentation: test images with their masks, what each protocol made of them, and features as colours."""
+"""Segmentation and detection: test images with masks or boxes, and what each protocol made of them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from markupsafe import Markup
 from likewise.report.contents import Contents
 from likewise.report.pieces import Section, joined
 from likewise.report.sections.figures import figures_html
+from likewise.runs.figures import Figures
 
 COLOUR = re.compile(r"#[0-9a-f]{6}")
 PLAIN = "#7f7f7f"
@@ -17,11 +18,20 @@ PLAIN = "#7f7f7f"
 
 def segmentation_examples(contents: Contents) -> Section | None:
     """What is to be seen of a segmentation; its numbers are among the other measures."""
-    values = contents.evaluation.get("segmentation") if contents.evaluation else None
-    if not values or not contents.segmentation:
+    return _examples(contents, contents.segmentation, "segmentation", "Segmentation")
+
+
+def detection_examples(contents: Contents) -> Section | None:
+    """What is to be seen of a detection; its numbers are among the other measures."""
+    return _examples(contents, contents.detection, "detection", "Detection")
+
+
+def _examples(contents: Contents, figures: Figures | None, name: str, title: str) -> Section | None:
+    values = contents.evaluation.get(name) if contents.evaluation else None
+    if not values or not figures:
         return None
-    body, sprites = figures_html(contents.segmentation, "segmentation")
-    return Section("Segmentation", _classes(values) + body, sprites=sprites)
+    body, sprites = figures_html(figures, name)
+    return Section(title, _classes(values) + body, sprites=sprites)
 
 
 def _classes(values: dict[str, Any]) -> Markup:
