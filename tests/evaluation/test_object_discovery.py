@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from likewise.data.annotations.annotation import IGNORE
 from likewise.evaluation.object_discovery import (
@@ -16,6 +16,7 @@ from likewise.evaluation.object_discovery import (
     places_inside,
     whole_box,
 )
+from likewise.evaluation.segmenter import Colours, DenseEncoder, object_map
 
 
 def naive_box(features: Tensor, inside: Tensor) -> tuple[float, float, float, float]:
@@ -98,3 +99,18 @@ def test_frames() -> None:
     assert whole_box((10, 0, 20, 40)) == (10, 0, 30, 40)
     assert places_inside((10, 0, 20, 40), 40, (2, 4)).tolist() == [[False, True, True, False]] * 2
     assert places_inside((19, 0, 1, 40), 40, (1, 2)).all()  # narrower than a place
+
+
+def test_the_deepest_map_that_is_fine_enough() -> None:
+    class Depths(nn.Module):
+        def __init__(self, *sides: int) -> None:
+            super().__init__()
+            self.sides = sides
+
+        def feature_maps(self, view: Tensor) -> list[Tensor]:
+            return [view.new_zeros(1, 2, side, side) for side in self.sides]
+
+    view = torch.zeros(1, 3, 48, 48)
+    for sides, chosen in (((24, 12, 6, 3), 12), ((28, 14, 7), 14), ((32, 8), 32), ((7,), 7), ((6, 3), 6)):
+        assert object_map(DenseEncoder(Depths(*sides)), view).shape[2] == chosen
+    assert object_map(Colours(24), view).shape == (1, 3, 24, 24)

@@ -45,7 +45,7 @@ def of_places(method: Any, first: Tensor, second: Tensor, in_batch: bool, temper
     for i in range(BATCH):
         others = [keys[j].mean(0) for j in range(BATCH) if in_batch and j != i]
         for p in range(PLACES):
-            likeness = [float(cosine(features[i, p], other)) for other in key_features[i]]
+            likeness = [float(cosine(features[i, p], other).detach()) for other in key_features[i]]
             match = keys[i, likeness.index(max(likeness))]
             terms.append(cross_entropy_of_first(queries[i, p], [match, *others, *queue], temperature))
     return torch.stack(terms).mean()

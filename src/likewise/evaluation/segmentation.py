@@ -54,6 +54,7 @@ from likewise.evaluation.segmenter import (
     DecodedSegmenter,
     DenseEncoder,
     Segmenter,
+    object_map,
     pca_colours,
     place_labels,
     resized,
@@ -403,7 +404,7 @@ class SegmentationEvaluation(AnnotatedEvaluation[SegmentationData, Integer[Tenso
         for some in torch.arange(len(self.test)).split(self.compute.batch_size):
             with torch.inference_mode():
                 view = self.views.clean(self.test.images(some).to(self.compute.device))
-                maps = self.compute.forward(dense, view).cpu()
+                maps = self.compute.forward(partial(object_map, dense), view).cpu()
             for features, place in zip(maps, some.tolist(), strict=True):
                 shape = features.shape[1], features.shape[2]
                 box = object_box(features, places_inside(frames[place], size, shape))
