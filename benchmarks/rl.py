@@ -1,7 +1,7 @@
 """Which part of CURL helps: agents on pixels with its loss, with crops or shifts alone, and with neither.
 
     python -m benchmarks.rl [--env ENV] [--variants NAME …] [--seeds 5] [--steps 2500] [--size 25] [--batch-size 32]
-                            [--run RUN] [--json FILE] [--picture FILE.svg]
+                            [--run RUN] [--frame-episodes 200] [--json FILE] [--picture FILE.svg]
 
 The environment is Catch, after that of bsuite, unless another one is named: a ball falls over four steps on a board of
 5 x 5 places, and the paddle below it must be where it lands (return 1, else -1). `likewise rl` is run with each variant
@@ -10,6 +10,9 @@ evaluations, which is larger the sooner an agent learns (the area under its curv
 Over seeds, the interquartile mean is shown with a 95 % interval of 10,000 bootstrap draws of seeds (arXiv:2108.13264).
 Seeds have the same environment episodes and the same first weights in all variants that render the same size: the
 difference between curl and rad is also taken seed by seed. With --json, what is there already is not run again.
+
+The variant pretrained has the frozen encoder of a run: of one on frames of random actions by `atc`, for each seed
+another, or of --run. Its seconds include this.
 """
 
 from __future__ import annotations
@@ -24,13 +27,14 @@ from typing import Any
 import gymnasium
 import numpy as np
 from gymnasium import spaces
+from PIL import Image
 from scipy.stats import trim_mean
 
 import likewise as lw
 from benchmarks.drawing import Axis, Line, draw
 from benchmarks.proof import workplace
 
-VARIANTS = ("curl", "rad", "drq", "pixel")
+VARIANTS = ("curl", "rad", "drq", "pixel", "pretrained")
 DRAWS = 10_000
 BOARD, PIXELS = 5, 5  # places in a row, pixels of a place
 
@@ -71,8 +75,9 @@ gymnasium.register("likewise/Catch-v0", entry_point=Catch, disable_env_checker=T
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--env", default="likewise/Catch-v0", help="environment (Catch)")
-    parser.add_argument("--variants", nargs="+", default=VARIANTS, help="of likewise rl (all but pretrained)")
-    parser.add_argument("--run", help="of the variant pretrained: a run of frames")
+    parser.add_argument("--variants", nargs="+", default=VARIANTS, help="of likewise rl (all)")
+    parser.add_argument("--run", help="of the variant pretrained: a run of frames, instead of a new one for each seed")
+    parser.add_argument("--frame-episodes", type=int, default=200, help="of random actions that it learns from (200)")
     parser.add_argument("--seeds", type=int, default=5, help="repetitions (5)")
     parser.add_argument("--steps", type=int, default=2_500, help="of a training (2,500)")
     parser.add_argument("--size", type=int, default=25, help="pixels that the encoder sees (25)")
@@ -108,7 +113,7 @@ def trained(asked: argparse.Namespace, variant: str, seed: int) -> dict[str, Any
         agent = lw.rl(
             asked.env,
             method=variant,
-            run=asked.run if variant == "pretrained" else None,
+            run=(asked.run or frames_run(asked, seed, folder)) if variant == "pretrained" else None,
             steps=asked.steps,
             size=asked.size,
             batch_size=asked.batch_size,
@@ -121,6 +126,23 @@ def trained(asked: argparse.Namespace, variant: str, seed: int) -> dict[str, Any
         "random": agent["random_return"],
         "evaluations": agent["evaluations"],
     }
+
+
+def frames_run(asked: argparse.Namespace, seed: int, folder: Path) -> Path:
+    """A run of ATC on frames of random actions."""
+    env = gymnasium.make(asked.env, render_mode="rgb_array")
+    env.action_space.seed(seed)
+    for episode in range(asked.frame_episodes):
+        place = folder / "frames" / f"{episode:04}"
+        place.mkdir(parents=True)
+        env.reset(seed=asked.frame_episodes * seed + episode)
+        ended, step = False, 0
+        while not ended:
+            Image.fromarray(env.render()).save(place / f"{step:04}.png")
+            _, _, over, cut, _ = env.step(env.action_space.sample())
+            ended, step = over or cut, step + 1
+    how: dict[str, Any] = {"method": "atc", "encoder": "nature_cnn", "delta": 1, "size": asked.size}
+    return lw.pretrain(folder / "frames", epochs=20, seed=seed, out=folder / "run", progress=False, **how).path
 
 
 def means(run: dict[str, Any]) -> list[float]:
