@@ -73,17 +73,20 @@ def main() -> None:
                 if asked.json:
                     asked.json.write_text(json.dumps(kept, indent=1) + "\n")
     if asked.picture:
-        lines = {}
-        for each in kept:
-            cost = each["quantized"]
-            if cost is not None and cost["accuracy_before"] is not None:
-                sizes = [cost["bytes_before"] / 2**20, cost["bytes_after"] / 2**20]
-                lines[each["encoder"]] = Line(sizes, [100 * cost["accuracy_before"], 100 * cost["accuracy_after"]])
-        sizes = {2.0**n: f"{2**n}" for n in range(7)}
-        shares = {value: f"{value}" for value in range(0, 101, 20)}
-        draw(
-            asked.picture, lines, Axis("MiB, before and after", sizes, log=True), Axis("nearest neighbours, %", shares)
-        )
+        picture(asked.picture, kept)
+
+
+def picture(path: Path, kept: list[dict[str, Any]]) -> None:
+    """Size and accuracy with eight bits, on the left of each line, and without."""
+    lines = {}
+    for each in kept:
+        cost = each["quantized"]
+        if cost is not None and cost["accuracy_before"] is not None:
+            sizes = [cost[f"bytes_{when}"] / 2**20 for when in ("after", "before")]
+            lines[each["encoder"]] = Line(sizes, [100 * cost[f"accuracy_{when}"] for when in ("after", "before")])
+    ticks = {2.0**n: f"{2.0**n:g}" for n in range(-1, 7)}
+    shares = {float(value): f"{value}" for value in range(50, 101, 10)}
+    draw(path, lines, Axis("MiB", ticks, log=True), Axis("nearest neighbours, %", shares))
 
 
 if __name__ == "__main__":
