@@ -26,6 +26,8 @@ def films(count: int) -> np.ndarray:
 def test_it_learns_what_lasts(tmp_path: Path) -> None:
     how = {"encoder": "resnet8", "epochs": 20, "delta": 1, "precision": "32-true", "progress": False}
     run = lw.pretrain(films(200), method="atc", out=tmp_path / "run", **how)
+    assert run.verdict is not None
+    assert run.verdict.kind == "learning"
     labelled = {"train": "digits:train", "test": "digits:test"}
     # Five labels a class; three seeds: 0.975, 0.974 and 0.967, untrained 0.801.
     assert accuracy(run, "frozen", **labelled) > accuracy(run, "untrained", **labelled) + 0.1

@@ -23,7 +23,7 @@ NO_AUGMENTED_PAIRS = {
     *("autoencoder", "denoising-autoencoder", "vae", "mae", "bert", "gpt", "tsdae"),
     *("rotnet", "relative-position", "jigsaw", "sentence-order", "pirl", "cpc", "cpc-audio", "dim"),
     *("wav2vec2", "hubert", "best-rq", "simcse", "clip", "siglip", "slip", "distill"),
-    *("protonet", "maml", "fomaml", "reptile"),
+    *("protonet", "maml", "fomaml", "reptile", "atc"),
 }
 
 
