@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,6 +34,8 @@ from likewise.training.recipe import Recipe, load_recipe
 
 FLOAT, GB, MB = 4, 1e9, 1e6
 SIMCLR_BATCH, MICRO_BATCH = 65_536, 64
+LINKS = (50e9, 1.25e9)
+"""Bytes a second that a rank receives: 400 Gbit/s for each GPU, and 10 Gbit/s."""
 
 
 class Pass(NamedTuple):
@@ -102,6 +105,21 @@ def nt_xent_operations(samples: int, dim: int) -> int:
     return 4 * rows**2 * dim
 
 
+def even_batch(operations: float, dim: int) -> int:
+    """The batch whose loss takes so many operations, to three digits."""
+    return int(round(math.sqrt(operations / (16 * dim)), -3))
+
+
+def statistics(channels: int, ranks: int) -> float:
+    """Bytes that a rank receives for a BatchNorm, twice forward (see `likewise.losses.gradient_cache`) and backward."""
+    return 2 * gathered(ranks * (2 * channels + 1) * FLOAT, ranks) + summed(2 * channels * FLOAT, ranks)
+
+
+def over_links(size: float) -> str:
+    """A size, and how long it takes."""
+    return f"{size / MB:,.1f} MB: " + ", ".join(f"{1e3 * size / link:,.0f} ms at {link / GB:g} GB/s" for link in LINKS)
+
+
 def largest_layer(module: nn.Module) -> int:
     """Parameters of the largest layer that FSDP gathers as one: a block of a Transformer."""
     return max(
@@ -161,9 +179,11 @@ def simclr(ranks: int) -> dict[str, Any]:
         "nt-xent": nt_xent_traffic(SIMCLR_BATCH, dim, ranks),
         "gradients": summed(FLOAT * parameters, ranks),
         "batch norms": len(channels),
-        "statistics": sum(ranks * (2 * c + 1) * FLOAT + summed(2 * c * FLOAT, ranks) for c in channels),
+        "waits": 3 * len(channels) * (views // MICRO_BATCH),  # twice forward, and backward
+        "statistics": views // MICRO_BATCH * sum(statistics(c, ranks) for c in channels),
         "encoder operations": 4 * step.operations / MICRO_BATCH * views,  # twice forward, and backward
         "loss operations": nt_xent_operations(SIMCLR_BATCH, dim),
+        "even": even_batch(4 * step.operations / MICRO_BATCH * views, dim),
     }
 
 
@@ -185,7 +205,10 @@ def lines(found: dict[str, Any], ranks: int, node: int) -> list[str]:
     return [
         *rows,
         "",
-        f"gradients: {a['gradients'] / GB:.2f} GB received a step; {a['operations'] / 1e12:.1f} TFLOP a step",
+        "| of a rank, with ddp | |",
+        "| --- | --- |",
+        f"| received for gradients of weights | {over_links(a['gradients'])} |",
+        f"| operations of a step | {a['operations'] / 1e12:.1f} TFLOP, two thirds of them backward |",
         "",
         f"imagenet-simclr, batch {SIMCLR_BATCH:,}: {b['parameters'] / MB:.1f} M parameters, {b['samples']:,} samples a "
         "rank",
@@ -197,11 +220,13 @@ def lines(found: dict[str, Any], ranks: int, node: int) -> list[str]:
         f"| activations of {MICRO_BATCH} views | {b['activations of a micro-batch'] / GB:.2f} GB |",
         f"| activations of all views at once | {b['activations of all'] / GB:.1f} GB |",
         f"| embeddings of all ranks | {b['embeddings'] / MB:.1f} MB |",
-        f"| received for NT-Xent: embeddings and their gradients | {b['nt-xent'] / MB:.1f} MB |",
-        f"| received for gradients of weights | {b['gradients'] / MB:.1f} MB |",
-        f"| received for {b['batch norms']} BatchNorms | {b['statistics'] / MB:.1f} MB |",
+        f"| received for NT-Xent: embeddings and their gradients | {over_links(b['nt-xent'])} |",
+        f"| received for gradients of weights | {over_links(b['gradients'])} |",
+        f"| received for {b['batch norms']} BatchNorms of micro-batches | {over_links(b['statistics'])} |",
+        f"| times that they wait for all ranks | {b['waits']:,} |",
         f"| operations of the encoder, in micro-batches | {b['encoder operations'] / 1e12:.1f} TFLOP |",
         f"| operations of the loss of the whole batch | {b['loss operations'] / 1e12:.1f} TFLOP |",
+        f"| batch with as many for the loss as for the encoder, at {b['samples']:,} a rank | {b['even']:,} |",
     ]
 
 

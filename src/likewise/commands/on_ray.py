@@ -47,10 +47,10 @@ def embed_on_ray(
         datasets.DataContext.get_current().enable_progress_bars = progress
         gpus = int(ray.cluster_resources().get("GPU", 0))
         count = parts or gpus or len(ray.nodes())
-        rows = [{"part": str(SharePart(number, count))} for number in range(count)]
+        rows = [{"number": number, "part": str(SharePart(number, count))} for number in range(count)]
         task = partial(_embed, run=str(run.resolve()), data=data, options=options, folder=str(Path.cwd()))
         shared = datasets.from_items(rows, override_num_blocks=count)
-        done = shared.map(task, num_gpus=1 if gpus else None).take_all()
+        done = sorted(shared.map(task, num_gpus=1 if gpus else None).take_all(), key=lambda row: row["number"])
     except KeyboardInterrupt:
         raise Interrupted(f"stopped; to go on: {shlex.join(words)}") from None
     finally:
