@@ -143,3 +143,18 @@ def test_tasks_of_a_ray_cluster_write_the_parts(digits_run: Path, capsys: Text) 
     assert told.startswith("embedding failed in part 1/3, 2/3, 3/3 (")
     assert "nowhere.tar" in told
     assert told.endswith("): the same command goes on")
+
+
+def test_a_cluster_that_is_not_there_is_told_in_one_line(
+    digits_run: Path, monkeypatch: pytest.MonkeyPatch, capsys: Text
+) -> None:
+    ray = pytest.importorskip("ray")
+
+    def unreachable(**_: Any) -> None:
+        raise ConnectionError("Could not find any running Ray instance\nat head:6379")
+
+    monkeypatch.setattr(ray, "init", unreachable)
+    told = refused(capsys, "embed", digits_run, "digits:test", "--out", "parts", "--engine", "ray", "--no-progress")
+    assert told == (
+        "the Ray cluster cannot embed: Could not find any running Ray instance at head:6379; the same command goes on"
+    )

@@ -42,8 +42,8 @@ def embed_on_ray(
     ray, datasets = needs("ray", "ray"), needs("ray.data", "ray")
     logging.getLogger("ray.data").setLevel(logging.INFO if progress else logging.ERROR)
     kept = {name: os.environ[name] for name in SETTINGS if name in os.environ}
-    ray.init(logging_level="ERROR", log_to_driver=False, runtime_env={"env_vars": kept})
     try:
+        ray.init(logging_level="ERROR", log_to_driver=False, runtime_env={"env_vars": kept})
         datasets.DataContext.get_current().enable_progress_bars = progress
         gpus = int(ray.cluster_resources().get("GPU", 0))
         count = parts or gpus or len(ray.nodes())
@@ -53,6 +53,9 @@ def embed_on_ray(
         done = sorted(shared.map(task, num_gpus=1 if gpus else None).take_all(), key=lambda row: row["number"])
     except KeyboardInterrupt:
         raise Interrupted(f"stopped; to go on: {shlex.join(words)}") from None
+    except (ConnectionError, ray.exceptions.RayError) as error:
+        said = " ".join(str(error).split())[:300]
+        raise UserError(f"the Ray cluster cannot embed: {said}; the same command goes on") from error
     finally:
         ray.shutdown()
     if failed := [each for each in done if each["error"]]:
