@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import socket
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +19,11 @@ from torch import Tensor, nn
 
 from likewise.data.batches import Parts
 from likewise.data.open import open_source
+from likewise.distributed import join_nodes
 from likewise.methods import method_options
 from likewise.methods.base import Method
 from likewise.modalities.build import Training, build_training
+from likewise.modules.batch_norm import WholeBatchNorm
 from likewise.training.fit import fit
 from likewise.training.recipe import load_recipe
 from small_data import training_data
@@ -90,7 +94,8 @@ def trained(
     name: str,
     folder: Path,
     *,
-    devices: int,
+    devices: int = 1,
+    num_nodes: int = 1,
     double: bool = True,
     stop_at: int | None = None,
     resume: bool = False,
@@ -100,10 +105,18 @@ def trained(
     recipe, source, method, _ = small_training(name, **changes)
     if double:
         method.double().views = InDouble(method.views)
+        prepare = method.prepare
+
+        def prepared(*context: Any) -> None:
+            prepare(*context)
+            method.double()  # queues and banks, too
+
+        method.prepare = prepared  # type: ignore[method-assign]
         for layer in method.modules():
             if isinstance(layer, nn.Dropout):
                 layer.p = 0.0  # each process draws its own
-    how: dict[str, Any] = {"strategy": "ddp", "devices": str(devices)} if devices > 1 else {"devices": "1"}
+    how: dict[str, Any] = {"devices": str(devices), "num_nodes": num_nodes}
+    how |= {"strategy": "ddp"} if devices * num_nodes > 1 else {}
     callbacks = [] if stop_at is None else [InterruptAt(stop_at)]
     folder.mkdir(parents=True, exist_ok=True)
     fitted = fit(
@@ -114,6 +127,52 @@ def trained(
     return method
 
 
+def kept_weights(name: str, folder: Path, **how: Any) -> dict[str, Tensor]:
+    """The kept encoder after a training; its layers are its own again."""
+    method = trained(name, folder / name, **how)
+    assert not any(isinstance(layer, WholeBatchNorm) for layer in method.modules())
+    return {key: value for key, value in method.deployed_encoder.state_dict().items() if value.is_floating_point()}
+
+
+def each_trained(folder: Path, how: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Of each method its weights after a training, and how often buffers were sent to all processes; or the error."""
+    ended: dict[str, dict[str, Any]] = {}
+    for name in how:
+        with counted_broadcasts() as calls:
+            try:
+                weights = kept_weights(name, folder, **how[name])
+                ended[name] = {"error": None, "weights": weights, "broadcasts": len(calls)}
+            except Exception:
+                ended[name] = {"error": traceback.format_exc()}
+    return ended
+
+
+@contextmanager
+def counted_broadcasts() -> Iterator[list[int]]:
+    """What grows by one each time that parameters or buffers are sent to all processes."""
+    broadcast, calls = dist._broadcast_coalesced, list[int]()
+
+    def counted(*arguments: Any) -> Any:
+        calls.append(1)
+        return broadcast(*arguments)
+
+    dist._broadcast_coalesced = counted
+    try:
+        yield calls
+    finally:
+        dist._broadcast_coalesced = broadcast
+
+
+def check_near(one: dict[str, Tensor], two: dict[str, Tensor], most: float) -> None:
+    """Weights differ by less than `most` of their norm."""
+    assert one.keys() == two.keys()
+    assert _norm([two[name] - value for name, value in one.items()]) < most * _norm(list(one.values()))
+
+
+def _norm(values: list[Tensor]) -> float:
+    return float(torch.stack([value.double().square().sum() for value in values]).sum().sqrt())
+
+
 def tensors(views: Any) -> list[Tensor]:
     """The tensors of what a method's objective gets."""
     if isinstance(views, Tensor):
@@ -122,12 +181,17 @@ def tensors(views: Any) -> list[Tensor]:
     return [tensor for part in parts for tensor in tensors(part)]
 
 
-def in_processes(count: int, work: Callable[..., Any], folder: Path, *arguments: Any) -> list[Any]:
-    """What `work(folder, *arguments)` returns in each of so many processes of a gloo group."""
+def in_processes(
+    count: int, work: Callable[..., Any], folder: Path, *arguments: Any, are_nodes: bool = False
+) -> list[Any]:
+    """What `work(folder, *arguments)` returns in each of so many processes of a gloo group.
+
+    `are_nodes`: each is a machine of its own, on which Lightning begins the group.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    mp.spawn(_one_process, (count, port, work, folder, arguments), nprocs=count)
+    mp.spawn(_one_node if are_nodes else _one_process, (count, port, work, folder, arguments), nprocs=count)
     return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(count)]
 
 
@@ -141,3 +205,13 @@ def _one_process(
     dist.init_process_group("gloo", rank=rank, world_size=count)
     torch.save(work(folder, *arguments), folder / f"{rank}.pt")
     dist.destroy_process_group()
+
+
+def _one_node(
+    number: int, count: int, port: int, work: Callable[..., Any], folder: Path, arguments: tuple[Any, ...]
+) -> None:
+    torch.set_num_threads(1)
+    # As people set it who start a command on each machine by hand.
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "NODE_RANK": str(number)}
+    join_nodes(count, 1)
+    torch.save(work(folder, *arguments), folder / f"{number}.pt")

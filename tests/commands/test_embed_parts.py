@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -96,8 +97,14 @@ def test_a_killed_process_goes_on_where_it_stopped(
         ("--out parts --part x", "part must be one of several, such as 2/4, got 'x'"),
         ("--out parts --part 1/9 --batch-size 100", "part: 9 parts need as many batches, and there are 5: take fewer"),
         ("--out parts --part 1/2 --devices 2", "--part and --devices exclude each other: the second starts a process "),
-        ("--out lance://x --part 1/2", "--part and --devices need a folder for Parquet files as --out"),
+        ("--out lance://x --part 1/2", "--part, --devices and --engine need a folder for Parquet files as --out"),
         ("--out parts --devices 0", "devices must be from 1 to 1024, got 0"),
+        (
+            "--out parts --engine ray --part 1/2",
+            "--part and --engine exclude each other: the second starts a task for ",
+        ),
+        ("--out v.npy --engine ray", "out must be a folder where embeddings are written in parts, got v.npy"),
+        ("--out lance://x --engine ray", "--part, --devices and --engine need a folder for Parquet files as --out"),
     ],
 )
 def test_mistakes_about_parts(words: str, told: str, digits_run: Path, capsys: Text) -> None:
@@ -114,3 +121,40 @@ def test_two_processes_write_two_parts(digits_run: Path, monkeypatch: pytest.Mon
     check_same(union("parts"), pq.read_table("single.parquet"), most=1e-5)  # other threads round otherwise
     told = refused(capsys, "embed", digits_run, "nowhere.tar", "--out", "other", "--devices", 2, "--no-progress")
     assert told.endswith("embedding failed in part 1/2, 2/2, whose message is above: the same command goes on")
+
+
+def test_without_ray_the_extra_is_named(digits_run: Path, monkeypatch: pytest.MonkeyPatch, capsys: Text) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    told = refused(capsys, "embed", digits_run, "digits:test", "--out", "parts", "--engine", "ray", "--no-progress")
+    assert "pip install 'likewise[ray]'" in told
+
+
+@pytest.mark.slow
+def test_tasks_of_a_ray_cluster_write_the_parts(digits_run: Path, capsys: Text) -> None:
+    pytest.importorskip("ray")
+    words = ["embed", digits_run, "digits:test", "--batch-size", 64, "--no-progress"]
+    ray = ["--engine", "ray", "--devices", 3]
+    done = answered(capsys, *words, "--out", "parts", *ray)
+    assert done == {"out": "parts", "rows": 500, "dim": 256}
+    assert sorted(path.name for path in Path("parts").iterdir()) == [SharePart(i, 3).file for i in range(3)]
+    answered(capsys, *words, "--out", "single.parquet")
+    check_same(union("parts"), pq.read_table("single.parquet"), most=1e-5)  # other threads round otherwise
+    told = refused(capsys, "embed", digits_run, "nowhere.tar", "--out", "other", *ray, "--no-progress")
+    assert told.startswith("embedding failed in part 1/3, 2/3, 3/3 (")
+    assert "nowhere.tar" in told
+    assert told.endswith("): the same command goes on")
+
+
+def test_a_cluster_that_is_not_there_is_told_in_one_line(
+    digits_run: Path, monkeypatch: pytest.MonkeyPatch, capsys: Text
+) -> None:
+    ray = pytest.importorskip("ray")
+
+    def unreachable(**_: Any) -> None:
+        raise ConnectionError("Could not find any running Ray instance\nat head:6379")
+
+    monkeypatch.setattr(ray, "init", unreachable)
+    told = refused(capsys, "embed", digits_run, "digits:test", "--out", "parts", "--engine", "ray", "--no-progress")
+    assert told == (
+        "the Ray cluster cannot embed: Could not find any running Ray instance at head:6379; the same command goes on"
+    )

@@ -378,6 +378,29 @@ def test_pairs_in_parquet_files(tmp_path: Path) -> None:
     assert source.skipped == [("row 2", "its caption is empty")]
 
 
+def test_columns_of_parquet_files_that_are_named(tmp_path: Path) -> None:
+    """Bytes, and records of bytes and a path as Hugging Face keeps them, under names that nobody would guess."""
+    scans = [{"bytes": picture(i), "path": None} for i in range(3)]
+    rows: dict[str, list[Any]] = {"scan": scans, "thumb": [picture(9)] * 3, "remark": ["a", "b", "c"]}
+    rows |= {"text": ["x", "y", "z"], "grade": ["low", "high", "low"]}
+    path = tmp_path / "set" / "a.parquet"
+    path.parent.mkdir()
+    pq.write_table(pa.table(rows), path)
+    for data in (path, path.parent, str(tmp_path / "set" / "*.parquet")):
+        source = opened(data, modality="pair", columns=("scan", "remark"), label_column="grade")
+        assert source.parts[0].read(torch.arange(3))[:, 0, 0, 0].tolist() == [0, 1, 2]
+        assert list(source.parts[1].documents) == ["a", "b", "c"]
+        assert (source.classes, source.labels().tolist()) == (["high", "low"], [1, 0, 1])
+    source = opened(path, modality="pair", columns=("text", "thumb"))
+    assert source.parts[0].read(torch.arange(3))[:, 0, 0, 0].tolist() == [9, 9, 9]
+    assert list(source.parts[1].documents) == ["x", "y", "z"]
+    assert opened(path, modality="pair", columns=("text", "remark")).parts[0].modality == "text"  # a table's
+    with pytest.raises(UserError, match=r"^columns must be a column of pictures or recordings and one of texts of "):
+        opened(path, modality="pair", columns=("scan", "thumb"))
+    with pytest.raises(UserError, match=r"^columns: .*a\.parquet has no column 'remarks', did you mean 'remark'"):
+        opened(path, modality="pair", columns=("scan", "remarks"))
+
+
 def test_texts_in_shards(tmp_path: Path) -> None:
     members: dict[str, bytes | str] = {f"{i}.txt": f"text number {i}\nof two lines" for i in range(3)}
     members |= {"0.cls": "a", "1.cls": "b", "2.cls": "a", "bad.txt": "café".encode("latin1"), "none.txt": " "}

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import traceback
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 
 import likewise as lw
-from likewise.modules.batch_norm import WholeBatchNorm
-from processes import in_processes, trained
+from processes import check_near, each_trained, in_processes, kept_weights
 
 
 @pytest.mark.slow
@@ -46,61 +43,40 @@ def test_a_study_by_two_processes_is_told_once(likewise, tmp_path: Path) -> None
 NAMED = ("simclr", "byol", "barlow-twins")
 OTHERS = ("nnclr", "siamese", "simsiam", "vicreg", "vicregl", "swav", "deepcluster", "dino", "moco-v3")
 QUICK = {"epochs": 1, "batch_size": 128}
+STEPS = 10
+"""Of the shortest of these trainings."""
 APART = 1e-6
 """Of the weights' norm: the rounding of float64, which training multiplies."""
-
-
-def weights(name: str, folder: Path, devices: int, **how: Any) -> dict[str, Tensor]:
-    """The kept encoder after a training; its layers are its own again."""
-    method = trained(name, folder / name, devices=devices, **how)
-    assert not any(isinstance(layer, WholeBatchNorm) for layer in method.modules())
-    return {key: value for key, value in method.deployed_encoder.state_dict().items() if value.is_floating_point()}
-
-
-def each_trained(folder: Path, names: tuple[str, ...], how: dict[str, Any]) -> dict[str, dict[str, Tensor] | str]:
-    ended: dict[str, dict[str, Tensor] | str] = {}
-    for name in names:
-        try:
-            ended[name] = weights(name, folder, 2, **how)
-        except Exception:
-            ended[name] = traceback.format_exc()
-    return ended
-
-
-def norm(values: list[Tensor]) -> float:
-    return float(torch.stack([value.double().square().sum() for value in values]).sum().sqrt())
-
-
-def check_near(one: dict[str, Tensor], two: dict[str, Tensor], most: float) -> None:
-    assert one.keys() == two.keys()
-    assert norm([two[name] - value for name, value in one.items()]) < most * norm(list(one.values()))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMED)
 def test_two_processes_end_where_one_does(name: str, tmp_path: Path) -> None:
-    first, second = in_processes(2, each_trained, tmp_path, (name,), {})
-    assert not isinstance(first[name], str), first[name]
-    assert all(torch.equal(first[name][key], value) for key, value in second[name].items())
-    check_near(weights(name, tmp_path / "one", 1), first[name], APART)
+    first, second = (ended[name] for ended in in_processes(2, each_trained, tmp_path, {name: {"devices": 2}}))
+    assert first["error"] is None, first["error"]
+    assert all(torch.equal(first["weights"][key], value) for key, value in second["weights"].items())
+    assert first["broadcasts"] < STEPS
+    check_near(kept_weights(name, tmp_path / "one"), first["weights"], APART)
 
 
 @pytest.fixture(scope="module")
 def others(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    return in_processes(2, each_trained, tmp_path_factory.mktemp("others"), OTHERS, QUICK)[0]
+    how = {name: QUICK | {"devices": 2} for name in OTHERS}
+    return in_processes(2, each_trained, tmp_path_factory.mktemp("others"), how)[0]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", OTHERS)
 def test_two_processes_end_where_one_does_with_other_methods(name: str, others: dict[str, Any], tmp_path: Path) -> None:
-    assert not isinstance(others[name], str), others[name]
-    check_near(weights(name, tmp_path, 1, **QUICK), others[name], APART)
+    assert others[name]["error"] is None, others[name]["error"]
+    assert others[name]["broadcasts"] < STEPS  # banks, queues and statistics are sent at the beginning, not every step
+    check_near(kept_weights(name, tmp_path, **QUICK), others[name]["weights"], APART)
 
 
 @pytest.mark.slow
 def test_two_processes_go_on_where_one_stopped(tmp_path: Path) -> None:
     name, folder = "byol", tmp_path / "two"
-    weights(name, folder, 1, stop_at=7)
-    resumed, _ = in_processes(2, each_trained, folder, (name,), {"resume": True})
-    assert not isinstance(resumed[name], str), resumed[name]
-    check_near(weights(name, tmp_path / "one", 1), resumed[name], APART)
+    kept_weights(name, folder, stop_at=7)
+    resumed = in_processes(2, each_trained, folder, {name: {"resume": True, "devices": 2}})[0][name]
+    assert resumed["error"] is None, resumed["error"]
+    check_near(kept_weights(name, tmp_path / "one"), resumed["weights"], APART)

@@ -83,6 +83,10 @@ def pictures(folder: Path, *names: str) -> Path:
         ("pretrain stl10", "the files of stl10 are missing: put "),
         ("pretrain digits --seed -1", "seed must be 0 or more, got -1"),
         ("pretrain digits --strategy foo", "this machine can't train with devices auto, strategy foo"),
+        (
+            "pretrain digits --strategy fsdp",
+            "strategy must be one that keeps whole weights in each process, got 'fsdp': ddp is; ",
+        ),
         ("views digits --out picture", "out must end in .png, got picture"),
         ("evaluate runs/none", "no run folder runs/none"),
         ("report runs/none", "no run folder runs/none"),

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import lightning as L
 import numpy as np
 import pytest
 import torch
 
 from likewise.data.open import open_source
+from likewise.errors import UserError
 from likewise.methods.base import TrainingContext
 from likewise.methods.simclr import SimCLR
 from likewise.modalities.build import build_training
@@ -143,3 +145,14 @@ def test_a_cpu_gets_no_more_processes_than_it_has_cores(
     assert not (tmp_path / "run").exists()
     monkeypatch.setattr(machine, "device_name", lambda: "cuda")
     machine.check_devices("5000")
+
+
+def test_strategies_that_share_weights_out_are_refused() -> None:
+    """Lightning has them on GPUs only, so that none was tried; a run would keep a part of the weights."""
+    for strategy in ("auto", "ddp", "ddp_spawn", "deepspeed_stage_2"):
+        machine.check_strategy(strategy)
+    for strategy in ("fsdp", "fsdp_cpu_offload", "deepspeed_stage_3_offload"):
+        with pytest.raises(UserError, match=rf"^strategy must be one that keeps whole weights .* got '{strategy}': "):
+            machine.check_strategy(strategy)
+    with pytest.raises(ValueError, match=r"strategy `fsdp` requires a GPU accelerator"):
+        L.Trainer(strategy="fsdp", accelerator="cpu", devices=2, logger=False)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from cyclopts import Parameter
 
 from likewise.atomic import check_file_place
-from likewise.checks import check_int
+from likewise.checks import check_choice, check_int
 from likewise.commands import FromPython
+from likewise.commands.caching import caching
 from likewise.console import count_of, tell, tell_notes
 from likewise.errors import UserError
 
@@ -71,6 +72,7 @@ class EmbeddingsFile(NamedTuple):
         return self._asdict()
 
 
+@caching
 def embed(
     run: Any,
     data: Any,
@@ -83,10 +85,12 @@ def embed(
     per_file: bool = False,
     columns: Sequence[str] | None = None,
     root: str | Path | None = None,
+    cache: str | Path | None = None,
     batch_size: int = 512,
     places: bool = False,
     part: str | None = None,
     devices: int | None = None,
+    engine: Literal["ray"] | None = None,
     prune: bool = False,
     encoder: FromPython = None,
     views: FromPython = None,
@@ -113,12 +117,15 @@ def embed(
         per_file: a text file is one document, not one document a line.
         columns: of a table, the columns that form a pair, such as image text.
         root: the folder with the files of a named data set.
+        cache: where decoded images and recordings are kept: see `likewise pretrain`.
         batch_size: samples at a time.
         places: of images, write the features of each place before the pooling, in place of embeddings: a .npy file
             (n, places, d). Places are patches, or those of the last feature map, row by row.
         part: which of several parts this process embeds, such as 2/4; `out` is then a folder. Under torchrun or srun,
             that of its rank.
         devices: so many parts, each in a process of its own, on a GPU of its own where there are some.
+        engine: ray, to embed the parts on the Ray cluster that RAY_ADDRESS names or this machine belongs to, or else on
+            one that is started here (extra `ray`): `devices` parts, or one for each GPU or machine that it has.
         prune: delete from an index what the data no longer has.
         encoder: from Python, the module that was trained, if it was your own.
         views: from Python, the views that it was trained with, if they were your own.
@@ -136,6 +143,7 @@ def embed(
 
     from likewise.commands.in_parts import embed_in_processes, embed_part, part_of
     from likewise.commands.indexed import check_index, embed_into
+    from likewise.commands.on_ray import embed_on_ray
     from likewise.commands.options import (
         as_run,
         check_read_options,
@@ -162,19 +170,22 @@ def embed(
     # Under a launcher, a folder gets the part of each process; one file or an index is of all samples.
     one = out is None or folder is not None or Path(out).suffix in SUFFIXES
     share = None if one and part is None else part_of(part)
+    in_processes = devices is not None or engine is not None
+    if part is not None and engine is not None:
+        raise UserError("--part and --engine exclude each other: the second starts a task for each part")
     if part is not None and devices is not None:
         raise UserError("--part and --devices exclude each other: the second starts a process for each part")
-    if (share is not None or devices is not None) and (folder is not None or out is None):
-        raise UserError("--part and --devices need a folder for Parquet files as --out")
+    if (share is not None or in_processes) and (folder is not None or out is None):
+        raise UserError("--part, --devices and --engine need a folder for Parquet files as --out")
     if prune and folder is None:
         raise UserError("--prune applies to an index (--out lance://FOLDER): leave it out")
     if places and (folder is not None or out is None):
         raise UserError("--places needs --out with a file that ends in .npy, got none")
-    if places and (share is not None or devices is not None):
-        raise UserError("--places writes one .npy file: leave --part and --devices out")
+    if places and (share is not None or in_processes):
+        raise UserError("--places writes one .npy file: leave --part, --devices and --engine out")
     if folder is not None:
         check_index(run, folder)
-    elif share is not None or devices is not None:
+    elif share is not None or in_processes:
         check_parts_folder(Path(str(out)))
         check_file_place(Path(str(out)) / "part")
     elif out is not None:
@@ -184,6 +195,7 @@ def embed(
         check_file_place(Path(out))
     check_int(batch_size=batch_size)
     check_int(1, MOST_PARTS, devices=devices)
+    check_choice(("ray",), engine=engine)
     reading: dict[str, Any] = {
         "text_column": text_column,
         "label_column": label_column,
@@ -192,12 +204,18 @@ def embed(
         "columns": columns,
     }
     check_read_options({**reading, "root": root}, data)
-    if devices is not None:
+    if in_processes:
         if not isinstance(data, str | Path) or encoder is not None:
-            raise UserError("--devices needs data that each process can open, by a name, a path or an address")
-        options = {"modality": modality, **reading, "root": root, "batch_size": batch_size, "out": out}
+            name = "devices" if engine is None else "engine"
+            raise UserError(f"--{name} needs data that each process can open, by a name, a path or an address")
+        options = {"modality": modality, **reading, "root": root, "cache": cache, "batch_size": batch_size, "out": out}
         words = ["likewise", "embed", str(run.path), str(data), *option_words(options)]
-        return EmbeddingsFile(str(out), *embed_in_processes(words, Path(str(out)), devices, progress=progress))
+        if engine is None:
+            assert devices is not None
+            return EmbeddingsFile(str(out), *embed_in_processes(words, Path(str(out)), devices, progress=progress))
+        words += option_words({"engine": engine, "devices": devices})
+        found = embed_on_ray(run.path, data, options, words, parts=devices, progress=progress)
+        return EmbeddingsFile(str(out), *found)
     asked = read_options_of(modality, **reading)
     source = open_source(data, root=root, read_options=read_options_for(run, asked, data), progress=progress)
     tell_notes(source.notes, show=progress)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from likewise.atomic import disk_trouble
 from likewise.checks import check_positive
 from likewise.commands import FromPython
+from likewise.commands.caching import caching
 from likewise.commands.option_names import flag
 from likewise.console import count_of, tell, tell_notes
 from likewise.errors import UserError
@@ -19,6 +20,7 @@ from likewise.runs.skipped import Skipped
 SKIPPED = "evaluation.skipped.csv"  # in the run folder
 
 
+@caching
 def evaluate(
     run: Any,
     *,
@@ -45,6 +47,7 @@ def evaluate(
     size: int | None = None,
     out: str | Path | None = None,
     root: str | Path | None = None,
+    cache: str | Path | None = None,
     encoder: FromPython = None,
     make_encoder: FromPython = None,
     views: FromPython = None,
@@ -98,6 +101,7 @@ def evaluate(
             hf:FOLDER says.
         out: of known weights, the run folder that they get; runs/DATA-WEIGHTS if not given.
         root: the folder with the files of a named data set.
+        cache: where decoded images and recordings are kept: see `likewise pretrain`.
         encoder: from Python, the module that was trained, if it was your own.
         make_encoder: from Python, a function that builds that module untrained, if resetting its layers does not.
         views: from Python, the views that it was trained with, if they were your own.

@@ -232,12 +232,22 @@ def applicable(given: dict[str, Any], *data: Any) -> dict[str, Any]:
     applies = dict.fromkeys(("text_column", "label_column", "columns"), has_columns or any(is_table))
     applies["label_column"] |= any(given.get("labels") is not None or metadata_of(folder) for folder in folders)
     applies["columns"] |= any(map(metadata_of, folders))
+    if any(map(_may_hold_parquet, given_data)):
+        applies |= dict.fromkeys(("text_column", "label_column", "columns"), True)
     applies |= {
         "labels": bool(folders),
         "per_file": not all(is_table),
         "root": any(is_name(each) for each in given_data),
     }
     return {name: value for name, value in given.items() if value is None or value is False or applies.get(name, True)}
+
+
+def _may_hold_parquet(data: Any) -> bool:
+    """Whether data may be Parquet files with samples in them, which have columns as tables do."""
+    if not isinstance(data, str | Path) or is_name(data):
+        return False
+    folder = Path(split_of(str(data))[0])
+    return address_of(str(data)) is not None or (folder.is_dir() and any(folder.glob("*.parquet")))
 
 
 def split_of(data: str) -> tuple[str, str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from likewise.console import count_of
+from likewise.data.cache import cache_folder
 from likewise.methods.base import Method, TrainingContext
 from likewise.runs.chance import ChanceLevels
 from likewise.runs.config import RunConfig
@@ -58,6 +59,10 @@ class TrainingPlan:
     seconds_per_step: float
     seconds: float
     """Of all epochs, from measured steps of one device."""
+    decoded: int | None
+    """Bytes that the samples take once they are decoded from files; None of others."""
+    cache: str | None
+    """The folder where they are kept; None where they are decoded each time that they are read."""
     out: str
     files: list[str]
     command: str
@@ -75,6 +80,9 @@ class TrainingPlan:
         memory = "not known" if self.memory is None else f"{self.memory / MEGABYTE:,.0f} MB"
         whose = "a device" if self.device == "cuda" else "a process"
         apart = "; what devices tell each other comes on top" if self.devices > 1 else ""
+        kept = "none, they are decoded each time that they are read" if self.cache is None else f"in {self.cache}"
+        size = 0 if self.decoded is None else self.decoded / MEGABYTE
+        decoded = [] if self.decoded is None else [f"decoded samples: {size:,.1f} MB, cache: {kept}"]
         return "\n".join(
             [
                 f"data: {self.data}, {count_of(self.samples, f'{self.modality} sample')}{left_out}",
@@ -86,6 +94,7 @@ class TrainingPlan:
                 f"machine: {count_of(self.devices, f'{self.device} device')}, {self.precision}{threads}",
                 f"memory {whose}: {memory}",
                 f"time: {duration(self.seconds)}, {self.seconds_per_step:.3g} s a step{apart}",
+                *decoded,
                 f"would write into {self.out}: {', '.join(self.files)}",
                 f"nothing was written there; to train: {self.command}",
             ]
@@ -134,6 +143,8 @@ def plan_of(
         memory=cost.memory,
         seconds_per_step=cost.step,
         seconds=recipe.epochs * cost.seconds_per_epoch,
+        decoded=source.decoded_bytes,
+        cache=None if source.decoded_bytes is None or source.reads_slowly else str(cache_folder()),
         out=str(out),
         files=files_of(method, recipe, kept_files),
         command=command,

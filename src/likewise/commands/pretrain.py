@@ -17,6 +17,7 @@ import likewise
 from likewise.atomic import disk_trouble, write_text
 from likewise.checks import check_int, check_positive, check_seed, require
 from likewise.commands import FromPython
+from likewise.commands.caching import caching
 from likewise.console import count_of, tell, tell_notes
 from likewise.errors import Interrupted, UserError, nearest
 from likewise.modalities.run import Run
@@ -37,6 +38,7 @@ OTHER_DATA = "resume with the same data, or name another folder with --out"
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 
 
+@caching
 def pretrain(
     data: Any,
     *,
@@ -63,6 +65,7 @@ def pretrain(
     resume: bool = False,
     dry_run: bool = False,
     root: str | Path | None = None,
+    cache: str | Path | None = None,
     devices: int | str = "auto",
     precision: str = "auto",
     threads: int | str = "auto",
@@ -118,11 +121,14 @@ def pretrain(
         dry_run: measure some steps, say what the training would be, and do not begin it: samples, steps, parameters,
             memory, time, and the files that it would write. Only the cache of decoded files is written.
         root: the folder with the files of a named data set.
+        cache: where decoded images and recordings are kept: a folder in place of the usual one; none, to decode them
+            each time that they are read; or a size such as 20GB, which decodes each time what would take more. With a
+            folder or a size those of shards are kept too.
         devices: how many, or auto (passed to Lightning).
         precision: 32-true, bf16-mixed, 16-mixed, or auto: the faster of the first two, by measuring.
         threads: of a CPU: how many, or auto: all, or fewer where other programs keep it busy, by measuring. The last
             bits depend on it.
-        strategy: ddp, fsdp … (passed to Lightning).
+        strategy: ddp … (passed to Lightning), one that keeps whole weights in each process.
         num_nodes: machines, on each of which the command is started: by torchrun, by srun, or with MASTER_ADDR,
             MASTER_PORT and NODE_RANK in its environment. The first process writes the run, in a folder that all see.
         checkpoint_minutes: time between checkpoints.
@@ -191,7 +197,14 @@ def pretrain(
     from likewise.training.figures import figures_of
     from likewise.training.fit import check_parts, fit, training_context_of
     from likewise.training.label_free import lidar_of
-    from likewise.training.machine import check_devices, device_count, fastest_plan, threads_of, unmeasured_plan
+    from likewise.training.machine import (
+        check_devices,
+        check_strategy,
+        device_count,
+        fastest_plan,
+        threads_of,
+        unmeasured_plan,
+    )
 
     started = time.monotonic() if started is None else started
     check_positive(minutes=minutes)
@@ -210,6 +223,7 @@ def pretrain(
             raise UserError(f"devices must be a whole number or auto, got {devices!r}")
         check_int(1, MOST_DEVICES, devices=int(devices))
         check_devices(machine["devices"])
+    check_strategy(strategy)
     if threads != "auto":
         if not str(threads).isdecimal():
             raise UserError(f"threads must be a whole number or auto, got {threads!r}")
@@ -294,6 +308,7 @@ def pretrain(
         "minutes": minutes,
         "seed": seed,
         "root": root,
+        "cache": cache,
         "modality": modality,
         **reading,
     }

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from likewise.checks import check_int, check_positive
+from likewise.commands.caching import caching
 from likewise.commands.evaluate import evaluate, seeds_of
 from likewise.commands.option_names import flag
 from likewise.commands.pretrain import PARAMETERS, pretrain
@@ -25,6 +26,7 @@ TRAINING_SHARE = 2 / 3
 SHORTEST = 1e-3  # minutes, of what a training has left nothing to
 
 
+@caching
 def study(
     data: Any,
     *,

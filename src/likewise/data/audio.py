@@ -7,8 +7,8 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, suppress
-from functools import partial
+from contextlib import closing, nullcontext, suppress
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,15 +16,16 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float32, Int, Int16, Shaped
 from torch import Tensor
+from torch.utils.data import get_worker_info
 
 from likewise.console import count_of, tell
 from likewise.data import endings
 from likewise.data.arrays import numbered
 from likewise.data.batches import Ragged
-from likewise.data.cache import cached, digest
+from likewise.data.cache import cache_use, cached, digest
 from likewise.data.content import AnyFile
 from likewise.data.file_tables import file_rows
-from likewise.data.files import File, folder_of, in_threads, own_note, printable, progress_bar, scan
+from likewise.data.files import File, check_same, folder_of, in_threads, own_note, printable, progress_bar, scan
 from likewise.data.folder_labels import folder_labelling
 from likewise.data.labelling import Labelling
 from likewise.data.path_lists import listed_files
@@ -58,6 +59,7 @@ SAMPLED = 256
 BLOCK = 2**20  # frames decoded at a time
 # Part of every cache key: raise it when the same file would become other samples.
 DECODER = 1
+AHEAD = 4  # decoded recordings that may wait for an earlier one, of those that are decoded when they are read
 
 
 class Sound(NamedTuple):
@@ -149,6 +151,7 @@ class AudioSource(Source):
         self.recordings = self.groups = torch.from_numpy(recording)
         self.clipped = torch.from_numpy(sounds.clipped[recording])
         begins = np.rint((self._starts - first) / sample_rate).astype(int)
+        self.decoded_bytes = 2 * int(sounds.lengths.sum())
         self.ids = [
             ids[i] if whole else f"{ids[i]}#{begin}s"
             for i, whole, begin in zip(recording.tolist(), (pieces == 1).tolist(), begins.tolist(), strict=True)
@@ -183,6 +186,57 @@ class AudioSource(Source):
         if resampled.ids != self.ids:
             raise UserError(f"{self.name}: its recordings have changed since it was opened; open it again")
         return resampled
+
+
+class LiveSounds(AudioSource):
+    """Recordings that are decoded when they are read: a subclass has `files_of`."""
+
+    reads_slowly = True
+
+    def files_of(self, recordings: Int[np.ndarray, " n"]) -> tuple[Sequence[AnyFile], Callable[[int], str]]:
+        """The files of some recordings, and what messages call the one at a place."""
+        raise NotImplementedError
+
+    def read(self, indices: Int[Tensor, " n"]) -> Ragged:
+        chosen = indices.cpu().numpy()
+        recordings, place = np.unique(self.recordings.numpy()[chosen], return_inverse=True)
+        files, name_of = self.files_of(recordings)
+        sound = partial(decode, rate=self.sample_rate)
+        each = in_threads(sound, files, ahead=AHEAD) if get_worker_info() is None else map(sound, files)
+        decoded: list[np.ndarray] = []
+        for number in torch.arange(len(files)).tolist():
+            try:
+                decoded.append(next(each).samples)
+            except Exception as error:
+                raise UserError(f"{name_of(number)} cannot be read: {reason(error)}") from error
+        first = self._starts[self.first_pieces[self.recordings.numpy()[chosen]]]
+        starts, ends = self._starts[chosen] - first, self._ends[chosen] - first
+        values = np.zeros((len(chosen), (ends - starts).max(initial=0)), dtype=np.int16)
+        for row, which, start, end in zip(values, place.tolist(), starts.tolist(), ends.tolist(), strict=True):
+            piece = decoded[which][start:end]  # resampling rounds: a sample more or less
+            row[: len(piece)] = piece
+        return Ragged(torch.from_numpy(values), torch.from_numpy(ends - starts))
+
+    @cached_property
+    def first_pieces(self) -> Int[np.ndarray, " recordings"]:
+        """The first piece of each recording."""
+        recordings = self.recordings.numpy()
+        return np.searchsorted(recordings, np.unique(recordings))
+
+
+class FileSounds(LiveSounds):
+    """Recordings in files that are decoded when they are read."""
+
+    def __init__(self, folder: Path, files: Sequence[File], *arguments: Any, **how: Any) -> None:
+        """`files`: of the recordings; what follows is as of `AudioSource`."""
+        super().__init__(*arguments, **how)
+        self.folder, self.files = folder, files
+
+    def files_of(self, recordings: Int[np.ndarray, " n"]) -> tuple[Sequence[AnyFile], Callable[[int], str]]:
+        files = [self.files[recording] for recording in recordings.tolist()]
+        for file in files:
+            check_same(self.folder, file)
+        return [self.folder / file.id for file in files], lambda place: printable(files[place].id)
 
 
 def source_sample_rate(source: Any) -> int:
@@ -223,8 +277,11 @@ def from_files(
     for module in ("soundfile", "soxr"):
         needs(module, "audio")  # in a thread, what is missing would be taken for what is wrong with a file
     rate = sample_rate or usual_rate(folder, files)
+    most = cache_use().most
+    keeps = most is None or decoded_size(folder, files, rate) <= most
     key = digest([DECODER, folder.resolve(), rate, *files])
-    path, metadata = cached("audio", key, lambda building: build(building, folder, files, rate, name, progress))
+    how = (folder, files, rate, name, progress, keeps)
+    path, metadata = cached("audio" if keeps else "heard", key, lambda building: build(building, *how))
     wrong = [(files[i].id, why) for i, why in metadata["skipped"]]
     skipped = sorted((printable(file), why) for file, why in [*unreadable, *wrong])
     kept = np.delete(np.arange(len(files)), [i for i, _ in metadata["skipped"]])
@@ -232,7 +289,7 @@ def from_files(
         file, why = wrong[0]
         raise UserError(f"{folder}: none of its {len(files):,} recordings can be read ({printable(file)}: {why})")
     sounds = Sounds(
-        np.asarray(np.memmap(path / "samples.i16", dtype=np.int16, mode="r")),
+        np.asarray(np.memmap(path / "samples.i16", dtype=np.int16, mode="r")) if keeps else np.empty(0, np.int16),
         np.array(metadata["lengths"], dtype=np.int64),
         np.array(metadata["pieces"], dtype=np.int64),
         np.array(metadata["silent"], dtype=bool),
@@ -242,9 +299,8 @@ def from_files(
     resample = partial(from_files, folder, files, unreadable, labelling, name=name, progress=progress, notes=notes)
     labels = labelling(kept)
     notes = [*notes, *own_note(skipped), *label_note(labels[1], "recordings")]
-    return AudioSource(
-        sounds, ids, labels, name=name, sample_rate=rate, skipped=skipped, notes=notes, resample=resample
-    )
+    make = AudioSource if keeps else partial(FileSounds, folder, [files[i] for i in kept])
+    return make(sounds, ids, labels, name=name, sample_rate=rate, skipped=skipped, notes=notes, resample=resample)
 
 
 def usual_rate(folder: Path, files: list[File]) -> int:
@@ -260,10 +316,24 @@ def usual_rate(folder: Path, files: list[File]) -> int:
     return max(counts, key=lambda rate: (counts[rate], rate))
 
 
+def decoded_size(folder: Path, files: list[File], rate: int) -> int:
+    """The bytes that the decoded recordings take, by their headers."""
+    import soundfile
+
+    seconds = 0.0
+    for file in files:
+        with suppress(Exception):  # what cannot be opened is listed when it is decoded
+            seconds += soundfile.info(_name(folder / file.id)).duration
+    return round(2 * rate * seconds)
+
+
 def build(
-    building: Path, folder: Path, files: list[File], rate: int, name: str, progress: bool
+    building: Path, folder: Path, files: list[File], rate: int, name: str, progress: bool, keeps: bool = True
 ) -> dict[str, list[Any]]:
-    """Decode `files` in parallel into `building/samples.i16`, one after the other; say what they are."""
+    """Decode `files` in parallel into `building/samples.i16`, one after the other; say what they are.
+
+    `keeps`: whether the file is written.
+    """
 
     def sound(file: File) -> Sound | str:
         try:
@@ -275,7 +345,7 @@ def build(
     kept: list[tuple[int, int, bool, bool]] = []
     started = time.perf_counter()
     with (
-        (building / "samples.i16").open("wb") as out,
+        (building / "samples.i16").open("wb") if keeps else nullcontext() as out,
         progress_bar(name, "recordings", len(files), progress) as done,
         # libsndfile and soxr are called without the GIL. Hours wait in memory: no more of them than there are threads.
         closing(in_threads(sound, files, ahead=os.cpu_count() or 1)) as sounds,
@@ -284,13 +354,15 @@ def build(
             if isinstance(decoded, str):
                 skipped.append((i, decoded))
             else:
-                out.write(decoded.samples.tobytes())
+                if out is not None:
+                    out.write(decoded.samples.tobytes())
                 kept.append((len(decoded.samples), *decoded[1:]))
             done()
     if progress:
+        done_with = "decoded" if keeps else "heard"
         length = sum(samples for samples, *_ in kept) / rate
         tell(
-            f"{name}: decoded {count_of(len(kept), 'recording')} ({_duration(length)}) to {rate:,} Hz "
+            f"{name}: {done_with} {count_of(len(kept), 'recording')} ({_duration(length)}) to {rate:,} Hz "
             f"in {time.perf_counter() - started:.1f} s"
             + (f", skipped {len(skipped):,} that cannot be read" if skipped else "")
         )

@@ -10,10 +10,10 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import platformdirs
 
@@ -24,14 +24,92 @@ SCHEMA = 2  # raise it when folders of the cache are laid out in another way
 STALE_SECONDS = 24 * 3600
 BUILDING = re.compile(r"[0-9a-f]{32}\.[0-9a-f]{8}\.tmp")
 BLOCK = 2**20  # bytes that are read at once for a checksum
+NOTHING = "none"
+UNITS = {"k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+SIZE = re.compile(r"(\d{1,6}(?:\.\d{1,6})?) ?([kmgt])b", re.IGNORECASE)
+NUMBER = re.compile(r"-?[\d.,]*\d[\d.,]* ?[A-Za-z]*")
+
+
+class CacheUse(NamedTuple):
+    """Where decoded samples are kept, and how many: what `--cache` says."""
+
+    folder: Path | None = None
+    """None: the usual one."""
+    most: int | None = None
+    """Bytes that the decoded samples of a data set may take; those of a larger one are decoded each time. None: any."""
+
+    @classmethod
+    def of(cls, words: str | Path) -> CacheUse:
+        """From `none`, a folder, or a size such as 20GB.
+
+        Raises:
+            UserError: for anything else.
+        """
+        text = str(words)
+        if text.lower() == NOTHING:
+            return cls(most=0)
+        size = SIZE.fullmatch(text)
+        if size and (most := int(float(size[1]) * UNITS[size[2].lower()])):
+            return cls(most=most)
+        folder = None if size or not text.strip() else _possible_folder(text)
+        if folder is None:
+            raise UserError(f"cache must be none, a folder, or a size such as 20GB, got {text!r}")
+        return cls(folder)
+
+    def keeps(self, taken: int) -> bool:
+        """Whether decoded samples that take so many bytes are kept."""
+        return self.most is None or taken <= self.most
+
+    @property
+    def keeps_shards(self) -> bool:
+        """Whether samples of shards are kept too, as somebody has said where, or how many."""
+        return self.folder is not None or bool(self.most)
+
+
+def _possible_folder(text: str) -> Path | None:
+    """The folder of a name, there or to be made; None for a file, a number without a unit, or no name."""
+    try:
+        folder = Path(text).expanduser().absolute()
+        if folder.is_dir():
+            return folder
+        return None if folder.exists() or NUMBER.fullmatch(text) else folder
+    except (OSError, RuntimeError, ValueError):  # too long; of a user who is not there
+        return None
+
+
+_use = CacheUse()
+
+
+def cache_use() -> CacheUse:
+    """What is to be kept now."""
+    return _use
+
+
+@contextmanager
+def using_cache(words: str | Path | None) -> Iterator[None]:
+    """Keep what `--cache` says meanwhile; None changes nothing.
+
+    Raises:
+        UserError: for words that are none of what `CacheUse.of` takes.
+    """
+    global _use
+    before = _use
+    if words is not None:
+        _use = CacheUse.of(words)
+    try:
+        yield
+    finally:
+        _use = before
 
 
 def cache_folder() -> Path:
-    """`$LIKEWISE_CACHE`, or else the user's cache folder of this platform.
+    """The folder that `--cache` names, `$LIKEWISE_CACHE`, or else the user's cache folder of this platform.
 
     Raises:
         UserError: where the user has no home.
     """
+    if _use.folder is not None:
+        return _use.folder
     folder = Path(os.environ.get("LIKEWISE_CACHE") or platformdirs.user_cache_dir("likewise", appauthor=False))
     if folder.parts[:1] == ("~",):
         raise UserError(

@@ -68,6 +68,16 @@ def folder_of(request: Request) -> tuple[Path, str] | None:
     return folder, printable(request.data.resolve().name + (f":{request.split}" if request.split else ""))
 
 
+def check_same(folder: Path, file: File) -> None:
+    """Raise `UserError` for a file that is gone, or no longer the one that was found."""
+    try:
+        about = (folder / file.id).stat()
+    except OSError as error:
+        raise UserError(f"{printable(file.id)} cannot be read: {reason(error)}") from error
+    if File.of(file.id, about) != file:
+        raise UserError(f"{printable(file.id)} has changed since it was opened: start again")
+
+
 def no_file(about: os.stat_result) -> str | None:
     """Why something is not to be read as a file, None for a file: a pipe or a device would never end."""
     if stat.S_ISREG(about.st_mode):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from contextlib import closing, suppress
+from contextlib import closing, nullcontext, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,10 +17,11 @@ from torch import Tensor
 
 from likewise.console import count_of, tell
 from likewise.data import endings, pictures
-from likewise.data.cache import cached, digest
+from likewise.data.cache import cache_use, cached, digest
 from likewise.data.files import (
     File,
     by_subfolder,
+    check_same,
     folder_of,
     in_threads,
     mostly_recordings,
@@ -32,6 +33,7 @@ from likewise.data.files import (
 from likewise.data.folder_labels import folder_labelling
 from likewise.data.labelling import Labelling, Labels
 from likewise.data.levels import Extent, Levels, find_extent, kinds_note, level_notes, range_note, unseen_note
+from likewise.data.live import decode_images
 from likewise.data.path_lists import listed_files
 from likewise.data.request import Request
 from likewise.data.source import ImageSource, label_note
@@ -41,6 +43,7 @@ from likewise.own_files import OWN
 
 SUFFIXES = endings.IMAGES
 SAMPLED = 256
+CHECKED = 8  # px: at this size files are looked at that are not kept; all data of a JPEG is read, as at others
 TRIED = 8  # files that are decoded to see whether they can have so many channels
 AHEAD = 512  # decoded files that may wait for an earlier one
 # Part of every cache key: raise it when the same file would become other pixels.
@@ -126,10 +129,13 @@ class ImageFolder(ImageSource):
         _check_channels(folder, files, channels)
         extent = found_extent(folder, kind.deep) if kind.deep and range is None else None
         range = range if extent is None else extent.range
+        self.decoded_bytes = len(files) * channels * size**2
+        keeps = cache_use().keeps(self.decoded_bytes)
+        kind_of_cache, looked_at = ("images", size) if keeps else ("looked", CHECKED)
         # Equal names, sizes and times do not make equal pictures: each folder has a cache of its own.
-        key = digest([DECODER, folder.resolve(), size, channels, range, without_own, *files])
-        how = (size, channels, range, without_own, name, progress)
-        path, metadata = cached("images", key, lambda building: build(building, folder, files, *how))
+        key = digest([DECODER, folder.resolve(), looked_at, channels, range, without_own, *files])
+        how = (looked_at, channels, range, without_own, name, progress, keeps)
+        path, metadata = cached(kind_of_cache, key, lambda building: build(building, folder, files, *how))
         if kind.deep and range is not None:
             self.range = range
             self._notes = [
@@ -143,18 +149,32 @@ class ImageFolder(ImageSource):
         self.skipped = sorted((printable(file), why) for file, why in [*unreadable, *metadata["skipped"]])
         left_out = {file for file, _ in metadata["skipped"]}
         self._kept = np.array([i for i, file in enumerate(files) if file.id not in left_out], dtype=np.int64)
+        self._files = files
+        self._how: dict[str, Any] = {"size": size, "channels": channels, "range": range}
         self.ids = [printable(files[i].id) for i in self._kept]
         if not self.ids:
             file, why = metadata["skipped"][0]
             raise UserError(f"{folder}: none of its {len(files)} image files can be read ({printable(file)}: {why})")
-        shape = (len(self.ids), channels, size, size)
-        self.pixels = np.memmap(path / "pixels.u8", dtype=np.uint8, mode="r", shape=shape)
+        self.pixels: np.ndarray | None = None
+        self.reads_slowly = not keeps
+        if keeps:
+            shape = (len(self.ids), channels, size, size)
+            self.pixels = np.memmap(path / "pixels.u8", dtype=np.uint8, mode="r", shape=shape)
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def read(self, indices: Int[Tensor, " n"]) -> UInt8[Tensor, "n c h w"]:
-        return torch.from_numpy(self.pixels[indices.cpu().numpy()])
+        chosen = indices.cpu().numpy()
+        return torch.from_numpy(self.pixels[chosen]) if self.pixels is not None else self._decoded(chosen)
+
+    def _decoded(self, chosen: Int[np.ndarray, " n"]) -> UInt8[Tensor, "n c h w"]:
+        files = [self._files[place] for place in self._kept[chosen].tolist()]
+        for file in files:
+            check_same(self.folder, file)
+        return decode_images(
+            [self.folder / file.id for file in files], lambda place: printable(files[place].id), **self._how
+        )
 
     @cached_property
     def classes(self) -> list[str]:
@@ -259,8 +279,12 @@ def build(
     without_own: bool,
     name: str,
     progress: bool,
+    keeps: bool = True,
 ) -> dict[str, Any]:
-    """Decode `files` in parallel into `building/pixels.u8`, one after the other; say which were skipped."""
+    """Decode `files` in parallel into `building/pixels.u8`, one after the other; say which were skipped.
+
+    `keeps`: whether the file is written.
+    """
 
     def pixels(file: File) -> tuple[np.ndarray | str, Levels | None]:
         levels = Levels(range or pictures.SIXTEEN_BITS, of_whole_numbers=range is None)
@@ -277,7 +301,7 @@ def build(
     clipped = few = deep = 0
     started = time.perf_counter()
     with (
-        (building / "pixels.u8").open("wb") as out,
+        (building / "pixels.u8").open("wb") if keeps else nullcontext() as out,
         pictures.quietly(),
         progress_bar(name, "images", len(files), progress) as done,
         # Pillow releases the GIL while it decodes and resizes, so threads do as well as processes.
@@ -287,14 +311,16 @@ def build(
             if isinstance(decoded, str):
                 skipped.append((file.id, decoded))
             else:
-                out.write(decoded.tobytes())
+                if out is not None:
+                    out.write(decoded.tobytes())
                 if levels is not None:
                     clipped, few, deep = clipped + levels.clips, few + levels.are_few, deep + (levels.numbers > 0)
             done()
     if progress:
         kept = len(files) - len(skipped)
+        done_with, to = ("decoded", f" to {size} x {size}") if keeps else ("looked at", "")
         tell(
-            f"{name}: decoded {count_of(kept, 'image')} to {size} x {size} in {time.perf_counter() - started:.1f} s"
+            f"{name}: {done_with} {count_of(kept, 'image')}{to} in {time.perf_counter() - started:.1f} s"
             + (f", skipped {len(skipped):,} that cannot be read" if skipped else "")
         )
     if range is not None:

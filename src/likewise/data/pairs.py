@@ -26,6 +26,7 @@ from likewise.data.file_tables import paths_near
 from likewise.data.files import File, by_name, folder_of, no_file, printable, scan
 from likewise.data.folder_labels import folder_labelling, metadata_of
 from likewise.data.labelling import Labels
+from likewise.data.live import kept_once
 from likewise.data.pictures import reason
 from likewise.data.read_options import ReadOptions
 from likewise.data.request import Request
@@ -35,7 +36,7 @@ from likewise.data.shard_index import AUDIO, IMAGE
 from likewise.data.shard_sounds import ShardSounds, usual_rate
 from likewise.data.shard_texts import CaptionedIds, Captions
 from likewise.data.shards import ShardSet, shard_set
-from likewise.data.source import ChosenIds, Indices, Source, Subset, connected_groups, label_note
+from likewise.data.source import ChosenIds, Indices, Source, Subset, connected_groups, label_note, total_bytes
 from likewise.data.split_folders import split_folder
 from likewise.errors import UserError
 from likewise.registry import MODALITIES, load_modality
@@ -92,6 +93,7 @@ class PairSource(Source):
             raise UserError(f"parts must have equally many samples, got {' and '.join(f'{n:,}' for n in counts)}")
         self.parts = list(parts)
         self.reads_slowly = any(part.reads_slowly for part in self.parts)
+        self.decoded_bytes = total_bytes(self.parts)
         self.names = list(names)
         self.name = name or self.parts[0].name
         self.ids = self.parts[0].ids if ids is None else ids
@@ -200,7 +202,7 @@ def open_source(request: Request) -> PairSource | None:
         return None
     if isinstance(data, Path) and data.is_dir():
         return _folder(request)
-    if read_options.columns is None and (samples := shard_set(request)) is not None:
+    if _may_be_shards(data, read_options) and (samples := shard_set(request)) is not None:
         return _shards(samples, request)
     if not isinstance(data, Path):
         return _lists(request)
@@ -209,6 +211,13 @@ def open_source(request: Request) -> PairSource | None:
     if request.split is not None:
         raise UserError(f"{data} is one file and has no split {request.split!r}")
     return _table(request)
+
+
+def _may_be_shards(data: Any, read_options: ReadOptions) -> bool:
+    """Whether data may be shards: columns that are named are of a table where none of them holds files."""
+    if read_options.columns is None or isinstance(data, Address):
+        return True
+    return isinstance(data, Path) and tables.holds_files(data, read_options.columns)
 
 
 class Column(NamedTuple):
@@ -502,12 +511,14 @@ def _shards(samples: ShardSet, request: Request) -> PairSource:
     ]
     rows, asked = captioned[kind], request.read_options
     media: Source
+    key = [*samples.shards, rows.tobytes()]
     if kind == IMAGE:
-        media = ShardImages(samples, rows, size=asked.size, channels=asked.channels, range=asked.range)
+        images = ShardImages(samples, rows, size=asked.size, channels=asked.channels, range=asked.range)
+        media = kept_once(images, key, progress=request.progress)
         places = np.arange(len(rows))
     else:
         sounds = ShardSounds(samples, rows, sample_rate=asked.sample_rate or usual_rate(samples, rows))
-        media, places = sounds, sounds.first_pieces
+        media, places = kept_once(sounds, key, progress=request.progress), sounds.first_pieces
     each = np.repeat(np.arange(len(rows)), counts[rows])
     numbers = np.arange(len(each)) - np.searchsorted(each, each)
     captions = text.TextSource(Captions(samples, rows[each], numbers), name=samples.name, progress=request.progress)

@@ -49,7 +49,8 @@ class Columns(NamedTuple):
 def kind_of_index(read_options: ReadOptions) -> str:
     """What decides how rows are understood, besides the file."""
     as_text = read_options.modality == TEXT
-    return f".parquet {as_text} {read_options.text_column} {read_options.label_column}"
+    columns = "" if read_options.columns is None else f" {read_options.columns}"
+    return f".parquet {as_text} {read_options.text_column} {read_options.label_column}" + columns
 
 
 def scan(read_options: ReadOptions, file: Any, shard: Shard) -> tuple[list[FoundSample], Left, Read]:
@@ -115,10 +116,18 @@ def _layout(opened: Any, read_options: ReadOptions, shard: Shard) -> Columns | N
     """None for a file of other things than samples."""
     schema = opened.schema_arrow
     there = list(schema.names)
-    found = None if read_options.modality == TEXT else _content(opened, schema)
+    named = read_options.columns or ()
+    for name in named:
+        tables.column_named(name, there, where=shard.address, option="columns")
+    found = None if read_options.modality == TEXT else _content(opened, schema, named or there)
     texts = [name for name in there if tables.is_text(_value_type(schema.field(name).type))]
     text: str | None
-    if read_options.text_column is not None:
+    if named:
+        text = next((name for name in named if name in texts), None)
+        if len(named) != 2 or found is None or text is None:
+            rule = "a column of pictures or recordings and one of texts"
+            raise UserError(f"columns must be {rule} of {shard.address}, got {' and '.join(named)}")
+    elif read_options.text_column is not None:
         text = tables.column_named(read_options.text_column, there, where=shard.address, option="text_column")
     else:
         text = next(iter(tables.usual_columns(texts, TEXTS)), None)
@@ -134,9 +143,9 @@ def _layout(opened: Any, read_options: ReadOptions, shard: Shard) -> Columns | N
     return Columns(kind, content, None if kind == TEXT else text, label, _label_names(schema, label), id)
 
 
-def _content(opened: Any, schema: pa.Schema) -> tuple[str, str] | None:
+def _content(opened: Any, schema: pa.Schema, among: Sequence[str]) -> tuple[str, str] | None:
     """The kind and the column of files in the rows: one with a usual name, or else the first one with samples in it."""
-    names = [field.name for field in schema if tables.holds_bytes(field.type)]
+    names = [field.name for field in schema if field.name in among and tables.holds_bytes(field.type)]
     for kind, usual in NAMES.items():
         if found := tables.usual_columns(names, usual):
             return kind, found[0]

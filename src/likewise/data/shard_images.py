@@ -7,35 +7,33 @@ from copy import copy
 from functools import cached_property
 
 import numpy as np
-import torch
 from jaxtyping import Int, UInt8
 from torch import Tensor
-from torch.utils.data import get_worker_info
 
 from likewise.data import pictures
-from likewise.data.content import Content
-from likewise.data.files import in_threads, is_about_samples
+from likewise.data.files import is_about_samples
 from likewise.data.labelling import Labels
-from likewise.data.levels import Levels, range_note, unseen_note
+from likewise.data.levels import range_note, unseen_note
+from likewise.data.live import decode_images, kept_once
 from likewise.data.request import Request
 from likewise.data.shard_index import IMAGE
 from likewise.data.shards import Rows, ShardIds, ShardSet, media_of
-from likewise.data.source import ImageSource, label_note
+from likewise.data.source import ImageSource, Source, label_note
 from likewise.data.value_range import Range
 from likewise.errors import UserError
 
 SAMPLED = 256
-AHEAD = 64  # decoded images that may wait for an earlier one
 
 
-def open_source(request: Request) -> ShardImages | None:
+def open_source(request: Request) -> Source | None:
     """The images of shards; None for any other data."""
     found = media_of(request, IMAGE)
     if found is None:
         return None
     samples, rows = found
     asked = request.read_options
-    return ShardImages(samples, rows, size=asked.size, channels=asked.channels, range=asked.range)
+    source = ShardImages(samples, rows, size=asked.size, channels=asked.channels, range=asked.range)
+    return kept_once(source, [*samples.shards, rows.tobytes()], progress=request.progress)
 
 
 class ShardImages(ImageSource):
@@ -72,22 +70,17 @@ class ShardImages(ImageSource):
 
     def read(self, indices: Int[Tensor, " n"]) -> UInt8[Tensor, "n c h w"]:
         rows = self.rows[indices.numpy()]
-        batch = torch.empty(len(rows), self.channels, self.size, self.size, dtype=torch.uint8)
-        contents = self.samples.contents(rows)
+        return decode_images(
+            self.samples.contents(rows),
+            lambda place: self.samples.id(int(rows[place])),
+            size=self.size,
+            channels=self.channels,
+            range=self.range,
+        )
 
-        def pixels(content: Content) -> np.ndarray:
-            levels = Levels(self.range or pictures.SIXTEEN_BITS, of_whole_numbers=self.range is None)
-            return pictures.decode(content, self.size, self.channels, levels)
-
-        with pictures.quietly():
-            # A worker is one of several processes already.
-            each = in_threads(pixels, contents, ahead=AHEAD) if get_worker_info() is None else map(pixels, contents)
-            for place, row in enumerate(rows.tolist()):
-                try:
-                    batch[place] = torch.from_numpy(next(each))
-                except Exception as error:
-                    raise UserError(f"{self.samples.id(row)} cannot be read: {pictures.reason(error)}") from error
-        return batch
+    @property
+    def decoded_bytes(self) -> int:  # type: ignore[override]
+        return len(self) * self.channels * self.size**2
 
     @cached_property
     def ids(self) -> Sequence[str]:

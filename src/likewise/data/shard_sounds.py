@@ -2,36 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 
 import numpy as np
-import torch
 from jaxtyping import Int
 from torch import Tensor
-from torch.utils.data import get_worker_info
 
 from likewise.data import audio
-from likewise.data.audio import AudioSource, Sound, Sounds
-from likewise.data.batches import Ragged
-from likewise.data.content import Content
-from likewise.data.files import in_threads, is_about_samples
-from likewise.data.pictures import reason
+from likewise.data.audio import LiveSounds, Sounds
+from likewise.data.content import AnyFile
+from likewise.data.files import is_about_samples
+from likewise.data.live import kept_once
 from likewise.data.request import Request
 from likewise.data.shard_index import AUDIO
 from likewise.data.shards import Rows, ShardIds, ShardSet, media_of
-from likewise.data.source import label_note
-from likewise.errors import UserError, needs
-
-AHEAD = 4  # decoded recordings that may wait for an earlier one
+from likewise.data.source import Source, label_note
+from likewise.errors import needs
 
 
-def open_source(request: Request) -> ShardSounds | None:
+def open_source(request: Request) -> Source | None:
     """The recordings of shards; None for any other data."""
     found = media_of(request, AUDIO)
     if found is None:
         return None
     samples, rows = found
-    return ShardSounds(samples, rows, sample_rate=request.read_options.sample_rate or usual_rate(samples, rows))
+    rate = request.read_options.sample_rate or usual_rate(samples, rows)
+    source = ShardSounds(samples, rows, sample_rate=rate)
+    return kept_once(source, [*samples.shards, rows.tobytes()], progress=request.progress)
 
 
 def usual_rate(samples: ShardSet, rows: Rows) -> int:
@@ -40,10 +38,8 @@ def usual_rate(samples: ShardSet, rows: Rows) -> int:
     return int(rates[counts == counts.max()].max())
 
 
-class ShardSounds(AudioSource):
+class ShardSounds(LiveSounds):
     """Recordings of shards; nothing but their index is kept."""
-
-    reads_slowly = True
 
     def __init__(self, samples: ShardSet, rows: Rows, *, sample_rate: int) -> None:
         for module in ("soundfile", "soxr"):
@@ -66,37 +62,10 @@ class ShardSounds(AudioSource):
             resample=partial(ShardSounds, samples, rows),
         )
         self._set, self._rows = samples, rows
-        recording = self.recordings.numpy()
-        self._first = (lengths.cumsum() - lengths)[recording]
 
-    @property
-    def first_pieces(self) -> Int[np.ndarray, " recordings"]:
-        """The first piece of each recording."""
-        recordings = self.recordings.numpy()
-        return np.searchsorted(recordings, np.unique(recordings))
-
-    def read(self, indices: Int[Tensor, " n"]) -> Ragged:
-        chosen = indices.numpy()
-        recordings, place = np.unique(self.recordings.numpy()[chosen], return_inverse=True)
+    def files_of(self, recordings: Int[np.ndarray, " n"]) -> tuple[Sequence[AnyFile], Callable[[int], str]]:
         rows = self._rows[recordings]
-        contents = self._set.contents(rows)
-
-        def sound(content: Content) -> Sound:
-            return audio.decode(content, self.sample_rate)
-
-        each = in_threads(sound, contents, ahead=AHEAD) if get_worker_info() is None else map(sound, contents)
-        decoded: list[np.ndarray] = []
-        for row in rows.tolist():
-            try:
-                decoded.append(next(each).samples)
-            except Exception as error:
-                raise UserError(f"{self._set.id(row)} cannot be read: {reason(error)}") from error
-        starts, ends = (self._starts - self._first)[chosen], (self._ends - self._first)[chosen]
-        values = np.zeros((len(chosen), (ends - starts).max(initial=0)), dtype=np.int16)
-        for row, which, start, end in zip(values, place.tolist(), starts.tolist(), ends.tolist(), strict=True):
-            piece = decoded[which][start:end]  # resampling rounds: a sample more or less
-            row[: len(piece)] = piece
-        return Ragged(torch.from_numpy(values), torch.from_numpy(ends - starts))
+        return self._set.contents(rows), lambda place: self._set.id(int(rows[place]))
 
     @cached_property
     def blocks(self) -> Int[Tensor, " len"] | None:

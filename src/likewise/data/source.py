@@ -36,6 +36,8 @@ class Source(ABC):
     """Whether samples can be tested on without labels, as pairs can: each part is the target of the other."""
     reads_slowly: bool = False
     """Whether samples are decoded each time that they are read, so that a training has processes that read ahead."""
+    decoded_bytes: int | None = None
+    """How much the samples take that are decoded from files; None of others."""
     slow_labels: bool = False
     """Whether samples have to be read for their labels, so that these are not counted unless they are needed."""
 
@@ -189,6 +191,7 @@ class Subset(Source):
         self.name = name or source.name
         self.has_own_targets = source.has_own_targets
         self.reads_slowly = source.reads_slowly
+        self.decoded_bytes = source.decoded_bytes
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -238,7 +241,7 @@ class Subset(Source):
     def scores(self) -> Float[Tensor, " len"] | None:
         return None if self.source.scores is None else self.source.scores[self.indices]
 
-    def fitted(self, read_options: ReadOptions) -> Subset:
+    def fitted(self, read_options: ReadOptions) -> Source:
         return Subset(self.source.fitted(read_options), self.indices, name=self.name)
 
 
@@ -266,6 +269,7 @@ class Joined(Source):
         self.name = name
         self.modality = self.sources[0].modality
         self.reads_slowly = any(source.reads_slowly for source in self.sources)
+        self.decoded_bytes = total_bytes(self.sources)
         self.ends = torch.tensor([len(source) for source in self.sources]).cumsum(0)
 
     def __len__(self) -> int:
@@ -324,6 +328,7 @@ class ResizedImages(ImageSource):
         self.channels = channels
         self.name = source.name
         self.reads_slowly = source.reads_slowly
+        self.decoded_bytes = source.decoded_bytes
 
     def __len__(self) -> int:
         return len(self.source)
@@ -353,6 +358,12 @@ class ResizedImages(ImageSource):
     @cached_property
     def groups(self) -> Int[Tensor, " len"] | None:
         return self.source.groups
+
+
+def total_bytes(sources: Iterable[Source]) -> int | None:
+    """How much the decoded samples of some sources take; None where none of them is decoded from files."""
+    known = [source.decoded_bytes for source in sources if source.decoded_bytes is not None]
+    return sum(known) if known else None
 
 
 def labelled_part(source: Source) -> Source:

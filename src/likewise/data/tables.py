@@ -51,12 +51,16 @@ def is_table(path: Any) -> bool:
     return isinstance(path, Path) and path.suffix.lower() in SUFFIXES and path.is_file()
 
 
-def holds_files(path: Path) -> bool:
-    """Whether a Parquet file holds the bytes of files, such as pictures, not their paths: it is no table then."""
+def holds_files(path: Path, columns: Collection[str] | None = None) -> bool:
+    """Whether a Parquet file holds the bytes of files, such as pictures, not their paths: it is no table then.
+
+    `columns`: in which; None: in any.
+    """
     if path.suffix.lower() != ".parquet":
         return False
     with suppress(pa.ArrowException, OSError):
-        return any(holds_bytes(field.type) for field in pa.parquet.read_schema(path))
+        fields = [field for field in pa.parquet.read_schema(path) if columns is None or field.name in columns]
+        return any(holds_bytes(field.type) for field in fields)
     return False
 
 

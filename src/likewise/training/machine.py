@@ -61,6 +61,13 @@ def check_devices(devices: str) -> None:
     require(allowed, "devices", f"at most {cores}, the cores of the CPU", devices, remedy)
 
 
+def check_strategy(strategy: str) -> None:
+    """Raise `UserError` for a strategy that leaves each process a part of the weights, of which no run is made."""
+    allowed = not strategy.startswith("fsdp") and "stage_3" not in strategy
+    remedy = "ddp is; --micro-batch-size needs less memory, and docs/guides/large.md says what ranks need"
+    require(allowed, "strategy", "one that keeps whole weights in each process", repr(strategy), remedy)
+
+
 def forget_peak_memory() -> None:
     """From now on, `peak_memory` of a GPU is that of what follows."""
     if device_name() == "cuda":
