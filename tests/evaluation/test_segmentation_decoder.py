@@ -76,7 +76,7 @@ def rings(count: int) -> tuple[Tensor, Tensor]:
 
 
 def test_it_learns_what_lies_around_and_leaves_the_encoder_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("likewise.evaluation.segmenter.SMALLEST_PART", 1.0)
+    monkeypatch.setattr("likewise.evaluation.random_parts.SMALLEST_PART", 1.0)
     torch.manual_seed(0)
     encoder = Cells()
     dense = DenseEncoder(encoder)
