@@ -229,7 +229,7 @@ def test_every_dependency_is_used_and_has_a_tested_pin() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
     for_users = [line for name in extras.keys() - {"all", "bench", "dev", "docs"} for line in extras[name]]
-    wanted = [re.split(r"[<>=]", line)[0] for line in (*project["dependencies"], *for_users)]
+    wanted = [re.split(r"[\[<>=]", line)[0] for line in (*project["dependencies"], *for_users)]
     code = "\n".join(path.read_text() for path in SOURCE.rglob("*.py"))
     pins = (ROOT / "constraints.txt").read_text().lower()
     for name in wanted:

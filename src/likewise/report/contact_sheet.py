@@ -62,7 +62,7 @@ def contact_sheet(title: str, summary: str, groups: Iterable[CardGroup]) -> str:
     rules, body = [STYLE], Markup("<p>{}</p>").format(summary)
     for group in groups:
         if group.sprites is not None:
-            rules.append(Markup(group.sprites.css()))
+            rules.append(group.sprites.css())
         body += Markup("<h2>{}</h2><p>{}</p>").format(group.heading, group.remark)
         items = Markup("").join(map(Markup("<li>{}</li>").format, group.cards))
         body += Markup('<ul class="cards" style="--width:{}rem">{}</ul>').format(group.width, items)

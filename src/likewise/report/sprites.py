@@ -34,19 +34,24 @@ class SpriteSheet:
         """Whether the pictures are too wide for narrow columns."""
         return self.aspect > BROAD
 
-    def css(self) -> str:
+    def css(self) -> Markup:
         """The rules that paint this sheet behind its samples, and bring a column and a row of it into view."""
-        rendering = "pixelated" if self.tiny else "auto"
-        sheet = f".sheet-{self.name}"
         rules = [
-            f"{sheet}{{background-image:url({self.uri});aspect-ratio:{self.aspect:.4f};"
-            f"background-size:{self.columns * 100}% {self.rows * 100}%;image-rendering:{rendering}}}"
+            Markup(
+                ".sheet-{}{{background-image:url({});aspect-ratio:{};background-size:{}% {}%;image-rendering:{}}}"
+            ).format(
+                self.name,
+                self.uri,
+                f"{self.aspect:.4f}",
+                self.columns * 100,
+                self.rows * 100,
+                "pixelated" if self.tiny else "auto",
+            )
         ]
         for axis, count in (("x", self.columns), ("y", self.rows)):
-            rules += [
-                f"{sheet}[data-{axis}='{n}']{{background-position-{axis}:{_along(n, count)}}}" for n in range(count)
-            ]
-        return "".join(rules)
+            rule = Markup(".sheet-{}[data-{}='{}']{{background-position-{}:{}}}")
+            rules += [rule.format(self.name, axis, n, axis, _along(n, count)) for n in range(count)]
+        return Markup("").join(rules)
 
     def position(self, index: int) -> str:
         """CSS background-position that brings picture `index` into view, at any size."""
