@@ -127,6 +127,7 @@ def test_several_launched_processes_need_epochs(data: Path, monkeypatch: pytest.
         lw.pretrain(data, minutes=1.0, encoder="resnet8", batch_size=32, out="run", progress=False)
 
 
+@pytest.mark.slow
 def test_a_study_shares_its_minutes(
     measured: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -73,6 +73,7 @@ def test_sigkill_and_resume_give_the_same_bits(
     assert len(losses[0]) == STEPS + 1
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_cleanly_and_says_how_to_go_on(start, likewise, uninterrupted: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     process = start(*TRAINING, run)
@@ -86,6 +87,7 @@ def test_ctrl_c_ends_cleanly_and_says_how_to_go_on(start, likewise, uninterrupte
     assert (run / "encoder.safetensors").read_bytes() == (uninterrupted / "encoder.safetensors").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_corrupt_checkpoint_is_passed_over_for_the_one_before(
     start, likewise, uninterrupted: Path, tmp_path: Path
 ) -> None:

@@ -58,6 +58,7 @@ def test_targets_that_are_the_rows_themselves(
     assert any("targets" in cause for cause in run.verdict.causes)
 
 
+@pytest.mark.slow
 def test_byol_without_its_predictor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     build = byol.BYOL.__init__
 
@@ -84,7 +85,8 @@ def test_swav_without_sinkhorn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert "same code" in run.verdict.message
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", pytest.param("sgd", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
 def test_a_rate_of_a_hundred(optimizer: str, tmp_path: Path) -> None:
     run = train(tmp_path, method="simclr", recipe="digits-simclr", lr=100.0, optimizer=optimizer, warmup_epochs=0.0)
     # Weights grow 10 and 2,000 times over in five steps.

@@ -52,7 +52,10 @@ def learned(folder: Path | None, momentum: float | None) -> dict[str, Tensor]:
     return {"y": y.detach(), "evaluated": model(views).detach(), **gradients, **model.state_dict()}
 
 
-@pytest.fixture(scope="module", params=[0.1, None], ids=["moving", "cumulative"])
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(0.1, id="moving"), pytest.param(None, id="cumulative", marks=pytest.mark.slow)],
+)
 def momentum(request: pytest.FixtureRequest) -> float | None:
     return request.param
 
