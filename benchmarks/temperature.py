@@ -46,16 +46,21 @@ def main() -> None:
     parser.add_argument("--temperatures", type=float, nargs="+", default=[0.05, 0.1, 0.2, 0.5, 1.0, 2.0])
     parser.add_argument("--augments", nargs="+", default=["none", "mild", "strong"])
     parser.add_argument("--encoder", default="resnet8")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also keep the results there, as they come")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also keep the results there; what it holds is not run again")
     parser.add_argument("--picture", metavar="STEM", help="also draw the figures there")
     asked = parser.parse_args()
     train, test = (open_source(f"{asked.data}:{part}", root=asked.root, progress=False) for part in ("train", "test"))
     places = torch.linspace(0, len(train) - 1, min(asked.samples or len(train), len(train))).round().long()
     images, labels = train.read(places), train.labels()[places]
     found: list[dict[str, Any]] = []
+    if asked.json and asked.json.is_file():
+        found = json.loads(asked.json.read_text())
     for augment in asked.augments:
         for temperature in asked.temperatures:
             for seed in range(asked.seeds):
+                row = {"augment": augment, "temperature": temperature, "seed": seed}
+                if any(row.items() <= each.items() for each in found):
+                    continue
                 with workplace() as folder:
                     run = lw.pretrain(
                         images,
@@ -69,7 +74,6 @@ def main() -> None:
                         progress=False,
                     )
                     learned, tested = (embedded(run, each) for each in (images, test.read(torch.arange(len(test)))))
-                row = {"augment": augment, "temperature": temperature, "seed": seed}
                 found.append(row | measured(learned, labels, tested, test.labels()))
                 print(one_line(found[-1]), flush=True)
                 if asked.json:
