@@ -46,7 +46,9 @@ def main() -> None:
     parser.add_argument("--temperatures", type=float, nargs="+", default=[0.05, 0.1, 0.2, 0.5, 1.0, 2.0])
     parser.add_argument("--augments", nargs="+", default=["none", "mild", "strong"])
     parser.add_argument("--encoder", default="resnet8")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also keep the results there; what it holds is not run again")
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="also keep the results there; what it holds is not run again"
+    )
     parser.add_argument("--picture", metavar="STEM", help="also draw the figures there")
     asked = parser.parse_args()
     train, test = (open_source(f"{asked.data}:{part}", root=asked.root, progress=False) for part in ("train", "test"))
