@@ -18,7 +18,7 @@ from fake_run import FINAL, PARTS, fake_run
 from markupsafe import Markup
 
 from likewise.errors import UserError
-from likewise.report import embedding_map
+from likewise.report import charts, embedding_map
 from likewise.report.contents import read_contents
 from likewise.report.page import page_html, write_page
 from likewise.report.pieces import Section
@@ -551,3 +551,11 @@ def test_the_policy_names_hashes_and_no_style_stands_in_an_attribute(page: Page)
     assert "unsafe" not in policy
     assert policy.count("'sha256-") == 4
     assert not [tag for tag, attributes in page.tags if "style" in attributes]
+
+
+def test_a_training_of_one_step_is_seen() -> None:
+    """A line of one point is drawn as a mark."""
+    for steps, mode in (([0.0], "lines+markers"), ([0.0, 1.0], "lines")):
+        x = np.array(steps)
+        plot = charts.measurement(x, {"loss": 2.0 - x}, {})
+        assert [trace["mode"] for trace in plot["data"]] == [mode, mode]

@@ -558,7 +558,7 @@ def _line(
     line = {"color": colour, "dash": dash, "width": width}
     return {
         "type": "scatter",
-        "mode": "lines",
+        "mode": "lines" if len(x) > 1 else "lines+markers",  # a line of one point is not seen
         "x": np.asarray(x).tolist(),
         "y": _rounded(np.asarray(y), 5),
         "name": name,
