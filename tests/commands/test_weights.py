@@ -136,6 +136,7 @@ def test_the_encoder_waits_for_the_heads(digits_run: Path) -> None:
     assert 0 < max(moved) < 1e-5
 
 
+@pytest.mark.slow
 def test_lora_keeps_the_weights_and_learns_beside_them(
     digits_run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

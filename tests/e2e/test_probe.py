@@ -61,6 +61,7 @@ def test_a_probe_without_labels_is_told_before_the_training() -> None:
     assert not Path("run").exists()
 
 
+@pytest.mark.slow
 def test_the_command_says_the_probe_and_json_the_verdict(likewise: Any, tmp_path: Path) -> None:
     words = (
         "pretrain digits --epochs 2 --batch-size 128 --encoder resnet8 --precision 32-true --probe digits:test --json"

@@ -26,9 +26,8 @@ def found(run: lw.Run, test: Source) -> dict[tuple[str, str], float]:
     return {(row[0], row[1]): row[place] for row in table["rows"]}
 
 
-@pytest.mark.parametrize(
-    "method", ["clip", *(pytest.param(name, marks=pytest.mark.slow) for name in ("siglip", "slip"))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["clip", "siglip", "slip"])
 def test_pictures_find_what_is_said_of_them(method: str, halves: tuple[Source, Source], tmp_path: Path) -> None:
     shape: dict[str, Any] = {"max_tokens": 16, "vocab_size": 200, "precision": "32-true", "progress": False}
     run = lw.pretrain(halves[0], method=method, epochs=12, out=tmp_path / "run", **shape)

@@ -13,13 +13,10 @@ def trained(method: str, epochs: int, folder: Path) -> lw.Run:
     return lw.pretrain("digits", method=method, epochs=epochs, precision="32-true", out=folder / "run", progress=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "epochs", "least"),
-    [
-        ("rotnet", 3, 0.5),
-        pytest.param("jigsaw", 4, 0.3, marks=pytest.mark.slow),
-        pytest.param("relative-position", 4, 0.25, marks=pytest.mark.slow),
-    ],
+    [("rotnet", 3, 0.5), ("jigsaw", 4, 0.3), ("relative-position", 4, 0.25)],
 )
 def test_the_change_is_named(method: str, epochs: int, least: float, tmp_path: Path) -> None:
     # Measured when this was written: 0.64, 0.44 and 0.35, of chances of 1/4, 1/64 and 1/8, which wrong targets give.

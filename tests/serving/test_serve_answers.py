@@ -117,6 +117,7 @@ def test_a_fine_tuned_classifier_answers_with_its_own_encoder(
     )
 
 
+@pytest.mark.slow
 def test_the_page_shows_what_a_fine_tuned_classifier_answers(
     images_run: Run, served_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
