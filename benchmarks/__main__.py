@@ -9,7 +9,6 @@ QUICK = {
     "startup": [],
     "views": [],
     "losses": ["--quick"],
-    "large_scale": [],
     "mae": ["--rounds", "3"],
     "methods": ["--quick"],
     "speed": ["--sizes", "28", "--steps", "3", "--rounds", "1"],
