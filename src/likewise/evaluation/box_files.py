@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ from likewise.data.pictures import Letterboxed
 from likewise.evaluation.detection_measures import Detections
 from likewise.evaluation.detector import detections
 from likewise.evaluation.inputs import ComputeSettings, EvaluationViews
-from likewise.evaluation.letterboxed import letterboxed_files
+from likewise.evaluation.letterboxed import predict_letterboxed
 
 PLACES, DIGITS = 2, 5
 """Digits after the point, of edges and of scores."""
@@ -51,16 +52,13 @@ def predicted_boxes(
         size, channels: of the views.
         compute: where and how; so many images are read at once.
     """
-    how: dict[str, int] = {"size": size, "channels": channels, "at_once": compute.batch_size}
-    for some in letterboxed_files(folder, files, **how):
-        found: Iterator[Detections] = iter(())
-        if some.pixels is not None:
-            found = iter(detections(network, views.clean(some.pixels.to(compute.device))))
-        for file, each in zip(some.files, some.images, strict=True):
-            if isinstance(each, Letterboxed):
-                yield BoxesOfImage(file, in_image(next(found), each), each.size)
-            else:
-                yield BoxesOfImage(file, None, (0, 0), each)
+    how: dict[str, Any] = {"size": size, "channels": channels, "compute": compute}
+    for file, found in predict_letterboxed(partial(detections, network), views, folder, files, **how):
+        if isinstance(found, str):
+            yield BoxesOfImage(file, None, (0, 0), found)
+        else:
+            picture, boxes = found
+            yield BoxesOfImage(file, in_image(boxes, picture), picture.size)
 
 
 def in_image(found: Detections, picture: Letterboxed) -> Detections:

@@ -19,7 +19,7 @@ from likewise.data.files import File
 from likewise.data.pictures import Letterboxed
 from likewise.evaluation.annotated_tables import class_colours
 from likewise.evaluation.inputs import ComputeSettings, EvaluationViews
-from likewise.evaluation.letterboxed import letterboxed_files
+from likewise.evaluation.letterboxed import predict_letterboxed
 from likewise.own_files import png_info
 
 MOST_PIXELS = 2**22
@@ -54,17 +54,18 @@ def predicted_masks(
         size, channels: of the views.
         compute: where and how; so many images are read at once.
     """
-    how: dict[str, int] = {"size": size, "channels": channels, "at_once": compute.batch_size}
-    for some in letterboxed_files(folder, files, **how):
-        scores = iter(())
-        if some.pixels is not None:
-            with torch.inference_mode():
-                scores = iter(compute.forward(network, views.clean(some.pixels.to(compute.device))).cpu())
-        for file, each in zip(some.files, some.images, strict=True):
-            if isinstance(each, Letterboxed):
-                yield PredictedMask(file, mask_of(next(scores), each, size))
-            else:
-                yield PredictedMask(file, None, each)
+
+    @torch.inference_mode()
+    def scores(view: Tensor) -> Tensor:
+        return compute.forward(network, view).cpu()
+
+    how: dict[str, Any] = {"size": size, "channels": channels, "compute": compute}
+    for file, found in predict_letterboxed(scores, views, folder, files, **how):
+        if isinstance(found, str):
+            yield PredictedMask(file, None, found)
+        else:
+            picture, of_classes = found
+            yield PredictedMask(file, mask_of(of_classes, picture, size))
 
 
 def mask_of(scores: Float[Tensor, "classes i j"], picture: Letterboxed, size: int) -> UInt8[np.ndarray, "h w"]:
