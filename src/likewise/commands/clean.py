@@ -179,7 +179,7 @@ def clean(
     from likewise.modalities.build import adopt_for
     from likewise.modalities.embed import stream_embeddings
     from likewise.modalities.encoding import known_modalities
-    from likewise.modalities.towers import encoder_for, halves_for
+    from likewise.modalities.towers import halves_for, views_of_whole
     from likewise.report.contact_sheet import check_sheet, write_sheet
     from likewise.runs.samples import clean_samples
     from likewise.training.callbacks.progress import progress_bar
@@ -265,10 +265,7 @@ def clean(
         return first, second
 
     def shown(each: Source, places: torch.Tensor) -> Any:
-        return clean_samples(
-            views if each.modality == run.modality else encoder_for(each.modality, run.encoder, views)[1],
-            [each.read(places)],
-        )
+        return clean_samples(views_of_whole(each.modality, run, views), [each.read(places)])
 
     result = find_faults(
         source,

@@ -124,7 +124,7 @@ def explore(
     from likewise.explorer.label_file import LabelFile
     from likewise.http_server import HttpServer
     from likewise.modalities.encoding import known_modalities
-    from likewise.modalities.towers import encoder_for
+    from likewise.modalities.towers import views_of_whole
     from likewise.training.callbacks.progress import progress_bar
 
     run = as_run(run)
@@ -163,9 +163,7 @@ def explore(
         tell_notes(notes, show=progress)
         appearances = None
         if found.source is not None:
-            same = found.source.modality == run.modality
-            shown = its_views if same else encoder_for(found.source.modality, run.encoder, its_views)[1]
-            appearances = Appearances(found.source, shown)
+            appearances = Appearances(found.source, views_of_whole(found.source.modality, run, its_views))
         takes_texts = not own and "text" in known_modalities(run)
         token = secrets.token_urlsafe(24)
         exploration = Exploration(

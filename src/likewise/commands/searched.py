@@ -12,8 +12,8 @@ from likewise.evaluation.embedding_file import StoredEmbeddings
 from likewise.index.table import IndexMatch
 from likewise.index.update import described
 from likewise.modalities.run import Run
-from likewise.modalities.towers import encoder_for
-from likewise.runs.samples import Samples, clean_samples, halves
+from likewise.modalities.towers import views_of_whole
+from likewise.runs.samples import Samples, clean_samples
 
 if TYPE_CHECKING:
     from likewise.data.source import Source
@@ -21,12 +21,9 @@ if TYPE_CHECKING:
 
 def look_of(run: Run, source: Source, places: Sequence[int]) -> Samples:
     """What the samples at some places of a source look, read or sound like."""
-    views = run.views
-    if source.modality != run.modality:
-        views = encoder_for(source.modality, run.encoder, views)[1]
+    views = views_of_whole(source.modality, run, run.views)
     batch = source.read(torch.tensor(places))
-    view = views.clean(batch)
-    return clean_samples(views, [batch]) if halves(views, view) else Samples.of(views, view)
+    return clean_samples(views, [batch]) if source.parts else Samples.of(views, views.clean(batch))
 
 
 def look_of_stored(run: Run, stored: StoredEmbeddings, places: Sequence[int]) -> Samples | None:

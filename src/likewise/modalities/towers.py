@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Generator, nn
 
 from likewise.encoders.pair import PairEncoder
 from likewise.errors import UserError
 from likewise.views.pair import PairViews
+
+if TYPE_CHECKING:
+    from likewise.modalities.run import Run
 
 
 class FirstPartViews:
@@ -48,3 +51,8 @@ def encoder_for(modality: str, encoder: nn.Module, views: Any) -> tuple[nn.Modul
         raise UserError(f"the encoder takes {' and '.join(encoder.modalities)}, not {modality}")
     place = encoder.modalities.index(modality)
     return encoder.towers[place], views.parts[place]
+
+
+def views_of_whole(modality: str, run: Run, views: Any) -> Any:
+    """The views for samples of a modality that show all of them: of pairs both parts, whichever the encoder takes."""
+    return views if modality == run.modality else encoder_for(modality, run.encoder, views)[1]
