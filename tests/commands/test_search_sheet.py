@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 import likewise as lw
 from small_files import by_colour, captioned
@@ -30,6 +34,16 @@ def cards(page: str) -> list[tuple[str, str]]:
     return re.findall(r"<br><b>(.*?)</b><br><small>(.*?)</small>", page)
 
 
+def pictures(page: str, name: str, side: int, count: int) -> list[np.ndarray]:
+    """The first pictures of a sheet of sprites, row by row."""
+    found = re.search(rf"\.sheet-{name}\{{background-image:url\(data:image/\w+;base64,([^)]+)\)", page)
+    assert found is not None
+    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(found[1]))).convert("RGB"))
+    columns = pixels.shape[1] // side
+    corners = [(side * (i // columns), side * (i % columns)) for i in range(count)]
+    return [pixels[y : y + side, x : x + side] for y, x in corners]
+
+
 def test_pictures_of_what_was_found(run: Path, photos: Path, capsys: Text) -> None:
     query = photos / "red" / "0.png"
     found = answered(capsys, "search", run, photos, "--image", query, "--top", 3, "--sheet", "found.html")
@@ -42,6 +56,9 @@ def test_pictures_of_what_was_found(run: Path, photos: Path, capsys: Text) -> No
     assert page.count('class="sample sheet-query') == 1
     assert page.count('class="sample sheet-found') == 3
     assert "http" not in page.split("</title>")[1]
+    side = np.asarray(Image.open(query)).shape[0]
+    for match, seen in zip(found["matches"], pictures(page, "found", side, 3), strict=True):
+        assert np.array_equal(seen, np.asarray(Image.open(photos / match["id"])))
 
     # Embeddings in a file are shown by the samples that the run has learned from, and by no others.
     lw.embed(run, photos, out="x.parquet", progress=False)
