@@ -23,6 +23,7 @@ from likewise.data.splits import hold_out
 from likewise.data.text import TextSource, corpus
 from likewise.data.tokens import train_tokenizer
 from likewise.errors import UserError
+from mapped import is_mapped
 
 TEXTS = ["a small library", "an old game", "two fast editors of sound", "new images, the file", "reading a server"]
 SECTIONS = ["libs", "games", "sound", "libs", "games"]
@@ -108,12 +109,11 @@ def test_files_of_a_folder(folder: Path, per_file: bool) -> None:
     assert list(opened(folder, "part2").ids) == ["b.TXT", "deep/c.txt"]
 
 
-def test_files_of_a_folder_are_read_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_of_a_folder_are_read_once(folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = opened(folder)
     monkeypatch.setattr(text, "_whole", lambda path: pytest.fail("read again"))
-    before = pa.total_allocated_bytes()
     again = opened(folder)
-    assert pa.total_allocated_bytes() == before
+    assert is_mapped(again.documents.column, cache)
     assert list(again.documents) == list(first.documents)
 
 
@@ -409,11 +409,9 @@ def test_corpus_parts_and_unions() -> None:
         corpus(photos)
 
 
-def test_a_large_table_stays_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_table_stays_on_the_disk(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tables, "LARGE", 0)
     path = a_table(tmp_path / "a.csv", text=[f"document number {i}" for i in range(20_000)])
-    opened(path)
-    before = pa.total_allocated_bytes()
     source = opened(path)
-    assert pa.total_allocated_bytes() == before
+    assert is_mapped(source.documents.column, cache)
     assert source.documents[19_999] == "document number 19999"
