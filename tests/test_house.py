@@ -16,7 +16,10 @@ import likewise
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "likewise"
-FLOOR = {"atomic", "checks", "console", "distributed", "errors", "http_server", "own_files", "registry", "seeding"}
+FLOOR = {
+    *("atomic", "checks", "console", "distributed", "errors", "http_server", "own_files", "ray_cluster", "registry"),
+    "seeding",
+}
 ROOMS = (
     "losses",
     "views",

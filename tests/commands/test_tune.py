@@ -203,8 +203,39 @@ def test_two_workers(capsys: pytest.CaptureFixture[str]) -> None:
     asked = ("tune", "few.npz", "--over", "lr=1e-4:1e-2:log", "--epochs", 1, "--workers", 2, "--trials", 4)
     found = answered(capsys, *asked, "--out", "t", *QUICK)
     assert [trial["state"] for trial in found["trials"]] == ["finished"] * 4
-    with pytest.raises(lw.UserError, match="workers must be 1 for data in memory"):
+    with pytest.raises(lw.UserError, match="--workers and --engine need data that each process can open"):
         lw.tune(np.zeros((40, 8, 8), np.uint8), over=["lr=1e-4:1e-2"], workers=2)
+
+
+@pytest.mark.slow
+def test_trials_on_a_ray_cluster(capsys: pytest.CaptureFixture[str]) -> None:
+    """They have the values, weights and objective that two workers of this machine give."""
+    pytest.importorskip("ray")
+    asked = ("tune", "few.npz", "--over", "lr=1e-4:1e-2:log", "--epochs", 1, "--trials", 3, *QUICK)
+    found = answered(capsys, *asked, "--out", "t", "--engine", "ray")
+    assert [trial["state"] for trial in found["trials"]] == ["finished"] * 3
+    assert "--engine ray" in found["command"]
+    here = answered(capsys, *asked, "--out", "h")
+    assert [trial["values"] for trial in found["trials"]] == [trial["values"] for trial in here["trials"]]
+    assert [trial["value"] for trial in found["trials"]] == [trial["value"] for trial in here["trials"]]
+    weights = [Path(out, "trials/002/encoder.safetensors").read_bytes() for out in "th"]
+    assert weights[0] == weights[1]
+
+
+def test_a_cluster_that_is_not_there_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ray = pytest.importorskip("ray")
+
+    def unreachable(**_: Any) -> None:
+        raise ConnectionError("Could not find any running Ray instance\nat head:6379")
+
+    monkeypatch.setattr(ray, "init", unreachable)
+    asked = ("tune", "few.npz", "--over", "lr=1e-4:1e-2:log", "--epochs", 1, "--out", "t", "--engine", "ray", *QUICK)
+    line = refused(capsys, *asked)
+    assert line.startswith("the Ray cluster cannot train: Could not find any running Ray instance at head:6379; to go ")
+    assert line.endswith(" --resume")
+    assert not Path("t").exists()
 
 
 @pytest.mark.slow

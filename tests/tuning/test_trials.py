@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +16,13 @@ import fake_trials
 import pytest
 
 from likewise.errors import UserError
+from likewise.ray_cluster import ray_cluster
 from likewise.tuning.loop import Limits, TrialQueue, train_here, train_one
+from likewise.tuning.on_ray import RayOffice
 from likewise.tuning.ranges import SearchChoice, SearchInterval
 from likewise.tuning.search import FILE, Search
 from likewise.tuning.trials import FINISHED, Asked, Ended, Train
-from likewise.tuning.workers import train_in_processes
+from likewise.tuning.workers import Hire, hire_process, train_in_processes
 
 SPACE = {"lr": SearchInterval(1e-5, 1e-1, log=True), "augment": SearchChoice(("mild", "strong"))}
 DEFAULT = {"lr": 1e-2, "augment": "strong"}
@@ -29,7 +35,15 @@ def search_in(folder: Path, *, trials: int = 12) -> Iterator[Search]:
         yield search
 
 
-def searched(folder: Path, train: Train, *, trials: int, workers: int = 1, epochs: int | None = None) -> list[Any]:
+def searched(
+    folder: Path,
+    train: Train,
+    *,
+    trials: int,
+    workers: int = 1,
+    epochs: int | None = None,
+    hire: Hire = hire_process,
+) -> list[Any]:
     """The trials of a search, begun or gone on with."""
     with search_in(folder) as search:
         begun = search.begun()
@@ -44,7 +58,7 @@ def searched(folder: Path, train: Train, *, trials: int, workers: int = 1, epoch
 
         try:
             if workers > 1:
-                train_in_processes(search, queue, train, tell, workers=workers)
+                train_in_processes(search, queue, train, tell, workers=workers, hire=hire)
             else:
                 train_here(search, queue, train, tell)
         finally:
@@ -142,6 +156,48 @@ def test_two_processes(tmp_path: Path) -> None:
         searched(tmp_path / "b", fake_trials.stop_once, trials=3, workers=2)
     again = searched(tmp_path / "b", fake_trials.stop_once, trials=3)
     assert [trial["state"] for trial in again] == ["finished"] * 3
+
+
+@pytest.fixture
+def office(tmp_path: Path) -> Iterator[RayOffice]:
+    """Workers of a cluster on this machine, which are sent the trials of `fake_trials` as code."""
+    pytest.importorskip("ray")
+    with ray_cluster("train", "again") as cluster:
+        assert cluster.threads(10**6) == 1
+        cluster.ray.cloudpickle.register_pickle_by_value(fake_trials)
+        yield RayOffice(cluster, threads=1, folder=tmp_path)
+        cluster.ray.cloudpickle.unregister_pickle_by_value(fake_trials)
+
+
+@pytest.mark.slow
+def test_tasks_of_a_cluster(office: RayOffice, tmp_path: Path) -> None:
+    """They do as processes of this machine do."""
+    trials = searched(tmp_path / "a", fake_trials.train_badly, trials=6, workers=2, hire=office.hire)
+    assert [t["state"] for t in trials] == ["finished", "finished", "failed", "failed", "finished", "finished"]
+    assert "was killed" in trials[2]["reason"]
+    assert trials[3]["reason"] == "memory is full"
+    assert trials[4]["curve"] == [(1, trials[4]["value"])]
+    with pytest.raises(KeyboardInterrupt):
+        searched(tmp_path / "b", fake_trials.stop_once, trials=3, workers=2, hire=office.hire)
+    again = searched(tmp_path / "b", fake_trials.stop_once, trials=3, workers=2, hire=office.hire)
+    assert [trial["state"] for trial in again] == ["finished"] * 3
+
+
+@pytest.mark.slow
+def test_an_interrupt_reaches_the_tasks_of_a_cluster(office: RayOffice, tmp_path: Path) -> None:
+    threading.Thread(target=interrupted_once_begun, args=(tmp_path / "begun",), daemon=True).start()
+    train = partial(fake_trials.long, begun=tmp_path / "begun")
+    with pytest.raises(KeyboardInterrupt):
+        searched(tmp_path / "a", train, trials=2, workers=2, hire=office.hire)
+    with search_in(tmp_path / "a") as search:
+        assert [asked.number for asked in search.begun()] == [1]
+
+
+def interrupted_once_begun(begun: Path) -> None:
+    """Interrupt this process once a trial has begun."""
+    while not begun.exists():
+        time.sleep(0.05)
+    os.kill(os.getpid(), signal.SIGINT)
 
 
 def test_values_from_elsewhere_are_not_gone_on_with(tmp_path: Path) -> None:

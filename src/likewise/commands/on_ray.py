@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import shlex
 from functools import partial
 from pathlib import Path
@@ -13,9 +12,7 @@ from typing import Any
 import likewise
 from likewise.errors import Interrupted, UserError, needs
 from likewise.evaluation.embedding_parts import SharePart
-
-SETTINGS = ("LIKEWISE_CACHE", "LIKEWISE_DATA")
-"""Variables of the environment that tasks need as this process has them."""
+from likewise.ray_cluster import ray_cluster
 
 
 def embed_on_ray(
@@ -39,25 +36,19 @@ def embed_on_ray(
         UserError: without Ray, or when a part fails; the parts that are done stay.
         Interrupted: when the command is interrupted.
     """
-    ray, datasets = needs("ray", "ray"), needs("ray.data", "ray")
+    datasets = needs("ray.data", "ray")
     logging.getLogger("ray.data").setLevel(logging.INFO if progress else logging.ERROR)
-    kept = {name: os.environ[name] for name in SETTINGS if name in os.environ}
     try:
-        ray.init(logging_level="ERROR", log_to_driver=False, runtime_env={"env_vars": kept})
-        datasets.DataContext.get_current().enable_progress_bars = progress
-        gpus = int(ray.cluster_resources().get("GPU", 0))
-        count = parts or gpus or len(ray.nodes())
-        rows = [{"number": number, "part": str(SharePart(number, count))} for number in range(count)]
-        task = partial(_embed, run=str(run.resolve()), data=data, options=options, folder=str(Path.cwd()))
-        shared = datasets.from_items(rows, override_num_blocks=count)
-        done = sorted(shared.map(task, num_gpus=1 if gpus else None).take_all(), key=lambda row: row["number"])
+        with ray_cluster("embed", "the same command goes on") as cluster:
+            datasets.DataContext.get_current().enable_progress_bars = progress
+            count = parts or cluster.places
+            rows = [{"number": number, "part": str(SharePart(number, count))} for number in range(count)]
+            task = partial(_embed, run=str(run.resolve()), data=data, options=options, folder=str(Path.cwd()))
+            shared = datasets.from_items(rows, override_num_blocks=count)
+            found = shared.map(task, num_gpus=1 if cluster.gpus else None).take_all()
     except KeyboardInterrupt:
         raise Interrupted(f"stopped; to go on: {shlex.join(words)}") from None
-    except (ConnectionError, ray.exceptions.RayError) as error:
-        said = " ".join(str(error).split())[:300]
-        raise UserError(f"the Ray cluster cannot embed: {said}; the same command goes on") from error
-    finally:
-        ray.shutdown()
+    done = sorted(found, key=lambda row: row["number"])
     if failed := [each for each in done if each["error"]]:
         named = ", ".join(each["part"] for each in failed)
         raise UserError(f"embedding failed in part {named} ({failed[0]['error']}): the same command goes on")

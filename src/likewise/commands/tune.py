@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from likewise.checks import check_choice, check_int, check_positive, check_seed
 from likewise.console import plain, tell
@@ -86,7 +86,8 @@ def tune(
     objective: str | None = None,
     probe: Any = None,
     confirm: int | None = None,
-    workers: int = 1,
+    workers: int | None = None,
+    engine: Literal["ray"] | None = None,
     method: str | None = None,
     recipe: str | None = None,
     seed: int = 0,
@@ -117,7 +118,10 @@ def tune(
         probe: labelled data for the objective probe; the training part of the data if not given.
         confirm: with so many other seeds the best and the default recipe are trained again, after the trials, and
             compared seed by seed.
-        workers: trials at once, each in a process of its own; 1 trains in this process.
+        workers: trials at once, each in a process of its own; without it or with 1 they are trained in this process,
+            one after the other.
+        engine: ray trains on a cluster of Ray, which RAY_ADDRESS names: as many trials at once as it has GPUs, or
+            without any machines, if workers is not given. Trial 0 is trained in this process. Needs the extra `ray`.
         method: a name of `likewise methods`; the usual one of such samples if not given.
         recipe: the default recipe: its name or a YAML file; that of the method if not given.
         seed: of the search; trial N trains with the seed + N.
@@ -148,6 +152,7 @@ def tune(
     check_seed(seed)
     check_seed(seed + MOST_TRIALS + (confirm or 0))
     check_choice(OBJECTIVES, objective=objective)
+    check_choice(("ray",), engine=engine)
     plan = planned_search(
         data,
         over=over,
@@ -158,7 +163,7 @@ def tune(
         recipe=recipe,
         root=root,
         training=training,
-        workers=workers,
+        in_processes=engine is not None or (workers or 1) > 1,
         progress=progress,
     )
     folder = Path(out) if out is not None else Path("runs") / f"{plan.slug}-{plan.method}-tune"
@@ -172,7 +177,8 @@ def tune(
         "objective": objective,
         "probe": probe if isinstance(probe, (str, Path)) else None,
         "confirm": confirm,
-        "workers": workers if workers > 1 else None,
+        "workers": workers,
+        "engine": engine,
         "seed": seed or None,
         "root": root,
         **training,
@@ -190,6 +196,7 @@ def tune(
             confirm=confirm or 0,
             first_other_seed=seed + MOST_TRIALS,
             workers=workers,
+            engine=engine,
             seed=seed,
             command=command,
             resume=resume,

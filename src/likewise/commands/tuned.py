@@ -6,8 +6,8 @@ import dataclasses
 import json
 import shutil
 import time
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -41,6 +41,7 @@ from likewise.methods import method_class, method_options
 from likewise.modalities.build import build_training
 from likewise.modalities.lookup import modality_of
 from likewise.modalities.run import Run
+from likewise.ray_cluster import ray_cluster
 from likewise.registry import MODALITIES
 from likewise.runs.declared import shown
 from likewise.runs.files import COPY_ANEW, DAMAGED, reason_of
@@ -50,13 +51,14 @@ from likewise.training.callbacks.diagnostics import Diverged
 from likewise.training.callbacks.progress import progress_bar
 from likewise.training.recipe import Recipe
 from likewise.tuning.loop import Limits, TrialQueue, train_here, train_one
+from likewise.tuning.on_ray import RayOffice
 from likewise.tuning.page import BEST, said, write_search_page
 from likewise.tuning.ranges import Space, names_in, parse_space
 from likewise.tuning.result import Confirmed, Objective, SearchResult
 from likewise.tuning.search import Search
 from likewise.tuning.trials import FAILED, FINISHED, PRUNED, Asked, Ended, Report
 from likewise.tuning.watch import LIDAR, OBJECTIVES, PROBE, Pruned, TrialWatch, objective_of
-from likewise.tuning.workers import train_in_processes
+from likewise.tuning.workers import Hire, hire_process, train_in_processes
 
 LOCK = "tune.lock"
 OF_RECIPE = ("epochs", "batch_size", "size", "channels", "augment", "encoder", "weights")
@@ -110,7 +112,7 @@ def planned_search(
     recipe: str | None,
     root: Any,
     training: dict[str, Any],
-    workers: int,
+    in_processes: bool,
     progress: bool,
 ) -> SearchPlan:
     """What is searched and maximized, and what all trials have in common.
@@ -119,7 +121,7 @@ def planned_search(
         UserError: for anything that no trial could be trained with.
     """
     named = {name: value for name, value in training.items() if value is not None}
-    _check_training(named, data, workers)
+    _check_training(named, data, in_processes=in_processes)
     fixed = {name: value for name, value in named.items() if name in OF_RECIPE or name not in PARAMETERS}
     fixed |= {} if epochs is None else {"epochs": epochs}
     chosen = fixed | ({} if method is None else {"method": method})
@@ -154,7 +156,7 @@ def planned_search(
     return SearchPlan(learned, source.name, plan.method, recipe, space, list(over), default, how, what, probe is None)
 
 
-def _check_training(named: dict[str, Any], data: Any, workers: int) -> None:
+def _check_training(named: dict[str, Any], data: Any, *, in_processes: bool) -> None:
     """Raise `UserError` for what a single training takes, but not one of several."""
     for name in ONLY_FROM_PYTHON:
         if name in named:
@@ -168,8 +170,8 @@ def _check_training(named: dict[str, Any], data: Any, workers: int) -> None:
             raise UserError(f"{name} must be {usual} for a search, got {named[name]}: {ONE_DEVICE}")
     if named.get("dry_run"):
         raise UserError("dry_run plans one training, a search is of many: leave it out, or plan one with pretrain")
-    if workers > 1 and not isinstance(data, (str, Path)):
-        raise UserError(f"workers must be 1 for data in memory, got {workers}: name a file, a folder or a data set")
+    if in_processes and not isinstance(data, (str, Path)):
+        raise UserError("--workers and --engine need data that each process can open, by a name, a path or an address")
 
 
 def _space(
@@ -304,7 +306,8 @@ def search_in(
     began: float,
     confirm: int,
     first_other_seed: int,
-    workers: int,
+    workers: int | None,
+    engine: str | None,
     seed: int,
     command: str,
     resume: bool,
@@ -323,18 +326,19 @@ def search_in(
         result.save(folder)
         with closing(Search(folder, plan.space, seed=seed, trials=trials)) as search:
             try:
-                _train(
-                    folder,
-                    plan,
-                    search,
-                    result,
-                    trials=trials,
-                    minutes=minutes,
-                    began=began,
-                    workers=workers,
-                    seed=seed,
-                    progress=progress,
-                )
+                with _hiring(engine, workers, f"{command} --resume") as hiring:
+                    _train(
+                        folder,
+                        plan,
+                        search,
+                        result,
+                        trials=trials,
+                        minutes=minutes,
+                        began=began,
+                        hiring=hiring,
+                        seed=seed,
+                        progress=progress,
+                    )
             except Exception as error:
                 mended = isinstance(error, UserError) or memory_is_full(error)  # by another command
                 if mended and begun is None and not any(trial["curve"] for trial in search.trials()):
@@ -346,7 +350,7 @@ def search_in(
             _keep(result, search, plan, folder)
             best = result.best
             if confirm and best is not None and best["number"] > 0:
-                training = _later(folder, plan, seed, workers=1)
+                training = _later(folder, plan, seed)
                 seeds = range(first_other_seed, first_other_seed + confirm)
                 result["confirmed"] = _confirm(training, best["number"], best["values"], seeds, show=progress)
                 _keep(result, search, plan, folder)
@@ -362,11 +366,11 @@ def _train(
     trials: int,
     minutes: float | None,
     began: float,
-    workers: int,
+    hiring: Hiring | None,
     seed: int,
     progress: bool,
 ) -> None:
-    """The default recipe, then the trials of the search."""
+    """The default recipe, then the trials of the search; with `hiring` these in processes of their own."""
     with progress_bar(show=progress) as show:
         told = _told(search, result, folder, trials, show, progress)
         begun = search.begun()
@@ -376,23 +380,54 @@ def _train(
             training = dataclasses.replace(_training(folder, plan, seed), how=how, strict=True)
             asked = first or search.ask_default(plan.default)
             told(asked, train_one(search, asked, training))
-        later = _later(folder, plan, seed, workers=workers)
+        later = _later(folder, plan, seed, threads=hiring and hiring.threads)
         search.epochs = later.how["epochs"]
         result["epochs"] = search.epochs
         limits = Limits(trials, None if minutes is None else began + 60 * minutes)
         queue = TrialQueue(search, [asked for asked in begun if asked.number], limits)
-        if workers > 1:
-            train_in_processes(search, queue, later, told, workers=workers)
-        else:
+        if hiring is None:
             train_here(search, queue, later, told)
+        else:
+            train_in_processes(search, queue, later, told, workers=hiring.workers, hire=hiring.hire)
+
+
+class Hiring(NamedTuple):
+    """Processes for the trials."""
+
+    hire: Hire
+    workers: int
+    """As many at once."""
+    threads: int
+    """Of each."""
+
+
+@contextmanager
+def _hiring(engine: str | None, workers: int | None, go_on: str) -> Iterator[Hiring | None]:
+    """The processes that were asked for; None where the trials are trained in this one.
+
+    Raises:
+        UserError: without the cluster that was asked for; `go_on` is what goes on with the search.
+    """
+    if engine is None:
+        count = workers or 1
+        yield Hiring(hire_process, count, max(1, torch.get_num_threads() // count)) if count > 1 else None
+        return
+    with ray_cluster("train", f"to go on: {go_on}") as cluster:
+        count = workers or cluster.places
+        threads = cluster.threads(count)
+        yield Hiring(RayOffice(cluster, threads=threads, folder=Path.cwd()).hire, count, threads)
 
 
 def _training(folder: Path, plan: SearchPlan, seed: int) -> TrialTraining:
     return TrialTraining(plan.learned, plan.how, folder, plan.objective["kind"], seed, own_labels=plan.own_labels)
 
 
-def _later(folder: Path, plan: SearchPlan, seed: int, *, workers: int) -> TrialTraining:
-    """How trials after the default one are trained: as long as it, and with what was measured for it."""
+def _later(folder: Path, plan: SearchPlan, seed: int, *, threads: int | None = None) -> TrialTraining:
+    """How trials after the default one are trained: as long as it, and with what was measured for it.
+
+    Args:
+        threads: of each; as many as the default one had if not given.
+    """
     training = _training(folder, plan, seed)
     config = RunFolder.open(training.place(0)).config
     how = {"precision": config["precision"]} | plan.how
@@ -400,8 +435,7 @@ def _later(folder: Path, plan: SearchPlan, seed: int, *, workers: int) -> TrialT
         value = config["recipe"].get(name)
         if value is not None and name not in plan.space and (name == "epochs" or config.get("budget")):
             how.setdefault(name, value)
-    threads = config.get("threads") if workers == 1 else max(1, torch.get_num_threads() // workers)
-    return dataclasses.replace(training, how={"threads": threads or "auto"} | how)
+    return dataclasses.replace(training, how={"threads": threads or config.get("threads") or "auto"} | how)
 
 
 def _told(

@@ -1,4 +1,7 @@
-"""Trials in several processes: one that is killed takes its trial with it, and nothing else."""
+"""Trials in several processes: one that is killed takes its trial with it, and nothing else.
+
+Where the processes are, of this machine or of a cluster, is another matter: see `Hire`.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,11 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
-from typing import Any
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from likewise.tuning.loop import Told, TrialQueue
 from likewise.tuning.search import KILLED, Search
@@ -21,17 +24,63 @@ INTERRUPTED = "interrupted"
 LISTEN = 0.5  # seconds, after which it is looked whether this process was asked to stop
 
 
-@dataclass
-class Worker:
-    """A process that trains one trial after the other, and the trial that it has."""
+@runtime_checkable
+class Hired(Protocol):
+    """A process that trains one trial after the other, until the connection to it is closed."""
+
+    def interrupt(self) -> None:
+        """Ask it to stop."""
+
+    def wait(self) -> str:
+        """Until it has ended; why, for people."""
+
+    def kill(self) -> None:
+        """End it at once."""
+
+
+Hire = Callable[[Train], tuple[Any, Hired]]
+"""Starts a process; the connection over which trials are sent to it, and the process."""
+
+
+class LocalProcess(NamedTuple):
+    """A process of this machine."""
 
     process: Any
+
+    def interrupt(self) -> None:
+        with suppress(ProcessLookupError):
+            os.kill(self.process.pid, signal.SIGINT)
+
+    def wait(self) -> str:
+        self.process.join()
+        status = self.process.exitcode
+        return KILLED if status is None or status < 0 else f"its process ended with exit status {status}"
+
+    def kill(self) -> None:
+        self.process.terminate()
+
+
+def hire_process(train: Train) -> tuple[Any, Hired]:
+    """A process of this machine."""
+    context = multiprocessing.get_context("spawn")  # a copy of this process would have its threads, as they stand
+    ours, theirs = context.Pipe()
+    process = context.Process(target=work, args=(theirs, train))
+    process.start()
+    theirs.close()
+    return ours, LocalProcess(process)
+
+
+@dataclass
+class Worker:
+    """A process, and the trial that it has."""
+
+    hired: Hired
     asked: Asked
 
 
 @dataclass
 class Crew:
-    """The processes, by our end of the pipe to each.
+    """The processes, by the connection to each.
 
     Only this process reads and writes the study: the others ask it whether their trial is worth its rest.
     """
@@ -40,17 +89,14 @@ class Crew:
     queue: TrialQueue
     train: Train
     told: Told
+    hire: Hire
     workers: dict[Any, Worker] = field(default_factory=dict)
     stopping: bool = False
 
     def start(self, asked: Asked) -> None:
         """A process that begins with a trial."""
-        context = multiprocessing.get_context("spawn")  # a copy of this process would have its threads, as they stand
-        ours, theirs = context.Pipe()
-        process = context.Process(target=_work, args=(theirs, self.train))
-        process.start()
-        theirs.close()
-        self.workers[ours] = Worker(process, asked)
+        ours, hired = self.hire(self.train)
+        self.workers[ours] = Worker(hired, asked)
         self._send(ours, asked)
 
     def hear(self, connection: Any) -> None:
@@ -59,9 +105,7 @@ class Crew:
         try:
             said = connection.recv()
         except (EOFError, OSError):
-            status = self.leave(connection)
-            reason = KILLED if status is None or status < 0 else f"its process ended with exit status {status}"
-            self._end(worker.asked, Ended(FAILED, reason=reason))
+            self._end(worker.asked, Ended(FAILED, reason=self.leave(connection)))
             return
         if said == INTERRUPTED:
             self.stopping = True
@@ -82,16 +126,13 @@ class Crew:
         """Ask all to stop."""
         self.stopping = True
         for worker in self.workers.values():
-            with suppress(ProcessLookupError):
-                os.kill(worker.process.pid, signal.SIGINT)
+            worker.hired.interrupt()
 
-    def leave(self, connection: Any) -> int | None:
-        """A process has nothing more to do: it ends when its pipe is closed. Its exit status."""
+    def leave(self, connection: Any) -> str:
+        """A process has nothing more to do: it ends when its connection is closed. Why it has, for people."""
         worker = self.workers.pop(connection)
         connection.close()
-        worker.process.join()
-        status: int | None = worker.process.exitcode
-        return status
+        return worker.hired.wait()
 
     def _end(self, asked: Asked, ended: Ended) -> None:
         self.search.end(asked.number, ended)
@@ -102,16 +143,19 @@ class Crew:
             connection.send(what)
 
 
-def train_in_processes(search: Search, queue: TrialQueue, train: Train, told: Told, *, workers: int) -> None:
+def train_in_processes(
+    search: Search, queue: TrialQueue, train: Train, told: Told, *, workers: int, hire: Hire = hire_process
+) -> None:
     """Train what is in the queue, as many trials at once as there are workers.
 
     Args:
         train: can be pickled.
+        hire: starts a worker.
 
     Raises:
         KeyboardInterrupt: this process was asked to stop; the trials were, too.
     """
-    crew = Crew(search, queue, train, told)
+    crew = Crew(search, queue, train, told, hire)
     try:
         with _interrupts() as interrupts:
             while True:
@@ -127,7 +171,7 @@ def train_in_processes(search: Search, queue: TrialQueue, train: Train, told: To
     finally:
         for connection, worker in crew.workers.items():  # after an error of ours
             connection.close()
-            worker.process.terminate()
+            worker.hired.kill()
     if crew.stopping:
         raise KeyboardInterrupt
 
@@ -146,8 +190,8 @@ def _interrupts() -> Iterator[list[int]]:
         signal.signal(signal.SIGINT, before)
 
 
-def _work(connection: Any, train: Train) -> None:
-    """What a process does: train what it is sent, until the pipe is closed, as it is when the first process ends."""
+def work(connection: Any, train: Train) -> None:
+    """What a process does: train what it is sent, until the connection is closed, as it is when the search ends."""
 
     def report(epoch: int, value: float) -> bool:
         connection.send((epoch, value))
