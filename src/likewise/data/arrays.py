@@ -25,6 +25,7 @@ from torch import Tensor
 from likewise.data.cache import cache_folder, cached, digest
 from likewise.data.label_values import ARRAYS_NEED, is_missing, mean_no_label
 from likewise.data.levels import Extent, Levels, find_extent, range_note, spell
+from likewise.data.random_rows import read_rows
 from likewise.data.request import Request
 from likewise.data.source import ImageSource, label_note
 from likewise.data.value_range import Range
@@ -97,7 +98,7 @@ class ArraySource(ImageSource):
         return len(self.pixels)
 
     def read(self, indices: Int[Tensor, " n"]) -> UInt8[Tensor, "n c h w"]:
-        rows = levels(self.pixels[indices.cpu().numpy()], self.name, self.range)
+        rows = levels(read_rows(self.pixels, indices.cpu().numpy()), self.name, self.range)
         return torch.from_numpy(np.ascontiguousarray(rows))
 
     def labels(self) -> Int[Tensor, " len"]:

@@ -35,6 +35,7 @@ from likewise.data.labelling import Labelling, Labels
 from likewise.data.levels import Extent, Levels, find_extent, kinds_note, level_notes, range_note, unseen_note
 from likewise.data.live import decode_images
 from likewise.data.path_lists import listed_files
+from likewise.data.random_rows import read_rows
 from likewise.data.request import Request
 from likewise.data.source import ImageSource, label_note
 from likewise.data.value_range import Range
@@ -166,7 +167,7 @@ class ImageFolder(ImageSource):
 
     def read(self, indices: Int[Tensor, " n"]) -> UInt8[Tensor, "n c h w"]:
         chosen = indices.cpu().numpy()
-        return torch.from_numpy(self.pixels[chosen]) if self.pixels is not None else self._decoded(chosen)
+        return self._decoded(chosen) if self.pixels is None else torch.from_numpy(read_rows(self.pixels, chosen))
 
     def _decoded(self, chosen: Int[np.ndarray, " n"]) -> UInt8[Tensor, "n c h w"]:
         files = [self._files[place] for place in self._kept[chosen].tolist()]
