@@ -24,6 +24,7 @@ QUICK = {
     "explore": ["--samples", "20000", "--queries", "100"],
     "export": ["--epochs", "1"],
     "large_scale": [],
+    "processes": ["--methods", "simclr", "--epochs", "1", "--seeds", "2"],
     "shards": ["--images", "600", "--batch", "64", "--steps", "3", "--rounds", "1"],
     "serve": ["--encoder", "resnet8", "--seconds", "2", "--rounds", "1"],
     "explain": ["--epochs", "2", "--seeds", "1", "--pairs", "4"],
