@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 import torch
-from jaxtyping import Int, UInt8
+from jaxtyping import Bool, Int, UInt8
 from torch import Tensor, nn
 
 from likewise.data.annotations.source import AnnotatedImages
@@ -111,8 +111,14 @@ class AnnotatedEvaluation(ABC, Generic[Data, Predicted]):
         self.make_encoder, self.views, self.train, self.test, self.classes = make_encoder, views, train, test, classes
         self.draws, self.steps, self.compute, self.progress = draws, steps, compute, progress
         self.shown = evenly_spaced(len(test), EXAMPLES)
-        """Places of the test samples that pictures are of."""
+        """Places of the test samples that pictures are of: see `show`."""
         self._untrained: tuple[int, nn.Module] | None = None
+
+    def show(self, has_something: Bool[Tensor, " n"]) -> None:
+        """Of tiles, let pictures be of those with something in them, as far as there are any: most may be empty."""
+        places = has_something.nonzero()[:, 0]
+        if self.test.source.tile is not None and len(places):
+            self.shown = places[evenly_spaced(len(places), EXAMPLES)]
 
     @abstractmethod
     def predicted(self, name: str, seed: int, count: LabelCount) -> Predicted:

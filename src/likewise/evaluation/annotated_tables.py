@@ -27,6 +27,11 @@ def samples_of(values: dict[str, Any]) -> str:
     return "tiles" if "tile" in values else "images"
 
 
+def shown_of(values: dict[str, Any]) -> str:
+    """What pictures are of."""
+    return "tiles, with something in them if there are any" if "tile" in values else "images"
+
+
 def tested(values: dict[str, Any]) -> str:
     """What was measured on, in a caption."""
     images = count_of(values["images"]["test"], "test image")

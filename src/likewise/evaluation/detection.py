@@ -161,6 +161,7 @@ class DetectionEvaluation(AnnotatedEvaluation[DetectionData, list[Detections]]):
     def __init__(self, **shared: Any) -> None:
         super().__init__(**shared)
         self.truth = [self.test.boxes(place) for place in range(len(self.test))]
+        self.show(torch.tensor([bool(boxes) for boxes in self.truth]))
 
     def predicted(self, name: str, seed: int, count: LabelCount) -> list[Detections]:
         network = self.fitted(name, seed, count)

@@ -18,6 +18,7 @@ from likewise.evaluation.annotated_tables import (
     class_colours,
     label,
     samples_of,
+    shown_of,
     table_at,
     table_by_class,
     table_by_count,
@@ -104,7 +105,7 @@ def detection_figure(values: dict[str, Any], pictures: DetectionPictures) -> lis
         rows.append(FigureRow(label(values, name), drawn(pictures.images, boxes)))
         wrong = [errors_of(*each) for each in zip(pictures.truth, found, strict=True)]
         errors.append(FigureRow(f"{label(values, name)}: errors", drawn(pictures.images, wrong)))
-    caption = f"Test {samples_of(values)}, and the boxes with a score of at least {SHOWN_SCORE} of the first seed"
+    caption = f"Test {shown_of(values)}, and the boxes with a score of at least {SHOWN_SCORE} of the first seed"
     return [
         Figure("Predictions", f"{caption}, after learning from {learned}.", rows),
         Figure(

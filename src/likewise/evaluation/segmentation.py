@@ -232,6 +232,7 @@ class SegmentationEvaluation(AnnotatedEvaluation[SegmentationData, Integer[Tenso
         super().__init__(**shared)
         test = self.test
         self.truth = torch.cat([test.masks(some).to(torch.uint8) for some in torch.arange(len(test)).split(AT_ONCE)])
+        self.show(torch.tensor([len(mask[mask != IGNORE].unique()) > 1 for mask in self.truth]))
         self.radius = boundary_radius(*self.truth.shape[1:])
         self._heads: dict[tuple[int, LabelCount], nn.Linear] = {}
 

@@ -15,6 +15,7 @@ from likewise.evaluation.annotated_tables import (
     class_colours,
     label,
     samples_of,
+    shown_of,
     table_at,
     table_by_class,
     table_by_count,
@@ -117,7 +118,7 @@ def segmentation_figure(values: dict[str, Any], pictures: SegmentationPictures) 
     return [
         Figure(
             "Predictions",
-            f"Test {samples_of(values)}, and what the first seed made of them after learning from {learned}.",
+            f"Test {shown_of(values)}, and what the first seed made of them after learning from {learned}.",
             rows,
         ),
         Figure(
