@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -63,10 +64,12 @@ def test_an_evaluation_in_tiles(task: tuple[str, str], made: Path, capsys: pytes
 def test_a_fifth_of_the_images_is_held_out(
     made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same ones as without tiles, each with all its tiles; what is left out is listed by its image."""
+    """The same ones as without tiles, each with all its tiles, copies together; what is left out is listed."""
     from likewise.commands import annotated as command
 
     folder = annotated(tmp_path / "scenes", range(20, 30))
+    for kind in ("images", "masks"):
+        shutil.copy(folder / kind / "026.png", folder / kind / "031.png")
     (folder / "masks" / "020.png").write_bytes(b"no picture")
     sides = []
     opened = command.open_annotated_parts
@@ -80,15 +83,16 @@ def test_a_fifth_of_the_images_is_held_out(
     words = ("--train", folder, *SEGMENTATION, *SMALL, "--protocols", "raw-logistic")
     for tile in ((), TILE):
         said = answered(capsys, "evaluate", made / "run", *words, *tile)
-        assert said["samples"] == {"train": 7, "test": 2}
-        assert "a fifth of the 9 annotated images is held out for the test" in said["notes"]
+        assert said["notes"] == ["a fifth of the 10 annotated images is held out for the test"]  # no copies in both
+        assert said["samples"] == {"train": 8, "test": 2}
         listed = (made / "run" / "evaluation.skipped.csv").read_text()
         assert listed.count("\n") == 2
         assert "images/020.png," in listed
     whole, cut = sides
-    assert [len(side) for side in cut] == [7 * 36, 2 * 36]
+    assert [len(side) for side in cut] == [8 * 36, 2 * 36]
     assert [sorted(set(side)) for side in cut] == [sorted(side) for side in whole]
     assert not set(cut[0]) & set(cut[1])
+    assert len({f"images/{number}.png" in cut[1] for number in ("026", "031")}) == 1
 
 
 def covered_share(folder: Path) -> tuple[float, float]:

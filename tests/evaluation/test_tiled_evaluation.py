@@ -13,8 +13,10 @@ import small_scenes as scenes
 from likewise.commands.annotated_tasks import TASKS, task_classes
 from likewise.data.annotations.source import open_annotated
 from likewise.encoders.image import image_encoder
+from likewise.errors import UserError
 from likewise.evaluation import annotated_tables
 from likewise.evaluation.annotated import AnnotatedData
+from likewise.runs.evaluation import Evaluation
 from likewise.views.image import ImageViews
 
 TILE = 24
@@ -64,6 +66,12 @@ def test_draws_are_of_images_and_measures_of_tiles(task: str, tmp_path: Path, mo
     assert values["tiles"] == {"train": 5 * 36, "test": 2 * 36}
     assert annotated_tables.tested(values) == "72 tiles of 24 x 24 pixels of 2 test images"
     assert [trial["labelled"] for trial in values["trials"]] == [1, 3, "all"]
+    result = {"test": "scenes", "tables": [table.as_dict() for table in TASKS[task].tables(values, "scenes")]}
+    Evaluation(result | {task: values}).save(tmp_path)
+    assert Evaluation.load(tmp_path)[task]["tile"] == TILE
+    Evaluation(result | {task: values | {"tile": "24"}}).save(tmp_path)
+    with pytest.raises(UserError, match=f"{task}.tile must be a whole number from 16 to 8,192, got '24'"):
+        Evaluation.load(tmp_path)
 
 
 def test_pictures_are_of_tiles_with_something_in_them(tmp_path: Path) -> None:

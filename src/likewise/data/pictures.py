@@ -210,7 +210,7 @@ def letterboxed(path: Path, size: int, channels: int) -> Letterboxed:
 
 
 class DecodedPicture:
-    """A decoded picture, whose parts are made uniform one at a time, upright: a second one of all of it is large."""
+    """A decoded picture, of which parts are made uniform one at a time, upright."""
 
     def __init__(self, stored: Image.Image) -> None:
         self.stored = stored
