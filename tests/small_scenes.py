@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ from pyarrow import parquet as pq
 CLASSES = ["background", "red", "blue"]
 COLOURS = {1: (210, 40, 40), 2: (40, 40, 210)}
 WIDTH, HEIGHT = 48, 32
+SIDE, CHECKERED = 144, 8
 
 
 class Scene(NamedTuple):
@@ -40,18 +41,36 @@ def scene(seed: int, width: int = WIDTH, height: int = HEIGHT) -> Scene:
     return Scene(pixels.clip(0, 255).astype(np.uint8), mask, boxes)
 
 
-def images(folder: Path, seeds: Sequence[int]) -> None:
+def large_scene(seed: int) -> Scene:
+    """Six small checkered squares of class 1 on noise of the same mean: where it is shrunk, nothing is left of them."""
+    random = np.random.default_rng(seed)
+    pixels = random.integers(108, 149, (SIDE, SIDE, 1)).repeat(3, 2)
+    mask = np.zeros((SIDE, SIDE), dtype=np.uint8)
+    cells, boxes = SIDE // (2 * CHECKERED), []
+    for cell in random.choice(cells**2, 6, replace=False).tolist():
+        top, left = (2 * CHECKERED * at + int(random.integers(CHECKERED)) for at in divmod(cell, cells))
+        rows, columns = np.indices((CHECKERED, CHECKERED)) // 2
+        place = np.s_[top : top + CHECKERED, left : left + CHECKERED]
+        pixels[place] = np.where((rows + columns) % 2, 228, 28)[..., None]
+        mask[place] = 1
+        boxes.append((left, top, left + CHECKERED, top + CHECKERED, 1))
+    return Scene(pixels.astype(np.uint8), mask, boxes)
+
+
+def images(folder: Path, seeds: Sequence[int], make: Callable[[int], Scene] = scene) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for seed in seeds:
-        Image.fromarray(scene(seed).pixels).save(folder / f"{seed:03}.png")
+        Image.fromarray(make(seed).pixels).save(folder / f"{seed:03}.png")
 
 
-def as_masks(folder: Path, seeds: Sequence[int], *, palette: bool = False) -> Path:
+def as_masks(
+    folder: Path, seeds: Sequence[int], *, palette: bool = False, make: Callable[[int], Scene] = scene
+) -> Path:
     """`images/` beside `masks/` and classes.txt."""
-    images(folder / "images", seeds)
+    images(folder / "images", seeds, make)
     (folder / "masks").mkdir()
     for seed in seeds:
-        mask = Image.fromarray(scene(seed).mask)
+        mask = Image.fromarray(make(seed).mask)
         if palette:
             mask.putpalette([0, 0, 0, 255, 0, 0, 0, 0, 255])
         mask.save(folder / "masks" / f"{seed:03}.png")
@@ -141,10 +160,12 @@ def as_yolo(folder: Path, seeds: Sequence[int], *, outlines: bool = False) -> Pa
     return folder
 
 
-def as_table(folder: Path, seeds: Sequence[int], name: str = "boxes.csv") -> Path:
+def as_table(
+    folder: Path, seeds: Sequence[int], name: str = "boxes.csv", *, make: Callable[[int], Scene] = scene
+) -> Path:
     """A row for each box: file, xmin, ymin, xmax, ymax, label."""
-    images(folder / "images", seeds)
-    rows = [(f"{seed:03}.png", *box[:4], CLASSES[box[4]]) for seed in seeds for box in scene(seed).boxes]
+    images(folder / "images", seeds, make)
+    rows = [(f"{seed:03}.png", *box[:4], CLASSES[box[4]]) for seed in seeds for box in make(seed).boxes]
     table = pa.table(dict(zip(("file", "xmin", "ymin", "xmax", "ymax", "label"), zip(*rows, strict=True), strict=True)))
     if name.endswith(".parquet"):
         pq.write_table(table, folder / name)

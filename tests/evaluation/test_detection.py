@@ -16,12 +16,12 @@ from likewise.data.annotations.source import AnnotatedImages, open_annotated
 from likewise.data.pictures import Letterboxed
 from likewise.encoders.image import image_encoder
 from likewise.errors import UserError
-from likewise.evaluation.box_files import in_image
 from likewise.evaluation.detection import DETECTION_PROTOCOLS, DetectionData, DetectionResult, evaluate_detection
 from likewise.evaluation.detection_measures import Detections
 from likewise.evaluation.detection_tables import detection_figure, detection_tables
 from likewise.evaluation.detector import detections, detector, load_own_weights, own_weights
 from likewise.evaluation.inputs import ComputeSettings
+from likewise.evaluation.merged_boxes import in_image
 from likewise.evaluation.random_parts import part_of_boxes, parts_of_images, random_parts
 from likewise.evaluation.segmenter import DenseEncoder
 from likewise.runs.detection_figures import DetectionFigures

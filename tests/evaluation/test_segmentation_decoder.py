@@ -128,10 +128,10 @@ def test_the_frozen_encoder_stays_as_it_is(tmp_path: Path, monkeypatch: pytest.M
     encoder = image_encoder("resnet8", channels=3, size=SIZE)
     before = {name: value.clone() for name, value in encoder.state_dict().items()}
     evaluation = small_evaluation(tmp_path, encoder)
-    trials, predicted = evaluation.run(["frozen-decoder"], ["all"], 1)
+    trials, predicted = evaluation.run(["frozen-decoder"], ["all"], 1, "all")
     assert all(torch.equal(value, before[name]) for name, value in encoder.state_dict().items())
-    assert predicted["frozen-decoder", "all"].shape == (2, SIZE, SIZE)
-    again, _ = evaluation.run(["frozen-decoder"], ["all"], 1)
+    assert predicted["frozen-decoder"].shape == (2, SIZE, SIZE)
+    again, _ = evaluation.run(["frozen-decoder"], ["all"], 1, "all")
     assert trials[0] | {"seconds": 0} == again[0] | {"seconds": 0}
 
 
@@ -140,7 +140,7 @@ def test_neighbours_vote_as_written_down(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("LIKEWISE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(segmentation, "NEIGHBORS", 3)
     evaluation = small_evaluation(tmp_path, Cells())
-    trials, predicted = evaluation.run(["frozen-knn"], ["all"], 1)
+    trials, predicted = evaluation.run(["frozen-knn"], ["all"], 1, "all")
     assert trials[0]["miou"] > 0.5
 
     def cells(data: SegmentationData, count: int) -> tuple[Tensor, Tensor]:
@@ -152,7 +152,7 @@ def test_neighbours_vote_as_written_down(tmp_path: Path, monkeypatch: pytest.Mon
     known = labels[labels != IGNORE].tolist()
     mean, deviation = rows.mean(0), rows.std(0, correction=0)
     known_rows = (rows - mean) / deviation
-    for image, found in zip(cells(evaluation.test, 2)[0], predicted["frozen-knn", "all"], strict=True):
+    for image, found in zip(cells(evaluation.test, 2)[0], predicted["frozen-knn"], strict=True):
         shares = torch.zeros(3, 6, 6)
         for i in range(6):
             for j in range(6):

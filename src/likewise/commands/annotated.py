@@ -21,6 +21,7 @@ from likewise.data.copies import copies_between, copies_note, copies_summary
 from likewise.data.source import Subset
 from likewise.data.split_folders import TESTS, role_of
 from likewise.data.splits import hold_out
+from likewise.data.tiling import check_tile
 from likewise.errors import UserError
 from likewise.evaluation.annotated import SEEDS, AnnotatedData, image_counts
 from likewise.evaluation.annotated_tables import as_hex
@@ -85,6 +86,13 @@ def check_task(task: str, modality: str | None, needless: dict[str, Any]) -> Non
         if value is not None and value is not False:
             instead = "give --labelled" if name == "labels_per_class" else "leave it out"
             raise UserError(f"{flag(name)} has no effect with --task {task}: {instead}")
+
+
+def check_task_tile(task: str | None, tile: Any) -> None:
+    """Raise `UserError` for tiles of anything but annotated images, or an impossible side."""
+    if tile is not None and task not in TASKS:
+        raise UserError(f"--tile applies to --task {' and '.join(TASKS)}: leave it out, or give one of these")
+    check_tile(tile)
 
 
 def annotated_parts(train: Any, test: Any) -> tuple[Any, Any]:
@@ -157,7 +165,7 @@ def check_annotated(
 
 
 def open_annotated_parts(
-    task: AnnotatedTask, run: Run, views: Any, train: Any, test: Any, *, progress: bool
+    task: AnnotatedTask, run: Run, views: Any, train: Any, test: Any, *, tile: int | None, progress: bool
 ) -> AnnotatedParts:
     """The annotated images of an evaluation, letter-boxed to the size of the run's views.
 
@@ -166,6 +174,7 @@ def open_annotated_parts(
         run: its own data is taken where no other is named.
         views: of its encoder.
         train, test: data to learn from and to test on.
+        tile: the side of the squares that images are cut into, in pixels; None: they are not cut.
         progress: report on stderr.
 
     Raises:
@@ -179,12 +188,12 @@ def open_annotated_parts(
     if reopenable(train) is not None and reopenable(train) == reopenable(test):
         raise UserError(f"train and test are both {test}: test on images that no {task.one} was learned from")
     of_images = views if hasattr(views, "size") else encoder_for("image", run.encoder, views)[1]  # of a half of pairs
-    how = {"size": of_images.size, "channels": of_images.channels, "progress": progress}
+    how = {"size": of_images.size, "channels": of_images.channels, "tile": tile, "progress": progress}
     source = open_annotated(train, task.wanted, **how)
     if test is None:
         learned, held = _held_out(source)
         classes, ours, theirs = task_classes(task, source, source)
-        note = f"a fifth of the {len(source):,} annotated images is held out for the test"
+        note = f"a fifth of the {len(source.wholes):,} annotated images is held out for the test"
         return AnnotatedParts(
             task.data(source, learned, ours),
             task.data(source, held, theirs),
@@ -195,8 +204,8 @@ def open_annotated_parts(
     tested = open_annotated(test, task.wanted, **how)
     classes, ours, theirs = task_classes(task, source, tested)
     return AnnotatedParts(
-        task.data(source, torch.arange(len(source)), ours),
-        task.data(tested, torch.arange(len(tested)), theirs),
+        task.data(source, torch.arange(len(source.wholes)), ours),
+        task.data(tested, torch.arange(len(tested.wholes)), theirs),
         classes,
         test,
         [],
@@ -204,10 +213,10 @@ def open_annotated_parts(
 
 
 def _held_out(source: AnnotatedImages) -> tuple[torch.Tensor, torch.Tensor]:
-    """Four fifths to learn from and a fifth to test on, as `hold_out` makes them: copies are on one side."""
-    if len(source) < 2:
+    """Four fifths of the images to learn from and a fifth to test on, by `hold_out`: copies are on one side."""
+    if len(source.wholes) < 2:
         raise UserError(f"{source.name} has one annotated image: name others to test on with --test")
-    places = Subset(source, torch.arange(len(source)))
+    places = Subset(source.wholes, torch.arange(len(source.wholes)))
     places.has_own_targets = True  # masks or boxes, not classes
     train, test = hold_out(places)
     return train.indices, test.indices
@@ -262,16 +271,16 @@ def measured_annotated(
     result: dict[str, Any] = {
         "train": data.train.source.name,
         "test": test,
-        "samples": {"train": len(data.train), "test": len(data.test)},
+        "samples": {"train": len(data.train.chosen), "test": len(data.test.chosen)},
         task.name: found.values | {"colours": as_hex(task.colours(len(data.classes)))},
         "tables": [table.as_dict() for table in task.tables(found.values, test)],
         "skipped": {role: len(each.source.skipped) for role, each in (("train", data.train), ("test", data.test))},
     }
-    learned = Subset(data.train.source, data.train.indices, name=data.train.source.name)
-    copies = copies_between(learned, Subset(data.test.source, data.test.indices, name=test))
+    learned, tested = data.train.wholes, data.test.wholes
+    copies = copies_between(learned, tested)
     if copies:
         result["copies"] = copies_summary(copies)
-        notes += copies_note(copies, data.train.source, data.test.source)
+        notes += copies_note(copies, learned, tested)
     if has_seen(run, data.tested):
         notes.append(f"The encoder has learned from images of {test}, without their {task.wanted}.")
     if notes:

@@ -78,7 +78,7 @@ class AnnotatedTask:
     kept: Callable[[Any], FittedNetwork]
     """Of what `evaluation.fitted` returns."""
     note: str
-    """What the classifier says of its counts."""
+    """What the classifier says of its counts; `{samples}` are images or tiles."""
     out: str
     """An example of where predictions are written."""
     needs: Callable[[], object] = lambda: None
@@ -146,7 +146,7 @@ TASKS = {
             colours=class_colours,
             counted=_counted_masks,
             kept=_kept_segmenter,
-            note="the numbers are those of images in which a class is; `likewise evaluate --task segmentation` "
+            note="the numbers are those of {samples} in which a class is; `likewise evaluate --task segmentation` "
             "measures how good such masks are",
             out="masks",
         ),
@@ -165,8 +165,8 @@ TASKS = {
             colours=thing_colours,
             counted=_counted_boxes,
             kept=_kept_detector,
-            note="the numbers are those of boxes; `likewise evaluate --task detection` measures how well such boxes "
-            "are found",
+            note="the numbers are those of boxes in {samples}; `likewise evaluate --task detection` measures how well "
+            "such boxes are found",
             out="boxes.json",
             needs=lambda: needs("faster_coco_eval", "detection"),
         ),

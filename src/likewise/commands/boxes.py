@@ -90,7 +90,7 @@ def predict_boxes(
     skipped, known, results = images.skipped, [], []
     counts = [0] * len(classes)
     with telling_of_the_disk(place), progress_bar(show=progress) as report:
-        how = {"size": its_views.size, "channels": its_views.channels, "compute": compute}
+        how = {"tile": classifier.tile, "size": its_views.size, "channels": its_views.channels, "compute": compute}
         for each in predicted_boxes(network, its_views, images.folder, images.files, **how):
             if each.found is None:
                 skipped.append((printable(each.file.id), each.reason))

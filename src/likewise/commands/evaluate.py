@@ -42,6 +42,7 @@ def evaluate(
     labels: str | Path | None = None,
     transcripts: str | Path | None = None,
     labelled: Sequence[int | Literal["all"]] | None = None,
+    tile: int | None = None,
     per_file: bool = False,
     columns: Sequence[str] | None = None,
     size: int | None = None,
@@ -95,6 +96,8 @@ def evaluate(
             the table of the recordings itself, or another one.
         labelled: with transcripts, numbers of recordings to learn from; of a task, of annotated images. `all`
             takes every one. Those of 10 and 100 (1, 5 and 20 images) that there are, and all, if not given.
+        tile: of a task, the side in pixels of squares that each image is cut into, where things are small in large
+            images: the squares are learned from and tested on.
         per_file: a text file is one document, not one document a line.
         columns: of a table, the columns that form a pair, such as image text.
         size: of known weights of images, height and width in pixels; if not given the images' own, or those that
@@ -120,6 +123,7 @@ def evaluate(
     from likewise.commands.annotated import (
         IMAGES_AT_ONCE,
         check_task,
+        check_task_tile,
         images_of,
         measured_annotated,
         open_annotated_parts,
@@ -178,6 +182,7 @@ def evaluate(
     if task is not None:
         useless = {"labels_per_class": labels_per_class, "minutes": minutes, "transcripts": transcripts, "root": root}
         check_task(task, modality, useless | of_episodes | reading)
+    check_task_tile(task, tile)
     needless |= {"steps": steps, "transcripts": transcripts, "labelled": labelled}
     episode = episode_settings(protocols, of_episodes, needless)
     if names_weights(run) and task is not None:
@@ -205,7 +210,7 @@ def evaluate(
             name_own_data(run, None)
         its_task = TASKS[task]
         its_task.needs()
-        annotated = open_annotated_parts(its_task, run, views, train, test, progress=progress)
+        annotated = open_annotated_parts(its_task, run, views, train, test, tile=tile, progress=progress)
         tell_annotated(annotated, str(run.path / SKIPPED), progress)
         if encoder is not None:
             run.load_encoder(adopt_for(encoder, views, annotated.train.source))
@@ -225,7 +230,7 @@ def evaluate(
                 progress=report,
             )
         asked_for = {"task": task, "train": train, "test": test, "labelled": labelled, "seeds": seeds}
-        asked_for |= {"protocols": protocols, "steps": steps}
+        asked_for |= {"protocols": protocols, "steps": steps, "tile": tile}
         found.result["command"] = command_line("evaluate", run.path, asked_for)
         evaluation = Evaluation(found.result)
         return _kept(evaluation, run, found.skipped, lambda: found.figures.save(run.path))

@@ -38,6 +38,7 @@ def fit(
     accuracy: float | None = None,
     balanced: bool = False,
     seed: int = 0,
+    tile: int | None = None,
     modality: str | None = None,
     text_column: str | None = None,
     label_column: str | None = None,
@@ -70,6 +71,8 @@ def fit(
         accuracy: the share of right answers to reach, such as 0.95, by abstaining from as few samples as that takes.
         balanced: whether all classes count the same, however many labels they have.
         seed: of the folds of the cross-validation.
+        tile: of segmentation and detection, the side in pixels of squares that each image is cut into, where things are
+            small in large images; `likewise predict` cuts images likewise.
         modality: image, text, audio or pair, where the data could be several things.
         text_column: of a table, the column of texts; if not given, one with a usual name or the only one of texts.
         label_column: of a table, the column of labels; a usual name (label, class, section …) if not given.
@@ -90,7 +93,7 @@ def fit(
     import numpy as np
     import torch
 
-    from likewise.commands.annotated import check_task
+    from likewise.commands.annotated import check_task, check_task_tile
     from likewise.commands.annotated_tasks import TASKS as ANNOTATED_TASKS
     from likewise.commands.fit_annotated import fit_annotated
     from likewise.commands.labelled import features_of, left_out_note, open_labelled, use_own
@@ -120,6 +123,7 @@ def fit(
         raise UserError("give one of --coverage and --accuracy: each decides when the classifier abstains")
     check_seed(seed)
     check_int(batch_size=batch_size)
+    check_task_tile(task, tile)
     path = run.path / "classifier" if out is None else Path(out).expanduser()
     Classifier.check_place(path)
     with telling_of_the_disk(path, "name another folder with --out"):
@@ -134,7 +138,7 @@ def fit(
     if task in ANNOTATED_TASKS:
         useless = {"data": data, "coverage": coverage, "accuracy": accuracy, "balanced": balanced, "root": root}
         check_task(task, modality, useless | reading | {"modality": None})
-        how: dict[str, Any] = {"protocol": protocol, "seed": seed, "encoder": encoder, "views": views}
+        how: dict[str, Any] = {"protocol": protocol, "seed": seed, "tile": tile, "encoder": encoder, "views": views}
         return fit_annotated(ANNOTATED_TASKS[task], run, labels, path, **how, progress=progress)
     samples = open_labelled(run, data, labels, reading, root=root, progress=progress)
     where = samples.file or samples.source.name

@@ -42,6 +42,7 @@ def fit_annotated(
     *,
     protocol: str,
     seed: int,
+    tile: int | None,
     encoder: Any,
     views: Any,
     progress: bool,
@@ -55,6 +56,7 @@ def fit_annotated(
         path: its folder.
         protocol: frozen or fine-tuned.
         seed: of the training.
+        tile: the side of the squares that images are cut into, in pixels; None: they are not cut.
         encoder, views: the user's own, from Python.
         progress: show progress on stderr.
     """
@@ -62,13 +64,14 @@ def fit_annotated(
     its_views = views or run.views
     if run.modality != "image":
         raise UserError(f"--task {task.name} applies to images, but {run.path} has learned from {run.modality}")
-    source = open_annotated(labels, task.wanted, size=its_views.size, channels=its_views.channels, progress=progress)
+    how: dict[str, Any] = {"size": its_views.size, "channels": its_views.channels, "tile": tile, "progress": progress}
+    source = open_annotated(labels, task.wanted, **how)
     tell_annotated_source(source, str(path / SKIPPED), progress)
     use_own(run, encoder, views, source)
     tower, its_views = encoder_for("image", run.encoder, its_views)
     compute = ComputeSettings(torch.device(device_name()), batch_size=IMAGES_AT_ONCE, channels_last=True)
     classes, numbers, _ = task_classes(task, source, source)
-    data = task.data(source, torch.arange(len(source)), numbers)
+    data = task.data(source, torch.arange(len(source.wholes)), numbers)
     evaluation = task.evaluation(
         encoders={"frozen": copy.deepcopy(tower)},
         make_encoder=partial(reinitialize, tower),
@@ -76,12 +79,13 @@ def fit_annotated(
         train=data,
         test=data,
         classes=len(classes),
-        draws={(seed, "all"): torch.arange(len(source))},
+        draws={(seed, "all"): torch.arange(len(data))},
         steps=None,
         compute=compute,
         progress=lambda done, total, text: None,
     )
-    tell(f"fitting to {count_of(len(source), 'annotated image')}", show=progress)
+    of_tiles = "" if tile is None else f" in {count_of(len(source), 'tile')}"
+    tell(f"fitting to {count_of(len(source.wholes), 'annotated image')}{of_tiles}", show=progress)
     fitted = task.kept(evaluation.fitted(protocol, seed, "all"))
     steps = None if protocol == "frozen" else evaluation.steps_of(protocol)
     classifier = Classifier(path, _info(task, run, labels, data, classes, fitted, path, seed, steps), fitted.arrays)
@@ -112,6 +116,7 @@ def _info(
         "task": task.name,
         "protocol": None if steps is None else "fine-tuned",
         "seed": seed,
+        "tile": data.source.tile,
     }
     return {
         "likewise": __version__,
@@ -132,7 +137,7 @@ def _info(
             "file": reopenable(labels),
             "data": reopenable(labels),
             "digest": digest([*data.source.ids, *content]),
-            "samples": len(data),
+            "samples": len(data.chosen),
         },
         "digest": "",
         "variance": FEW_LABELS_VARIANCE,
@@ -142,5 +147,6 @@ def _info(
         "threshold": None,
         "thresholds": None,
         "cross_validation": None,
-        "notes": [task.note],
+        **({} if data.source.tile is None else {"tile": data.source.tile}),
+        "notes": [task.note.format(samples="images" if data.source.tile is None else "tiles")],
     }

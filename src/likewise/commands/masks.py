@@ -85,7 +85,7 @@ def predict_masks(
     counts = [0] * len(classes)
     skipped, files = images.skipped, images.files
     names = dict(zip((file.id for file in files), mask_names(files), strict=True))
-    how = {"size": its_views.size, "channels": its_views.channels, "compute": compute}
+    how = {"tile": classifier.tile, "size": its_views.size, "channels": its_views.channels, "compute": compute}
     with telling_of_the_disk(place), progress_bar(show=progress) as report:
         own_folder(place)
         written = 0

@@ -40,6 +40,7 @@ def study(
     steps: int | None = None,
     transcripts: str | Path | None = None,
     labelled: Sequence[int | Literal["all"]] | None = None,
+    tile: int | None = None,
     resume: bool = False,
     root: str | Path | None = None,
     progress: bool = True,
@@ -71,6 +72,8 @@ def study(
             recognition are measured in place of accuracies. --text-column is of this table.
         labelled: with transcripts, numbers of recordings to learn from, of a task of annotated images: see
             `likewise evaluate`.
+        tile: of a task, the side in pixels of squares that each image is cut into: see `likewise evaluate`. What is
+            learned without masks and boxes is learned from whole images.
         resume: continue an interrupted training of the same run folder.
         root: the folder with the files of a named data set.
         progress: show progress on stderr.
@@ -83,7 +86,13 @@ def study(
         UserError: for an unknown or impossible value, or data that cannot be read; the message says what to do.
         Interrupted: when the training was asked to stop; it can be resumed.
     """
-    from likewise.commands.annotated import annotated_parts, check_annotated, check_task, images_of
+    from likewise.commands.annotated import (
+        annotated_parts,
+        check_annotated,
+        check_task,
+        check_task_tile,
+        images_of,
+    )
     from likewise.commands.annotated_tasks import TASKS
     from likewise.commands.options import (
         READ,
@@ -115,7 +124,7 @@ def study(
         minutes = USUAL_MINUTES
     counts = None if labels_per_class is None else list(labels_per_class)
     measured = {"labels_per_class": counts, "seeds": seeds, "protocols": protocols, "steps": steps}
-    spoken = {"task": task, "transcripts": transcripts, "labelled": labelled}
+    spoken = {"task": task, "transcripts": transcripts, "labelled": labelled, "tile": tile}
     given = {"minutes": minutes, "train": train, "test": test, **measured, **spoken}
     command = command_line("study", data, {**given, "root": root, **training})
     text_column = None
@@ -123,6 +132,7 @@ def study(
         useless = ("label_column", "labels", "per_file", "columns", "text_column")
         others = {"labels_per_class": labels_per_class, "transcripts": transcripts, "root": root}
         check_task(task, training.get("modality"), others | {name: training.get(name) for name in useless})
+    check_task_tile(task, tile)
     if transcripts is not None:
         needless = ("label_column", "labels", "per_file", "columns")
         check_needless(
@@ -222,6 +232,7 @@ def study(
                 task=task,
                 transcripts=transcripts,
                 labelled=labelled,
+                tile=tile,
                 **reading,
             )
     except Interrupted as stopped:

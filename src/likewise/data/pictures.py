@@ -23,6 +23,7 @@ from torch import Tensor
 from likewise.data.content import AnyFile, readable, size_of
 from likewise.data.endings import CAMERA_RAW
 from likewise.data.levels import Levels
+from likewise.data.tiling import Place
 from likewise.errors import UserError, needs
 from likewise.own_files import is_own_picture
 
@@ -58,9 +59,10 @@ UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 SIDEWAYS = (5, 6, 7, 8)
+BACKWARDS, UPWARDS = (2, 3, 7, 8), (3, 4, 6, 7)  # stored columns, and rows, that are the last ones of what is upright
 LARGEST, LARGEST_ON_CPU = 96, 64
 MIDDLE_GREY = 127  # around a picture in a square
-LETTERBOX = 1  # raise it when `letterboxed` would make other pixels of the same file
+LETTERBOX = 2  # raise it when `letterboxed` would make other pixels of the same file
 # Averaging whole blocks down to twice the wanted size first is several times faster and looks the same.
 GAP = 2
 STRIPE_PIXELS = 2**22
@@ -182,13 +184,13 @@ def decode(
 
 
 class Letterboxed(NamedTuple):
-    """A whole picture within a square."""
+    """A whole picture, or a part of one, within a square."""
 
     pixels: UInt8[np.ndarray, "c s s"]
     frame: tuple[int, int, int, int]
-    """Where the picture lies: left, top, width and height, in pixels."""
+    """Where it lies: left, top, width and height, in pixels."""
     size: tuple[int, int]
-    """Width and height in the file, upright."""
+    """Its width and height in the file, upright."""
 
 
 def letterboxed(path: Path, size: int, channels: int) -> Letterboxed:
@@ -196,27 +198,92 @@ def letterboxed(path: Path, size: int, channels: int) -> Letterboxed:
 
     As `decode` otherwise, for 1 or 3 channels. Raises what `decode` raises.
     """
-    picture = opened(path)
-    if picture is None:
-        raise UnreadPictureError("TIFF of a kind that is not read with annotations: convert it to PNG")
-    with picture, _turn(picture.width * picture.height):
-        orientation = picture.getexif().get(ExifTags.Base.Orientation)
+    with _in_turn(path) as picture:
         stored = picture.size
         width, height = (max(1, round(side * size / max(stored))) for side in stored)
         picture.draft(None, (GAP * width, GAP * height))
         picture.load()
-        mode = _working_mode(picture)
-        small = _converted(picture, mode, None).resize((width, height), Image.Resampling.BILINEAR, reducing_gap=GAP)
+        orientation = picture.getexif().get(ExifTags.Base.Orientation)  # none of a TIFF file, which is turned by now
+        small = _small(picture, (width, height), orientation)
+    upright = stored[::-1] if orientation in SIDEWAYS else stored
+    return _in_square(small, size, channels, upright)
+
+
+class DecodedPicture:
+    """A decoded picture, of which parts are made uniform one at a time, upright."""
+
+    def __init__(self, stored: Image.Image) -> None:
+        self.stored = stored
+        self.orientation = stored.getexif().get(ExifTags.Base.Orientation)
+        self.size = stored.size[::-1] if self.orientation in SIDEWAYS else stored.size
+
+    def part(self, place: Place, side: int, size: int, channels: int) -> Letterboxed:
+        """A part in the middle of a square of `side` of its pixels, which is resized (antialiased) to `size`.
+
+        Args:
+            place: left, top, right and bottom in the upright picture.
+            side: of the square, at least those of the part.
+            size, channels: of the square when it is made.
+        """
+        box = _as_stored(place, self.size, self.orientation)
+        stored = self.stored if box == (0, 0, *self.stored.size) else self.stored.crop(box)
+        width, height = (max(1, round(length * size / side)) for length in stored.size)
+        small = _small(stored, (width, height), self.orientation)
+        return _in_square(small, size, channels, (place[2] - place[0], place[3] - place[1]))
+
+    def whole(self, size: int, channels: int) -> Letterboxed:
+        """All of it, as `letterboxed` makes it but for the rounding of what a JPEG decoder shrinks."""
+        return self.part((0, 0, *self.size), max(self.size), size, channels)
+
+
+@contextmanager
+def decoded(path: Path) -> Iterator[DecodedPicture]:
+    """The picture in a file, to take parts of. Raises what `letterboxed` raises, and its parts raise nothing."""
+    with _in_turn(path) as picture:
+        picture.load()
+        _small(picture.crop((0, 0, 1, 1)), (1, 1), None)  # what cannot be converted is known before the first part
+        yield DecodedPicture(picture)
+
+
+@contextmanager
+def _in_turn(path: Path) -> Iterator[Image.Image]:
+    """The picture in a file with annotations, before it is decoded; large ones one after the other."""
+    picture = opened(path)
+    if picture is None:
+        raise UnreadPictureError("TIFF of a kind that is not read with annotations: convert it to PNG")
+    with picture, _turn(picture.width * picture.height):
+        yield picture
+
+
+def _small(picture: Image.Image, size: tuple[int, int], orientation: Any) -> Image.Image:
+    """A picture resized to `size`, on white where it is transparent, then turned as `orientation` says."""
+    mode = _working_mode(picture)
+    small = _converted(picture, mode, None).resize(size, Image.Resampling.BILINEAR, reducing_gap=GAP)
     small = _over_white(small) if mode == "RGBa" else small
-    if orientation in UPRIGHT:
-        small = small.transpose(UPRIGHT[orientation])
+    return small.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else small
+
+
+def _in_square(small: Image.Image, size: int, channels: int, of: tuple[int, int]) -> Letterboxed:
+    """A resized picture in the middle of a grey square; `of`: its width and height before."""
     small = small.convert("L" if channels == 1 else "RGB")
     width, height = small.size
     left, top = (size - width) // 2, (size - height) // 2
     pixels = np.full((size, size, channels), MIDDLE_GREY, dtype=np.uint8)
     pixels[top : top + height, left : left + width] = np.asarray(small).reshape(height, width, channels)
-    upright = stored[::-1] if orientation in SIDEWAYS else stored
-    return Letterboxed(np.ascontiguousarray(pixels.transpose(2, 0, 1)), (left, top, width, height), upright)
+    return Letterboxed(np.ascontiguousarray(pixels.transpose(2, 0, 1)), (left, top, width, height), of)
+
+
+def _as_stored(place: Place, size: tuple[int, int], orientation: Any) -> Place:
+    """Where a part of an upright picture of such a size lies in the picture as it is stored."""
+    (left, top, right, bottom), (width, height) = place, size
+    across, down = (left, right), (top, bottom)
+    if orientation in SIDEWAYS:
+        across, down, width, height = down, across, height, width
+    if orientation in BACKWARDS:
+        across = (width - across[1], width - across[0])
+    if orientation in UPWARDS:
+        down = (height - down[1], height - down[0])
+    return across[0], down[0], across[1], down[1]
 
 
 def uniform(

@@ -7,18 +7,22 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 import torch
-from jaxtyping import Int, UInt8
+from jaxtyping import Bool, Int, UInt8
 from torch import Tensor, nn
 
 from likewise.data.annotations.source import AnnotatedImages
+from likewise.data.source import Subset
 from likewise.errors import UserError
+from likewise.evaluation.features import evenly_spaced
 from likewise.evaluation.inputs import ComputeSettings, EvaluationViews, LabelCount, Progress
 from likewise.evaluation.labelled_samples import (
     chosen_protocols,
     differences_by_measure,
+    draw_samples,
     sample_counts,
     summary_by_measure,
 )
@@ -35,15 +39,36 @@ EXAMPLES = 8
 
 @dataclass(frozen=True, eq=False)
 class AnnotatedData:
-    """Some annotated images, and what their classes are called in the evaluation."""
+    """Some annotated images, and what their classes are called in the evaluation.
+
+    Its samples, which are learned from and tested on, are the images or their tiles. What people count is images: all
+    tiles of one are drawn together.
+    """
 
     source: AnnotatedImages
-    indices: Int[Tensor, " n"]
+    chosen: Int[Tensor, " m"]
+    """The images, as places in `source.wholes`."""
     numbers: Int[Tensor, " 256"]
     """The class in the evaluation of each class of the source."""
 
     def __len__(self) -> int:
         return len(self.indices)
+
+    @cached_property
+    def indices(self) -> Int[Tensor, " n"]:
+        """The samples, as places in the source."""
+        return self.source.samples_of(self.chosen)
+
+    @property
+    def wholes(self) -> Subset:
+        """The images as a source."""
+        return Subset(self.source.wholes, self.chosen, name=self.source.name)
+
+    def draw(self, count: LabelCount, seed: int) -> Int[Tensor, " n"]:
+        """Places of the samples of so many images, drawn at random: see `draw_samples`."""
+        tiles = self.source.image_of.bincount()[self.chosen]
+        of_image = torch.arange(len(self)).split(tiles.tolist())
+        return torch.cat([of_image[place] for place in draw_samples(len(self.chosen), count, seed).tolist()])
 
     def images(self, places: Int[Tensor, " m"]) -> UInt8[Tensor, "m c h w"]:
         return self.source.read(self.indices[places])
@@ -62,7 +87,7 @@ class AnnotatedEvaluation(ABC, Generic[Data, Predicted]):
         views: the `clean` ones; their `weak_ops` say whether mirrored images are usual.
         train, test: annotated images.
         classes: how many there are.
-        draws: by (seed, number of images): positions in `train`.
+        draws: by (seed, number of images): places of samples in `train`.
         steps: of the optimizer; None: the usual number.
         compute: where and how networks are run.
         progress: called with (trials done, of how many, what is being done).
@@ -85,7 +110,15 @@ class AnnotatedEvaluation(ABC, Generic[Data, Predicted]):
         self.encoders = {name: compute.place(encoder).eval() for name, encoder in encoders.items()}
         self.make_encoder, self.views, self.train, self.test, self.classes = make_encoder, views, train, test, classes
         self.draws, self.steps, self.compute, self.progress = draws, steps, compute, progress
+        self.shown = evenly_spaced(len(test), EXAMPLES)
+        """Places of the test samples that pictures are of: see `show`."""
         self._untrained: tuple[int, nn.Module] | None = None
+
+    def show(self, has_something: Bool[Tensor, " n"]) -> None:
+        """Of tiles, let pictures be of those with something in them, as far as there are any: most may be empty."""
+        places = has_something.nonzero()[:, 0]
+        if self.test.source.tile is not None and len(places):
+            self.shown = places[evenly_spaced(len(places), EXAMPLES)]
 
     @abstractmethod
     def predicted(self, name: str, seed: int, count: LabelCount) -> Predicted:
@@ -96,6 +129,10 @@ class AnnotatedEvaluation(ABC, Generic[Data, Predicted]):
         """The measures of predictions of the test images."""
 
     @abstractmethod
+    def some(self, predicted: Predicted, places: Int[Tensor, " m"]) -> Predicted:
+        """The predictions of some test samples."""
+
+    @abstractmethod
     def fitted(self, name: str, seed: int, count: LabelCount) -> nn.Module:
         """What a protocol has learned from a draw, in evaluation mode."""
 
@@ -104,9 +141,9 @@ class AnnotatedEvaluation(ABC, Generic[Data, Predicted]):
         """Optimisation steps of a protocol that is trained by them."""
 
     def run(
-        self, names: Sequence[str], counts: Sequence[LabelCount], seeds: int
-    ) -> tuple[list[dict[str, Any]], dict[tuple[str, LabelCount], Predicted]]:
-        """All trials, and what each protocol predicted with seed 0, by (protocol, images)."""
+        self, names: Sequence[str], counts: Sequence[LabelCount], seeds: int, typical: LabelCount
+    ) -> tuple[list[dict[str, Any]], dict[str, Predicted]]:
+        """All trials, and what each protocol predicted of `shown` with seed 0 and `typical` images."""
         plan = [(name, seed, count) for name in names for seed in range(seeds) for count in counts]
         trials, predicted = [], {}
         for done, (name, seed, count) in enumerate(plan):
@@ -115,8 +152,8 @@ class AnnotatedEvaluation(ABC, Generic[Data, Predicted]):
             started = time.perf_counter()
             with seeded(trial_seed(seed, name, count), self.compute.device):
                 found = self.predicted(name, seed, count)
-            if seed == 0:
-                predicted[name, count] = found
+            if seed == 0 and count == typical:
+                predicted[name] = self.some(found, self.shown)
             trials.append(
                 {"protocol": name, "labelled": count, "seed": seed}
                 | self.measured(found)
@@ -172,10 +209,15 @@ def annotated_values(
 ) -> dict[str, Any]:
     """What `evaluation.json` says of trials, whatever they measure; `details` are those of each protocol."""
     pairs = [(a, b) for a in details for b in details if details[a]["pretrained"] and not details[b]["pretrained"]]
+    train, test = evaluation.train, evaluation.test
+    tiled: dict[str, Any] = {}
+    if train.source.tile is not None:
+        tiled = {"tile": train.source.tile, "tiles": {"train": len(train), "test": len(test)}}
     return {
-        "images": {"train": len(evaluation.train), "test": len(evaluation.test)},
+        "images": {"train": len(train.chosen), "test": len(test.chosen)},
         "classes": classes,
-        "size": evaluation.train.source.size,
+        "size": train.source.size,
+        **tiled,
         "seeds": seeds,
         "labelled": list(counts),
         "protocols": list(details),

@@ -10,6 +10,8 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
+from likewise.console import count_of
+from likewise.data.tiling import size_of_tiles
 from likewise.runs.table import Table
 
 Cell = str | float | None
@@ -18,6 +20,24 @@ Cell = str | float | None
 def with_images(count: int | str) -> str:
     """A number of annotated images in a title."""
     return "all annotated images" if count == "all" else f"{count:,} annotated image{'s' * (count != 1)}"
+
+
+def samples_of(values: dict[str, Any]) -> str:
+    """What single samples are called."""
+    return "tiles" if "tile" in values else "images"
+
+
+def shown_of(values: dict[str, Any]) -> str:
+    """What pictures are of."""
+    return "tiles, with something in them if there are any" if "tile" in values else "images"
+
+
+def tested(values: dict[str, Any]) -> str:
+    """What was measured on, in a caption."""
+    images = count_of(values["images"]["test"], "test image")
+    if "tile" not in values:
+        return images
+    return f"{count_of(values['tiles']['test'], 'tile')} of {size_of_tiles(values['tile'])} of {images}"
 
 
 def label(values: dict[str, Any], protocol: str) -> str:

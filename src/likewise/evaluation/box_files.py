@@ -1,4 +1,4 @@
-"""Boxes of things in images of any size, by a detector for letter-boxed ones, as COCO's results."""
+"""Boxes of things in images of any size, by a detector for letter-boxed ones or tiles, as COCO's results."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
 from torchvision.models.detection import FCOS
 
 from likewise.data.files import File
-from likewise.data.pictures import Letterboxed
 from likewise.evaluation.detection_measures import Detections
 from likewise.evaluation.detector import detections
 from likewise.evaluation.inputs import ComputeSettings, EvaluationViews
 from likewise.evaluation.letterboxed import predict_letterboxed
+from likewise.evaluation.merged_boxes import MergedBoxes, in_image
+from likewise.evaluation.tiled import predict_tiled
 
 PLACES, DIGITS = 2, 5
 """Digits after the point, of edges and of scores."""
@@ -38,6 +38,7 @@ def predicted_boxes(
     folder: Path,
     files: Sequence[File],
     *,
+    tile: int | None,
     size: int,
     channels: int,
     compute: ComputeSettings,
@@ -49,26 +50,22 @@ def predicted_boxes(
         views: the `clean` ones.
         folder: that the files are in.
         files: the images.
+        tile: the side of the squares that they are cut into; None: they are letter-boxed.
         size, channels: of the views.
-        compute: where and how; so many images are read at once.
+        compute: where and how; so many images, or tiles of one, are predicted at once.
     """
     how: dict[str, Any] = {"size": size, "channels": channels, "compute": compute}
-    for file, found in predict_letterboxed(partial(detections, network), views, folder, files, **how):
+    find = partial(detections, network)
+    if tile is not None:
+        for file, boxes in predict_tiled(find, MergedBoxes, views, folder, files, tile=tile, **how):
+            yield BoxesOfImage(file, None, (0, 0), boxes) if isinstance(boxes, str) else BoxesOfImage(file, *boxes)
+        return
+    for file, found in predict_letterboxed(find, views, folder, files, **how):
         if isinstance(found, str):
             yield BoxesOfImage(file, None, (0, 0), found)
         else:
-            picture, boxes = found
-            yield BoxesOfImage(file, in_image(boxes, picture), picture.size)
-
-
-def in_image(found: Detections, picture: Letterboxed) -> Detections:
-    """Boxes of the square that an image lies in as those of the image, cut at its edges; without those beside it."""
-    left, top, wide, high = picture.frame
-    size = torch.tensor(picture.size, dtype=torch.float64)
-    corners = found.boxes.double().view(-1, 2, 2) - torch.tensor([left, top])
-    corners = (corners / torch.tensor([wide, high]) * size).clamp(min=torch.zeros(2).double(), max=size)
-    inside = (corners[:, 1] > corners[:, 0]).all(1)
-    return Detections(corners.flatten(1)[inside], found.labels[inside], found.scores[inside])
+            picture, square = found
+            yield BoxesOfImage(file, in_image(square, picture), picture.size)
 
 
 def coco_boxes(found: Detections, image: int, classes: Sequence[int]) -> list[dict[str, Any]]:

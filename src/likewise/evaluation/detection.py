@@ -15,7 +15,6 @@ from torchvision.models.detection import FCOS
 from likewise.checks import check_int
 from likewise.data.annotations.annotation import Box
 from likewise.evaluation.annotated import (
-    EXAMPLES,
     SEEDS,
     TYPICAL_IMAGES,
     AnnotatedData,
@@ -28,9 +27,7 @@ from likewise.evaluation.annotated import (
 from likewise.evaluation.detection_errors import SHOWN_SCORE, count_errors, surest
 from likewise.evaluation.detection_measures import MOST_BOXES, Detections, box_scores
 from likewise.evaluation.detector import CHANNELS, LEAST_SCORE, SCALES, detections, detector, train_detector
-from likewise.evaluation.features import evenly_spaced
 from likewise.evaluation.inputs import ComputeSettings, EvaluationViews, LabelCount, Progress
-from likewise.evaluation.labelled_samples import draw_samples
 from likewise.evaluation.measures import CONFIDENCE
 from likewise.evaluation.protocols import PROTOCOLS
 from likewise.evaluation.reinitialize import reinitialize
@@ -129,7 +126,8 @@ def evaluate_detection(
     check_int(seeds=seeds, steps=steps)
     names = check_detection_protocols(protocols, given=given is not None)
     check_has_places(encoder)
-    counts = image_counts(labelled, len(train), train.source.name)
+    counts = image_counts(labelled, len(train.chosen), train.source.name)
+    typical = nearest_to_typical(counts, TYPICAL_IMAGES)
     compute = compute or ComputeSettings(torch.device("cpu"))
     evaluation = DetectionEvaluation(
         encoders={"frozen": copy.deepcopy(encoder)} | ({} if given is None else {"as-given": copy.deepcopy(given)}),
@@ -138,19 +136,18 @@ def evaluate_detection(
         train=train,
         test=test,
         classes=len(classes),
-        draws={(s, k): draw_samples(len(train), k, s) for s in range(seeds) for k in counts},
+        draws={(s, k): train.draw(k, s) for s in range(seeds) for k in counts},
         steps=steps,
         compute=compute,
         progress=progress or (lambda done, total, text: None),
     )
-    trials, predicted = evaluation.run(names, counts, seeds)
+    trials, predicted = evaluation.run(names, counts, seeds, typical)
     details = {name: PROTOCOLS[name]().details("colours") for name in names}
     values = annotated_values(evaluation, classes, details, counts, seeds, trials, MEASURES) | {
-        "boxes": sum(map(len, evaluation.truth)),
+        "boxes": sum(not box.crowd for boxes in evaluation.truth for box in boxes),
         "settings": _settings(steps, compute),
     }
-    typical = nearest_to_typical(counts, TYPICAL_IMAGES)
-    return DetectionResult(values, evaluation.pictures(predicted, typical, names))
+    return DetectionResult(values, evaluation.pictures(predicted, typical))
 
 
 def check_detection_protocols(names: Sequence[str] | None, *, given: bool) -> list[str]:
@@ -164,6 +161,7 @@ class DetectionEvaluation(AnnotatedEvaluation[DetectionData, list[Detections]]):
     def __init__(self, **shared: Any) -> None:
         super().__init__(**shared)
         self.truth = [self.test.boxes(place) for place in range(len(self.test))]
+        self.show(torch.tensor([bool(boxes) for boxes in self.truth]))
 
     def predicted(self, name: str, seed: int, count: LabelCount) -> list[Detections]:
         network = self.fitted(name, seed, count)
@@ -175,6 +173,9 @@ class DetectionEvaluation(AnnotatedEvaluation[DetectionData, list[Detections]]):
     def measured(self, predicted: list[Detections]) -> dict[str, Any]:
         errors = count_errors(self.truth, [surest(each) for each in predicted])
         return box_scores(self.truth, predicted, self.classes)._asdict() | {"errors": errors}
+
+    def some(self, predicted: list[Detections], places: Int[Tensor, " m"]) -> list[Detections]:
+        return [predicted[place] for place in places.tolist()]
 
     def fitted(self, name: str, seed: int, count: LabelCount) -> FCOS:
         """What a protocol has learned from a draw, in evaluation mode."""
@@ -203,17 +204,13 @@ class DetectionEvaluation(AnnotatedEvaluation[DetectionData, list[Detections]]):
         """Optimisation steps of a protocol: of all the same."""
         return self.steps or STEPS
 
-    def pictures(
-        self, predicted: dict[tuple[str, LabelCount], list[Detections]], count: LabelCount, names: Sequence[str]
-    ) -> DetectionPictures:
+    def pictures(self, predicted: dict[str, list[Detections]], count: LabelCount) -> DetectionPictures:
         """Some test images with all that there is to see of them."""
-        shown = evenly_spaced(len(self.test), EXAMPLES)
-        places = shown.tolist()
         return DetectionPictures(
-            [self.test.source.ids[i] for i in self.test.indices[shown].tolist()],
-            self.test.images(shown),
-            [self.truth[place] for place in places],
-            {name: [surest(predicted[name, count][place]) for place in places] for name in names},
+            [self.test.source.ids[i] for i in self.test.indices[self.shown].tolist()],
+            self.test.images(self.shown),
+            [self.truth[place] for place in self.shown.tolist()],
+            {name: [surest(each) for each in found] for name, found in predicted.items()},
             count,
         )
 

@@ -17,10 +17,13 @@ from likewise.evaluation.annotated_tables import (
     Cell,
     class_colours,
     label,
+    samples_of,
+    shown_of,
     table_at,
     table_by_class,
     table_by_count,
     table_of_differences,
+    tested,
     with_images,
 )
 from likewise.evaluation.detection import MEASURES, DetectionPictures
@@ -51,7 +54,7 @@ def detection_tables(values: dict[str, Any], test: str) -> list[Table]:
             values,
             typical,
             f"Detection in {test} with {with_images(typical)}",
-            f"COCO's measures; {values['images']['test']:,} test images, {things}",
+            f"COCO's measures; {tested(values)}, {things}",
             SHORT,
         ),
         table_by_count(values, "ap", f"Average precision on {test}, by number of annotated images"),
@@ -61,7 +64,7 @@ def detection_tables(values: dict[str, Any], test: str) -> list[Table]:
             typical,
             "by_class",
             f"Average precision of each class with {with_images(typical)}",
-            "–: a class that is not in the test images",
+            f"–: a class that is not in the test {samples_of(values)}",
         ),
         _errors(values, typical),
     ]
@@ -102,13 +105,13 @@ def detection_figure(values: dict[str, Any], pictures: DetectionPictures) -> lis
         rows.append(FigureRow(label(values, name), drawn(pictures.images, boxes)))
         wrong = [errors_of(*each) for each in zip(pictures.truth, found, strict=True)]
         errors.append(FigureRow(f"{label(values, name)}: errors", drawn(pictures.images, wrong)))
-    caption = f"Test images, and the boxes with a score of at least {SHOWN_SCORE} of the first seed"
+    caption = f"Test {shown_of(values)}, and the boxes with a score of at least {SHOWN_SCORE} of the first seed"
     return [
         Figure("Predictions", f"{caption}, after learning from {learned}.", rows),
         Figure(
             "Errors",
-            "The same images: red, predicted boxes that are wrong, by their class, by their place, or as a second one "
-            "of the same thing; white, true boxes that were missed.",
+            f"The same {samples_of(values)}: red, predicted boxes that are wrong, by their class, by their place, or "
+            "as a second one of the same thing; white, true boxes that were missed.",
             errors,
         ),
     ]

@@ -1,4 +1,4 @@
-"""Masks of images of any size, by a network for letter-boxed ones, as PNG files."""
+"""Masks of images of any size, by a network for letter-boxed ones or tiles, as PNG files."""
 
 from __future__ import annotations
 
@@ -12,18 +12,16 @@ import torch
 from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
-from torch.nn import functional as F
 
 from likewise.atomic import write_atomically
 from likewise.data.files import File
 from likewise.data.pictures import Letterboxed
 from likewise.evaluation.annotated_tables import class_colours
+from likewise.evaluation.blended_masks import MOST_PIXELS, BlendedMask, scores_at
 from likewise.evaluation.inputs import ComputeSettings, EvaluationViews
 from likewise.evaluation.letterboxed import predict_letterboxed
+from likewise.evaluation.tiled import predict_tiled
 from likewise.own_files import png_info
-
-MOST_PIXELS = 2**22
-"""Of a mask between whose places is interpolated; a larger one is enlarged from that size."""
 
 
 class PredictedMask(NamedTuple):
@@ -40,6 +38,7 @@ def predicted_masks(
     folder: Path,
     files: Sequence[File],
     *,
+    tile: int | None,
     size: int,
     channels: int,
     compute: ComputeSettings,
@@ -51,8 +50,9 @@ def predicted_masks(
         views: the `clean` ones.
         folder: that the files are in.
         files: the images.
+        tile: the side of the squares that they are cut into; None: they are letter-boxed.
         size, channels: of the views.
-        compute: where and how; so many images are read at once.
+        compute: where and how; so many images, or tiles of one, are predicted at once.
     """
 
     @torch.inference_mode()
@@ -60,26 +60,25 @@ def predicted_masks(
         return compute.forward(network, view).cpu()
 
     how: dict[str, Any] = {"size": size, "channels": channels, "compute": compute}
+    if tile is not None:
+        for file, blended in predict_tiled(scores, BlendedMask, views, folder, files, tile=tile, **how):
+            yield PredictedMask(file, None, blended) if isinstance(blended, str) else PredictedMask(file, blended[0])
+        return
     for file, found in predict_letterboxed(scores, views, folder, files, **how):
         if isinstance(found, str):
             yield PredictedMask(file, None, found)
         else:
             picture, of_classes = found
-            yield PredictedMask(file, mask_of(of_classes, picture, size))
+            yield PredictedMask(file, mask_of(of_classes, picture))
 
 
-def mask_of(scores: Float[Tensor, "classes i j"], picture: Letterboxed, size: int) -> UInt8[np.ndarray, "h w"]:
+def mask_of(scores: Float[Tensor, "classes i j"], picture: Letterboxed) -> UInt8[np.ndarray, "h w"]:
     """The mask of an image by the scores of the square that it lies in."""
-    left, top, wide, high = picture.frame
     width, height = picture.size
     shrink = min(1.0, (MOST_PIXELS / (width * height)) ** 0.5)
     rows, columns = max(1, round(height * shrink)), max(1, round(width * shrink))
-    # The pixels of the image from the edges of its frame, as `interpolate` places them.
-    y = (top + (torch.arange(rows) + 0.5) * high / rows) / size * 2 - 1
-    x = (left + (torch.arange(columns) + 0.5) * wide / columns) / size * 2 - 1
-    grid = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)[None]
-    found = F.grid_sample(scores[None].float(), grid, padding_mode="border", align_corners=False)
-    mask = found[0].argmax(0).to(torch.uint8).numpy()
+    y, x = (torch.arange(rows) + 0.5) * (height / rows), (torch.arange(columns) + 0.5) * (width / columns)
+    mask = scores_at(scores, y, x, picture).argmax(0).to(torch.uint8).numpy()
     if shrink == 1:
         return mask
     return np.asarray(Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST))

@@ -15,7 +15,6 @@ from likewise.checks import check_int
 from likewise.data.annotations.annotation import BACKGROUND, IGNORE
 from likewise.errors import UserError
 from likewise.evaluation.annotated import (
-    EXAMPLES,
     SEEDS,
     TYPICAL_IMAGES,
     AnnotatedData,
@@ -28,7 +27,6 @@ from likewise.evaluation.annotated import (
 from likewise.evaluation.features import evenly_spaced, standardization
 from likewise.evaluation.inputs import ComputeSettings, EvaluationViews, LabelCount, Progress
 from likewise.evaluation.knn import TEMPERATURE, nearest_neighbors, votes
-from likewise.evaluation.labelled_samples import draw_samples
 from likewise.evaluation.linear import FEW_LABELS_VARIANCE, fit_linear
 from likewise.evaluation.measures import CONFIDENCE
 from likewise.evaluation.object_discovery import (
@@ -179,7 +177,8 @@ def evaluate_segmentation(
     check_int(seeds=seeds, steps=steps)
     names = check_segmentation_protocols(protocols, given=given is not None)
     check_has_places(encoder)
-    counts = image_counts(labelled, len(train), train.source.name)
+    counts = image_counts(labelled, len(train.chosen), train.source.name)
+    typical = nearest_to_typical(counts, TYPICAL_IMAGES)
     compute = compute or ComputeSettings(torch.device("cpu"))
     evaluation = SegmentationEvaluation(
         encoders={"frozen": copy.deepcopy(encoder)} | ({} if given is None else {"as-given": copy.deepcopy(given)}),
@@ -188,12 +187,12 @@ def evaluate_segmentation(
         train=train,
         test=test,
         classes=len(classes),
-        draws={(s, k): draw_samples(len(train), k, s) for s in range(seeds) for k in counts},
+        draws={(s, k): train.draw(k, s) for s in range(seeds) for k in counts},
         steps=steps,
         compute=compute,
         progress=progress or (lambda done, total, text: None),
     )
-    trials, predicted = evaluation.run(names, counts, seeds)
+    trials, predicted = evaluation.run(names, counts, seeds, typical)
     details = {name: protocol_details(name) for name in names}
     values = annotated_values(evaluation, classes, details, counts, seeds, trials, MEASURES) | {
         "baseline": evaluation.constant(classes),
@@ -201,8 +200,7 @@ def evaluate_segmentation(
     }
     if classes[0] == BACKGROUND and any(name in names for name in DISCOVERING):
         values["discovery"] = evaluation.discovery(names, seeds)
-    typical = nearest_to_typical(counts, TYPICAL_IMAGES)
-    return SegmentationResult(values, evaluation.pictures(predicted, typical, names))
+    return SegmentationResult(values, evaluation.pictures(predicted, typical))
 
 
 def check_segmentation_protocols(names: Sequence[str] | None, *, given: bool) -> list[str]:
@@ -234,6 +232,7 @@ class SegmentationEvaluation(AnnotatedEvaluation[SegmentationData, Integer[Tenso
         super().__init__(**shared)
         test = self.test
         self.truth = torch.cat([test.masks(some).to(torch.uint8) for some in torch.arange(len(test)).split(AT_ONCE)])
+        self.show(torch.tensor([len(mask[mask != IGNORE].unique()) > 1 for mask in self.truth]))
         self.radius = boundary_radius(*self.truth.shape[1:])
         self._heads: dict[tuple[int, LabelCount], nn.Linear] = {}
 
@@ -274,6 +273,9 @@ class SegmentationEvaluation(AnnotatedEvaluation[SegmentationData, Integer[Tenso
             return shares.unflatten(0, (len(maps), *maps.shape[2:])).movedim(3, 1)
 
         return self._predict(dense, vote)
+
+    def some(self, predicted: Integer[Tensor, "n h w"], places: Int[Tensor, " m"]) -> Integer[Tensor, "m h w"]:
+        return predicted[places]
 
     def fitted(self, name: str, seed: int, count: LabelCount) -> Segmenter:
         """What a protocol has learned from a draw, in evaluation mode."""
@@ -412,12 +414,9 @@ class SegmentationEvaluation(AnnotatedEvaluation[SegmentationData, Integer[Tenso
                 boxes.append((box[0] * across, box[1] * down, box[2] * across, box[3] * down))
         return correct_localization(boxes, truth)
 
-    def pictures(
-        self, predicted: dict[tuple[str, LabelCount], Tensor], count: LabelCount, names: Sequence[str]
-    ) -> SegmentationPictures:
+    def pictures(self, predicted: dict[str, Tensor], count: LabelCount) -> SegmentationPictures:
         """Some test images with all that there is to see of them."""
-        shown = evenly_spaced(len(self.test), EXAMPLES)
-        images = self.test.images(shown)
+        images = self.test.images(self.shown)
         colours = {}
         for name in ("untrained", "as-given", "frozen"):
             if name == "as-given" and name not in self.encoders:
@@ -427,10 +426,10 @@ class SegmentationEvaluation(AnnotatedEvaluation[SegmentationData, Integer[Tenso
                 maps = self.compute.forward(dense, self.views.clean(images.to(self.compute.device))).cpu()
             colours[name] = pca_colours(maps, self.truth.shape[1])
         return SegmentationPictures(
-            [self.test.source.ids[i] for i in self.test.indices[shown].tolist()],
+            [self.test.source.ids[i] for i in self.test.indices[self.shown].tolist()],
             images,
-            self.truth[shown],
-            {name: predicted[name, count][shown] for name in names},
+            self.truth[self.shown],
+            predicted,
             count,
             colours,
         )

@@ -14,10 +14,13 @@ from likewise.evaluation.annotated_tables import (
     Cell,
     class_colours,
     label,
+    samples_of,
+    shown_of,
     table_at,
     table_by_class,
     table_by_count,
     table_of_differences,
+    tested,
     with_images,
 )
 from likewise.evaluation.segmentation import MEASURES, SegmentationPictures
@@ -51,7 +54,7 @@ def segmentation_tables(values: dict[str, Any], test: str) -> list[Table]:
             values,
             typical,
             f"Segmentation of {test} with {with_images(typical)}",
-            f"{values['images']['test']:,} test images, {len(values['classes'])} classes",
+            f"{tested(values)}, {len(values['classes'])} classes",
             {"miou": "mIoU", "boundary_f": "boundary F"},
             [last],
         ),
@@ -78,8 +81,8 @@ def _discovery(values: dict[str, Any], test: str) -> Table:
     rows: list[list[Cell]] = [[names[name], sum(each) / len(each)] for name, each in found["corloc"].items()]
     return Table(
         f"Objects found in {test} without any annotation",
-        f"share of the {found['images']:,} test images with an object in which the box of the places that are least "
-        "like the others (LOST) overlaps that of an object by half",
+        f"share of the {found['images']:,} test {samples_of(values)} with an object in which the box of the places "
+        "that are least like the others (LOST) overlaps that of an object by half",
         ["features", "CorLoc"],
         ["", "%"],
         [*rows, ["Always the whole image", found["whole_image"]]],
@@ -114,7 +117,9 @@ def segmentation_figure(values: dict[str, Any], pictures: SegmentationPictures) 
     learned = with_images(pictures.labelled)
     return [
         Figure(
-            "Predictions", f"Test images, and what the first seed made of them after learning from {learned}.", rows
+            "Predictions",
+            f"Test {shown_of(values)}, and what the first seed made of them after learning from {learned}.",
+            rows,
         ),
         Figure(
             "Features",

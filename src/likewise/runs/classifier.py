@@ -15,7 +15,7 @@ from safetensors.numpy import load, save
 from likewise.atomic import own_folder, write_atomically, write_json
 from likewise.errors import UserError
 from likewise.runs.classifier_table import render_classifier
-from likewise.runs.declared import Count, Range, Share, check_declared
+from likewise.runs.declared import Count, Range, Share, TileSide, check_declared
 from likewise.runs.files import DAMAGED, check_file, naming, read_object, reason_of
 from likewise.runs.weights import load_weights, save_state
 
@@ -131,6 +131,8 @@ class ClassifierFile(TypedDict):
     threshold: Share | None
     thresholds: list[Share] | None
     cross_validation: HeadFigures | None
+    tile: NotRequired[TileSide]
+    """Of masks and boxes: the side of the squares that images are cut into, in pixels. Absent where they are not."""
     notes: list[str]
 
 
@@ -159,6 +161,11 @@ class Classifier:
 
     def to_json(self) -> dict[str, Any]:
         return {"classifier": str(self.path), **self.info}
+
+    @property
+    def tile(self) -> int | None:
+        """The side of the squares that images are cut into; None where they are not."""
+        return self.info.get("tile")
 
     @property
     def classes(self) -> list[str]:

@@ -36,6 +36,8 @@ def _figures(path: Path, info: dict[str, Any]) -> Table:
         caption = f"cross-validation: {found['folds']} folds, {count_of(found['samples'], 'sample')}; 95 % intervals"
     table = Table(title=plain(f"{path}: {TITLES[info['task']]}"), caption=caption, show_header=False)
     table.add_row("labels", f"{labels:,}")
+    if tile := info.get("tile"):
+        table.add_row("tiles", f"{tile:,} x {tile:,} pixels")
     if tuned := info.get("fine_tuned"):
         table.add_row("encoder", f"fine-tuned, {count_of(tuned['steps'], 'step')}")
     for name, value in _rows(info, found) if found is not None else ():

@@ -38,6 +38,8 @@ class Range:
 Count = Annotated[int, Range(0, 2**53)]
 """A whole number that every reader of JSON keeps exactly."""
 Share = Annotated[float, Range(0, 1)]
+TileSide = Annotated[int, Range(16, 2**13)]
+"""Of squares that images are cut into, in pixels: see `likewise.data.tiling`."""
 Measured = Annotated[float, "or not finite"]
 """A number that was measured: infinity and NaN are results too."""
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypedDict
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
-from likewise.runs.declared import Count, Range, Share
+from likewise.runs.declared import Count, Range, Share, TileSide
 from likewise.runs.segmentation import ImageCount
 
 DetectionMeasure = Literal["ap", "ap50", "ap75", "ar"]
@@ -54,6 +54,7 @@ class DetectionFile(TypedDict):
     """What "detection" of evaluation.json holds."""
 
     classes: list[str]
+    tile: NotRequired[TileSide]
     seeds: Annotated[int, Range(1, 2**53)]
     labelled: list[ImageCount]
     protocols: list[str]

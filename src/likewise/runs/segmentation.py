@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypedDict
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
-from likewise.runs.declared import Count, Range, Share
+from likewise.runs.declared import Count, Range, Share, TileSide
 
 ImageCount = Annotated[int, Range(1, 2**53)] | Literal["all"]
 SegmentationMeasure = Literal["miou", "boundary_f"]
@@ -58,6 +58,7 @@ class SegmentationFile(TypedDict):
     """What "segmentation" of evaluation.json holds."""
 
     classes: list[str]
+    tile: NotRequired[TileSide]
     seeds: Annotated[int, Range(1, 2**53)]
     labelled: list[ImageCount]
     protocols: list[str]

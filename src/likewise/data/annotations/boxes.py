@@ -9,6 +9,8 @@ from likewise.data.annotations.annotation import AnnotationError, Box
 
 NEARLY = 1e-3
 """By how much a share of the image may be above 1: files have few digits."""
+LEAST_SHARE = 0.5
+"""Of a box that must be in a part of an image for it to be looked for there."""
 
 
 def checked_boxes(
@@ -55,3 +57,24 @@ def checked_box(box: Box, width: int, height: int, *, shares: bool = False) -> B
 
 def shown(edges: Sequence[int | float]) -> str:
     return ", ".join(f"{edge:g}" for edge in edges)
+
+
+def boxes_in_part(boxes: Sequence[Box], part: tuple[int, int, int, int]) -> list[Box]:
+    """The boxes in a part of an image, counted from its left and top, and cut at its edges.
+
+    One of which less than half is there counts as a crowd: what is to be seen of it may be hard to name.
+
+    Args:
+        boxes: in pixels of the image.
+        part: left, top, right and bottom.
+    """
+    found = []
+    for box in boxes:
+        left, top = max(box.left, part[0]), max(box.top, part[1])
+        right, bottom = min(box.right, part[2]), min(box.bottom, part[3])
+        if right <= left or bottom <= top:
+            continue
+        share = (right - left) * (bottom - top) / ((box.right - box.left) * (box.bottom - box.top))
+        crowd = box.crowd or share < LEAST_SHARE
+        found.append(Box(left - part[0], top - part[1], right - part[0], bottom - part[1], box.label, crowd))
+    return found

@@ -1,4 +1,7 @@
-"""Annotated images as a source: images, masks and boxes letter-boxed to one size, decoded once into the cache."""
+"""Annotated images as a source: images, masks and boxes letter-boxed to one size, decoded once into the cache.
+
+With a tile, each image is cut into squares first, and these are the samples.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import torch
@@ -24,24 +27,33 @@ from likewise.data.annotations.annotation import (
     Annotations,
     Box,
 )
-from likewise.data.annotations.boxes import checked_boxes
+from likewise.data.annotations.boxes import boxes_in_part, checked_boxes
 from likewise.data.annotations.masks import decoded_mask
 from likewise.data.annotations.read import Wanted, read_annotations
 from likewise.data.annotations.regions import class_map
 from likewise.data.cache import cached, digest
 from likewise.data.files import File, in_threads, printable, progress_bar
-from likewise.data.source import ImageSource
+from likewise.data.pictures import Letterboxed
+from likewise.data.source import ImageSource, Source
+from likewise.data.tiling import Place, Tiling, check_tile, size_of_tiles
 from likewise.errors import UserError
 
 # Part of every cache key: raise it when the same files would become other pixels.
-READER = 1
+READER = 2
 AHEAD = 64  # decoded images that may wait for an earlier one
-BOX_COLUMNS = 7  # image, edges, class, crowd
+TILED_AHEAD = 4  # likewise, where each waits with all its tiles
+MOST_TILES = 4096
+"""Of one image: at 224 pixels they take 600 MB."""
+BOX_COLUMNS = 7  # sample, edges, class, crowd
+PLACE_COLUMNS = 7  # of a sample: image, left and top in it, frame
 FOREGROUND = "foreground"
 
 
 class AnnotatedImages(ImageSource):
     """Images with masks or boxes, uint8 `(n, channels, size, size)`: each whole, in the middle, on grey.
+
+    With `tile`, an image is cut into squares of so many of its pixels, and each of these is a sample, resized; their
+    ids are `a.jpg#LEFT,TOP`. An image that is smaller than a tile lies in the middle of one, on grey.
 
     `class_names` are the names of the classes of masks and boxes. Where masks have no values but 0 and 255, 255 is the
     class 1, "foreground"; elsewhere it is `IGNORE`, as is what lies around an image.
@@ -56,18 +68,22 @@ class AnnotatedImages(ImageSource):
         name: str,
         size: int,
         channels: int,
+        tile: int | None = None,
         progress: bool = True,
     ) -> None:
-        self.name, self.size = name, size
+        self.name, self.size, self.tile = name, size, tile
         self.format = annotations.format
         images = [image for image in annotations.images if wanted == "boxes" or image.has_mask]
         files = [_files(annotations.folder, image) for image in images]
         asked = [digest([image]) for image in images]
-        key = digest([READER, pictures.LETTERBOX, annotations.folder.resolve(), size, channels, wanted, *asked, *files])
+        form = (size, channels, wanted, tile)
+        key = digest([READER, pictures.LETTERBOX, annotations.folder.resolve(), *form, *asked, *files])
         path, about = cached(
             "annotated",
             key,
-            lambda building: _build(building, annotations.folder, images, wanted, size, channels, name, progress),
+            lambda building: _build(
+                building, annotations.folder, images, wanted, size, channels, tile, name=name, progress=progress
+            ),
         )
         left_out = [printable(image.path) for image in annotations.images if wanted == "masks" and not image.has_mask]
         self.skipped = [
@@ -75,20 +91,27 @@ class AnnotatedImages(ImageSource):
             *((file, "image without a mask") for file in left_out),
             *((file, why) for file, why in about["skipped"]),
         ]
-        self.ids = about["ids"]
-        if not self.ids:
+        image_ids = about["ids"]
+        if not image_ids:
             file, why = self.skipped[0]
             raise UserError(f"{annotations.folder}: none of {len(images)} annotated images can be used ({file}: {why})")
-        shape = (len(self.ids), channels, size, size)
-        self.pixels = np.memmap(path / "pixels.u8", dtype=np.uint8, mode="r", shape=shape)
-        self._masks = None
-        if wanted == "masks":
-            self._masks = np.memmap(path / "masks.u8", dtype=np.uint8, mode="r", shape=(len(self.ids), size, size))
-        self._boxes = np.load(path / "boxes.npy", allow_pickle=False)
-        self.frames = [tuple(frame) for frame in about["frames"]]
-        """Where each image lies: left, top, width and height, in pixels."""
+        places = np.load(path / "places.npy", allow_pickle=False)
+        self.image_of = torch.from_numpy(places[:, 0].copy())
+        """The image that each sample is, or is cut from: a place in `wholes`."""
+        self.frames = [tuple(frame) for frame in places[:, 3:].tolist()]
+        """Where each image, or the part of it in a tile, lies: left, top, width and height, in pixels."""
         self.sizes = [tuple(each) for each in about["sizes"]]
         """Width and height of each image as it is in its file, upright."""
+        self.pixels = _mapped(path / "pixels.u8", (len(places), channels, size, size))
+        self._masks = _mapped(path / "masks.u8", (len(places), size, size)) if wanted == "masks" else None
+        self._boxes = np.load(path / "boxes.npy", allow_pickle=False)
+        self._wholes: WholeImages | None = None
+        self.ids = image_ids
+        if tile is not None:
+            self.ids = [f"{image_ids[image]}#{left},{top}" for image, left, top in places[:, :3].tolist()]
+            self.groups = self.image_of
+            overviews = _mapped(path / "wholes.u8", (len(image_ids), channels, size, size))
+            self._wholes = WholeImages(name, image_ids, overviews)
         self._two_valued = set(about["values"]) <= {0, IGNORE} and IGNORE in about["values"]
         self.class_names = annotations.classes or _numbered(about["values"], self._two_valued)
         most = max((value for value in about["values"] if value != IGNORE), default=0)
@@ -100,6 +123,16 @@ class AnnotatedImages(ImageSource):
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def wholes(self) -> Source:
+        """The images before they are cut: what is drawn, held out, and compared."""
+        return self if self._wholes is None else self._wholes
+
+    def samples_of(self, images: Int[Tensor, " m"]) -> Int[Tensor, " n"]:
+        """The samples that some images are, or are cut into, image by image."""
+        between = torch.searchsorted(self.image_of, torch.stack([images, images + 1], dim=1))
+        return torch.cat([torch.arange(start, end) for start, end in between.tolist()])
 
     def read(self, indices: Int[Tensor, " n"]) -> UInt8[Tensor, "n c h w"]:
         return torch.from_numpy(self.pixels[indices.cpu().numpy()])
@@ -119,15 +152,18 @@ class AnnotatedImages(ImageSource):
         return found
 
     def boxes(self, index: int) -> list[Box]:
-        """Those of one image, in pixels of the letter-boxed image."""
-        rows = self._boxes[self._boxes[:, 0] == index].tolist()
+        """Those of one sample, in its pixels. One of which less than half is in a tile counts as a crowd there."""
+        start, end = np.searchsorted(self._boxes[:, 0], (index, index + 1))
         return [
-            Box(left, top, right, bottom, int(label), bool(crowd)) for _, left, top, right, bottom, label, crowd in rows
+            Box(left, top, right, bottom, int(label), bool(crowd))
+            for _, left, top, right, bottom, label, crowd in self._boxes[start:end].tolist()
         ]
 
     @cached_property
     def notes(self) -> list[str]:
-        found = [f"{self.name}: {count_of(len(self), 'image')} with {self.format} annotations"]
+        found = [f"{self.name}: {count_of(len(self.wholes), 'image')} with {self.format} annotations"]
+        if self.tile is not None:
+            found[0] += f", in {count_of(len(self), 'tile')} of {size_of_tiles(self.tile)}"
         if self._two_valued:
             found.append(
                 f"{self.name}: its masks have no values but 0 and 255: 255 is taken for the class {FOREGROUND}"
@@ -141,7 +177,22 @@ class AnnotatedImages(ImageSource):
         return outside
 
 
-def open_annotated(data: Any, wanted: Wanted, *, size: int, channels: int, progress: bool = True) -> AnnotatedImages:
+class WholeImages(ImageSource):
+    """Images that were cut into tiles, each whole, in the middle, on grey."""
+
+    def __init__(self, name: str, ids: list[str], pixels: UInt8[np.ndarray, "n c h w"]) -> None:
+        self.name, self.ids, self.pixels = name, ids, pixels
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def read(self, indices: Int[Tensor, " n"]) -> UInt8[Tensor, "n c h w"]:
+        return torch.from_numpy(self.pixels[indices.cpu().numpy()])
+
+
+def open_annotated(
+    data: Any, wanted: Wanted, *, size: int, channels: int, tile: int | None = None, progress: bool = True
+) -> AnnotatedImages:
     """The annotated images of a folder, `scenes` or a part of it, `scenes:train`.
 
     Args:
@@ -149,27 +200,47 @@ def open_annotated(data: Any, wanted: Wanted, *, size: int, channels: int, progr
         wanted: masks or boxes.
         size: of the images, in pixels.
         channels: 1 or 3.
+        tile: the side of the squares that images are cut into, in their own pixels; None: they are not cut.
         progress: report on stderr.
 
     Raises:
-        UserError: for a folder without annotations that can be used, or other channels.
+        UserError: for a folder without annotations that can be used, other channels, or an impossible tile.
     """
     if channels not in (1, 3):
         raise UserError(f"channels must be 1 or 3 for annotated images, got {channels}")
+    check_tile(tile)
     found = read_annotations(data, wanted)
     name = printable(found.folder.resolve().name)
-    return AnnotatedImages(found, wanted, name=name, size=size, channels=channels, progress=progress)
+    return AnnotatedImages(found, wanted, name=name, size=size, channels=channels, tile=tile, progress=progress)
+
+
+class _Sample(NamedTuple):
+    """An image or a tile of one, with what is annotated in it."""
+
+    left: int
+    top: int
+    """In the image."""
+    shown: Letterboxed
+    mask: UInt8[np.ndarray, "s s"] | None
+    boxes: list[Box]
 
 
 class _Decoded(NamedTuple):
     """What one image became."""
 
-    pixels: UInt8[np.ndarray, "c s s"]
-    mask: UInt8[np.ndarray, "s s"] | None
+    samples: list[_Sample]
+    whole: UInt8[np.ndarray, "c s s"] | None
+    """Where it was cut."""
+    faults: list[str]
+    size: tuple[int, int]
+
+
+class _Annotated(NamedTuple):
+    """What is said of an image, in its pixels."""
+
+    mask: UInt8[np.ndarray, "h w"] | None
     boxes: list[Box]
     faults: list[str]
-    frame: tuple[int, int, int, int]
-    size: tuple[int, int]
 
 
 def _build(
@@ -179,6 +250,8 @@ def _build(
     wanted: Wanted,
     size: int,
     channels: int,
+    tile: int | None,
+    *,
     name: str,
     progress: bool,
 ) -> dict[str, Any]:
@@ -186,20 +259,23 @@ def _build(
 
     def decoded(image: AnnotatedImage) -> _Decoded | str:
         try:
-            return _decode(folder, image, wanted, size, channels)
+            return _decode(folder, image, wanted, size, channels, tile)
         except Exception as error:
             return pictures.reason(error)
 
     skipped: list[tuple[str, str]] = []
     ids: list[str] = []
-    frames, sizes, rows = [], [], []
+    sizes, boxes = [], []
+    places: list[tuple[int, ...]] = []
     values: set[int] = set()
+    ahead = AHEAD if tile is None else TILED_AHEAD
     with (
         (building / "pixels.u8").open("wb") as pixels,
         (building / "masks.u8").open("wb") as masks,
+        (building / "wholes.u8").open("wb") as wholes,
         pictures.quietly(),
         progress_bar(name, "annotated images", len(images), progress) as done,
-        closing(in_threads(decoded, images, ahead=AHEAD)) as made,
+        closing(in_threads(decoded, images, ahead=ahead)) as made,
     ):
         for image, one in zip(images, made, strict=True):
             done()
@@ -208,59 +284,96 @@ def _build(
                 skipped.append((file, one))
                 continue
             skipped += [(file, why) for why in one.faults]
-            pixels.write(one.pixels.tobytes())
-            if one.mask is not None:
-                masks.write(one.mask.tobytes())
-                left, top, width, height = one.frame
-                inside = one.mask[top : top + height, left : left + width]
-                values |= set(np.unique(inside).tolist())
-            rows += [(len(ids), *box[:4], box.label, box.crowd) for box in one.boxes]
+            for sample in one.samples:
+                pixels.write(sample.shown.pixels.tobytes())
+                if sample.mask is not None:
+                    values |= _written(masks, sample.mask, sample.shown.frame)
+                boxes += [(len(places), *box[:4], box.label, box.crowd) for box in sample.boxes]
+                places.append((len(ids), sample.left, sample.top, *sample.shown.frame))
+            if one.whole is not None:
+                wholes.write(one.whole.tobytes())
             ids.append(file)
-            frames.append(one.frame)
             sizes.append(one.size)
-    np.save(building / "boxes.npy", np.array(rows, dtype=np.float64).reshape(-1, BOX_COLUMNS), allow_pickle=False)
-    return {"skipped": skipped, "ids": ids, "frames": frames, "sizes": sizes, "values": sorted(values)}
+    np.save(building / "boxes.npy", np.array(boxes, dtype=np.float64).reshape(-1, BOX_COLUMNS), allow_pickle=False)
+    np.save(building / "places.npy", np.array(places, dtype=np.int64).reshape(-1, PLACE_COLUMNS), allow_pickle=False)
+    return {"skipped": skipped, "ids": ids, "sizes": sizes, "values": sorted(values)}
 
 
-def _decode(folder: Path, image: AnnotatedImage, wanted: Wanted, size: int, channels: int) -> _Decoded:
-    """One image with its mask and boxes.
+def _written(file: BinaryIO, mask: UInt8[np.ndarray, "s s"], frame: tuple[int, int, int, int]) -> set[int]:
+    """Write a mask; which values are in its frame."""
+    file.write(mask.tobytes())
+    left, top, width, height = frame
+    return set(np.unique(mask[top : top + height, left : left + width]).tolist())
+
+
+def _decode(
+    folder: Path, image: AnnotatedImage, wanted: Wanted, size: int, channels: int, tile: int | None
+) -> _Decoded:
+    """One image with its mask and boxes, or its tiles with theirs.
+
+    Raises:
+        AnnotationError: for a mask that cannot be used, an image without any box that can be, or too many tiles.
+        Exception: what decoding raises.
+    """
+    if tile is None:
+        shown = pictures.letterboxed(folder / image.path, size, channels)
+        whole, parts, of = None, [((0, 0, *shown.size), shown)], shown.size
+    else:
+        with pictures.decoded(folder / image.path) as picture:
+            places, of = Tiling(tile).places(*picture.size), picture.size
+            if len(places) > MOST_TILES:
+                raise AnnotationError(
+                    f"{len(places):,} tiles of {size_of_tiles(tile)}, more than {MOST_TILES:,}: give a larger --tile"
+                )
+            parts = [(place, picture.part(place, tile, size, channels)) for place in places]
+            whole = picture.whole(size, channels).pixels
+    said = _annotated(folder, image, wanted, *of)
+    return _Decoded([_sample(place, part, said, size) for place, part in parts], whole, said.faults, of)
+
+
+def _annotated(folder: Path, image: AnnotatedImage, wanted: Wanted, width: int, height: int) -> _Annotated:
+    """The mask and the boxes of an image of such a size.
 
     Raises:
         AnnotationError: for a mask that cannot be used, or an image without any box that can be.
-        Exception: what decoding raises.
+        Exception: what decoding a mask raises.
     """
-    shown = pictures.letterboxed(folder / image.path, size, channels)
-    width, height = shown.size
     faults: list[str] = []
     mask = None
     if wanted == "masks":
         if image.mask is not None:
-            numbers = decoded_mask(folder / image.mask, width, height)
+            mask = decoded_mask(folder / image.mask, width, height)
         else:
-            numbers, drawn = class_map(image.outlines or (), width, height, shares=image.shares)
+            mask, drawn = class_map(image.outlines or (), width, height, shares=image.shares)
             faults += [why for _, why in drawn]
             if drawn and len(drawn) == len(image.outlines or ()):
                 raise AnnotationError(f"no outline that can be used ({drawn[0][1]})")
-        mask = _letterboxed_mask(numbers, shown.frame, size)
     boxes, wrong = checked_boxes(image.boxes, width, height, shares=image.shares)
     if wanted == "boxes":
         faults += [why for _, why in wrong]
         if wrong and not boxes:
             raise AnnotationError(f"no box that can be used ({wrong[0][1]})")
-    left, top, wide, high = shown.frame
-    across, down = wide / width, high / height
-    placed = [
+    return _Annotated(mask, boxes, faults)
+
+
+def _sample(place: Place, shown: Letterboxed, said: _Annotated, size: int) -> _Sample:
+    """A part of an image with what is annotated there."""
+    left, top, right, bottom = place
+    mask = None if said.mask is None else _letterboxed_mask(said.mask[top:bottom, left:right], shown.frame, size)
+    across, down = shown.frame[2] / (right - left), shown.frame[3] / (bottom - top)
+    from_left, from_top = shown.frame[:2]
+    boxes = [
         Box(
-            left + box.left * across,
-            top + box.top * down,
-            left + box.right * across,
-            top + box.bottom * down,
+            from_left + box.left * across,
+            from_top + box.top * down,
+            from_left + box.right * across,
+            from_top + box.bottom * down,
             box.label,
             box.crowd,
         )
-        for box in boxes
+        for box in boxes_in_part(said.boxes, place)
     ]
-    return _Decoded(shown.pixels, mask, placed, faults, shown.frame, shown.size)
+    return _Sample(left, top, shown, mask, boxes)
 
 
 def _letterboxed_mask(
@@ -268,10 +381,14 @@ def _letterboxed_mask(
 ) -> UInt8[np.ndarray, "{size} {size}"]:
     """A mask at its place among pixels of no class; each pixel has the class at its middle."""
     left, top, width, height = frame
-    small = Image.fromarray(numbers).resize((width, height), Image.Resampling.NEAREST)
+    small = Image.fromarray(np.ascontiguousarray(numbers)).resize((width, height), Image.Resampling.NEAREST)
     placed = np.full((size, size), IGNORE, dtype=np.uint8)
     placed[top : top + height, left : left + width] = np.asarray(small)
     return placed
+
+
+def _mapped(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    return np.memmap(path, dtype=np.uint8, mode="r", shape=shape)
 
 
 def _files(folder: Path, image: AnnotatedImage) -> list[File | None]:

@@ -31,7 +31,15 @@ def _examples(contents: Contents, figures: Figures | None, name: str, title: str
     if not values or not figures:
         return None
     body, sprites = figures_html(figures, name)
-    return Section(title, _classes(values) + body, sprites=sprites)
+    return Section(title, _tiles(values) + _classes(values) + body, sprites=sprites)
+
+
+def _tiles(values: dict[str, Any]) -> Markup:
+    """What was learned from and tested on, where these are no whole images."""
+    if not (tile := values.get("tile")):
+        return Markup("")
+    text = f"Images were cut into tiles of {tile:,} x {tile:,} pixels: these were learned from and tested on."
+    return Markup("<p>{}</p>").format(text)
 
 
 def _classes(values: dict[str, Any]) -> Markup:
