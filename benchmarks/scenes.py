@@ -2,7 +2,7 @@
 
     python -m benchmarks.scenes [--task segmentation|detection] [--epochs 30] [--labelled 5 20] [--seeds 3]
                                 [--known] [--scenes 600] [--test 60] [--size 96] [--steps N] [--stamps FOLDER]
-                                [--photographs FOLDER ...] [--keep FOLDER] [--picture FILE] [--json FILE]
+                                [--photographs FOLDER ...] [--keep FOLDER] [--picture FILE.png] [--json FILE]
 
 The pictures are those of Debian's `tuxpaint-stamps-default`, by category; the photographs those of `gnome-backgrounds`
 and `mate-backgrounds`. A scene is a random part of a photograph with one to three stamps on it, of random sizes and
@@ -201,7 +201,7 @@ def main() -> None:
     parser.add_argument("--stamps", type=Path, default=STAMPS)
     parser.add_argument("--photographs", type=Path, nargs="+", default=list(PHOTOGRAPHS))
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="write the scenes there, and no more")
-    parser.add_argument("--picture", type=Path, metavar="FILE", help="draw test scenes and predictions there (.png)")
+    parser.add_argument("--picture", type=Path, metavar="FILE.png", help="draw test scenes and predictions there")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also keep the evaluation there")
     arguments = parser.parse_args()
     if arguments.keep:
@@ -228,12 +228,12 @@ def main() -> None:
             steps=arguments.steps,
             progress=False,
         )
+        print(f"{run.config['encoder']['name']}, {arguments.epochs} epochs of {arguments.scenes:,} scenes")
+        print(found)
+        if arguments.json:
+            arguments.json.write_text(json.dumps(found, indent=1) + "\n")
         if arguments.picture:
             draw(FIGURES[arguments.task].load(run.path), arguments.picture)
-    print(f"{run.config['encoder']['name']}, {arguments.epochs} epochs of {arguments.scenes:,} scenes")
-    print(found)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(found, indent=1) + "\n")
 
 
 def draw(figures: Figures, path: Path) -> None:
@@ -247,7 +247,7 @@ def draw(figures: Figures, path: Path) -> None:
         pen.multiline_text((GAP, top + height // 3), fill(row.name, LETTERS), fill="black")
         for place, picture in enumerate(row.pictures):
             sheet.paste(Image.fromarray(picture.transpose(1, 2, 0)), (LEFT + place * width, top))
-    sheet.save(path, optimize=True)
+    sheet.save(path, "PNG", optimize=True)
 
 
 def make(folder: Path, arguments: argparse.Namespace) -> None:
