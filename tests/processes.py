@@ -17,6 +17,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch import Tensor, nn
 
+from forked import START, take_over
 from likewise.data.batches import Parts
 from likewise.data.open import open_source
 from likewise.distributed import join_nodes
@@ -191,13 +192,21 @@ def in_processes(
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    mp.spawn(_one_node if are_nodes else _one_process, (count, port, work, folder, arguments), nprocs=count)
+    begin = _one_node if are_nodes else _one_process
+    mp.start_processes(begin, (dict(os.environ), count, port, work, folder, arguments), count, start_method=START)
     return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(count)]
 
 
 def _one_process(
-    rank: int, count: int, port: int, work: Callable[..., Any], folder: Path, arguments: tuple[Any, ...]
+    rank: int,
+    environment: dict[str, str],
+    count: int,
+    port: int,
+    work: Callable[..., Any],
+    folder: Path,
+    arguments: tuple[Any, ...],
 ) -> None:
+    take_over(environment)
     torch.set_num_threads(1)
     # As a launcher tells Lightning.
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "NODE_RANK": "0"}
@@ -208,8 +217,15 @@ def _one_process(
 
 
 def _one_node(
-    number: int, count: int, port: int, work: Callable[..., Any], folder: Path, arguments: tuple[Any, ...]
+    number: int,
+    environment: dict[str, str],
+    count: int,
+    port: int,
+    work: Callable[..., Any],
+    folder: Path,
+    arguments: tuple[Any, ...],
 ) -> None:
+    take_over(environment)
     torch.set_num_threads(1)
     # As people set it who start a command on each machine by hand.
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "NODE_RANK": str(number)}

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 
 from likewise.distributed import any_process, gather, is_first_process, local_rows, rank, world_size
+from processes import in_processes
 
 VARIABLES = (
     "RANK", "WORLD_SIZE", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID", "SLURM_NTASKS", "SLURM_JOB_NAME",
@@ -56,17 +55,21 @@ def test_a_single_process_is_rank_0_of_1_and_decides_alone() -> None:
     assert not any_process(False)
 
 
-def of_two(process: int, folder: str) -> None:
-    dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=process, world_size=2)
-    assert (rank(), world_size()) == (process, 2)
-    assert is_first_process() == (process == 0)
-    assert any_process(process == 1)
-    assert not any_process(False)
-    dist.destroy_process_group()
+def of_two(folder: Path) -> dict[str, int | bool]:
+    """Who a process is, and what all decide together if it is one, or none, that decides."""
+    return {
+        "rank": rank(),
+        "of": world_size(),
+        "first": is_first_process(),
+        "one": any_process(rank() == 1),
+        "none": any_process(False),
+    }
 
 
 def test_of_two_processes_one_is_enough(tmp_path: Path) -> None:
-    mp.spawn(of_two, (str(tmp_path),), nprocs=2)
+    first, second = in_processes(2, of_two, tmp_path)
+    assert first == {"rank": 0, "of": 2, "first": True, "one": True, "none": False}
+    assert second == {"rank": 1, "of": 2, "first": False, "one": True, "none": False}
 
 
 def test_a_single_process_owns_all_rows() -> None:

@@ -5,22 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 from torch import Tensor, nn
 
-from likewise.distributed import shuffle_batchnorm
+from likewise.distributed import rank, shuffle_batchnorm
 from likewise.seeding import generator_for
+from processes import in_processes
 
 
 def rows(n: int, seed: int = 0) -> Tensor:
     return torch.randn(n, 3, generator=generator_for(seed))
 
 
-def one_rank(rank: int, folder: str) -> None:
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
-    views = rows(8)[4 * rank : 4 * rank + 4]
+def shuffled(folder: Path) -> dict[str, Tensor]:
+    """What one of two processes encodes, each of which has half of the rows, and gets."""
+    views = rows(8)[4 * rank() : 4 * rank() + 4]
     met: list[Tensor] = []
 
     def encode(view: Tensor) -> Tensor:
@@ -28,18 +26,15 @@ def one_rank(rank: int, folder: str) -> None:
         return 2 * view + 1
 
     norm = nn.BatchNorm1d(3)
-    results = {
+    return {
         "plain": shuffle_batchnorm(encode, views, generator_for(0, 5)),
         "met": met[0],
         "normed": shuffle_batchnorm(norm, views, generator_for(0, 5)),
     }
-    torch.save(results, Path(folder) / f"{rank}.pt")
-    dist.destroy_process_group()
 
 
 def test_shuffled_parts_meet_in_other_batches_and_come_back_in_their_places(tmp_path: Path) -> None:
-    mp.spawn(one_rank, args=(str(tmp_path),), nprocs=2)
-    ranks = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2)]
+    ranks = in_processes(2, shuffled, tmp_path)
     everything = rows(8)
     torch.testing.assert_close(torch.cat([rank["plain"] for rank in ranks]), 2 * everything + 1)
     met = [{tuple(row) for row in rank["met"].tolist()} for rank in ranks]

@@ -7,7 +7,6 @@ import io
 import json
 import signal
 import socket
-import subprocess
 import sys
 import wave
 from collections.abc import Iterator
@@ -27,6 +26,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 import likewise as lw
+from forked import Typed
 from likewise.commands.explore import Explorer
 from small_data import SAMPLE_RATE, recordings, sentences
 from small_files import captioned, lines
@@ -73,13 +73,10 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 
 @contextmanager
-def typed(*words: object) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
+def typed(*words: object) -> Iterator[tuple[Typed, dict[str, Any]]]:
     """`likewise explore …` as a process of its own, and what it prints with --json."""
-    command = [sys.executable, "-m", "likewise.cli", "explore", *map(str, words), "--json"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = Typed("explore", *words, "--json")
     try:
-        assert process.stdout is not None
-        assert process.stderr is not None
         line = process.stdout.readline()
         assert line, process.stderr.read()
         yield process, json.loads(line)

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from forked import Typed
+
 Likewise = Callable[..., subprocess.CompletedProcess[str]]
 
-ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +30,7 @@ def start(cache: Path, tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
         return subprocess.Popen(
             [sys.executable, "-m", "likewise.cli", *map(str, words)],
             cwd=tmp_path,
-            env=ENVIRONMENT | {"LIKEWISE_CACHE": str(cache)},
+            env=os.environ | ONE_THREAD | {"LIKEWISE_CACHE": str(cache)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -39,13 +41,13 @@ def start(cache: Path, tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
 
 
 @pytest.fixture
-def likewise(start: Callable[..., subprocess.Popen[str]]) -> Likewise:
-    """Run `likewise …` to its end."""
+def likewise(cache: Path, tmp_path: Path) -> Likewise:
+    """Run `likewise …` to its end in the same folder."""
 
     def run(*words: object) -> subprocess.CompletedProcess[str]:
-        process = start(*words)
+        process = Typed(*words, folder=tmp_path, **ONE_THREAD, LIKEWISE_CACHE=str(cache))
         out, err = process.communicate(timeout=500)
-        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+        return subprocess.CompletedProcess(words, process.returncode or 0, out, err)
 
     return run
 

@@ -10,8 +10,6 @@ from typing import Any
 import naive
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_exact import with_gradients
@@ -22,7 +20,9 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from likewise import losses
+from likewise.distributed import rank
 from likewise.losses import tiles
+from processes import in_processes
 
 Loss = Callable[..., Tensor]
 
@@ -241,11 +241,10 @@ def test_mistakes(call: Callable[[], object], message: str) -> None:
     assert str(caught.value) == message
 
 
-def one_rank(rank: int, folder: str) -> None:
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
+def of_half(folder: Path) -> dict[str, list[Tensor]]:
+    """Values and gradients of the losses in one of two processes, each of which has half of the batch."""
     model = DistributedDataParallel(encoder())
-    halves = batch()[:, rank * N // 2 : (rank + 1) * N // 2]
+    halves = batch()[:, rank() * N // 2 : (rank() + 1) * N // 2]
     results = {}
     for case, (loss, _, numbers) in CASES.items():
         model.zero_grad()
@@ -253,17 +252,15 @@ def one_rank(rank: int, folder: str) -> None:
         value = loss(losses.gather(first), losses.gather(second), *numbers)
         value.backward()
         results[case] = [value.detach(), *(p.grad.clone() for p in model.parameters())]
-    torch.save(results, Path(folder) / f"{rank}.pt")
-    dist.destroy_process_group()
+    return results
 
 
 def test_two_processes_equal_one(tmp_path: Path) -> None:
-    mp.spawn(one_rank, args=(str(tmp_path),), nprocs=2)
-    ranks = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2)]
+    two = in_processes(2, of_half, tmp_path)
     for case, (loss, _, numbers) in CASES.items():
         model = encoder()
         value = loss(*(model(half) for half in batch()), *numbers)
         wanted = [value.detach(), *torch.autograd.grad(value, list(model.parameters()))]
-        for rank in ranks:
-            for got, exact in zip(rank[case], wanted, strict=True):
+        for each in two:
+            for got, exact in zip(each[case], wanted, strict=True):
                 assert (got - exact).norm() <= 1e-6 * exact.norm().clamp(min=1e-6), case

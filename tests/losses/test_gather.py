@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from likewise import losses
-from likewise.distributed import gather_uneven
+from likewise.distributed import gather_uneven, rank
+from processes import in_processes
 
 N, D = 6, 5
 LABELS = torch.arange(N) % 3
@@ -48,11 +50,11 @@ def encoder() -> nn.Module:
     return model
 
 
-def one_rank(rank: int, folder: str) -> None:
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
+def of_half(folder: Path) -> dict[str, list[Tensor]]:
+    """Values and gradients of the losses in one of two processes, each of which has half of the batch."""
     model = DistributedDataParallel(encoder())
-    first, second = batch()[:, rank * N // 2 : (rank + 1) * N // 2]
+    half = slice(rank() * N // 2, (rank() + 1) * N // 2)
+    first, second = batch()[:, half]
     results = {}
     for name, loss in LOSSES.items():
         model.zero_grad()
@@ -66,37 +68,39 @@ def one_rank(rank: int, folder: str) -> None:
     model.zero_grad()
     a, b = model(torch.cat([first, second])).chunk(2)
     a, b = nn.functional.normalize(a), losses.gather(nn.functional.normalize(b))
-    value = nn.functional.cross_entropy(a @ b.T / 0.07, rank * N // 2 + torch.arange(N // 2))
+    value = nn.functional.cross_entropy(a @ b.T / 0.07, half.start + torch.arange(N // 2))
     value.backward()
     mean = value.detach() / 2
     dist.all_reduce(mean)
-    uneven, mine = gather_uneven(torch.arange(3 * rank)[:, None] + 10.0 * rank)
+    uneven, mine = gather_uneven(torch.arange(3 * rank())[:, None] + 10.0 * rank())
     results["uneven"] = [uneven, uneven[mine], gather_uneven(torch.ones(0, 2))[0]]
-    results["labels"] = [losses.gather(LABELS[rank * N // 2 : (rank + 1) * N // 2])]
+    results["labels"] = [losses.gather(LABELS[half])]
     results["own queries"] = [mean, *(p.grad.clone() for p in model.parameters())]
-    torch.save(results, Path(folder) / f"{rank}.pt")
-    dist.destroy_process_group()
+    return results
 
 
-def test_two_processes_equal_one(tmp_path: Path) -> None:
-    mp.spawn(one_rank, args=(str(tmp_path),), nprocs=2)
-    ranks = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2)]
-    assert all(torch.equal(rank["labels"][0], LABELS) for rank in ranks)
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """What each of two processes has."""
+    return in_processes(2, of_half, tmp_path_factory.mktemp("two"))
+
+
+def test_two_processes_equal_one(two: list[dict[str, Any]]) -> None:
+    assert all(torch.equal(each["labels"][0], LABELS) for each in two)
     for name, loss in [*LOSSES.items(), ("own queries", losses.info_nce)]:
         model = encoder()
         first, second = (model(view) for view in batch())
         value = loss(first, second)
         wanted = [value.detach(), *torch.autograd.grad(value, list(model.parameters()))]
-        for rank in ranks:
-            for got, exact in zip(rank[name], wanted, strict=True):
+        for each in two:
+            for got, exact in zip(each[name], wanted, strict=True):
                 assert (got - exact).norm() <= 1e-6 * exact.norm().clamp(min=1e-6), name
 
 
-def test_processes_may_bring_different_numbers_of_rows(tmp_path: Path) -> None:
-    mp.spawn(one_rank, args=(str(tmp_path),), nprocs=2)
-    ranks = [torch.load(tmp_path / f"{rank}.pt", weights_only=True)["uneven"] for rank in range(2)]
+def test_processes_may_bring_different_numbers_of_rows(two: list[dict[str, Any]]) -> None:
     of_second = torch.tensor([[10.0], [11.0], [12.0]])
-    for (every, mine, none), own in zip(ranks, (of_second[:0], of_second), strict=True):
+    for each, own in zip(two, (of_second[:0], of_second), strict=True):
+        every, mine, none = each["uneven"]
         assert torch.equal(every, of_second)
         assert torch.equal(mine, own)
         assert none.shape == (0, 2)

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 from torch import Tensor
 from transformers import Wav2Vec2Config, Wav2Vec2Model
 
 from likewise.data.loader import Batch
+from likewise.distributed import rank
 from likewise.encoders.audio import Wav2Vec2, audio_encoder
 from likewise.methods import build_method
 from likewise.methods.base import Method, TrainingContext
 from likewise.seeding import generator_for
+from processes import in_processes
 
 N, SAMPLES = 6, 300
 WAVES = torch.randn(N, SAMPLES, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
@@ -68,19 +68,15 @@ def learned(name: str, part: slice) -> dict[str, Tensor]:
     return {"the loss": loss.detach(), **figures, **gradients}
 
 
-def one_rank(rank: int, folder: str) -> None:
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
-    half = slice(rank * N // 2, (rank + 1) * N // 2)
-    torch.save({name: learned(name, half) for name in OPTIONS}, Path(folder) / f"{rank}.pt")
-    dist.destroy_process_group()
+def of_half(folder: Path) -> dict[str, dict[str, Tensor]]:
+    """What every method has in one of two processes, each of which has half of the batch."""
+    half = slice(rank() * N // 2, (rank() + 1) * N // 2)
+    return {name: learned(name, half) for name in OPTIONS}
 
 
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, dict[str, Tensor]]]:
-    folder = tmp_path_factory.mktemp("ranks")
-    mp.spawn(one_rank, args=(str(folder),), nprocs=2)
-    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(2)]
+    return in_processes(2, of_half, tmp_path_factory.mktemp("ranks"))
 
 
 @pytest.mark.parametrize("name", OPTIONS)

@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from small_methods import BATCH, CASES, gradients, loss_of, ready, views_of
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from likewise.distributed import rank
 from likewise.methods import method_class
 from likewise.methods.maml import MAML
+from processes import in_processes
 
 MICRO, STEPS, RATE = 4, 2, 0.1
 TOLERANCES = {torch.float32: 1e-5, torch.float64: 1e-8}
@@ -93,25 +94,21 @@ def trained(case: str, part: slice) -> dict[str, dict[str, Tensor]]:
     return results
 
 
-def one_rank(rank: int, folder: str) -> None:
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
+def of_half(folder: Path) -> dict[str, Any]:
+    """What every method has in one of two processes, each of which has half of the batch; or its error."""
     half = BATCH // 2
     results: dict[str, Any] = {}
     for case in CASES:
         try:
-            results[case] = trained(case, slice(rank * half, (rank + 1) * half))
+            results[case] = trained(case, slice(rank() * half, (rank() + 1) * half))
         except Exception:
             results[case] = traceback.format_exc()
-    torch.save(results, Path(folder) / f"{rank}.pt")
-    dist.destroy_process_group()
+    return results
 
 
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    folder = tmp_path_factory.mktemp("ranks")
-    mp.spawn(one_rank, args=(str(folder),), nprocs=2)
-    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(2)]
+    return in_processes(2, of_half, tmp_path_factory.mktemp("ranks"))
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -50,7 +50,7 @@ def vectors(images_run: Run, served_folder: Path) -> np.ndarray:
 def images(images_run: Run, served_folder: Path) -> Any:
     """A classifier with a collection, served."""
     collection = served_folder / "vectors.parquet"
-    with serving(served_folder / "classifier", "--collection", collection) as process:
+    with serving(served_folder / "classifier", "--collection", collection, is_new=True) as process:
         yield process
 
 
