@@ -6,6 +6,7 @@ import functools
 import importlib.util
 import io
 import json
+import multiprocessing
 import struct
 import tarfile
 import threading
@@ -460,9 +461,12 @@ def test_a_mistake_in_a_reader_is_told_in_one_line(tmp_path: Path) -> None:
     path = tar(tmp_path / "a.tar", {f"{i:02d}.png": picture(i) for i in range(8)})
     loader = Loader(opened(path), batch_size=4, epochs=100, seed=1)
     path.write_bytes(path.read_bytes() + bytes(512))
-    with pytest.raises(UserError, match=r"a\.tar has changed since it was opened: start again$"):
+    before = multiprocessing.active_children()
+    with pytest.raises(UserError, match=r"a\.tar has changed since it was opened: start again$") as error:
         list(loader)
     loader.close()
+    assert set(multiprocessing.active_children()) <= set(before)  # though the error, which is still here, has seen them
+    assert error.tb is not None
 
 
 def test_samples_of_a_block_come_near_each_other() -> None:

@@ -44,17 +44,24 @@ def read_ahead(source: Source, indices: Iterable[Int[Tensor, " n"]]) -> Iterator
         worker_init_fn=_ignore_signals,
         generator=torch.Generator(),  # the training's own draws nothing for it
     )
-    return _raised(iter(loader))
+    return _raised([iter(loader)])
 
 
-def _raised(batches: Iterator[Any]) -> Iterator[Any]:
+def _raised(only: list[Iterator[Any]]) -> Iterator[Any]:
+    """The batches of the only iterator of a list, which holds it no longer when they end or one raises an error.
+
+    With the iterator its processes end. The traceback of an error would keep it: they ignore the signal that this
+    process sends them when it ends, which would then wait for them for ever.
+    """
     try:
-        for batch in batches:
+        for batch in only[0]:
             if isinstance(batch, UserError):
                 raise batch
             yield batch
     except RuntimeError as error:
         raise (UserError(ENDED) if is_of_readers(error) else error) from error
+    finally:
+        only.clear()
 
 
 def is_of_readers(error: RuntimeError) -> bool:
