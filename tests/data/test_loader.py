@@ -73,14 +73,19 @@ def test_an_error_in_reading_reaches_the_training(source: Source) -> None:
         seen(loader)
 
 
+def readers_since(before: list[threading.Thread]) -> list[threading.Thread]:
+    """Who reads ahead since then; those of other tests, which nobody has closed, may still be there."""
+    return [each for each in threading.enumerate() if each.name == "likewise-loader" and each not in before]
+
+
 def test_no_thread_stays_when_a_training_stops_early(source: Source) -> None:
+    before = threading.enumerate()
     stream = iter(Loader(source, batch_size=2, epochs=100, seed=0))
     next(stream)
+    (reader,) = readers_since(before)
     stream.close()
-    for thread in threading.enumerate():
-        if thread.name == "likewise-loader":
-            thread.join(timeout=5)
-    assert "likewise-loader" not in {thread.name for thread in threading.enumerate() if thread.is_alive()}
+    reader.join(timeout=500)
+    assert not reader.is_alive()
 
 
 class Sentences(Source):
@@ -122,12 +127,13 @@ def test_samples_without_lengths_have_no_padding(source: Source) -> None:
 
 
 def test_a_closed_loader_reads_no_more(source: Source) -> None:
+    before = threading.enumerate()
     loader = Loader(source, batch_size=2, epochs=100, seed=0)
     stream = iter(loader)
     next(stream)
-    assert any(thread.name == "likewise-loader" for thread in threading.enumerate())
+    assert len(readers_since(before)) == 1
     loader.close()
-    assert not any(thread.name == "likewise-loader" for thread in threading.enumerate())
+    assert readers_since(before) == []
 
 
 def test_a_sample_without_a_label_is_a_class_of_its_own() -> None:
