@@ -68,7 +68,8 @@ def test_images_may_be_flattened(digits: lw.Run) -> None:
 
 def test_texts_are_a_column(folder: Path) -> None:
     texts = sentences(60)
-    run = lw.pretrain(texts, method="simcse", epochs=1, batch_size=16, vocab_size=100, out="texts", progress=False)
+    how = {"epochs": 1, "batch_size": 16, "precision": "32-true", "progress": False}
+    run = lw.pretrain(texts, method="simcse", vocab_size=100, out="texts", **how)
     labels = [section(text) for text in texts]
     model = make_pipeline(Embedder("texts"), LogisticRegression()).fit(texts, labels)
     assert set(model.predict(np.array(texts[:5], dtype=object))) <= {"low", "high"}

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import timm
 import torch
+from rich.console import Console
 
 import likewise as lw
 from likewise.cli import main
@@ -58,13 +59,15 @@ def test_a_student_beside_the_others(digits_run: Path, capsys: pytest.CaptureFix
     assert "s-alone" in json.dumps(found)
 
     # The same again with --resume trains nothing, and measures the same.
-    told = ("--out", "s", "--resume", *counted, *QUICK)
-    again = answered(capsys, "distill", digits_run, "--encoder", "vit_micro", *told)
-    assert [row["accuracy"] for row in again["encoders"]] == [row["accuracy"] for row in found["encoders"]]
-    assert main(["distill", str(digits_run), "--encoder", "vit_micro", *map(str, told)]) == 0
-    out, _ = capsys.readouterr()
-    assert "student − alone" in out
-    assert "2 labels" in out
+    how: dict[str, Any] = {"labels_per_class": [2, 5], "seeds": 2, "resume": True}
+    again = lw.distill(digits_run, encoder="vit_micro", out="s", **how, **QUICKLY)
+    told = json.loads(json.dumps(again.to_json()))["encoders"]
+    assert [row["accuracy"] for row in told] == [row["accuracy"] for row in found["encoders"]]
+    console = Console(width=200)
+    with console.capture() as shown:
+        console.print(again)
+    assert "student − alone" in shown.get()
+    assert "2 labels" in shown.get()
 
 
 def test_other_data_without_labels(digits_run: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,6 +6,7 @@ import csv
 import errno
 import json
 import random
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,16 @@ def colours(tmp_path_factory: pytest.TempPathFactory) -> Path:
             Image.open(path).save(folder / "all" / f"{place:02}-{path.parent.name}.png")
         how: dict[str, Any] = {"encoder": "resnet8", "epochs": 2, "batch_size": 16, "precision": "32-true"}
         lw.pretrain(folder / "all", out=folder / "run", progress=False, **how)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def digits_classifier(digits_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """On the digits that the run has not learned from."""
+    folder = tmp_path_factory.mktemp("digits-classifier") / "c"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LIKEWISE_CACHE", str(folder.parent / "cache"))
+        lw.fit(digits_run, labels="digits:test", out=folder, progress=False)
     return folder
 
 
@@ -160,10 +171,10 @@ def test_numbers(colours: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 
 def test_a_killed_prediction_goes_on(
-    digits_run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    digits_run: Path, digits_classifier: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(predict_module, "PART", 100)
-    lw.fit(digits_run, labels="digits:test", out="c", progress=False)
+    shutil.copytree(digits_classifier, "c")
     lw.predict("c", "digits:test", out="whole.csv", batch_size=50, progress=False)
     embedded = []
 
@@ -232,8 +243,6 @@ def test_a_classifier_of_another_encoder_is_refused(
 
 
 def test_a_run_and_its_classifier_can_be_moved(digits_run: Path, tmp_path: Path) -> None:
-    import shutil
-
     shutil.copytree(digits_run, tmp_path / "one")
     made = lw.fit(tmp_path / "one", labels="digits:test", progress=False)
     assert made.path == tmp_path / "one" / "classifier"
@@ -322,12 +331,13 @@ def test_a_class_with_one_label_is_kept_and_named(
 
 
 def test_what_cannot_be_written_is_said(
-    digits_run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    digits_run: Path, digits_classifier: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def full(*_: Any, **__: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    lw.fit(digits_run, labels="digits:test", out="c", progress=False)
+    shutil.copytree(digits_classifier, "c")
+    table(Path("few.csv"), ["id", "label"], [(id, "ab"[id % 2]) for id in range(8)])
     Path("p.csv").write_text("mine")
     for name in ("p.txt", "p"):
         message = refused(capsys, "predict", "c", "digits:test", "--out", name)
@@ -342,7 +352,7 @@ def test_what_cannot_be_written_is_said(
         message = refused(capsys, "suggest", digits_run, "--out", "s.csv", "--budget", 2, "--no-progress")
         assert message == "could not write s.csv: the disk is full; what was there is kept"
         patch.setattr(Classifier, "save", full)
-        message = refused(capsys, "fit", digits_run, "--labels", "digits:test", "--out", "d", "--no-progress")
+        message = refused(capsys, "fit", digits_run, "--labels", "few.csv", "--out", "d", "--no-progress")
         assert message == "could not write d: the disk is full; name another folder with --out"
     assert Path("p.csv").read_text() == "mine"
     lines(Path("not-a-folder"), ["x"])
@@ -353,8 +363,10 @@ def test_what_cannot_be_written_is_said(
     assert "not-a-folder" in message
 
 
-def test_a_damaged_classifier_is_named(digits_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    lw.fit(digits_run, labels="digits:test", out="c", progress=False)
+def test_a_damaged_classifier_is_named(
+    digits_run: Path, digits_classifier: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(digits_classifier, "c")
     kept = {path.name: path.read_bytes() for path in Path("c").iterdir()}
     asked = ("predict", "c", "digits:test", "--out", "p.csv")
     assert refused(capsys, "predict", digits_run, "digits:test", "--out", "p.csv") == (

@@ -130,7 +130,8 @@ def test_a_folder_of_images_is_measured_as_it_is(vit: Any, images: None, capsys:
         projection.in_channels = 1
         expected = vit(batch, interpolate_pos_encoding=True).last_hidden_state[:, 0]
         torch.testing.assert_close(given.encoder(batch), expected)
-    run(*f"evaluate hf:vit --train train.npz --test test.npz --size 24 --out larger {EVALUATED}".split())
+    how = f"{EVALUATED} --size 24 --protocols frozen".split()
+    run(*"evaluate hf:vit --train train.npz --test test.npz --out larger".split(), *how)
     assert lw.open_run("larger").config["recipe"]["size"] == 24
 
 

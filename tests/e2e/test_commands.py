@@ -33,7 +33,7 @@ def shapes(tmp_path: Path) -> Path:
 
 
 def test_a_study_of_a_folder(shapes: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = "study shapes --labels-per-class 1 all --seeds 2 --batch-size 16 --out run --json"
+    words = "study shapes --labels-per-class 1 all --seeds 2 --steps 4 --batch-size 16 --out run --json"
     assert main([*words.split(), *QUICK]) == 0
     out, err = capsys.readouterr()
     result = json.loads(out)

@@ -41,8 +41,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         os.chdir(folder)
         draw = random.Random(0)
         Path("t.txt").write_text("\n".join(" ".join(draw.choices(WORDS, k=8)) for _ in range(64)))
-        assert main("pretrain digits --epochs 1 --out images --no-progress".split()) == 0
-        assert main("pretrain t.txt --method gpt --epochs 1 --out texts --no-progress".split()) == 0
+        assert main("pretrain digits --epochs 1 --precision 32-true --out images --no-progress".split()) == 0
+        assert main("pretrain t.txt --method gpt --epochs 1 --precision 32-true --out texts --no-progress".split()) == 0
         assert main(COMMANDS["evaluate"]) == main(COMMANDS["report"]) == 0
         assert main("embed images digits:test --out e.parquet --no-progress".split()) == 0
         from PIL import Image

@@ -32,9 +32,8 @@ def labelled_images() -> tuple[np.ndarray, np.ndarray]:
 
 def test_ones_own_network_from_array_to_page() -> None:
     images, labels = labelled_images()
-    result = lw.study(
-        (images, labels), encoder=network(), out="run", labels_per_class=(1, "all"), seeds=2, augment="mild", **QUICK
-    )
+    how: dict[str, Any] = {"labels_per_class": (1, "all"), "seeds": 2, "steps": 4, "augment": "mild"}
+    result = lw.study((images, labels), encoder=network(), out="run", **how, **QUICK)
     assert isinstance(result, dict)
     assert result["samples"] == {"train": 52, "test": 12}
     assert Path("run/report.html").exists()

@@ -84,7 +84,7 @@ def test_a_study_of_an_array_of_five_channels(dtype: str, capsys: pytest.Capture
     images = rng.integers(0, 80, (40, 16, 16, 5)) + 100 * labels[:, None, None, None] * (np.arange(5) == 3)
     images = images * (1 if dtype == "uint8" else 16)
     np.savez("bands.npz", x=images.astype(dtype), y=labels)
-    words = "study bands.npz --channels 5 --augment photo --out run --seeds 1 --labels-per-class 4 --json"
+    words = "study bands.npz --channels 5 --augment photo --out run --seeds 1 --labels-per-class 4 --steps 4 --json"
     assert main([*words.split(), *QUICK]) == 0
     assert json.loads(capsys.readouterr().out)["summary"]
     run = lw.open_run("run")

@@ -38,7 +38,8 @@ def language_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_study_of_a_table(capsys: Text) -> None:
     documents(Path("docs.csv"), 120)
-    words = "study docs.csv --method bert --encoder bert-tiny --epochs 2 --labels-per-class 2 --seeds 1 --out run"
+    words = "study docs.csv --method bert --encoder bert-tiny --epochs 2 --out run --labels-per-class 2"
+    words += " --seeds 1 --steps 4"
     result = answered(capsys, *words.split(), *QUICK)
     assert result["samples"] == {"train": 97, "test": 23}  # a sentence that stands there twice is on one side
     assert result["classes"] == ["high", "low"]
@@ -255,7 +256,7 @@ def books(folder: Path, count: int = 6, words: int = 400) -> Path:
 def test_language_models_read_whole_documents(capsys: Text, method: str) -> None:
     books(Path("books"))
     words = f"pretrain books --method {method} --epochs 1 --batch-size 16 --max-tokens 24 --vocab-size 200 --out run"
-    assert main(words.split()) == 0
+    assert main([*words.split(), "--precision", "32-true"]) == 0
     err = capsys.readouterr().err
     assert (
         "documents are read whole: 2,412 tokens of 6 documents in 108 blocks of up to 24 tokens, each of one document"
@@ -297,7 +298,7 @@ def test_other_methods_say_how_much_of_the_documents_they_use(capsys: Text) -> N
     books(Path("books"), count=9)
     (Path("books") / "note.txt").write_text("a small stone")
     words = "pretrain books --method simcse --epochs 1 --batch-size 5 --max-tokens 24 --vocab-size 200 --out run"
-    assert main(words.split()) == 0
+    assert main([*words.split(), "--precision", "32-true"]) == 0
     said = "9 of 10 documents are cut after 24 tokens: 221 of 3,623 tokens are used (6.1%)"
     assert f"\n{said}; --max-tokens N uses more of each, the methods bert and gpt use all\n" in capsys.readouterr().err
     run = lw.open_run("run")
@@ -314,7 +315,7 @@ def test_other_methods_say_how_much_of_the_documents_they_use(capsys: Text) -> N
     for name in ("one.csv", "other.csv"):
         table(Path(name), ["text", "section"], [(text, "ab"[i % 2]) for i, text in enumerate(texts)])
     words = "pretrain one.csv --method simcse --epochs 1 --batch-size 5 --max-tokens 24 --probe other.csv --out probed"
-    assert main(words.split()) == 0
+    assert main([*words.split(), "--precision", "32-true"]) == 0
     assert "\nother: 9 of 10 documents are cut after 24 tokens" in capsys.readouterr().err
     words = "evaluate run --train one.csv --test other.csv --labels-per-class 1 --seeds 1 --protocols frozen"
     result = answered(capsys, *words.split(), "--no-progress")
@@ -325,7 +326,7 @@ def test_other_methods_say_how_much_of_the_documents_they_use(capsys: Text) -> N
 def test_documents_that_fit_are_said_nothing_about(capsys: Text) -> None:
     lines(Path("docs.txt"), sentences(40))
     words = "pretrain docs.txt --method gpt --epochs 1 --batch-size 16 --vocab-size 200 --out run"
-    assert main(words.split()) == 0
+    assert main([*words.split(), "--precision", "32-true"]) == 0
     err = capsys.readouterr().err
     assert "documents are" not in err
     assert lw.open_run("run").config["documents"]["blocks"] is None

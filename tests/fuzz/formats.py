@@ -201,7 +201,8 @@ def run_files(folder: Path) -> dict[str, bytes]:
     texts = [" ".join(WORDS[i % 7 : i % 7 + 6]) for i in range(40)]
     path = folder / "texts.csv"
     path.write_text("text,label\n" + "".join(f"{text},{'ab'[i % 2]}\n" for i, text in enumerate(texts)))
-    run = lw.pretrain(path, method="simcse", epochs=1, batch_size=8, out=folder / "run", progress=False)
+    how = {"epochs": 1, "batch_size": 8, "precision": "32-true", "progress": False}
+    run = lw.pretrain(path, method="simcse", out=folder / "run", **how)
     other = shutil.copy(path, folder / "other.csv")
     lw.evaluate(run, train=path, test=other, seeds=1, labels_per_class=[1], protocols=["frozen"], progress=False)
     lw.write_report(run)  # leaves map.npz, which takes long to compute

@@ -104,12 +104,12 @@ def test_each_side_of_the_game_learns_from_its_own_loss() -> None:
 def test_the_game_ends_with_embeddings_that_look_like_noise() -> None:
     torch.manual_seed(0)
     judge = Discriminator(1)
-    embeddings = nn.Parameter(0.1 * torch.randn(256, 1) + 2)
+    embeddings = nn.Parameter(0.1 * torch.randn(128, 1) + 2)
     optimizer = torch.optim.Adam([{"params": judge.parameters(), "lr": 1e-3}, {"params": [embeddings], "lr": 0.03}])
     for step in range(300):
-        passing, telling = judge(embeddings, torch.rand(256, 1, generator=generator_for(step)))
+        passing, telling = judge(embeddings, torch.rand(128, 1, generator=generator_for(step)))
         optimizer.zero_grad()
-        (256 * passing / 10 + telling).backward()
+        (128 * passing / 10 + telling).backward()
         optimizer.step()
     shown = torch.sigmoid(embeddings)
     assert shown.mean().item() == pytest.approx(0.5, abs=0.1)

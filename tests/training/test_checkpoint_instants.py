@@ -6,6 +6,7 @@ import csv
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import likewise as lw
@@ -20,8 +21,10 @@ class Killed(Exception):
 
 def test_the_history_has_what_the_checkpoint_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    training = {"method": "rotnet", "epochs": 1, "batch_size": 320, "precision": "32-true", "progress": False}
-    lw.pretrain("digits", out="whole", **training)
+    images = np.random.default_rng(0).integers(0, 256, (64, 8, 8), dtype=np.uint8)
+    training = {"method": "rotnet", "encoder": "resnet8", "epochs": 1, "batch_size": 16}
+    training |= {"precision": "32-true", "progress": False}
+    lw.pretrain(images, out="whole", **training)
     save = Checkpoints.save
 
     def save_and_end(self: Checkpoints, trainer: Any) -> None:
@@ -31,10 +34,10 @@ def test_the_history_has_what_the_checkpoint_has(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr(Checkpoints, "save", save_and_end)
     with pytest.raises(Killed):
-        lw.pretrain("digits", out="killed", checkpoint_minutes=0.0001, **training)
+        lw.pretrain(images, out="killed", checkpoint_minutes=0.0001, **training)
     monkeypatch.undo()
     monkeypatch.chdir(tmp_path)
-    lw.pretrain("digits", out="killed", resume=True, **training)
+    lw.pretrain(images, out="killed", resume=True, **training)
     assert rows("killed") == rows("whole")
     assert (tmp_path / "killed/verdict.json").read_text() == (tmp_path / "whole/verdict.json").read_text()
 

@@ -6,11 +6,17 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import likewise as lw
 from likewise.methods.rotnet import RotNet
 from likewise.training.callbacks.interruption import SIGNALS
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (64, 8, 8), dtype=np.uint8)
+TRAINING: dict[str, Any] = {
+    "method": "rotnet", "encoder": "resnet8", "epochs": 1, "batch_size": 32, "precision": "32-true", "progress": False,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("number", SIGNALS)
@@ -23,7 +29,7 @@ def test_after_a_training_a_signal_does_what_it_did_before(
     signal.signal(number, lambda n, _: received.append(n))
     mine = signal.getsignal(number)
     try:
-        lw.pretrain("digits", method="rotnet", epochs=1, batch_size=512, precision="32-true", out="run", progress=False)
+        lw.pretrain(IMAGES, out="run", **TRAINING)
         assert signal.getsignal(number) is mine
         assert all(signal.getsignal(n) is handler for n, handler in before.items() if n != number)
         signal.raise_signal(number)
@@ -48,9 +54,7 @@ def test_an_ignored_signal_does_not_end_a_training(
 
     monkeypatch.setattr(RotNet, "training_step", signalled)
     try:
-        run = lw.pretrain(
-            "digits", method="rotnet", epochs=1, batch_size=512, precision="32-true", out="run", progress=False
-        )
+        run = lw.pretrain(IMAGES, out="run", **TRAINING)
         assert run.finished
         assert signal.getsignal(number) is signal.SIG_IGN
     finally:

@@ -40,7 +40,8 @@ def test_a_verdict_names_what_is_the_matter_with_the_data(kind: str, said: str, 
     folder.mkdir()
     for number, image in enumerate(images_of(kind)):
         Image.fromarray(image).save(folder / f"{number:03d}.png")
-    lw.pretrain(folder, method="simclr", epochs=12, batch_size=16, out=tmp_path / "run", seed=0)
+    how = {"encoder": "resnet8", "epochs": 12, "batch_size": 16, "precision": "32-true", "progress": False}
+    lw.pretrain(folder, method="simclr", out=tmp_path / "run", seed=0, **how)
     verdict = json.loads((tmp_path / "run" / "verdict.json").read_text())
     assert said in verdict["message"]
     assert (verdict["kind"] == "trivial") == bool(said)
