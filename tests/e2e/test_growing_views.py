@@ -14,7 +14,7 @@ from torch import nn
 
 import likewise as lw
 from likewise.cli import main
-from likewise.errors import Interrupted, UserError
+from likewise.errors import UserError
 from likewise.methods.base import Method
 from likewise.training import budget
 from likewise.training.callbacks.checkpoints import newest
@@ -54,34 +54,31 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return sizes
 
 
+@pytest.mark.parametrize("instant", [3, *(pytest.param(step, marks=pytest.mark.slow) for step in (2, 6))])
 def test_an_interrupted_training_goes_on_with_the_sizes_and_the_bits_of_a_whole_one(
-    data: Path, seen: list[int], monkeypatch: pytest.MonkeyPatch, capsys: Text
+    instant: int, data: Path, seen: list[int], monkeypatch: pytest.MonkeyPatch, capsys: Text
 ) -> None:
+    """Interrupted within a size, or where the next one begins."""
     assert main(f"pretrain {data} {GROWING} --out whole".split()) == 0
     assert "views grow from 8 to 24 px over 6 of 8 steps" in capsys.readouterr().err
     assert seen == [8, 8, 8, 16, 16, 16, 24, 24]
+    seen.clear()
     training_step = Method.training_step
-    for instant in (2, 3, 6):  # within a size, and where the next one begins
-        seen.clear()
 
-        def interrupted_step(self: Method, *arguments: Any, instant: int = instant) -> Any:
-            if self.global_step == instant - 1:
-                signal.raise_signal(signal.SIGINT)
-            return training_step(self, *arguments)
+    def interrupted_step(self: Method, *arguments: Any) -> Any:
+        if self.global_step == instant - 1:
+            signal.raise_signal(signal.SIGINT)
+        return training_step(self, *arguments)
 
-        out = f"parts-{instant}"
-        with monkeypatch.context() as patch:
-            patch.setattr(Method, "training_step", interrupted_step)
-            with pytest.raises(Interrupted, match=f"stopped at step {instant} of 8"):
-                lw.pretrain(
-                    data, encoder="resnet8", precision="32-true", threads=1, batch_size=16, size=24, start_size=8,
-                    epochs=2, out=out, progress=False,
-                )  # fmt: skip
-        assert main(f"pretrain {data} {GROWING} --out {out} --resume".split()) == 0
-        assert seen == [8, 8, 8, 16, 16, 16, 24, 24]
-        paths = [newest(Path(run, "checkpoints")) for run in ("whole", out)]
-        exact, got = (torch.load(path, weights_only=True)["state_dict"] for path in paths if path is not None)
-        assert [key for key, value in exact.items() if not torch.equal(got[key], value)] == []
+    with monkeypatch.context() as patch:
+        patch.setattr(Method, "training_step", interrupted_step)
+        assert main(f"pretrain {data} {GROWING} --out parts".split()) != 0
+    assert f"stopped at step {instant} of 8" in capsys.readouterr().err
+    assert main(f"pretrain {data} {GROWING} --out parts --resume".split()) == 0
+    assert seen == [8, 8, 8, 16, 16, 16, 24, 24]
+    paths = [newest(Path(run, "checkpoints")) for run in ("whole", "parts")]
+    exact, got = (torch.load(path, weights_only=True)["state_dict"] for path in paths if path is not None)
+    assert [key for key, value in exact.items() if not torch.equal(got[key], value)] == []
 
 
 def test_the_run_keeps_the_size_of_the_first_views_and_is_used_at_the_last(data: Path, capsys: Text) -> None:
