@@ -89,6 +89,17 @@ def test_a_resumed_run_follows_the_plan_that_it_has(
     assert "epochs was begun with 1 epoch, not with 2 minutes" in capsys.readouterr().err
 
 
+def test_a_budget_keeps_views_that_grow(data: Path, measured: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    words = f"pretrain {data} --minutes 1 --start-size 4 {QUICK} --out run".split()
+    assert main(words) == 0
+    assert "views grow from 4 to 8 px over 3 of 4 steps" in capsys.readouterr().err
+    kept = config("run")
+    assert (kept["recipe"]["epochs"], kept["recipe"]["start_size"]) == (2, 4)
+    assert main([*words, "--resume"]) == 0
+    assert main([*kept["command"].split()[1:], "--resume"]) == 0
+    assert len(measured) == 1
+
+
 def test_a_smaller_encoder_is_taken_where_the_usual_one_is_too_slow(measured: list[str]) -> None:
     large = np.random.default_rng(0).integers(0, 256, (64, 34, 34), dtype=np.uint8)
     run = lw.pretrain(large, minutes=1.5, batch_size=32, precision="32-true", out="run", progress=False)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from likewise.data.open import open_source
-from likewise.methods.base import Method
+from likewise.methods.base import Method, ViewSizes
 from likewise.modalities.build import Training, build_training
-from likewise.training.budget import Budget, Cost, measured_cost, planned
+from likewise.training import budget
+from likewise.training.budget import Budget, Cost, mean_step, measured_cost, planned
 from likewise.training.fit import training_context_of
 from likewise.training.recipe import Recipe
 
@@ -25,8 +28,8 @@ def test_epochs_are_those_that_fit_with_a_twentieth_left_free() -> None:
 
 
 def test_a_budget_that_is_too_small_names_one_that_is_not() -> None:
-    cost, budget = Cost(step=1.0, epoch=0.0, steps_per_epoch=60), Budget(minutes=1, spent=9)
-    message = str(budget.too_small(cost, samples=7680))
+    cost, small_one = Cost(step=1.0, epoch=0.0, steps_per_epoch=60), Budget(minutes=1, spent=9)
+    message = str(small_one.too_small(cost, samples=7680))
     assert message.startswith(
         "minutes must be at least 1.3 for one epoch, got 1: 7,680 samples take 60 s, after 9 s of "
     )
@@ -85,3 +88,36 @@ def test_of_several_devices_one_is_measured_with_its_part_of_the_batch(monkeypat
     )
     measured_cost(learner, source, recipe, minutes=0.01, seed=0, precision="32-true", devices=4)
     assert set(seen) == {4}
+
+
+def test_a_step_of_growing_views_costs_by_their_area() -> None:
+    sizes = ViewSizes(8, 24, steps=8)  # 3 steps of 8 px, 3 of 16 px, 2 of 24 px
+    assert mean_step(sizes, 1.0, 9.0) == pytest.approx((3 * 1 + 3 * 4 + 2 * 9) / 8)
+    assert mean_step(ViewSizes(24, 24, steps=8), 9.0, 9.0) == 9
+
+
+def test_views_that_grow_are_measured_at_both_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe, source, learner, _ = small("simclr")
+    recipe = dataclasses.replace(recipe, start_size=4, epochs=4)
+    learner.prepare(training_context_of(learner, source, recipe, seed=0))
+    seen: list[int] = []
+    make_views = type(learner).make_views
+
+    def watched(self: Method, *arguments: Any) -> Any:
+        views = make_views(self, *arguments)
+        seen.append(views[0].shape[-1])
+        return views
+
+    monkeypatch.setattr(type(learner), "make_views", watched)
+    ends: list[tuple[ViewSizes, float, float]] = []
+    monkeypatch.setattr(budget, "mean_step", lambda *those: ends.append(those) or 0.125)
+    cost = measured_cost(learner, source, recipe, minutes=0.01, seed=0, precision="32-true", devices=1)
+    assert cost.step == 0.125
+    ((sizes, first, last),) = ends
+    assert sizes == ViewSizes(4, 8, steps=24)
+    assert first > 0
+    assert last > 0
+    assert sorted(seen, reverse=True) == seen
+    assert set(seen) == {4, 8}
+    views: Any = learner.views
+    assert views.size == 8

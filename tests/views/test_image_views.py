@@ -260,3 +260,15 @@ def test_drawings_are_told_from_photographs() -> None:
     logos = torch.full((4, 3, 32, 32), 255, dtype=torch.uint8)
     logos[:, 0, 8:24, 8:24] = 0
     assert drawn(logos)
+
+
+def test_views_of_another_size_show_the_same_part_of_the_image() -> None:
+    ramp = torch.arange(64, dtype=torch.uint8).mul(4).expand(50, 3, 64, 64)
+    views = ImageViews(["crop", "horizontal-flip"], size=64, channels=3)
+    small = views.of_size(16)
+    assert (views.size, small.size) == (64, 16)
+    large, little = views(ramp, generator(1)), small(ramp, generator(1))
+    assert little.shape == (50, 3, 16, 16)
+    torch.testing.assert_close(torch.nn.functional.avg_pool2d(large, 4), little, atol=0.05, rtol=0)
+    assert small.local(ramp, generator(1)).shape[-1] < 16
+    assert small.clean(ramp).shape[-1] == 16

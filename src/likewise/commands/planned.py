@@ -46,6 +46,8 @@ class TrainingPlan:
     epochs: int
     steps_per_epoch: int
     steps: int
+    view_sizes: dict[int, int] | None
+    """Where views of images grow, how many steps have which size in pixels; None of others."""
     batch_size: int
     """Samples of a step, over all devices."""
     devices: int
@@ -57,6 +59,7 @@ class TrainingPlan:
     memory: int | None
     """Bytes that a device needs: of a GPU those allocated, else those of the process; None where that is not known."""
     seconds_per_step: float
+    """Where views grow, the mean."""
     seconds: float
     """Of all epochs, from measured steps of one device."""
     decoded: int | None
@@ -80,8 +83,10 @@ class TrainingPlan:
         memory = "not known" if self.memory is None else f"{self.memory / MEGABYTE:,.0f} MB"
         whose = "a device" if self.device == "cuda" else "a process"
         apart = "; what devices tell each other comes on top" if self.devices > 1 else ""
+        mean = "" if self.view_sizes is None else " in the mean"
         kept = "none, they are decoded each time that they are read" if self.cache is None else f"in {self.cache}"
         size = 0 if self.decoded is None else self.decoded / MEGABYTE
+        growing = [] if self.view_sizes is None else [f"views: {steps_said(self.view_sizes)}"]
         decoded = [] if self.decoded is None else [f"decoded samples: {size:,.1f} MB, cache: {kept}"]
         return "\n".join(
             [
@@ -90,10 +95,11 @@ class TrainingPlan:
                 "of them in the encoder",
                 f"steps: {count_of(self.epochs, 'epoch')} of {count_of(self.steps_per_epoch, 'step')}, "
                 f"{self.steps:,} in all",
+                *growing,
                 f"batch: {self.batch_size:,} samples{each}",
                 f"machine: {count_of(self.devices, f'{self.device} device')}, {self.precision}{threads}",
                 f"memory {whose}: {memory}",
-                f"time: {duration(self.seconds)}, {self.seconds_per_step:.3g} s a step{apart}",
+                f"time: {duration(self.seconds)}, {self.seconds_per_step:.3g} s a step{mean}{apart}",
                 *decoded,
                 f"would write into {self.out}: {', '.join(self.files)}",
                 f"nothing was written there; to train: {self.command}",
@@ -134,6 +140,7 @@ def plan_of(
         epochs=recipe.epochs,
         steps_per_epoch=context.steps_per_epoch,
         steps=context.steps,
+        view_sizes=None if context.sizes is None else context.sizes.counts(),
         batch_size=context.batch_size,
         devices=devices,
         device=device_name(),
@@ -158,6 +165,12 @@ def files_of(method: Method, recipe: Recipe, kept_files: list[str]) -> list[str]
         parts.append(Figures)
     weights = [WEIGHTS, ARCHITECTURE] + ([] if recipe.weights is None else [INITIAL])
     return sorted(["checkpoints/", "tensorboard/", "recipe.yaml", *(p.FILE for p in parts), *weights, *kept_files])
+
+
+def steps_said(view_sizes: dict[int, int]) -> str:
+    """Sizes of views and their steps: "4 steps of 32 px, 4 of 40 px, 3 of 48 px"."""
+    (size, steps), *others = view_sizes.items()
+    return ", ".join([f"{count_of(steps, 'step')} of {size} px", *(f"{n:,} of {each} px" for each, n in others)])
 
 
 def duration(seconds: float) -> str:

@@ -503,6 +503,8 @@ def pretrain(
         tell(f"views: {views}", show=progress)
         for line in loaded:
             tell(line, show=progress)
+        if context.sizes is not None:
+            tell(f"views grow {context.sizes}", show=progress)
         if context.freeze_steps:
             tell(
                 f"the heads learn alone for {context.freeze_steps:,} of {count_of(context.steps, 'step')}",

@@ -48,6 +48,7 @@ class FolderImageNetwork(nn.Module):
             network.embeddings.mask_token = None
         self.network = network
         self.has_class_token = kind in ROW_OF_TOKENS
+        self.has_positions = kind in (*ROW_OF_TOKENS, *RESAMPLED)
         self.resampling = {"interpolate_pos_encoding": True} if kind in RESAMPLED else {}
         # After the class token stand a token of distillation, or registers.
         after = {"deit": 1, "dinov2_with_registers": getattr(network.config, "num_register_tokens", 0)}

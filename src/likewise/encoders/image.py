@@ -74,6 +74,11 @@ class ImageEncoder(Encoder):
         self.pool_grid = pool_grid
         self.config = config
 
+    @property
+    def any_size(self) -> bool:
+        """Whether views of any size are taken as they are, without embeddings of positions that are made for one."""
+        return not (hasattr(self.body, "patch_embed") or getattr(self.body, "has_positions", False))
+
     def forward(self, view: Float[Tensor, "n c h w"]) -> Float[Tensor, "n dim"]:
         return self.body(view) if self.pool_grid == 1 else self._with_map(view)[0]
 

@@ -38,6 +38,7 @@ class Autoencoder(Method):
     modality = "image"
     paper = "1206.5538"
     compares_augmentations = False
+    any_size = False  # the decoder has one
     when_to_use = "the simplest baseline: what compression alone teaches"
 
     def __init__(self, encoder: nn.Module, *, code_dim: int | None = 30) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import lightning as L
@@ -22,6 +25,8 @@ from likewise.runs.figures import Figure
 from likewise.seeding import generator_for, generator_for_part
 
 EARLY = 0.2  # share of the training before which no degenerate solution is reported
+GROWN = 0.75  # share of the steps after which views that grow have their last size
+SIZE_STRIDE = 8  # px, from one size of them to the next: each size is prepared for once by libraries of convolutions
 
 
 @runtime_checkable
@@ -29,7 +34,8 @@ class Views(Protocol):
     """How a modality makes views of a whole batch at once, on the batch's device (see `likewise.views`).
 
     Generators are on the CPU: the same seed draws the same views whatever the device. Views may also have `second`, for
-    the second of two views, `local`, of small parts, and `captioned`, that a caption still fits.
+    the second of two views, `local`, of small parts, `captioned`, that a caption still fits, and `of_size`, the same
+    views in another size.
     """
 
     def __call__(self, batch: Any, generator: torch.Generator) -> Any:
@@ -40,6 +46,44 @@ class Views(Protocol):
 
     def weak(self, batch: Any, generator: torch.Generator) -> Any:
         """A light random view that keeps a sample's label, for training with labels."""
+
+
+class ViewSizes(NamedTuple):
+    """Height and width, in pixels, of views of images that grow while a training goes on (arXiv:2104.00298).
+
+    The first three quarters of the steps are parted equally among the sizes from `first` on, in strides of 8 px. The
+    others have `last`, so that the encoder knows the size at which it is used (arXiv:1906.06423).
+    """
+
+    first: int
+    last: int
+    steps: int
+    """Of the whole training."""
+
+    def at(self, step: int) -> int:
+        """The size at a step, counted from 0: a function of the step alone, so that a resumed training has the same."""
+        return max(size for size, begins in self._begins() if begins <= step)
+
+    def counts(self, until: int | None = None) -> dict[int, int]:
+        """How many steps have which size, the smallest first; of the steps before `until`, if given."""
+        stop = self.steps if until is None else until
+        begins = [*self._begins(), (self.last, self.steps)]
+        counted = {size: min(end, stop) - begin for (size, begin), (_, end) in pairwise(begins)}
+        return {size: count for size, count in counted.items() if count > 0}
+
+    def pixels(self, until: int | None = None) -> int:
+        """Of one view in each step: the work grows with them; of the steps before `until`, if given."""
+        return sum(count * size**2 for size, count in self.counts(until).items())
+
+    def __str__(self) -> str:
+        grown = self._begins()[-1][1]
+        return f"from {self.first} to {self.last} px over {grown:,} of {self.steps:,} steps"
+
+    def _begins(self) -> list[tuple[int, int]]:
+        """Each size, and the step that it begins with."""
+        growing = range(self.first, self.last, SIZE_STRIDE)
+        grown = math.ceil(GROWN * self.steps) if growing else 0
+        return [*((size, place * grown // len(growing)) for place, size in enumerate(growing)), (self.last, grown)]
 
 
 class TrainingContext(NamedTuple):
@@ -58,6 +102,8 @@ class TrainingContext(NamedTuple):
     """Reads samples by their indices, for methods that pass over them between epochs."""
     freeze_steps: int = 0
     """Steps at the beginning that do not change the encoder: its heads learn first what its known weights give."""
+    sizes: ViewSizes | None = None
+    """Those of views that grow; None where all have the size of the method's views."""
 
 
 class Method(L.LightningModule):
@@ -84,6 +130,8 @@ class Method(L.LightningModule):
     """Whether the tracked embeddings are those that two encoders give the same view."""
     compares_augmentations: ClassVar[bool] = True
     """Whether it learns to embed random views of a sample alike, so that LiDAR says how well it tells samples apart."""
+    any_size: ClassVar[bool] = True
+    """Whether its views may grow: nothing beside the encoder, and no figure at chance, belongs to one size of them."""
     accepts_groups: ClassVar[bool] = False
     """Whether it also takes samples of several parts of its modality."""
     whole_documents: ClassVar[bool] = False
@@ -243,12 +291,26 @@ class Method(L.LightningModule):
             if self.training_context.steps_per_epoch and self.global_step % self.training_context.steps_per_epoch == 0:
                 self.begin_epoch(self.global_step // self.training_context.steps_per_epoch)
             # Autocast is for networks: in bfloat16 a resampling matrix would move pixels.
-            with torch.autocast(self.device.type, enabled=False):
+            with torch.autocast(self.device.type, enabled=False), self._views_of_step():
                 views = self.make_views(batch, drawing)
         result = self.objective(*views)
         scalars = result if isinstance(result, dict) else {"loss": result}
         self.log_dict({name: value.detach() for name, value in scalars.items()})
         return scalars["loss"]
+
+    @contextmanager
+    def _views_of_step(self) -> Iterator[None]:
+        """For the time being, the views have the size of this step."""
+        sizes = self.training_context.sizes
+        if sizes is None:
+            yield
+            return
+        whole: Any = self.views
+        self.views = whole.of_size(sizes.at(self.global_step))
+        try:
+            yield
+        finally:
+            self.views = whole
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         for parameter in self.frozen_parameters(self.global_step):

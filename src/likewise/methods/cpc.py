@@ -42,6 +42,7 @@ class CPC(Method):
     family = "mutual information"
     paper = "1807.03748"
     compares_augmentations = False
+    any_size = False  # smaller views are too small for their patches
     when_to_use = "when the order of the parts is informative: large images, sequences"
     min_batch_size = 2
 

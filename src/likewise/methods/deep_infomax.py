@@ -49,6 +49,7 @@ class DeepInfoMax(Method):
     family = "mutual information"
     paper = "1808.06670"
     compares_augmentations = False
+    any_size = False  # the loss at chance depends on the number of places
     when_to_use = "when no augmentation is known to preserve the meaning: compares the parts of a view with the whole"
     min_batch_size = 2
 

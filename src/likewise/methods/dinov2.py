@@ -62,6 +62,7 @@ class DINOv2(Method):
     paper = "2304.07193"
     when_to_use = "Vision Transformers: features of whole images and of their patches, for dense tasks; many steps"
     min_batch_size = 2
+    any_size = False  # patches are masked on a grid of the whole view
     deployed_role = "teacher"
 
     def __init__(

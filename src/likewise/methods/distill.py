@@ -46,6 +46,7 @@ class Distill(Method):
     cross_modal = True
     two_encoders = True
     compares_augmentations = False
+    any_size = False  # the teacher has learned from views of one
 
     def __init__(
         self,

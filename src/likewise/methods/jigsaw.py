@@ -43,6 +43,7 @@ class Jigsaw(Method):
     modality = "image"
     paper = "1603.09246"
     compares_augmentations = False
+    any_size = False  # smaller views are too small for their patches
     when_to_use = "photographs of objects with parts; more permutations make it harder"
     min_batch_size = 2
 

@@ -40,6 +40,7 @@ class MAE(Method):
     modality = "image"
     paper = "2111.06377"
     compares_augmentations = False
+    any_size = False  # the decoder has one
     when_to_use = "Vision Transformers on many images: cheap steps, weak augmentations, best when fine-tuned"
 
     def __init__(

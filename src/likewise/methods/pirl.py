@@ -50,6 +50,7 @@ class PIRL(Method):
     modality = "image"
     paper = "1912.01991"
     compares_augmentations = False
+    any_size = False  # smaller views are too small for their patches
     when_to_use = "contrastive learning with a jigsaw: invariant to the places of parts; small batches"
 
     bank: MemoryBank

@@ -45,6 +45,7 @@ class RelativePosition(Method):
     modality = "image"
     paper = "1505.05192"
     compares_augmentations = False
+    any_size = False  # smaller views are too small for their patches
     when_to_use = "photographs of objects whose parts have typical places"
 
     def __init__(

@@ -10,9 +10,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+from likewise.checks import require
 from likewise.console import count_of
 from likewise.data.source import Source
 from likewise.encoders import adopt
+from likewise.encoders.base import encoder_name
 from likewise.encoders.low_rank import add_low_rank
 from likewise.errors import UserError
 from likewise.methods import build_method, method_options
@@ -88,7 +90,36 @@ def build_training(
         method.use_teacher(channels_last(teacher_for(method.teacher_run, views, source)))
     if isinstance(method, ContrastiveMAML) and method.clusters_of is not None:
         method.use_embeddings(torch.from_numpy(open_run(method.clusters_of).encode(source)))
+    check_start_size(method, source, recipe)
     return Training(recipe, source, method, loaded)
+
+
+def check_start_size(method: Method, source: Source, recipe: Recipe) -> None:
+    """Raise `UserError` for views that are to grow, and cannot."""
+    start, views = recipe.start_size, method.views
+    if start is None:
+        return
+    reason = fixed_size(method, recipe)
+    require(reason is None, "start_size", f"left out for {reason}", start)
+    require(start <= views.size, "start_size", f"at most size, {views.size}", start)  # type: ignore[attr-defined]
+    small: Any = views.of_size(start)  # type: ignore[attr-defined]
+    try:
+        adopt(method.encoder, small.clean(source.read(torch.arange(2))))
+    except (RuntimeError, ValueError, AssertionError) as error:
+        cause = next(iter(str(error).splitlines()), type(error).__name__)
+        name = encoder_name(method.encoder)
+        raise UserError(f"start_size must be one that {name} takes, got {start}: {cause}") from error
+
+
+def fixed_size(method: Method, recipe: Recipe) -> str | None:
+    """What keeps the views of a training at one size; None where they can grow."""
+    if not hasattr(method.views, "of_size"):
+        return f"{type(method.views).__name__}, which have one size"
+    if not method.any_size:
+        return f"{recipe.method}, whose views have one size"
+    if not getattr(method.encoder, "any_size", True):
+        return f"{encoder_name(method.encoder)}, whose embeddings of positions are for one size"
+    return None
 
 
 def _learned(encoder: nn.Module) -> str:

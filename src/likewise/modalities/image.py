@@ -54,7 +54,7 @@ class ImageModality(Modality):
     column_names = ("image", "img", "photo", "picture")
     smaller_encoders: ClassVar[Mapping[str, str]] = {"resnet18": "resnet8"}
     recipe_fields = ("size", "channels", "pool_grid", "zero_init_residual")
-    view_fields = ("augment_second", "augment_local")
+    view_fields = ("start_size", "augment_second", "augment_local")
     read_fields = ("range",)
 
     def usual_method(self, source: Source, recipe: Recipe) -> tuple[str, str]:

@@ -17,7 +17,7 @@ import torch
 
 from likewise.data.source import Source
 from likewise.errors import UserError
-from likewise.methods.base import Method
+from likewise.methods.base import Method, ViewSizes
 from likewise.training.fit import fit, training_context_of
 from likewise.training.machine import forget_peak_memory, peak_memory
 from likewise.training.recipe import Recipe
@@ -38,7 +38,7 @@ class Cost(NamedTuple):
     """What a training costs on this machine."""
 
     step: float
-    """Seconds, the median of whole steps: reading, views, objective, gradients, optimizer."""
+    """Seconds of a whole step: reading, views, objective, gradients, optimizer. A median; where views grow, a mean."""
     epoch: float
     """Seconds of each epoch beside its steps: what the method does at its beginning, and the probe."""
     steps_per_epoch: int
@@ -110,31 +110,58 @@ def measured_cost(
         KeyboardInterrupt: when the measuring is interrupted.
     """
     context = training_context_of(method, source, recipe, seed=seed)
+    sizes, views = context.sizes, method.views
     if devices > 1:
         part = max(method.min_batch_size, context.batch_size // devices)
         recipe = dataclasses.replace(recipe, batch_size=part, micro_batch_size=None)
-    trial = copy.deepcopy(method, {id(method.training_context): method.training_context})  # the data is not copied
-    timing = _Timing(MEASURED_SECONDS if minutes is None else min(MEASURED_SECONDS, 60 * minutes / 50))
-    forget_peak_memory()
-    with torch.random.fork_rng(), tempfile.TemporaryDirectory(prefix="likewise-") as folder:
-        fitted = fit(
-            trial,
-            source,
-            recipe,
-            Path(folder),
-            seed=seed,
-            precision=precision,
-            devices="1",
-            progress=False,
-            callbacks=[timing],
-        )
+    recipe = dataclasses.replace(recipe, start_size=None)  # each size is measured by itself
+    seconds = MEASURED_SECONDS if minutes is None else min(MEASURED_SECONDS, 60 * minutes / 50)
+
+    def measured(size: int | None) -> tuple[_Timing, Method]:
+        """The steps of a copy of the method; the data is not copied."""
+        trial = copy.deepcopy(method, {id(method.training_context): method.training_context})
+        if size is not None:
+            trial.views = views.of_size(size)  # type: ignore[attr-defined]
+        timing = _Timing(seconds if sizes is None else seconds / 2)
+        with tempfile.TemporaryDirectory(prefix="likewise-") as folder:
+            fitted = fit(
+                trial,
+                source,
+                recipe,
+                Path(folder),
+                seed=seed,
+                precision=precision,
+                devices="1",
+                progress=False,
+                callbacks=[timing],
+            )
         if fitted.interrupted:
             raise KeyboardInterrupt
+        return timing, trial
+
+    forget_peak_memory()
+    with torch.random.fork_rng():
+        timing, trial = measured(None)
         beginning = 0.0 if type(method).begin_epoch is Method.begin_epoch else max(0.0, timing.first - timing.step)
         began = time.perf_counter()
         if probe is not None:
             probe(trial)
-        return Cost(timing.step, beginning + time.perf_counter() - began, context.steps_per_epoch, peak_memory())
+        epoch = beginning + time.perf_counter() - began
+        step = timing.step if sizes is None else mean_step(sizes, measured(sizes.first)[0].step, timing.step)
+    return Cost(step, epoch, context.steps_per_epoch, peak_memory())
+
+
+def mean_step(sizes: ViewSizes, first: float, last: float) -> float:
+    """Seconds of a step over a training with views of these sizes; between the first and the last by their area.
+
+    Args:
+        sizes: of the views.
+        first, last: seconds of a step with views of the first and of the last size.
+    """
+    if sizes.first == sizes.last:
+        return last
+    grown = (sizes.pixels() / sizes.steps - sizes.first**2) / (sizes.last**2 - sizes.first**2)
+    return first + grown * (last - first)
 
 
 class _Timing(L.Callback):

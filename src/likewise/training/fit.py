@@ -30,7 +30,7 @@ from likewise.distributed import (
     world_size,
 )
 from likewise.errors import UserError
-from likewise.methods.base import Method, TrainingContext
+from likewise.methods.base import Method, TrainingContext, ViewSizes
 from likewise.training.callbacks.checkpoints import AtomicCheckpointIO, Checkpoints, newest, step_of
 from likewise.training.callbacks.diagnostics import Diagnostics, StopAtNaN
 from likewise.training.callbacks.health import HealthMonitor
@@ -237,7 +237,15 @@ def training_context_of(method: Method, source: Source, recipe: Recipe, *, seed:
         micro,
         source.read,
         freeze_steps=round((recipe.freeze_epochs or 0) * steps),
+        sizes=_sizes(method, recipe, steps * recipe.epochs),
     )
+
+
+def _sizes(method: Method, recipe: Recipe, steps: int) -> ViewSizes | None:
+    if recipe.start_size is None:
+        return None
+    views: Any = method.views
+    return ViewSizes(recipe.start_size, views.size, steps)
 
 
 def _sampling(method: Method, source: Source, recipe: Recipe, *, seed: int) -> Sampling:

@@ -37,6 +37,8 @@ class Recipe:
         method: a name of `likewise methods`.
         encoder: a name that `likewise.encoders` knows, or `auto`; of pairs, one for each half: `resnet18+bert-tiny`.
         size: height and width of the views in pixels; None takes the images' own.
+        start_size: of images, height and width of the first views, which grow to `size` (see
+            `likewise.methods.base.ViewSizes`); None: all have `size`.
         channels: 1 (grey), 3 (RGB), or how many the images have; None takes the images' own.
         tokenizer: of texts: `wordpiece`, `wordpiece-unaccented` or `bpe`, learned from them; or the path of a
             tokenizer.json.
@@ -85,6 +87,7 @@ class Recipe:
     method: str = "simclr"
     encoder: str = "auto"
     size: int | None = None
+    start_size: int | None = None
     channels: int | None = None
     tokenizer: str | None = None
     vocab_size: int | None = None
@@ -147,7 +150,7 @@ class Recipe:
                 most = MOST_OPTION[type(value)]
                 require(abs(value) <= most, name, f"from {-most:,} to {most:,}", value)
         require(self.size is None or self.size >= 4, "size", "at least 4 px", self.size)
-        check_int(4, LARGEST_SIZE, size=self.size)
+        check_int(4, LARGEST_SIZE, size=self.size, start_size=self.start_size)
         check_int(1, MOST_CHANNELS, channels=self.channels)
         check_int(1, MOST_TOKENS, max_tokens=self.max_tokens)
         check_int(vocab_size=self.vocab_size, sample_rate=self.sample_rate)

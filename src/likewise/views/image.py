@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -116,6 +117,13 @@ class ImageViews:
     def clean(self, batch: UInt8[Tensor, "n _ _ _"]) -> Float[Tensor, "n c s s"]:
         """The images themselves, resized (antialiased) and normalised: for evaluation."""
         return self._view(batch, (), torch.Generator())
+
+    def of_size(self, size: int) -> ImageViews:
+        """The same views in another size: crops cover as much of the image, a blur has as many pixels."""
+        check_int(4, LARGEST, size=size)
+        views = copy.copy(self)
+        views.size = size
+        return views
 
     def picture(self, view: Float[Tensor, "n c s s"]) -> UInt8[Tensor, "n shown s s"]:
         """A view as something to look at, grey or RGB: normalisation undone, clamped to bytes.

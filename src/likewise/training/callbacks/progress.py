@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from likewise.console import plain, printable, stderr_console, tell
 from likewise.distributed import is_first_process
+from likewise.methods.base import Method
 from likewise.training.callbacks.health import HealthMonitor
 from likewise.training.callbacks.history import HistoryLogger
 
@@ -52,17 +53,21 @@ class ProgressLine(L.Callback):
         self._start = self._done = trainer.global_step
         self._began = time.monotonic()
         self._spoke = self._began
+        assert isinstance(pl_module, Method)
+        self._sizes = pl_module.training_context.sizes
         if self.show and is_first_process() and sys.stderr.isatty():
             self._bar = Progress(
                 TextColumn("{task.description}", markup=False),
                 BarColumn(),
                 MofNCompleteColumn(),
                 TextColumn("{task.fields[figures]}", markup=False),
-                TimeRemainingColumn(),
+                TextColumn("{task.fields[left]} left", markup=False),
                 console=self._console,
                 refresh_per_second=4,
             )
-            self._task = self._bar.add_task("training", total=self.steps, completed=self._start, figures="")
+            self._task = self._bar.add_task(
+                "training", total=self.steps, completed=self._start, figures="", left="-:--"
+            )
             self._bar.start()
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
@@ -72,15 +77,21 @@ class ProgressLine(L.Callback):
         if not (self.show and is_first_process()):
             return
         if self._bar:
-            self._bar.update(self._task, completed=step, figures=self._figures())
+            self._bar.update(self._task, completed=step, figures=self._figures(), left=_clock(self._left(now)))
         elif now - self._spoke >= LINE_EVERY or step == self.steps:
             self._spoke = now
-            left = (self.steps - step) * (now - self._began) / max(1, step - self._start)
             self._console.print(
-                plain(f"step {step}/{self.steps}  {self._figures()}  {_clock(left)} left"),
+                plain(f"step {step}/{self.steps}  {self._figures()}  {_clock(self._left(now))} left"),
                 highlight=False,
                 soft_wrap=True,
             )
+
+    def _left(self, now: float) -> float:
+        """Seconds to the end, if the rest is as fast as what was done; larger views take longer."""
+        begun, done, all_steps = (
+            step if self._sizes is None else self._sizes.pixels(step) for step in (self._start, self._done, self.steps)
+        )
+        return (all_steps - done) * (now - self._began) / max(1, done - begun)
 
     def _figures(self) -> str:
         latest, chance, verdict = self.history.latest, self.health.chance, self.health.verdict
