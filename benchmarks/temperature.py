@@ -125,13 +125,13 @@ def told(mean: float, half: float, name: str) -> str:
 
 
 def draw_figure(path: Path, found: list[dict[str, Any]], asked: argparse.Namespace, name: str, title: str) -> None:
-    lines = {}
+    lines, values = {}, list[float]()
     for augment in asked.augments:
         points = [summary(found, augment, temperature, name) for temperature in asked.temperatures]
         means, halves = [mean for mean, _ in points], [half for _, half in points]
         lines[augment] = Line(asked.temperatures, means, halves)
-    values = [value for line in lines.values() for value in line.y]
-    step = {"accuracy": 5.0, "uniformity": 0.5, "tolerance": 0.1}[name]
+        values += [end for mean, half in points for end in (mean - half, mean + half)]
+    step = {"accuracy": 2.0, "uniformity": 0.5, "tolerance": 0.1}[name]
     least, most = step * np.floor(min(values) / step), step * np.ceil(max(values) / step)
     ticks = {float(value): f"{value:.10g}" for value in np.round(np.arange(least, most + step / 2, step), 6)}
     temperatures = {value: f"{value:g}" for value in asked.temperatures}
