@@ -74,7 +74,7 @@ def test_maps_are_followed_while_the_encoder_is_initialized_stage_by_stage(
     assert "body.0 to body.1, body.3, body.4, body.5" in page
     assert main(["explain", str(digits_run), *words]) == 0
     curve = " ".join(f"{value:.2f}" for value in said["samples"][1]["maps"][1]["cascade"])
-    assert curve in " ".join(capsys.readouterr().out.split())
+    assert curve in capsys.readouterr().out
     plain = answered(capsys, "explain", digits_run, "3", "--no-progress")
     assert plain["samples"][0]["stages"] is None
     assert "untrained stages" not in page_of(lw.explain(digits_run, "3", out="plain.html", progress=False).out or "")

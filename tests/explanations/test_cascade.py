@@ -120,7 +120,14 @@ NAMES = {
     "gpt-tiny": ["body.wte", "body.wpe", "body.h.0", "body.h.1 to body.ln_f"],
     "mel-resnet8": ["image.body.0 to image.body.1", "image.body.3", "image.body.4", "image.body.5"],
     "conv-gru-tiny": [*(f"convolutions.{i}" for i in range(5)), "context"],
-    "wav2vec2-tiny": [],
+    "wav2vec2-tiny": [
+        "body.feature_extractor.conv_layers.0",
+        "body.feature_extractor.conv_layers.1 to body.feature_extractor.conv_layers.2",
+        "body.feature_extractor.conv_layers.3 to body.feature_projection",
+        "body.encoder.pos_conv_embed to body.encoder.layer_norm",
+        "body.encoder.layers.0 to body.encoder.layers.1",
+        "body.encoder.layers.2 to body.encoder.layers.3",
+    ],
     "tower": ["encoder.body.0 to encoder.body.1", *(f"encoder.body.{i}" for i in (3, 4, 5)), "projection"],
 }
 

@@ -46,13 +46,13 @@ class SamplesExplanation:
 
     def __rich__(self) -> Any:
         from rich.console import Group
-        from rich.table import Table
+        from rich.table import Column, Table
 
         lines: list[Any] = []
         if self.similarity is not None:
             lines.append(plain(f"cosine {self.similarity:.3f}"))
         for each in self.found.samples:
-            more = ["stage by stage"] if each.stages else []
+            more = [Column("stage by stage", no_wrap=True)] if each.stages else []
             table = Table("map", "counts most", "deletion gain", "like untrained", *more, box=None, header_style="bold")
             for found in each.maps:
                 order = found.values.argsort(descending=True)[:PRINTED].tolist()

@@ -7,7 +7,6 @@ A map of what was learned is lost with the weights that hold it; one that stays 
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Iterator, Sequence
 from itertools import chain, pairwise, zip_longest
 from typing import Any, NamedTuple
@@ -40,12 +39,12 @@ def encoder_stages(sample: ExplainedSample) -> list[Stage]:
     """
     encoder, order = sample.encoder, _order_of_use(sample)
 
-    def first_use(block: tuple[str, nn.Module]) -> float:
-        return min(order.get(module, math.inf) for module in block[1].modules())
+    def first_use(block: tuple[str, nn.Module]) -> int:
+        return min(order.get(module, len(order)) for module in block[1].modules())
 
     blocks: list[list[tuple[str, nn.Module]]] = []
     for block in sorted(_blocks(encoder), key=first_use) or [("", encoder)]:
-        is_passed, has_matrix = first_use(block) < math.inf, any(p.ndim > 1 for p in block[1].parameters())
+        is_passed, has_matrix = first_use(block) < len(order), any(p.ndim > 1 for p in block[1].parameters())
         if not blocks or (is_passed and has_matrix):
             blocks.append([])
         blocks[-1].append(block)
@@ -61,7 +60,9 @@ def encoder_stages(sample: ExplainedSample) -> list[Stage]:
     return stages
 
 
-def stage_by_stage(samples: Sequence[ExplainedSample], untrained: Sequence[nn.Module]) -> Iterator[list[ExplainedSample]]:
+def stage_by_stage(
+    samples: Sequence[ExplainedSample], untrained: Sequence[nn.Module]
+) -> Iterator[list[ExplainedSample]]:
     """The samples before copies of their encoders, with the last stage as untrained, then the last two, … all of them.
 
     The copies go on changing: use each step before the next one. Of two encoders, that with fewer stages is all
