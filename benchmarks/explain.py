@@ -7,9 +7,10 @@ For each seed an encoder learns from the training part of labelled images, texts
 `fashion-mnist` with --root, the folder of its idx files; a folder or a table, of which a fifth is held out), and pairs
 of test samples of one class are explained: the largest difference between the sum over places and the cosine, the areas
 under the deletion and the insertion curve beside those of random orders, and the rank correlation of the maps with
-those of encoders with random weights. Where the samples are images, an encoder then learns from ten pictures of the
-set, each with a corner of a random colour, which alone tells samples apart: how often the part that counts most is in
-the corner, beside an encoder with random weights. Intervals are 95 % Student-t intervals over seeds.
+those of an encoder of which the last stage is untrained, the last two, and so on to all of them. Where the samples are
+images, an encoder then learns from ten pictures of the set, each with a corner of a random colour, which alone tells
+samples apart: how often the part that counts most is in the corner, beside an encoder with random weights. Intervals
+are 95 % Student-t intervals over seeds.
 """
 
 from __future__ import annotations
@@ -84,7 +85,7 @@ def of_pairs(asked: argparse.Namespace, test: Source, folder: Path, seed: int) -
         same = np.flatnonzero(labels == labels[first])
         second = random.choice(same[same != first])
         ids = test.ids[first], test.ids[second]
-        where: dict[str, Any] = {"data": f"{asked.data}:test", "root": asked.root, "progress": False}
+        where: dict[str, Any] = {"data": f"{asked.data}:test", "root": asked.root, "cascade": True, "progress": False}
         said = [lw.explain(run, *ids, **where).to_json()]
         if test.modality != "audio":
             said.append(lw.explain(run, *ids, by="gradients", **where).to_json())
@@ -95,7 +96,9 @@ def of_pairs(asked: argparse.Namespace, test: Source, folder: Path, seed: int) -
         for one in maps:
             for area in AREAS:
                 found[f"{one['by']}: {area.replace('_', ' ')} area"].append(one["curves"]["areas"][area])
-            found[f"{one['by']}: correlation with untrained"].append(one["correlation_with_untrained"])
+            stages = len(one["cascade"]) - 1
+            for count, value in enumerate(one["cascade"][1:], 1):
+                found[f"{one['by']}: correlation after {count} of {stages} stages"].append(value)
     return {name: float((np.max if name.startswith("largest") else np.mean)(values)) for name, values in found.items()}
 
 

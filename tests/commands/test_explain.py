@@ -11,9 +11,11 @@ import pytest
 import soundfile
 from PIL import Image
 from sklearn.datasets import load_digits
+from torch import nn
 
 import likewise as lw
 from exported import build_run
+from likewise.cli import main
 from small_data import SAMPLE_RATE, recordings, sentences
 from small_files import captioned, lines, notes
 from typed_commands import answered, refused
@@ -54,6 +56,28 @@ def test_two_images_match_part_by_part(digits_run: Path, capsys: pytest.CaptureF
     assert page.count('class="heat"') >= 8
     assert "exact, by places" in page
     assert [each["by"] for each in said["matches"]] == ["places", "occlusion"]
+
+
+def test_maps_are_followed_while_the_encoder_is_initialized_stage_by_stage(
+    digits_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("3", "13", "--cascade", "--out", "page.html", "--no-progress")
+    said = answered(capsys, "explain", digits_run, *words)
+    for sample in said["samples"]:
+        assert sample["stages"][-1] == "body.5"
+        for found in sample["maps"]:
+            assert len(found["cascade"]) == 1 + len(sample["stages"])
+            assert found["cascade"][0] == pytest.approx(1)
+            assert found["cascade"][-1] == found["correlation_with_untrained"]
+    page = page_of("page.html")
+    assert page.count(">untrained stages<") == 2
+    assert "body.0 to body.1, body.3, body.4, body.5" in page
+    assert main(["explain", str(digits_run), *words]) == 0
+    curve = " ".join(f"{value:.2f}" for value in said["samples"][1]["maps"][1]["cascade"])
+    assert curve in capsys.readouterr().out
+    plain = answered(capsys, "explain", digits_run, "3", "--no-progress")
+    assert plain["samples"][0]["stages"] is None
+    assert "untrained stages" not in page_of(lw.explain(digits_run, "3", out="plain.html", progress=False).out or "")
 
 
 def test_a_file_is_a_sample_and_an_image_in_memory_too(digits_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -168,6 +192,7 @@ def test_mistakes_end_in_one_line(digits_run: Path, capsys: pytest.CaptureFixtur
         ("broken.png",): None,
         ("3", "--out", "page.pdf"): "out must end in .html, got page.pdf",
         ("--by", "places"): "--by says how samples are explained, and none is named: name one, or leave it out",
+        ("--cascade",): "--cascade says how maps of samples change, and none is named: name one, or leave it out",
     }
     for words, line in cases.items():
         said = refused(capsys, "explain", digits_run, *words, "--no-progress")
@@ -197,3 +222,12 @@ def test_gradients_are_shown_where_places_do_not_apply(capsys: pytest.CaptureFix
     assert [one["by"] for one in said["samples"][0]["maps"]] == ["gradients", "occlusion"]
     assert [each["by"] for each in said["matches"]] == ["occlusion"]
     assert "sum to the difference of the two cosines" in page_of("page.html")
+
+
+def test_a_module_of_your_own_has_no_cascade() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 8, 8), dtype=np.uint8)
+    own = nn.Sequential(nn.Flatten(), nn.Linear(64, 16))
+    run = lw.pretrain(pixels, encoder=own, epochs=1, out="run", progress=False)
+    assert lw.explain(run, pixels[0], by="occlusion", progress=False).similarity is None
+    with pytest.raises(lw.UserError, match=r"^cascade takes an encoder that can be built again, not a module of your"):
+        lw.explain(run, pixels[0], by="occlusion", cascade=True, progress=False)

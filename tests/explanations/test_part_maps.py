@@ -4,61 +4,29 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from scipy.stats import spearmanr
 from torch import nn
 from torch.nn import functional as F
 
-from likewise.data.batches import Ragged
+from explained import RATE, image, recording, text, views_of_texts
 from likewise.encoders.audio import audio_encoder
 from likewise.encoders.image import image_encoder
 from likewise.encoders.pair import Tower
 from likewise.encoders.text import text_encoder
 from likewise.errors import UserError
-from likewise.evaluation.inputs import ComputeSettings
 from likewise.explanations.compare import compare_samples
 from likewise.explanations.faithfulness import hiding_curves
 from likewise.explanations.maps import part_maps, part_matches, rank_correlation, raw_map
 from likewise.explanations.parts import PictureCells, RecordingSpans, TextTokens
 from likewise.explanations.sample import ExplainedSample, hidden_alone
-from likewise.views.audio import AudioViews
-from likewise.views.image import ImageViews
 from likewise.views.text import TextViews
-
-CPU = ComputeSettings(torch.device("cpu"), batch_size=16)
-RATE = 2000
 
 
 @pytest.fixture(scope="module")
 def text_views() -> TextViews:
-    tokenizers = pytest.importorskip("tokenizers")
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "red", "green", "apple", "square"]
-    model = tokenizers.models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="[UNK]")
-    tokenizer = tokenizers.Tokenizer(model)
-    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
-    return TextViews(tokenizer.to_str(), max_tokens=12)
-
-
-def pictures(count: int, size: int = 16, channels: int = 3) -> torch.Tensor:
-    return torch.randint(0, 256, (count, channels, size, size), generator=torch.manual_seed(1), dtype=torch.uint8)
-
-
-def image(encoder: nn.Module, place: int = 0, *, size: int = 16) -> ExplainedSample:
-    views = ImageViews([], size=size, channels=3)
-    return ExplainedSample.of(f"{place}.png", encoder, views, pictures(place + 1, size)[-1:], CPU)
-
-
-def recording(encoder: nn.Module, place: int = 0) -> ExplainedSample:
-    wave = torch.from_numpy(np.random.default_rng(place).integers(-9000, 9000, RATE, dtype=np.int16))
-    return ExplainedSample.of(
-        f"{place}.wav", encoder, AudioViews(sample_rate=RATE, seconds=0.5, ops=()), Ragged.of([wave]), CPU
-    )
-
-
-def text(encoder: nn.Module, views: TextViews, words: str) -> ExplainedSample:
-    return ExplainedSample.of(words, encoder, views, views.encode([words]), CPU)
+    return views_of_texts()
 
 
 def samples_of(kind: str, views: Any) -> list[ExplainedSample]:

@@ -46,18 +46,20 @@ class SamplesExplanation:
 
     def __rich__(self) -> Any:
         from rich.console import Group
-        from rich.table import Table
+        from rich.table import Column, Table
 
         lines: list[Any] = []
         if self.similarity is not None:
             lines.append(plain(f"cosine {self.similarity:.3f}"))
         for each in self.found.samples:
-            table = Table("map", "counts most", "deletion gain", "like untrained", box=None, header_style="bold")
+            more = [Column("stage by stage", no_wrap=True)] if each.stages else []
+            table = Table("map", "counts most", "deletion gain", "like untrained", *more, box=None, header_style="bold")
             for found in each.maps:
                 order = found.values.argsort(descending=True)[:PRINTED].tolist()
                 parts = ", ".join(f"{_part(found, place)} {float(found.values[place]):+.3f}" for place in order)
                 untrained = "" if found.untrained is None else f"{found.untrained:.2f}"
-                table.add_row(found.by, plain(parts), f"{found.curves.gain:+.3f}", untrained)
+                steps = [" ".join(f"{value:.2f}" for value in found.cascade or [])] if more else []
+                table.add_row(found.by, plain(parts), f"{found.curves.gain:+.3f}", untrained, *steps)
             lines += [plain(each.sample.name, style="bold"), table]
         return Group(*lines, *([plain(self.out)] if self.out else []))
 
@@ -103,6 +105,7 @@ def explain(
     *,
     data: Any = None,
     by: Literal["places", "gradients", "occlusion"] | None = None,
+    cascade: bool = False,
     out: str | Path | None = None,
     modality: str | None = None,
     text_column: str | None = None,
@@ -126,6 +129,8 @@ def explain(
         by: places (exact, where the embedding is the mean of its places), gradients (integrated while the sample is
             faded in) or occlusion (parts are hidden); if not given occlusion, and places or, where these do not apply,
             gradients.
+        cascade: also say how the maps change while the stages of the encoder are newly initialized one after the other,
+            the last one first; it takes several times as long.
         out: an .html file, a page that opens in any browser without a network.
         modality: image, text, audio or pair, where the data could be several things.
         text_column: of a table, the column of texts; if not given, one with a usual name or the only one of texts.
@@ -141,8 +146,8 @@ def explain(
         the encoder ignores and knows, and which shortcut it took.
 
     Raises:
-        UserError: for a run that is not finished, samples that its encoder does not take, or `places` with an encoder
-            whose embedding is not the mean of its places.
+        UserError: for a run that is not finished, samples that its encoder does not take, `places` with an encoder
+            whose embedding is not the mean of its places, or `cascade` with one that can't be built again.
     """
     import torch
 
@@ -167,6 +172,8 @@ def explain(
         raise UserError("b is compared with a: name a, too")
     if a is None and by is not None:
         raise UserError("--by says how samples are explained, and none is named: name one, or leave it out")
+    if a is None and cascade:
+        raise UserError("--cascade says how maps of samples change, and none is named: name one, or leave it out")
     reading = {
         "modality": modality,
         "text_column": text_column,
@@ -198,11 +205,15 @@ def explain(
     its_views = use_own(run, encoder, views, first.source)
     named = explained_samples(run, its_views, first, second)
     both = before(run.encoder, its_views, named, compute)
+    untrained = untrained_towers(run, its_views, named)
+    if cascade and not untrained:
+        raise UserError("cascade takes an encoder that can be built again, not a module of your own: leave it out")
     found = compare_samples(
         both[0],
         both[1] if len(both) > 1 else None,
         by=by,
-        untrained=untrained_towers(run, its_views, named),
+        untrained=untrained,
+        cascade=cascade,
         seed=0,
     )
     if out is not None:

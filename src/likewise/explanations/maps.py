@@ -34,6 +34,8 @@ class PartMap(NamedTuple):
     """What happens when parts are hidden in the order of the map."""
     untrained: float | None = None
     """Rank correlation with the map of the same encoder with random weights; None where that can't be built."""
+    cascade: list[float] | None = None
+    """Rank correlations with the map while no stage of the encoder is untrained, the last one, the last two, … all."""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -43,6 +45,7 @@ class PartMap(NamedTuple):
             "values": as_list(self.values),
             "curves": self.curves.to_json(),
             "correlation_with_untrained": self.untrained,
+            "cascade": self.cascade,
         }
 
 

@@ -104,9 +104,8 @@ def _sample_section(explained: SampleExplanation, similarity: float | None) -> M
     curves = [_curves(each, similarity is None) for each in explained.maps]
     grid = Markup('<div class="grid two">{}</div>').format(joined(curves))
     checks = joined(_check(each) for each in explained.maps)
-    return _section(
-        f"What counts in {sample.name}", maps, player_html(sample), *notes, Markup("<h3>Is it true?</h3>"), checks, grid
-    )
+    title, question = f"What counts in {sample.name}", Markup("<h3>Is it true?</h3>")
+    return _section(title, maps, player_html(sample), *notes, question, checks, grid, _cascade(explained))
 
 
 def _curves(found: PartMap, alone: bool) -> Markup:
@@ -139,6 +138,20 @@ def _check(found: PartMap) -> Markup:
         *(f"{areas[name]:.3f}" for name in ("deletion", "random_deletion", "insertion", "random_insertion")),
         untrained,
     )
+
+
+def _cascade(explained: SampleExplanation) -> Markup:
+    """How the maps change while the encoder loses what it has learned, if that was measured."""
+    curves = {WAYS[each.by]: each.cascade for each in explained.maps if each.cascade is not None}
+    if not curves or explained.stages is None:
+        return Markup("")
+    steps = len(next(iter(curves.values()))) - 1
+    said = Markup(
+        "<p>Stages of the encoder, in the order of use: {}. While they become untrained, a map of what was learned "
+        "falls, and a map of the data alone stays near 1.</p>"
+    ).format(", ".join(explained.stages))
+    title = "Rank correlation with the map while stages are newly initialized, the last one first"
+    return said + curves_html([step / steps for step in range(steps + 1)], curves, title, "untrained stages")
 
 
 def _matches_section(matches: PartMatches, first: ExplainedSample, second: ExplainedSample) -> Markup:
