@@ -81,5 +81,5 @@ def _type(words: list[str], place: str, environment: dict[str, str], out: Connec
     for number, end in ((1, out), (2, err)):
         os.dup2(end.fileno(), number)
         end.close()
-    sys.argv = ["likewise", *words]
+    sys.argv = [str(Path(sys.executable).with_name("likewise")), *words]  # Lightning starts other processes by it
     sys.exit(main())

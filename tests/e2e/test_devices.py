@@ -27,6 +27,7 @@ def test_two_processes_train_one_encoder(likewise, tmp_path: Path) -> None:
     assert metrics[-1]["loss"] < metrics[0]["loss"] - 0.3
     assert done.stderr.count("digits:train: 1,297 samples") == 1
     assert "fault" not in done.stderr
+    assert "Warning" not in done.stderr
 
 
 @pytest.mark.slow
