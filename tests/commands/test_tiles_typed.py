@@ -16,6 +16,7 @@ from torchvision.ops import box_iou
 
 import likewise as lw
 import small_scenes as scenes
+from likewise.evaluation import detection
 from typed_commands import answered, refused
 
 SEGMENTATION, DETECTION = ("--task", "segmentation"), ("--task", "detection")
@@ -128,8 +129,12 @@ def test_masks_of_small_things(made: Path, tmp_path: Path, capsys: pytest.Captur
 
 
 @pytest.mark.slow
-def test_boxes_of_small_things(made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_boxes_of_small_things(
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As of masks; each thing is found once, though tiles overlap."""
+    # With 160 steps the precision is from 0.1 to 0.97, by the seed and by how sums are rounded; with these, above 0.97.
+    monkeypatch.setattr(detection, "STEPS", 400)
     truth = {
         "images": [{"id": n, "width": scenes.SIDE, "height": scenes.SIDE} for n, _ in enumerate(NEW, start=1)],
         "categories": [{"id": 1, "name": "red"}],
@@ -154,8 +159,8 @@ def test_boxes_of_small_things(made: Path, tmp_path: Path, capsys: pytest.Captur
         if evaluation is not None:
             evaluation.run()
         precisions[name] = 0.0 if evaluation is None else evaluation.stats[1]
-    assert precisions["cut"] > 0.5, precisions
-    assert precisions["whole"] < 0.1, precisions
+    assert precisions["cut"] > 0.8, precisions
+    assert precisions["whole"] < 0.3, precisions
     for image in (1, 2, 3):
         found = [
             [*each["bbox"][:2], each["bbox"][0] + each["bbox"][2], each["bbox"][1] + each["bbox"][3]]
