@@ -24,6 +24,7 @@ from likewise.evaluation.annotated import AnnotatedData
 from likewise.evaluation.inputs import ComputeSettings
 from likewise.evaluation.linear import FEW_LABELS_VARIANCE
 from likewise.evaluation.reinitialize import reinitialize
+from likewise.evaluation.seeds import seeded, trial_seed
 from likewise.modalities.encoder_digest import encoder_digest
 from likewise.modalities.run import Run
 from likewise.modalities.towers import encoder_for
@@ -86,7 +87,8 @@ def fit_annotated(
     )
     of_tiles = "" if tile is None else f" in {count_of(len(source), 'tile')}"
     tell(f"fitting to {count_of(len(source.wholes), 'annotated image')}{of_tiles}", show=progress)
-    fitted = task.kept(evaluation.fitted(protocol, seed, "all"))
+    with seeded(trial_seed(seed, protocol, "all"), compute.device):
+        fitted = task.kept(evaluation.fitted(protocol, seed, "all"))
     steps = None if protocol == "frozen" else evaluation.steps_of(protocol)
     classifier = Classifier(path, _info(task, run, labels, data, classes, fitted, path, seed, steps), fitted.arrays)
     with telling_of_the_disk(path, "name another folder with --out"):
