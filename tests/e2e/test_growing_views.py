@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import torch
 from torch import nn
 
 import likewise as lw
+from interrupted import interrupted_at
 from likewise.cli import main
 from likewise.errors import UserError
 from likewise.methods.base import Method
@@ -56,22 +56,14 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 @pytest.mark.parametrize("instant", [3, *(pytest.param(step, marks=pytest.mark.slow) for step in (2, 6))])
 def test_an_interrupted_training_goes_on_with_the_sizes_and_the_bits_of_a_whole_one(
-    instant: int, data: Path, seen: list[int], monkeypatch: pytest.MonkeyPatch, capsys: Text
+    instant: int, data: Path, seen: list[int], capsys: Text
 ) -> None:
     """Interrupted within a size, or where the next one begins."""
     assert main(f"pretrain {data} {GROWING} --out whole".split()) == 0
     assert "views grow from 8 to 24 px over 6 of 8 steps" in capsys.readouterr().err
     assert seen == [8, 8, 8, 16, 16, 16, 24, 24]
     seen.clear()
-    training_step = Method.training_step
-
-    def interrupted_step(self: Method, *arguments: Any) -> Any:
-        if self.global_step == instant - 1:
-            signal.raise_signal(signal.SIGINT)
-        return training_step(self, *arguments)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Method, "training_step", interrupted_step)
+    with interrupted_at(instant):
         assert main(f"pretrain {data} {GROWING} --out parts".split()) != 0
     assert f"stopped at step {instant} of 8" in capsys.readouterr().err
     assert main(f"pretrain {data} {GROWING} --out parts --resume".split()) == 0

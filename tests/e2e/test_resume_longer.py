@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import pytest
 import torch
 
 import likewise as lw
+from interrupted import interrupted_at
 from likewise.errors import Interrupted, UserError
 from likewise.methods.base import Method
 
@@ -70,23 +70,12 @@ def test_the_schedule_is_that_of_the_longer_training_from_the_first_step_on(
     )
 
 
-def test_an_extension_that_is_interrupted_is_not_finished_and_goes_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_extension_that_is_interrupted_is_not_finished_and_goes_on(tmp_path: Path) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     train(whole, 2, schedule="constant")
     train(parts, 1, schedule="constant")
-    training_step = Method.training_step
-
-    def interrupted(self: Method, *arguments: Any) -> Any:
-        if self.global_step == STEPS + 3:
-            signal.raise_signal(signal.SIGINT)
-        return training_step(self, *arguments)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Method, "training_step", interrupted)
-        with pytest.raises(Interrupted, match="--epochs 2"):
-            train(parts, 2, schedule="constant", resume=True)
+    with interrupted_at(STEPS + 4), pytest.raises(Interrupted, match="--epochs 2"):
+        train(parts, 2, schedule="constant", resume=True)
     assert not lw.open_run(parts).finished
     run = train(parts, 2, schedule="constant", resume=True)
     assert (parts / "encoder.safetensors").read_bytes() == (whole / "encoder.safetensors").read_bytes()

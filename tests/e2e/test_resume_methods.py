@@ -5,7 +5,6 @@ Of the encoder, and of all that a method keeps besides: heads, queues, banks, pr
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import pytest
 import torch
 
 import likewise as lw
+from interrupted import interrupted_at
 from likewise.data.open import open_source
 from likewise.errors import Interrupted
 from likewise.methods import METHODS, method_class, method_options
@@ -75,7 +75,7 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.mark.parametrize(("name", "epochs"), INSTANTS)
 def test_interrupted_and_resumed_is_the_same(
-    name: str, epochs: float, uninterrupted: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, epochs: float, uninterrupted: dict[str, Path], tmp_path: Path
 ) -> None:
     whole, parts = uninterrupted[name], tmp_path / "run"
     each = steps_per_epoch(name)
@@ -83,17 +83,8 @@ def test_interrupted_and_resumed_is_the_same(
     if not whole.exists():
         train(name, whole)
 
-    training_step = Method.training_step
-
-    def interrupted_step(self: Method, *arguments: Any) -> Any:
-        if self.global_step == instant - 1:
-            signal.raise_signal(signal.SIGINT)
-        return training_step(self, *arguments)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Method, "training_step", interrupted_step)
-        with pytest.raises(Interrupted, match=f"stopped at step {instant} of"):
-            train(name, parts)
+    with interrupted_at(instant), pytest.raises(Interrupted, match=f"stopped at step {instant} of"):
+        train(name, parts)
     train(name, parts, resume=True)
 
     assert (parts / "encoder.safetensors").read_bytes() == (whole / "encoder.safetensors").read_bytes()

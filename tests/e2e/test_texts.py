@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import likewise as lw
+from interrupted import interrupted_at
 from likewise.cli import main
-from likewise.methods.base import Method
 from small_data import sentences
 from small_files import documents, lines, section, table
 from typed_commands import answered
@@ -134,20 +133,12 @@ def test_a_text_is_found_again(language_model: Path, capsys: Text) -> None:
     assert texts[7][:30] in " ".join(capsys.readouterr().out.split())
 
 
-def test_interrupted_and_resumed_with_a_probe_is_the_same(monkeypatch: pytest.MonkeyPatch, capsys: Text) -> None:
+def test_interrupted_and_resumed_with_a_probe_is_the_same(capsys: Text) -> None:
     documents(Path("docs.csv"), 96)
     documents(Path("labelled.csv"), 40, seed=1)
     words = [*"pretrain docs.csv --method bert --epochs 2 --probe labelled.csv".split(), *QUICK]
     assert main([*words, "--out", "whole"]) == 0
-    training_step = Method.training_step
-
-    def interrupted_step(self: Method, *arguments: Any) -> Any:
-        if self.global_step == 4:
-            signal.raise_signal(signal.SIGINT)
-        return training_step(self, *arguments)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Method, "training_step", interrupted_step)
+    with interrupted_at(5):
         assert main([*words, "--out", "run"]) == 130
     again = capsys.readouterr().err.partition("to go on: likewise ")[2].split()
     assert again[-1] == "--resume"
@@ -332,22 +323,13 @@ def test_documents_that_fit_are_said_nothing_about(capsys: Text) -> None:
     assert lw.open_run("run").config["documents"]["blocks"] is None
 
 
-def test_a_training_on_blocks_resumes_to_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_training_on_blocks_resumes_to_the_same_bits() -> None:
     books(Path("books"))
     how: dict[str, Any] = {"method": "gpt", "epochs": 2, "batch_size": 16, "max_tokens": 24, "vocab_size": 200}
     how |= {"precision": "32-true", "progress": False}
     lw.pretrain("books", out="whole", **how)
-    training_step = Method.training_step
-
-    def interrupted_step(self: Method, *arguments: Any) -> Any:
-        if self.global_step == 8:
-            signal.raise_signal(signal.SIGINT)
-        return training_step(self, *arguments)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Method, "training_step", interrupted_step)
-        with pytest.raises(KeyboardInterrupt, match="stopped at step 9 of 12"):
-            lw.pretrain("books", out="parts", **how)
+    with interrupted_at(9), pytest.raises(KeyboardInterrupt, match="stopped at step 9 of 12"):
+        lw.pretrain("books", out="parts", **how)
     lw.pretrain("books", out="parts", resume=True, **how)
     weights = [Path(name, "encoder.safetensors").read_bytes() for name in ("whole", "parts")]
     assert weights[0] == weights[1]
