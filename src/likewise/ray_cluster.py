@@ -55,11 +55,18 @@ def ray_cluster(doing: str, go_on: str) -> Iterator[RayCluster]:
     """
     ray = needs("ray", "ray")
     kept = {name: os.environ[name] for name in SETTINGS if name in os.environ}
-    try:
-        ray.init(logging_level="ERROR", log_to_driver=False, runtime_env={"env_vars": kept})
-        yield RayCluster(ray, int(ray.cluster_resources().get("GPU", 0)), len(ray.nodes()))
-    except (ConnectionError, ray.exceptions.RayError) as error:
+
+    def lost(error: Exception) -> UserError:
         said = " ".join(str(error).split())[:SHOWN]
-        raise UserError(f"the Ray cluster cannot {doing}: {said}; {go_on}") from error
+        return UserError(f"the Ray cluster cannot {doing}: {said}; {go_on}")
+
+    try:
+        try:
+            ray.init(logging_level="ERROR", log_to_driver=False, runtime_env={"env_vars": kept})
+        except ConnectionError as error:  # one of what is done inside is no fault of the cluster
+            raise lost(error) from error
+        yield RayCluster(ray, int(ray.cluster_resources().get("GPU", 0)), len(ray.nodes()))
+    except ray.exceptions.RayError as error:
+        raise lost(error) from error
     finally:
         ray.shutdown()
