@@ -193,6 +193,14 @@ def test_an_interrupt_reaches_the_tasks_of_a_cluster(office: RayOffice, tmp_path
         assert [asked.number for asked in search.begun()] == [1]
 
 
+def test_a_process_that_an_interrupt_ends_without_a_word_was_interrupted(tmp_path: Path) -> None:
+    threading.Thread(target=interrupted_once_begun, args=(tmp_path / "begun",), daemon=True).start()
+    with pytest.raises(KeyboardInterrupt):
+        searched(tmp_path / "a", partial(fake_trials.speechless, begun=tmp_path / "begun"), trials=2, workers=2)
+    with search_in(tmp_path / "a") as search:
+        assert [asked.number for asked in search.begun()] == [1]
+
+
 def interrupted_once_begun(begun: Path) -> None:
     """Interrupt this process once a trial has begun."""
     while not begun.exists():

@@ -105,7 +105,11 @@ class Crew:
         try:
             said = connection.recv()
         except (EOFError, OSError):
-            self._end(worker.asked, Ended(FAILED, reason=self.leave(connection)))
+            reason = self.leave(connection)
+            if self.stopping:  # an interrupt can end it before it says so: another on top of the first, or in an import
+                self.search.interrupt(worker.asked.number)
+            else:
+                self._end(worker.asked, Ended(FAILED, reason=reason))
             return
         if said == INTERRUPTED:
             self.stopping = True
@@ -163,11 +167,12 @@ def train_in_processes(
                     crew.start(asked)
                 if not crew.workers:
                     break
-                for connection in wait(list(crew.workers), LISTEN):
-                    crew.hear(connection)
-                if interrupts:
+                ready = wait(list(crew.workers), LISTEN)
+                if interrupts:  # a terminal interrupts the workers as well: their end is understood from it
                     interrupts.clear()
                     crew.stop()
+                for connection in ready:
+                    crew.hear(connection)
     finally:
         for connection, worker in crew.workers.items():  # after an error of ours
             connection.close()
