@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -158,6 +159,45 @@ def as_yolo(folder: Path, seeds: Sequence[int], *, outlines: bool = False) -> Pa
         (folder / "labels" / f"{seed:03}.txt").write_text("\n".join(lines) + "\n")
     (folder / "data.yaml").write_text("names:\n  0: red\n  1: blue\n")
     return folder
+
+
+def as_parquet(folder: Path, seeds: Sequence[int], kind: str = "masks", name: str = "scenes.parquet") -> Path:
+    """An image in each row, with a picture of its "masks", or with boxes.
+
+    These are "sizes" in a record of lists, with numbered classes, as Hugging Face's `datasets` writes them, "corners"
+    in a list of records, or "columns" of their own.
+    """
+    rows = []
+    for seed in seeds:
+        made = scene(seed)
+        corners, names = [list(box[:4]) for box in made.boxes], [CLASSES[box[4]] for box in made.boxes]
+        sizes = [[left, top, right - left, bottom - top] for left, top, right, bottom in corners]
+        row: dict[str, Any] = {"image": {"bytes": as_png(made.pixels), "path": None}}
+        if kind == "masks":
+            row["label"] = {"bytes": as_png(made.mask), "path": None}
+        elif kind == "sizes":
+            row["objects"] = {"bbox": sizes, "category": [["blue", "red"].index(name) for name in names]}
+        elif kind == "corners":
+            row["objects"] = [{"bbox": box, "label": name} for box, name in zip(corners, names, strict=True)]
+        else:
+            row |= {"boxes": sizes, "labels": names, "width": WIDTH, "height": HEIGHT}
+        rows.append(row)
+    label = {"_type": "ClassLabel", "names": ["blue", "red"]}
+    features = {"objects": {"bbox": {}, "category": {"feature": label, "_type": "List"}}} if kind == "sizes" else {}
+    said = json.dumps({"info": {"features": features}})
+    folder.mkdir(parents=True, exist_ok=True)
+    table = pa.Table.from_pylist(rows).replace_schema_metadata({"huggingface": said})
+    pq.write_table(table, folder / name, row_group_size=3)
+    if kind == "masks":
+        (folder / "classes.txt").write_text("\n".join(CLASSES))
+    return folder
+
+
+def as_png(pixels: np.ndarray) -> bytes:
+    """A file in memory."""
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "png")
+    return file.getvalue()
 
 
 def as_table(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,7 @@ FORMATS: dict[str, Callable[[Path, range], Path]] = {
     "csv": scenes.as_table,
     "voc": scenes.as_voc,
     "yolo": scenes.as_yolo,
+    "parquet": partial(scenes.as_parquet, kind="sizes"),
 }
 
 

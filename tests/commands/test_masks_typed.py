@@ -27,13 +27,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("protocol", ["frozen", "fine-tuned"])
+@pytest.mark.parametrize("protocol", ["frozen", "frozen-decoder", "fine-tuned"])
 def test_masks_for_other_images(
     protocol: str, made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from likewise.evaluation import segmentation
 
-    monkeypatch.setattr(segmentation, "STEPS", 4)
+    monkeypatch.setattr(segmentation, "STEPS", 60 if protocol == "frozen-decoder" else 4)
     words = (
         "--labels",
         made / "scenes",
@@ -91,6 +91,7 @@ def test_what_masks_are_not_for(
     (tmp_path / "full" / "letter.txt").write_text("")
     for words, why in (
         (("serve", masker), "predicts masks, not labels"),
+        (("fit", made / "run", "--labels", made / "scenes", "--protocol", "frozen-decoder"), "--task segmentation"),
         (("fit", made / "run", *how, "--coverage", 0.9), "--coverage has no effect with --task segmentation"),
         (("predict", masker, "digits", "--out", tmp_path / "x"), "data must be a folder of images"),
         (("predict", masker, made / "new", "--out", made / "new"), "out must be another folder"),

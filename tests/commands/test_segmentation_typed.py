@@ -54,6 +54,7 @@ FORMATS: dict[str, Callable[[Path, range], Path]] = {
     "coco": scenes.as_coco,
     "runs": partial(scenes.as_coco, kind="text"),
     "yolo": partial(scenes.as_yolo, outlines=True),
+    "parquet": scenes.as_parquet,
 }
 
 
@@ -78,11 +79,16 @@ def test_what_was_left_out_is_listed(made: Path, tmp_path: Path, capsys: pytest.
 
 
 @pytest.mark.slow
-def test_study(made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("kind", ["masks", "parquet"])
+def test_study(kind: str, made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """From a folder with parts to a page; the masks are no images to learn from."""
-    out = tmp_path / "run"
+    out, folder = tmp_path / "run", made / "scenes"
+    if kind == "parquet":
+        folder = tmp_path / "rows"
+        for name, seeds in (("train-0", range(4)), ("train-1", range(4, 8)), ("validation-0", range(10, 14))):
+            scenes.as_parquet(folder / "data", seeds, name=f"{name}.parquet")
     how = ("--encoder", "resnet8", "--size", 24, "--epochs", 1, "--batch-size", 4, "--precision", "32-true")
-    said = answered(capsys, "study", made / "scenes", *TASK, *SMALL, *FEW, *how, "--out", out)
+    said = answered(capsys, "study", folder, *TASK, *SMALL, *FEW, *how, "--out", out)
     assert said["samples"] == {"train": 8, "test": 4}
     assert lw.open_run(out).config["source"]["samples"] == 8
     assert "<h2>Segmentation</h2>" in (out / "report.html").read_text(encoding="utf-8")

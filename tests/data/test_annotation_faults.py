@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from PIL import Image
+from pyarrow import parquet as pq
 
 import small_scenes as scenes
 from likewise.data.annotations.annotation import AnnotationError, Box
@@ -41,6 +43,58 @@ def test_a_box_that_cannot_be_used(edges: tuple[float, ...], shares: bool, why: 
     assert len(kept) == 1
     assert faults[0][0] == 1
     assert why in faults[0][1]
+
+
+def test_images_in_rows_that_cannot_be_used(tmp_path: Path) -> None:
+    good, mask = scenes.as_png(scenes.scene(0).pixels), scenes.as_png(scenes.scene(0).mask)
+    rows = [
+        {"image": good, "mask": mask},
+        {"image": good, "mask": None},
+        {"image": None, "mask": mask},
+        {"image": b"no picture", "mask": mask},
+        {"image": good, "mask": good},
+        {"image": good, "mask": scenes.as_png(scenes.scene(0).mask[:9])},
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
+    source = open_annotated(tmp_path, "masks", size=SIZE, channels=3, progress=False)
+    assert source.ids == ["a.parquet/row 1"]
+    why = dict(source.skipped)
+    assert why["a.parquet/row 2"] == "image without a mask"
+    assert why["a.parquet/row 3"] == "without an image"
+    assert "not an image" in why["a.parquet/row 4"]
+    assert "mask of colours" in why["a.parquet/row 5"]
+    assert "mask of 48 x 9 pixels" in why["a.parquet/row 6"]
+    with pytest.raises(UserError, match=r"no boxes that can be used \(a.parquet: without columns of boxes\)"):
+        read_annotations(tmp_path, "boxes")
+
+
+def test_boxes_in_rows_that_cannot_be_used(tmp_path: Path) -> None:
+    good = scenes.as_png(scenes.scene(0).pixels)
+    things = [
+        ([1.0, 2.0, 3.0, 4.0], "red"),
+        ([1.0, 2.0, 3.0], "red"),
+        ([1.0, 2.0, 3.0, 4.0], None),
+        ([1.0, 2.0, 3.0, 0.0], "red"),
+        (None, "red"),
+    ]
+    rows: list[dict[str, Any]] = [
+        {"image": good, "objects": [{"bbox": edges, "category": name} for edges, name in things]},
+        {"image": good, "objects": None},
+        {"image": good, "objects": []},
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
+    source = open_annotated(tmp_path, "boxes", size=48, channels=3, progress=False)
+    assert [len(source.boxes(place)) for place in range(3)] == [1, 0, 0]
+    assert dict(source.skipped) == {
+        "a.parquet/row 1: box 2": "a box must be four numbers",
+        "a.parquet/row 1: box 3": "without a class",
+        "a.parquet/row 1: box 5": "a box must be four numbers",
+        "a.parquet/row 1": "box 1, 2, 4, 2 without an area",
+    }
+    columns = pa.table({"image": [good], "bbox": [[[1.0, 2.0, 3.0, 4.0]]], "label": [["red", "blue"]]})
+    pq.write_table(columns, tmp_path / "a.parquet")
+    with pytest.raises(UserError, match=r"a.parquet/row 1: 1 boxes and 2 classes"):
+        read_annotations(tmp_path, "boxes")
 
 
 def test_boxes_are_cut_at_the_edges_of_the_image() -> None:

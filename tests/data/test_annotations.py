@@ -12,10 +12,13 @@ import torch
 from PIL import ExifTags, Image
 
 import small_scenes as scenes
+from likewise.commands.annotated import images_of
 from likewise.data.annotations.annotation import IGNORE, Outline, RunLengths
+from likewise.data.annotations.layout import layout_parts
 from likewise.data.annotations.read import read_annotations
 from likewise.data.annotations.regions import class_map, counts_of, inside_polygon, inside_runs
 from likewise.data.annotations.source import open_annotated
+from likewise.data.open import open_source
 from likewise.errors import UserError
 
 SEEDS = range(4)
@@ -29,6 +32,7 @@ MASKS: dict[str, Callable[[Path, range], Path]] = {
     "runs": partial(scenes.as_coco, kind="runs"),
     "text": partial(scenes.as_coco, kind="text"),
     "yolo": partial(scenes.as_yolo, outlines=True),
+    "rows": scenes.as_parquet,
 }
 BOXES: dict[str, Callable[[Path, range], Path]] = {
     "coco": scenes.as_coco,
@@ -36,6 +40,9 @@ BOXES: dict[str, Callable[[Path, range], Path]] = {
     "yolo": scenes.as_yolo,
     "csv": scenes.as_table,
     "parquet": partial(scenes.as_table, name="boxes.parquet"),
+    "rows": partial(scenes.as_parquet, kind="sizes"),
+    "row corners": partial(scenes.as_parquet, kind="corners"),
+    "row columns": partial(scenes.as_parquet, kind="columns"),
 }
 
 
@@ -60,8 +67,8 @@ def test_masks_of_each_format(kind: str, tmp_path: Path) -> None:
 def test_boxes_of_each_format(kind: str, tmp_path: Path) -> None:
     folder = BOXES[kind](tmp_path / "scenes", SEEDS)
     source = open_annotated(folder, "boxes", size=2 * SIZE, channels=1, progress=False)
-    order = ["background", "blue", "red"] if kind in ("voc", "csv", "parquet") else ["background", "red", "blue"]
-    assert source.class_names == order
+    by_number = kind in ("coco", "yolo")  # else by name
+    assert source.class_names == ["background", *(["red", "blue"] if by_number else ["blue", "red"])]
     for seed in SEEDS:
         wanted = [
             (2 * left, 2 * (top + TOP), 2 * right, 2 * (bottom + TOP), scenes.CLASSES[label])
@@ -95,6 +102,37 @@ def test_parts_of_a_folder(tmp_path: Path) -> None:
     assert len(read_annotations(f"{made}:val", "boxes").images) == 1
     with pytest.raises(UserError, match="has no part 'tset'"):
         read_annotations(f"{made}:tset", "boxes")
+
+
+def test_parts_of_parquet_files(tmp_path: Path) -> None:
+    """By their names, as Hugging Face's data sets have them, or in folders."""
+    parts = {"train-00000-of-00002": range(3), "train-00001-of-00002": range(3, 5), "test": range(5, 6)}
+    for name, seeds in parts.items():
+        scenes.as_parquet(tmp_path / "a" / "data", seeds, name=f"{name}.parquet")
+    assert layout_parts(tmp_path / "a") == {"train": "train", "test": "test"}
+    source = open_annotated(f"{tmp_path}/a:train", "masks", size=SIZE, channels=3, progress=False)
+    assert source.ids[2:4] == ["data/train-00000-of-00002.parquet/row 3", "data/train-00001-of-00002.parquet/row 1"]
+    assert (source.masks(torch.tensor([4]))[0, TOP : TOP + scenes.HEIGHT].numpy() == scenes.scene(4).mask).all()
+    (learned,) = {images_of(f"{tmp_path}/a"), images_of(f"{tmp_path}/a:train")}
+    assert len(open_source(learned, progress=False)) == 5
+    assert len(open_source(images_of(f"{tmp_path}/a:test"), progress=False)) == 1
+    scenes.as_parquet(tmp_path / "b" / "train", range(2))
+    scenes.as_parquet(tmp_path / "b" / "val", range(1))
+    assert len(open_source(images_of(tmp_path / "b"), progress=False)) == 2
+    assert len(read_annotations(f"{tmp_path}/b:val", "masks").images) == 1
+
+
+def test_a_changed_parquet_file_is_read_anew(tmp_path: Path) -> None:
+    for seeds in (range(2), range(2, 4)):
+        folder = scenes.as_parquet(tmp_path / "a", seeds)
+        source = open_annotated(folder, "masks", size=SIZE, channels=3, progress=False)
+        shown = source.read(torch.tensor([1]))[0].permute(1, 2, 0).numpy()
+        assert (shown[TOP : TOP + scenes.HEIGHT] == scenes.scene(seeds[1]).pixels).all()
+
+
+def test_masks_in_rows_are_no_labels(tmp_path: Path) -> None:
+    source = open_source(scenes.as_parquet(tmp_path / "a", range(2)), progress=False)
+    assert source.classes == []
 
 
 def test_a_file_of_coco_in_a_folder_of_its_own(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ from likewise.data.open import open_source
 from likewise.data.read_options import ReadOptions
 from likewise.data.sampling import by_blocks
 from likewise.data.shard_images import ShardImages
+from likewise.data.splits import splits
 from likewise.errors import UserError
 from shard_files import noise, picture, tar
 
@@ -368,6 +369,30 @@ def test_parquet_files_with_pictures(tmp_path: Path) -> None:
         opened(tmp_path / "broken.parquet")
     with pytest.raises(UserError, match=r"broken\.parquet cannot be read as a Parquet file: \w"):
         opened(str(tmp_path / "b*n.parquet"))
+
+
+@pytest.mark.parametrize("inside", ["", "data"])
+def test_parts_of_shards(inside: str, tmp_path: Path) -> None:
+    """By their names, as Hugging Face's data sets have them: these are splits of their own."""
+    folder = tmp_path / "set"
+    for name, count in (("train-00000-of-00002", 6), ("train-00001-of-00002", 4), ("validation", 2)):
+        parquet(folder / inside / f"{name}.parquet", count)
+    (folder / "README.md").write_text("")
+    assert len(opened(folder)) == 12
+    train = f"{folder}:train"
+    assert splits(folder) == {"pretrain": train, "train": train, "test": f"{folder}:validation"}
+    learned = opened(train)
+    assert (len(learned), learned.name, learned.classes) == (10, "set:train", ["cat", "dog"])
+    assert learned.ids[6] == "train-00001-of-00002.parquet/row 1"
+    assert len(opened(f"{folder}:validation")) == len(opened(f"{folder}:val")) == 2
+    with pytest.raises(UserError, match="has no subfolder 'tarin'"):
+        opened(f"{folder}:tarin")
+
+
+def test_parts_in_folders_of_their_own(tmp_path: Path) -> None:
+    for part, count in (("train", 6), ("test", 4)):
+        parquet(tmp_path / part / "a.parquet", count)
+    assert [len(opened(f"{tmp_path}:{part}")) for part in ("train", "test")] == [6, 4]
 
 
 def test_pairs_in_parquet_files(tmp_path: Path) -> None:

@@ -135,7 +135,9 @@ def images_of(data: Any) -> Any:
     """What is learned from without annotations: the folder of images of data, or of its part to learn from."""
     if not isinstance(data, str | Path) or not Path(split_of(str(data))[0]).expanduser().is_dir():
         return data
-    return str(layout_of(annotated_parts(data, None)[0]).images)
+    part = annotated_parts(data, None)[0]
+    layout = layout_of(part)
+    return str(layout.images) if layout.parquet is None else str(part)
 
 
 def check_annotated(

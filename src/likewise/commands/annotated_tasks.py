@@ -26,6 +26,7 @@ from likewise.evaluation.detection import (
 from likewise.evaluation.detection_tables import detection_figure, detection_tables, thing_colours
 from likewise.evaluation.detector import own_weights
 from likewise.evaluation.segmentation import (
+    DECODER,
     SegmentationData,
     SegmentationEvaluation,
     check_segmentation_protocols,
@@ -33,7 +34,7 @@ from likewise.evaluation.segmentation import (
     same_classes,
 )
 from likewise.evaluation.segmentation_tables import segmentation_figure, segmentation_tables
-from likewise.evaluation.segmenter import Segmenter
+from likewise.evaluation.segmenter import DecodedSegmenter, Segmenter
 from likewise.runs.detection_figures import DetectionFigures
 from likewise.runs.figures import Figure, Figures
 from likewise.runs.segmentation_figures import SegmentationFigures
@@ -81,6 +82,8 @@ class AnnotatedTask:
     """What the classifier says of its counts; `{samples}` are images or tiles."""
     out: str
     """An example of where predictions are written."""
+    fit_protocols: tuple[str, ...]
+    """Those whose networks can be kept."""
     needs: Callable[[], object] = lambda: None
     """Raises `UserError` where a package is not installed."""
 
@@ -116,11 +119,19 @@ def _counted_boxes(data: DetectionData, classes: int) -> tuple[list[int], list[s
     return counts, content
 
 
-def _kept_segmenter(segmenter: Segmenter) -> FittedNetwork:
+def _kept_segmenter(segmenter: Segmenter | DecodedSegmenter) -> FittedNetwork:
     head, dense = segmenter.head, segmenter.dense
-    arrays = {"weight": head.weight, "bias": head.bias}
-    arrays |= {"mean": torch.zeros(head.in_features), "scale": torch.ones(head.in_features)}
-    return FittedNetwork(dense.encoder, head.in_features, arrays)  # type: ignore[arg-type]
+    if isinstance(segmenter, DecodedSegmenter):
+        widths = sum(value.numel() for name, value in head.named_buffers() if name.startswith("mean_"))
+        return FittedNetwork(dense.encoder, widths, head.state_dict())  # type: ignore[arg-type]
+    dim: Any = head.in_features
+    arrays: dict[str, Any] = {
+        "weight": head.weight,
+        "bias": head.bias,
+        "mean": torch.zeros(dim),
+        "scale": torch.ones(dim),
+    }
+    return FittedNetwork(dense.encoder, dim, arrays)  # type: ignore[arg-type]
 
 
 def _kept_detector(network: Any) -> FittedNetwork:
@@ -149,6 +160,7 @@ TASKS = {
             note="the numbers are those of {samples} in which a class is; `likewise evaluate --task segmentation` "
             "measures how good such masks are",
             out="masks",
+            fit_protocols=("frozen", DECODER, "fine-tuned"),
         ),
         AnnotatedTask(
             name="detection",
@@ -168,6 +180,7 @@ TASKS = {
             note="the numbers are those of boxes in {samples}; `likewise evaluate --task detection` measures how well "
             "such boxes are found",
             out="boxes.json",
+            fit_protocols=("frozen", "fine-tuned"),
             needs=lambda: needs("faster_coco_eval", "detection"),
         ),
     )

@@ -19,7 +19,7 @@ from likewise.errors import UserError
 if TYPE_CHECKING:
     from likewise.runs.classifier import Classifier
 
-PROTOCOLS = ("frozen", "fine-tuned")
+PROTOCOLS = ("frozen", "frozen-decoder", "fine-tuned")
 UNEVEN = 3
 """Times as many labels as the rarest class the commonest one may have without a word about it."""
 NAMED = 10
@@ -33,7 +33,7 @@ def fit(
     labels: Annotated[Any, Parameter(required=True)] = None,
     out: str | Path | None = None,
     task: str | None = None,
-    protocol: Literal["frozen", "fine-tuned"] = "frozen",
+    protocol: Literal["frozen", "frozen-decoder", "fine-tuned"] = "frozen",
     coverage: float | None = None,
     accuracy: float | None = None,
     balanced: bool = False,
@@ -66,7 +66,8 @@ def fit(
         task: classification (one class a sample), multilabel (several, or none) or regression (numbers); as the labels
             look if not given. segmentation or detection: --labels is a folder of images with masks or boxes.
         protocol: frozen, or fine-tuned: a copy of the encoder learns with the head, from one class a sample. Three more
-            trainings cross-validate it.
+            trainings cross-validate it. frozen-decoder, of segmentation: a small network on the encoder's maps, which
+            also sees what lies around a place.
         coverage: the share of samples to answer, such as 0.9; the classifier abstains from the others, the least sure.
         accuracy: the share of right answers to reach, such as 0.95, by abstaining from as few samples as that takes.
         balanced: whether all classes count the same, however many labels they have.
@@ -140,6 +141,8 @@ def fit(
         check_task(task, modality, useless | reading | {"modality": None})
         how: dict[str, Any] = {"protocol": protocol, "seed": seed, "tile": tile, "encoder": encoder, "views": views}
         return fit_annotated(ANNOTATED_TASKS[task], run, labels, path, **how, progress=progress)
+    if protocol == "frozen-decoder":
+        raise UserError("--protocol frozen-decoder applies to --task segmentation: leave it out")
     samples = open_labelled(run, data, labels, reading, root=root, progress=progress)
     where = samples.file or samples.source.name
     if data is not None and samples.with_samples and reopenable(data) != samples.file:

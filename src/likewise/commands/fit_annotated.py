@@ -12,6 +12,7 @@ import torch
 
 from likewise import __version__
 from likewise.atomic import telling_of_the_disk
+from likewise.checks import check_choice
 from likewise.commands.annotated import IMAGES_AT_ONCE, tell_annotated_source
 from likewise.commands.annotated_tasks import AnnotatedTask, FittedNetwork, task_classes
 from likewise.commands.labelled import use_own
@@ -25,6 +26,7 @@ from likewise.evaluation.inputs import ComputeSettings
 from likewise.evaluation.linear import FEW_LABELS_VARIANCE
 from likewise.evaluation.reinitialize import reinitialize
 from likewise.evaluation.seeds import seeded, trial_seed
+from likewise.evaluation.segmentation import DECODER
 from likewise.modalities.encoder_digest import encoder_digest
 from likewise.modalities.run import Run
 from likewise.modalities.towers import encoder_for
@@ -55,13 +57,14 @@ def fit_annotated(
         run: whose features it stands on.
         labels: a folder of annotated images.
         path: its folder.
-        protocol: frozen or fine-tuned.
+        protocol: one of the task's `fit_protocols`.
         seed: of the training.
         tile: the side of the squares that images are cut into, in pixels; None: they are not cut.
         encoder, views: the user's own, from Python.
         progress: show progress on stderr.
     """
     run = as_run(run)
+    check_choice(task.fit_protocols, protocol=protocol)
     its_views = views or run.views
     if run.modality != "image":
         raise UserError(f"--task {task.name} applies to images, but {run.path} has learned from {run.modality}")
@@ -89,10 +92,12 @@ def fit_annotated(
     tell(f"fitting to {count_of(len(source.wholes), 'annotated image')}{of_tiles}", show=progress)
     with seeded(trial_seed(seed, protocol, "all"), compute.device):
         fitted = task.kept(evaluation.fitted(protocol, seed, "all"))
-    steps = None if protocol == "frozen" else evaluation.steps_of(protocol)
-    classifier = Classifier(path, _info(task, run, labels, data, classes, fitted, path, seed, steps), fitted.arrays)
+    is_tuned = protocol == "fine-tuned"
+    steps = evaluation.steps_of(protocol) if is_tuned else None
+    info = _info(task, run, labels, data, classes, fitted, path, seed, protocol, steps)
+    classifier = Classifier(path, info, fitted.arrays)
     with telling_of_the_disk(path, "name another folder with --out"):
-        classifier.save(None if steps is None else fitted.encoder.cpu())
+        classifier.save(fitted.encoder.cpu() if is_tuned else None)
         if source.skipped or (path / SKIPPED).is_file():
             Skipped(source.skipped).write(path / SKIPPED)
     tell(f"the classifier: {path}; `likewise predict {path} DATA --out {task.out}` uses it", show=progress)
@@ -108,6 +113,7 @@ def _info(
     fitted: FittedNetwork,
     path: Path,
     seed: int,
+    protocol: str,
     steps: int | None,
 ) -> dict[str, Any]:
     """What classifier.json says; `steps` are those of the fine-tuning."""
@@ -116,7 +122,7 @@ def _info(
         "labels": labels,
         "out": path,
         "task": task.name,
-        "protocol": None if steps is None else "fine-tuned",
+        "protocol": None if protocol == "frozen" else protocol,
         "seed": seed,
         "tile": data.source.tile,
     }
@@ -134,6 +140,7 @@ def _info(
             "dim": fitted.dim,
             "modality": "image",
         },
+        **({"head": "decoder"} if protocol == DECODER else {}),
         **({} if steps is None else {"fine_tuned": {"digest": "", "steps": steps, "folds": 0}}),
         "labels": {
             "file": reopenable(labels),

@@ -21,7 +21,8 @@ from likewise.console import count_of, plain
 from likewise.data.files import printable
 from likewise.errors import UserError
 from likewise.evaluation.mask_files import mask_names, predicted_masks, write_mask
-from likewise.evaluation.segmenter import DenseEncoder, Segmenter
+from likewise.evaluation.segmentation_decoder import decoder_of
+from likewise.evaluation.segmenter import DecodedSegmenter, DenseEncoder, Segmenter
 from likewise.modalities.run import Run
 from likewise.runs.classifier import Classifier
 from likewise.runs.skipped import Skipped
@@ -76,11 +77,7 @@ def predict_masks(
     place = Path(out).expanduser()
     _check_place(place, images)
     tower, its_views, compute = encoder_to_predict(classifier, run, encoder, views)
-    head = nn.utils.skip_init(nn.Linear, *classifier.arrays["weight"].shape[::-1])
-    with torch.no_grad():
-        head.weight.copy_(torch.from_numpy(classifier.arrays["weight"]))
-        head.bias.copy_(torch.from_numpy(classifier.arrays["bias"]))
-    network = compute.place(Segmenter(DenseEncoder(tower), head)).eval()
+    network = compute.place(_network(classifier, tower)).eval()
     classes = classifier.classes
     counts = [0] * len(classes)
     skipped, files = images.skipped, images.files
@@ -107,6 +104,18 @@ def predict_masks(
             Skipped(skipped).write(place / SKIPPED)
     tell_unread(images, len(skipped), place / SKIPPED, progress)
     return PredictedMasks(str(out), written, classes, dict(zip(classes, counts, strict=True)), len(skipped))
+
+
+def _network(classifier: Classifier, tower: nn.Module) -> nn.Module:
+    """What predicts the classes of places, on an encoder."""
+    dense, arrays = DenseEncoder(tower), classifier.arrays
+    if "head" in classifier.info:
+        return DecodedSegmenter(dense, decoder_of(arrays, len(classifier.classes), classifier.path))
+    head = nn.utils.skip_init(nn.Linear, *arrays["weight"].shape[::-1])
+    with torch.no_grad():
+        head.weight.copy_(torch.from_numpy(arrays["weight"]))
+        head.bias.copy_(torch.from_numpy(arrays["bias"]))
+    return Segmenter(dense, head)
 
 
 def _check_place(place: Path, images: ImagesToPredict) -> None:

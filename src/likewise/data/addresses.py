@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from likewise.data.split_folders import by_role, role_of, split_folder, subfolders
 from likewise.errors import UserError
 
 ENDINGS = (".tar", ".parquet")
@@ -20,25 +21,56 @@ MOST_SHARDS = 100_000
 
 
 def shard_files(folder: Path) -> list[Path]:
-    """The shards in a folder, not those below it; all of one kind: .tar files may have tables beside them."""
-    for ending in ENDINGS:
-        if found := [path for path in folder.glob(f"*{ending}") if not path.name.startswith(".") and path.is_file()]:
-            return found
-    return []
+    """The shards in a folder, not those below it; all of one kind: .tar files may have tables beside them.
+
+    Where there are none, those in the folder `data`, if that is the only one there, as in Hugging Face's data sets.
+    """
+    files = _of_one_kind(folder)
+    inside = folder / "data"
+    return files or (_of_one_kind(inside) if inside.is_dir() and subfolders(folder) == ["data"] else [])
 
 
-def may_hold_shards(data: Any) -> bool:
+def _of_one_kind(folder: Path) -> list[Path]:
+    files = [path for path in folder.iterdir() if not path.name.startswith(".") and path.name.lower().endswith(ENDINGS)]
+    found = ([path for path in files if path.name.lower().endswith(ending) and path.is_file()] for ending in ENDINGS)
+    return sorted(next(filter(None, found), []))
+
+
+def shards_by_part(folder: Path) -> dict[str, list[Path]]:
+    """The shards in a folder by the part that their names begin with: `train` of `train-00000-of-00002.parquet`."""
+    found: dict[str, list[Path]] = {}
+    for path in shard_files(folder):
+        found.setdefault(re.split(r"[-_.]\d|\.", path.name, maxsplit=1)[0], []).append(path)
+    return found
+
+
+def part_of_shards(folder: Path, split: str) -> Address | None:
+    """The shards that `folder:split` means, whose names begin with the split, or with another name of that kind."""
+    parts = shards_by_part(folder)
+    name = split if split in parts else by_role(parts).get(role_of(split) or "")
+    if name is None:
+        return None
+    return Address(f"{folder}:{split}", tuple(map(str, parts[name])))
+
+
+def may_hold_shards(data: Any, split: str | None) -> bool:
     """Whether a data argument, as `resolve` gives it, could be shards, by its name and its kind alone."""
     if isinstance(data, Address):
         return True
-    return isinstance(data, Path) and (bool(shard_files(data)) if data.is_dir() else ending_of(str(data)) is not None)
+    if not isinstance(data, Path):
+        return False
+    if not data.is_dir():
+        return ending_of(str(data)) is not None
+    return bool(shard_files(data if split is None else split_folder(data, split) or data))
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where shards are, as it was typed: an address with a scheme, a pattern, or both."""
+    """Where shards are, as it was typed: an address with a scheme, a pattern, or both; or a part of a folder."""
 
     text: str
+    files: tuple[str, ...] = ()
+    """The shards of a part of a folder."""
 
     def __str__(self) -> str:
         return self.text

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from likewise.console import count_of
 from likewise.data import tables, text
-from likewise.data.addresses import Address
+from likewise.data.addresses import Address, shard_files
 from likewise.data.batches import Parts
 from likewise.data.captions import CAPTIONS, beside, caption_names, described_by
 from likewise.data.file_tables import paths_near
@@ -169,8 +169,7 @@ def _has_shards(path: Path) -> bool:
     """Whether a path is a shard, or a folder of shards: Parquet files that hold no files are tables."""
     if not path.is_dir():
         return path.is_file() and (path.suffix.lower() == ".tar" or tables.holds_files(path))
-    tars = any(path.glob("*.tar"))
-    return tars or any(map(tables.holds_files, sorted(path.glob("*.parquet"))[:1]))
+    return any(path.suffix == ".tar" or tables.holds_files(path) for path in shard_files(path)[:1])
 
 
 def _has_captions(folder: Path, read_options: ReadOptions) -> bool:

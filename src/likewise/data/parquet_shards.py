@@ -137,7 +137,7 @@ def _layout(opened: Any, read_options: ReadOptions, shard: Shard) -> Columns | N
         kind, content = TEXT, text
     else:
         return None
-    taken = {content, text}
+    taken = {content, text, *(field.name for field in schema if tables.holds_bytes(field.type))}
     label, _ = tables.label_column(there, read_options, where=shard.address, taken=taken)
     id = next(iter(tables.usual_columns([name for name in texts if name not in taken], IDS)), None)
     return Columns(kind, content, None if kind == TEXT else text, label, _label_names(schema, label), id)

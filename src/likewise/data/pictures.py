@@ -193,7 +193,7 @@ class Letterboxed(NamedTuple):
     """Its width and height in the file, upright."""
 
 
-def letterboxed(path: Path, size: int, channels: int) -> Letterboxed:
+def letterboxed(path: AnyFile, size: int, channels: int) -> Letterboxed:
     """The picture in a file, upright, its longer side resized (antialiased) to `size`, in the middle of a grey square.
 
     As `decode` otherwise, for 1 or 3 channels. Raises what `decode` raises.
@@ -237,7 +237,7 @@ class DecodedPicture:
 
 
 @contextmanager
-def decoded(path: Path) -> Iterator[DecodedPicture]:
+def decoded(path: AnyFile) -> Iterator[DecodedPicture]:
     """The picture in a file, to take parts of. Raises what `letterboxed` raises, and its parts raise nothing."""
     with _in_turn(path) as picture:
         picture.load()
@@ -246,7 +246,7 @@ def decoded(path: Path) -> Iterator[DecodedPicture]:
 
 
 @contextmanager
-def _in_turn(path: Path) -> Iterator[Image.Image]:
+def _in_turn(path: AnyFile) -> Iterator[Image.Image]:
     """The picture in a file with annotations, before it is decoded; large ones one after the other."""
     picture = opened(path)
     if picture is None:

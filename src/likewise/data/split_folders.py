@@ -32,15 +32,24 @@ def by_role(names: Iterable[str]) -> dict[str, str]:
     return {role: found[role] for role in ROLES if role in found}
 
 
+def subfolders(folder: Path) -> list[str]:
+    """The names of the folders in a folder, but for hidden ones; none where it cannot be looked into."""
+    try:
+        entries = [entry.name for entry in folder.iterdir() if entry.is_dir()]
+    except OSError:
+        return []
+    return sorted(name for name in entries if not name.startswith((".", "__MACOSX")))
+
+
 def split_folders(folder: Path) -> dict[str, str]:
     """The subfolders that are splits, each by its kind, as paths from `folder`: `{"train": "Training", …}`.
 
     There are none unless one is to train on and there is another. If all that a folder has is one subfolder, the splits
     may lie in that: `archive/train`.
     """
-    below, names = "", _subfolders(folder)
+    below, names = "", subfolders(folder)
     if len(names) == 1 and role_of(names[0]) is None:
-        below, names = f"{names[0]}/", _subfolders(folder / names[0])
+        below, names = f"{names[0]}/", subfolders(folder / names[0])
     found = by_role(names)
     if "train" not in found or len(found) == 1:
         return {}
@@ -68,14 +77,6 @@ def split_note(folder: Path, name: str, *, whole: bool) -> list[str]:
         return []
     listed = ", ".join(f"{role} is {path}/" for role, path in found.items())
     return [f"{name} has splits: {listed}" + ("; all of them are taken" if whole else "")]
-
-
-def _subfolders(folder: Path) -> list[str]:
-    try:
-        entries = [entry.name for entry in folder.iterdir() if entry.is_dir()]
-    except OSError:
-        return []
-    return sorted(name for name in entries if not name.startswith((".", "__MACOSX")))
 
 
 def _unusual(name: str) -> tuple[int, bool, str]:

@@ -12,7 +12,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from likewise.data import arrays
-from likewise.data.addresses import ENDINGS, Address
+from likewise.data.addresses import Address, shard_files, shards_by_part
 from likewise.data.builtin import SETS
 from likewise.data.copies import copy_groups
 from likewise.data.dispatch import folder_modalities, open_whole
@@ -145,6 +145,8 @@ def _own_splits(found: Any) -> tuple[str, ...]:
         return tuple(found)
     if _is_folder(found):
         kinds = split_folders(found)
+        if not kinds:
+            return tuple(by_role(shards_by_part(found)).values())
         return tuple(path if path in USUAL else kind for kind, path in kinds.items())
     if isinstance(found, Path) and found.suffix.lower() == ".npz" and found.is_file():
         return tuple(arrays.splits(found))
@@ -197,7 +199,8 @@ def _count_classes(data: Any, split: str | None, read_options: ReadOptions) -> t
 
     Samples with targets of their own count as having all that is needed. Of a folder, nothing is decoded.
     """
-    if _is_folder(data) and any(folder_modalities(read_options)):
+    of_shards = split is not None and _is_folder(data) and split_folder(data, split) is None
+    if _is_folder(data) and not of_shards and any(folder_modalities(read_options)):
         folder: Path = data if split is None else split_folder(data, split) or data
         if label_tables(Request(data, split, read_options=read_options), folder):
             return _count_labels(data, split, folder, read_options)
@@ -208,7 +211,7 @@ def _count_classes(data: Any, split: str | None, read_options: ReadOptions) -> t
             # Only where that decides nothing, the whole folder is looked through for what it mostly holds.
             if found == (2, True) or read_options.modality is not None or kind.may_hold(folder):
                 return found
-        if not any(path.suffix.lower() in ENDINGS for path in folder.iterdir()):
+        if not shard_files(folder):
             return 0, False
     whole = f"{data}:{split}" if split is not None else data
     source = open_whole(whole, read_options, progress=False)

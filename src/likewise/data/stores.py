@@ -66,6 +66,8 @@ def shards_in(data: Path | Address) -> list[Shard]:
     if isinstance(data, Path):
         names = [str(data)] if data.is_file() else natural_sort(map(str, shard_files(data)))
         return [_local(name) for name in names]
+    if data.files:
+        return [_local(name) for name in natural_sort(data.files)]
     names = [found for name in expanded(data.text) for found in _matching(name)]
     if not names:
         raise UserError(f"there is no shard {data}: name files that end in {' or '.join(ENDINGS)}")

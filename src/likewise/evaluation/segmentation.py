@@ -258,8 +258,6 @@ class SegmentationEvaluation(AnnotatedEvaluation[SegmentationData, Integer[Tenso
 
     def predicted(self, name: str, seed: int, count: LabelCount) -> Integer[Tensor, "n h w"]:
         """What a protocol predicts after learning from a draw."""
-        if name == DECODER:
-            return self._predict(self._decoded(seed, count))
         if name != "frozen-knn":
             return self._predict(self.fitted(name, seed, count))
         dense = self.dense(name, seed)
@@ -277,8 +275,10 @@ class SegmentationEvaluation(AnnotatedEvaluation[SegmentationData, Integer[Tenso
     def some(self, predicted: Integer[Tensor, "n h w"], places: Int[Tensor, " m"]) -> Integer[Tensor, "m h w"]:
         return predicted[places]
 
-    def fitted(self, name: str, seed: int, count: LabelCount) -> Segmenter:
+    def fitted(self, name: str, seed: int, count: LabelCount) -> Segmenter | DecodedSegmenter:
         """What a protocol has learned from a draw, in evaluation mode."""
+        if name == DECODER:
+            return self._decoded(seed, count)
         if name in TRAINED:
             return self._trained(name, seed, count)
         return Segmenter(self.dense(name, seed), self._fit_head(name, seed, count)).eval()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float32
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from likewise.errors import UserError
 
 WIDTH = 64
 GROUPS = 8
@@ -50,6 +53,23 @@ class MapDecoder(nn.Module):
                 level_map = torch.cat([level_map, coarser.to(level_map.dtype)], dim=1)
             decoded = self.blocks[level](level_map)
         return self.classify(decoded)
+
+
+def decoder_of(arrays: Mapping[str, Float32[np.ndarray, "..."]], classes: int, where: object) -> MapDecoder:
+    """The decoder whose weights and buffers these are, by name.
+
+    Raises:
+        UserError: for weights of something else.
+    """
+    weights = {name: torch.from_numpy(array) for name, array in arrays.items()}
+    levels = range(sum(name.startswith("mean_") for name in weights))
+    try:
+        means, scales = ([weights[f"{what}_{level}"].flatten() for level in levels] for what in ("mean", "scale"))
+        decoder = MapDecoder(means, scales, classes)
+        decoder.load_state_dict(weights)
+    except (RuntimeError, KeyError) as error:
+        raise UserError(f"{where} has other weights than a decoder of its classes: fit the classifier again") from error
+    return decoder
 
 
 def _block(more: int) -> nn.Sequential:

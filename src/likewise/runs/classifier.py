@@ -121,6 +121,8 @@ class ClassifierFile(TypedDict):
     encoder: EncoderReference
     fine_tuned: NotRequired[FineTuning]
     """Absent where the encoder is the run's, as it is."""
+    head: NotRequired[Literal["decoder"]]
+    """Of masks: what stands on the encoder's maps. Absent where it is a linear head."""
     labels: LabelsReference
     digest: str
     """Of the weights."""
@@ -140,7 +142,7 @@ class Classifier:
     """A classifier that is kept in a folder. `likewise.fit` makes one, `Classifier.open` opens it.
 
     Attributes: `path`; `info`, see `ClassifierFile`; `arrays`: weight, bias, mean and scale of the head; of a detector
-    all weights but those of its encoder.
+    or a decoder all weights but those of its encoder.
     """
 
     FILE: ClassVar[str] = "classifier.json"
@@ -256,7 +258,9 @@ class Classifier:
             raise UserError(f"{weights} can't be loaded: {reason_of(error)}: fit the classifier again") from error
         outputs, dim = len(info["classes"]) or 1, info["encoder"]["dim"]
         shapes = {"weight": (outputs, dim), "bias": (outputs,), "mean": (dim,), "scale": (dim,)}
-        if info["task"] == "detection":  # weights of a network, whose shapes are known when it is built
+        if (
+            info["task"] == "detection" or "head" in info
+        ):  # weights of a network, whose shapes are known when it is built
             shapes = {name: array.shape for name, array in arrays.items()}
         for name, shape in shapes.items():
             array = arrays.get(name)

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from likewise.data.stores import Shard
+
 IGNORE = 255
 """In a mask: a pixel of no known class, which is neither learned from nor measured."""
 MOST_CLASSES = IGNORE
@@ -43,6 +45,19 @@ class Outline(NamedTuple):
     runs: RunLengths | None = None
 
 
+class ParquetRow(NamedTuple):
+    """Where an image is that has no file of its own."""
+
+    shard: Shard
+    group: int
+    number: int
+    """In its row group."""
+    image: str
+    """The column of it."""
+    mask: str | None
+    """The column of its mask."""
+
+
 @dataclass(frozen=True)
 class AnnotatedImage:
     """What is said of one image, before the image itself is looked at."""
@@ -56,10 +71,13 @@ class AnnotatedImage:
     """A file with a class for each pixel, from the folder."""
     shares: bool = False
     """Whether boxes and outlines are in shares of the image's width and height, not in pixels."""
+    row: ParquetRow | None = None
+    """Where the image and its mask are; None: in files of these paths."""
 
     @property
     def has_mask(self) -> bool:
-        return self.mask is not None or self.outlines is not None
+        in_row = self.row is not None and self.row.mask is not None
+        return self.mask is not None or self.outlines is not None or in_row
 
 
 @dataclass(frozen=True)
@@ -68,12 +86,14 @@ class Annotations:
 
     folder: Path
     format: str
-    """What people call it: "masks", "COCO", "Pascal VOC", "YOLO" or "table"."""
+    """What people call it: "masks", "COCO", "Pascal VOC", "YOLO", "table" or "Parquet"."""
     classes: list[str]
     """The names of the classes; of masks without names `[]`, as they are known when the masks have been read."""
     images: list[AnnotatedImage]
     skipped: list[tuple[str, str]] = field(default_factory=list)
     """(file or part of it, reason) of what could not be used."""
+    notes: list[str] = field(default_factory=list)
+    """How something was understood, for people."""
 
 
 class AnnotationError(ValueError):

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from likewise.data import endings, tables
+from likewise.data.addresses import part_of_shards, shard_files, shards_by_part
 from likewise.data.annotations.box_columns import box_columns
-from likewise.data.split_folders import split_folder, split_folders
+from likewise.data.split_folders import by_role, split_folder, split_folders
 from likewise.errors import UserError, nearest
 
 IMAGES = ("images", "jpegimages", "imgs", "img", "image")
@@ -38,6 +39,8 @@ class AnnotationLayout(NamedTuple):
     """A folder with a text file for each image."""
     table: Path | None
     """A table with a row for each box."""
+    parquet: list[Path] | None
+    """Parquet files with an image in each row."""
     names: Path | None
     """A file with the names of the classes."""
 
@@ -45,7 +48,8 @@ class AnnotationLayout(NamedTuple):
 def find_layout(folder: Path, split: str | None) -> AnnotationLayout:
     """Where images and annotations of a folder lie.
 
-    `scenes:train` is the folder `scenes/train`, or `scenes/images/train` beside `scenes/masks/train`.
+    `scenes:train` is the folder `scenes/train`, or `scenes/images/train` beside `scenes/masks/train`, or Parquet files
+    whose names begin with `train`.
 
     Raises:
         UserError: for no such folder, or a split that it does not have.
@@ -56,7 +60,10 @@ def find_layout(folder: Path, split: str | None) -> AnnotationLayout:
     if split is not None:
         own = split_folder(folder, split)
         root, below = (own, "") if own is not None else (folder, split)
-    images = _inside(root, IMAGES, below) or root / below
+    shards = part_of_shards(root, below) if below else None
+    files = shard_files(root) if not below else map(Path, shards.files if shards else ())
+    parquet = [path for path in files if tables.holds_files(path)]
+    images = _inside(root, IMAGES, below) or (parquet[0].parent if parquet else root / below)
     if not images.is_dir():
         known = sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
         raise UserError(f"{folder} has no part {split!r}{nearest(str(split), known)}; it has {', '.join(known)}")
@@ -71,6 +78,7 @@ def find_layout(folder: Path, split: str | None) -> AnnotationLayout:
         voc=next((each for each in (*boxes, images) if _has(each, (".xml",))), None),
         yolo=next((each for each in (*boxes, images) if _has(each, (".txt",), but=NAMES)), None),
         table=_box_table(root, images, split),
+        parquet=parquet or None,
         names=_file(root, NAMES) or _file(root.parent, NAMES),
     )
 
@@ -78,15 +86,18 @@ def find_layout(folder: Path, split: str | None) -> AnnotationLayout:
 def layout_parts(folder: Path) -> dict[str, str]:
     """The parts of a folder by their kind, `train` and others: subfolders, or those of its folder of images.
 
-    `{"train": "train", "test": "val"}` is given by `scenes/train` and `scenes/val`, or `scenes/images/train` and
-    `scenes/images/val`; `{}` where there are none.
+    `{"train": "train", "test": "val"}` is given by `scenes/train` and `scenes/val`, by `scenes/images/train` and
+    `scenes/images/val`, or by Parquet files `train-….parquet` and `val-….parquet`; `{}` where there are none.
     """
     if not folder.is_dir():
         return {}
     if found := split_folders(folder):
         return found
     images = _inside(folder, IMAGES, "")
-    return {} if images is None else split_folders(images)
+    if images is not None:
+        return split_folders(images)
+    found = by_role(shards_by_part(folder))
+    return found if "train" in found and len(found) > 1 else {}
 
 
 def images_folder(folder: Path) -> Path:

@@ -12,6 +12,7 @@ from likewise.data import endings
 from likewise.data.annotations.annotation import IGNORE, AnnotatedImage, AnnotationError, Annotations
 from likewise.data.annotations.class_names import class_names
 from likewise.data.annotations.layout import AnnotationLayout
+from likewise.data.content import AnyFile, readable
 from likewise.data.files import printable, scan
 
 MASK_FORMATS = ("PNG", "BMP", "TIFF", "GIF", "WEBP")  # those that keep each number
@@ -68,7 +69,7 @@ def stem(path: str) -> str:
     return head + slash + (name.rpartition(".")[0] or name)
 
 
-def decoded_mask(path: Path, width: int, height: int) -> UInt8[np.ndarray, "{height} {width}"]:
+def decoded_mask(path: AnyFile, width: int, height: int) -> UInt8[np.ndarray, "{height} {width}"]:
     """The class of each pixel.
 
     Args:
@@ -79,7 +80,7 @@ def decoded_mask(path: Path, width: int, height: int) -> UInt8[np.ndarray, "{hei
         AnnotationError: for a mask of another size, of colours, or with numbers that are no classes.
         Exception: what Pillow raises for a file that is damaged or none.
     """
-    with Image.open(path, formats=MASK_FORMATS) as mask:
+    with Image.open(readable(path), formats=MASK_FORMATS) as mask:
         if mask.size != (width, height):
             raise AnnotationError(f"mask of {mask.width} x {mask.height} pixels, the image has {width} x {height}")
         if mask.mode not in NUMBERED:

@@ -11,22 +11,30 @@ from likewise.data.annotations.box_table import read_box_table
 from likewise.data.annotations.coco import read_coco
 from likewise.data.annotations.layout import AnnotationLayout, find_layout
 from likewise.data.annotations.masks import read_masks
+from likewise.data.annotations.parquet_rows import read_box_rows, read_mask_rows
 from likewise.data.annotations.voc import read_voc
 from likewise.data.annotations.yolo import read_yolo
-from likewise.data.resolve import is_name, resolve
+from likewise.data.resolve import is_name, path_and_split
 from likewise.errors import UserError
 
 Wanted = Literal["masks", "boxes"]
 FORMATS: dict[Wanted, dict[str, Callable[[AnnotationLayout], Annotations]]] = {
-    "masks": {"masks": read_masks, "coco": read_coco, "yolo": read_yolo},
-    "boxes": {"coco": read_coco, "voc": read_voc, "yolo": read_yolo, "table": read_box_table},
+    "masks": {"masks": read_masks, "coco": read_coco, "yolo": read_yolo, "parquet": read_mask_rows},
+    "boxes": {
+        "coco": read_coco,
+        "voc": read_voc,
+        "yolo": read_yolo,
+        "table": read_box_table,
+        "parquet": read_box_rows,
+    },
 }
 """By what is wanted: the readers in the order in which they are asked."""
 PLACES: dict[Wanted, str] = {
-    "masks": "a folder images/ beside masks/ (a PNG of the image's name), a JSON file of COCO's kind, or a folder "
-    "labels/ of YOLO's text",
+    "masks": "a folder images/ beside masks/ (a PNG of the image's name), a JSON file of COCO's kind, a folder "
+    "labels/ of YOLO's text, or Parquet files with columns image and mask",
     "boxes": "a JSON file of COCO's kind, a folder Annotations/ of Pascal VOC's XML, a folder labels/ of YOLO's text, "
-    "or a table (.csv …) with columns file, xmin, ymin, xmax, ymax and label",
+    "a table (.csv …) with columns file, xmin, ymin, xmax, ymax and label, or Parquet files with columns image and "
+    "objects",
 }
 
 
@@ -65,5 +73,4 @@ def layout_of(data: Any) -> AnnotationLayout:
         raise UserError(
             f"annotated images must be in a folder, got {data if isinstance(data, str) else type(data).__name__}"
         )
-    folder, split = resolve(data)
-    return find_layout(folder, split)
+    return find_layout(*path_and_split(data))

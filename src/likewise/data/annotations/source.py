@@ -29,9 +29,11 @@ from likewise.data.annotations.annotation import (
 )
 from likewise.data.annotations.boxes import boxes_in_part, checked_boxes
 from likewise.data.annotations.masks import decoded_mask
+from likewise.data.annotations.parquet_rows import contents_of
 from likewise.data.annotations.read import Wanted, read_annotations
 from likewise.data.annotations.regions import class_map
 from likewise.data.cache import cached, digest
+from likewise.data.content import AnyFile
 from likewise.data.files import File, in_threads, printable, progress_bar
 from likewise.data.pictures import Letterboxed
 from likewise.data.source import ImageSource, Source
@@ -85,6 +87,7 @@ class AnnotatedImages(ImageSource):
                 building, annotations.folder, images, wanted, size, channels, tile, name=name, progress=progress
             ),
         )
+        self._understood = annotations.notes
         left_out = [printable(image.path) for image in annotations.images if wanted == "masks" and not image.has_mask]
         self.skipped = [
             *annotations.skipped,
@@ -164,6 +167,7 @@ class AnnotatedImages(ImageSource):
         found = [f"{self.name}: {count_of(len(self.wholes), 'image')} with {self.format} annotations"]
         if self.tile is not None:
             found[0] += f", in {count_of(len(self), 'tile')} of {size_of_tiles(self.tile)}"
+        found += [f"{self.name}: {note}" for note in self._understood]
         if self._two_valued:
             found.append(
                 f"{self.name}: its masks have no values but 0 and 255: 255 is taken for the class {FOREGROUND}"
@@ -257,9 +261,9 @@ def _build(
 ) -> dict[str, Any]:
     """Decode images and masks into `building`; say which were skipped, and what is in the masks."""
 
-    def decoded(image: AnnotatedImage) -> _Decoded | str:
+    def decoded(one: _Read) -> _Decoded | str:
         try:
-            return _decode(folder, image, wanted, size, channels, tile)
+            return _decode(one, wanted, size, channels, tile)
         except Exception as error:
             return pictures.reason(error)
 
@@ -275,7 +279,7 @@ def _build(
         (building / "wholes.u8").open("wb") as wholes,
         pictures.quietly(),
         progress_bar(name, "annotated images", len(images), progress) as done,
-        closing(in_threads(decoded, images, ahead=ahead)) as made,
+        closing(in_threads(decoded, (_read(folder, image) for image in images), ahead=ahead)) as made,
     ):
         for image, one in zip(images, made, strict=True):
             done()
@@ -306,9 +310,21 @@ def _written(file: BinaryIO, mask: UInt8[np.ndarray, "s s"], frame: tuple[int, i
     return set(np.unique(mask[top : top + height, left : left + width]).tolist())
 
 
-def _decode(
-    folder: Path, image: AnnotatedImage, wanted: Wanted, size: int, channels: int, tile: int | None
-) -> _Decoded:
+class _Read(NamedTuple):
+    """Where an image and its mask are read from."""
+
+    said: AnnotatedImage
+    picture: AnyFile
+    mask: AnyFile | None
+
+
+def _read(folder: Path, image: AnnotatedImage) -> _Read:
+    if image.row is not None:
+        return _Read(image, *contents_of(image))
+    return _Read(image, folder / image.path, None if image.mask is None else folder / image.mask)
+
+
+def _decode(one: _Read, wanted: Wanted, size: int, channels: int, tile: int | None) -> _Decoded:
     """One image with its mask and boxes, or its tiles with theirs.
 
     Raises:
@@ -316,10 +332,10 @@ def _decode(
         Exception: what decoding raises.
     """
     if tile is None:
-        shown = pictures.letterboxed(folder / image.path, size, channels)
+        shown = pictures.letterboxed(one.picture, size, channels)
         whole, parts, of = None, [((0, 0, *shown.size), shown)], shown.size
     else:
-        with pictures.decoded(folder / image.path) as picture:
+        with pictures.decoded(one.picture) as picture:
             places, of = Tiling(tile).places(*picture.size), picture.size
             if len(places) > MOST_TILES:
                 raise AnnotationError(
@@ -327,11 +343,11 @@ def _decode(
                 )
             parts = [(place, picture.part(place, tile, size, channels)) for place in places]
             whole = picture.whole(size, channels).pixels
-    said = _annotated(folder, image, wanted, *of)
+    said = _annotated(one, wanted, *of)
     return _Decoded([_sample(place, part, said, size) for place, part in parts], whole, said.faults, of)
 
 
-def _annotated(folder: Path, image: AnnotatedImage, wanted: Wanted, width: int, height: int) -> _Annotated:
+def _annotated(one: _Read, wanted: Wanted, width: int, height: int) -> _Annotated:
     """The mask and the boxes of an image of such a size.
 
     Raises:
@@ -339,10 +355,10 @@ def _annotated(folder: Path, image: AnnotatedImage, wanted: Wanted, width: int, 
         Exception: what decoding a mask raises.
     """
     faults: list[str] = []
-    mask = None
+    image, mask = one.said, None
     if wanted == "masks":
-        if image.mask is not None:
-            mask = decoded_mask(folder / image.mask, width, height)
+        if one.mask is not None:
+            mask = decoded_mask(one.mask, width, height)
         else:
             mask, drawn = class_map(image.outlines or (), width, height, shares=image.shares)
             faults += [why for _, why in drawn]
@@ -392,9 +408,9 @@ def _mapped(path: Path, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _files(folder: Path, image: AnnotatedImage) -> list[File | None]:
-    """What an image and its mask are known again by; None for what is not there."""
+    """What an image and its mask are known again by; None for what is not there. A row has no files of its own."""
     found: list[File | None] = []
-    for path in filter(None, (image.path, image.mask)):
+    for path in filter(None, (image.path, image.mask) if image.row is None else ()):
         try:
             found.append(File.of(path, (folder / path).stat()))
         except OSError:
