@@ -91,10 +91,30 @@ def test_boxes_in_rows_that_cannot_be_used(tmp_path: Path) -> None:
         "a.parquet/row 1: box 5": "a box must be four numbers",
         "a.parquet/row 1": "box 1, 2, 4, 2 without an area",
     }
-    columns = pa.table({"image": [good], "bbox": [[[1.0, 2.0, 3.0, 4.0]]], "label": [["red", "blue"]]})
-    pq.write_table(columns, tmp_path / "a.parquet")
-    with pytest.raises(UserError, match=r"a.parquet/row 1: 1 boxes and 2 classes"):
-        read_annotations(tmp_path, "boxes")
+    box = [[1.0, 2.0, 3.0, 4.0]]
+    for columns, why in (
+        ({"bbox": [box], "label": [["red", "blue"]]}, "a.parquet/row 1: 1 boxes, but 2 classes"),
+        (
+            {"objects": [{"bbox": box, "label": ["red"], "iscrowd": [0, 1]}]},
+            "a.parquet/row 1: 1 boxes, but 1 classes or",
+        ),
+        ({"objects": [{"bbox": box[0], "label": "red"}]}, "without columns of boxes"),
+    ):
+        pq.write_table(pa.table({"image": [good]} | columns), tmp_path / "a.parquet")
+        with pytest.raises(UserError, match=why):
+            read_annotations(tmp_path, "boxes")
+
+
+def test_a_damaged_row_group_is_listed(tmp_path: Path) -> None:
+    made = scenes.as_parquet(tmp_path / "a", range(6)) / "scenes.parquet"
+    about = pq.ParquetFile(made).metadata.row_group(1).column(0)
+    content = bytearray(made.read_bytes())
+    start = about.dictionary_page_offset or about.data_page_offset
+    content[start : start + about.total_compressed_size] = bytes(about.total_compressed_size)
+    made.write_bytes(content)
+    source = open_annotated(tmp_path / "a", "masks", size=48, channels=3, progress=False)
+    assert len(source) == 3
+    assert [name for name, _ in source.skipped] == ["scenes.parquet/rows 4 to 6"]
 
 
 def test_boxes_are_cut_at_the_edges_of_the_image() -> None:

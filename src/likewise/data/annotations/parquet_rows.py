@@ -7,7 +7,7 @@ four edges and a class.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 from typing import Any, NamedTuple
@@ -172,10 +172,17 @@ def _box_fields(schema: pa.Schema) -> BoxFields | None:
     for name in tables.usual_columns(schema.names, OBJECTS):
         kind = schema.field(name).type
         record = kind.value_type if pa.types.is_list(kind) or pa.types.is_large_list(kind) else kind
-        if pa.types.is_struct(record) and (found := _fields([field.name for field in record])):
-            return BoxFields(name, *found)
-    found = _fields([field.name for field in schema if pa.types.is_nested(field.type)])
+        if pa.types.is_struct(record):
+            fields = list(record) if record is not kind else _lists(record)
+            if found := _fields([field.name for field in fields]):
+                return BoxFields(name, *found)
+    found = _fields([field.name for field in _lists(schema)])
     return None if found is None else BoxFields(None, *found)
+
+
+def _lists(fields: Iterable[pa.Field]) -> list[pa.Field]:
+    """Those of several values, one for each thing."""
+    return [field for field in fields if pa.types.is_list(field.type) or pa.types.is_large_list(field.type)]
 
 
 def _fields(names: Sequence[str]) -> tuple[str, str, str | None] | None:
@@ -206,12 +213,16 @@ def _rows(opened: OpenedFile, fields: BoxFields | None, skipped: list[tuple[str,
     for group in range(opened.file.num_row_groups):
         about = opened.file.metadata.row_group(group)
         first, number = number, number + about.num_rows
+        rows = f"{opened.name}/rows {first + 1:,} to {number:,}"
         if about.total_byte_size > MOST_GROUP:
-            rows = f"{opened.name}/rows {first + 1:,} to {number:,}"
             skipped.append((rows, f"a row group of more than {MOST_GROUP:,} bytes"))
             continue
-        no_image, no_mask = (_missing(opened, group, column) for column in (opened.image, opened.mask))
-        said = opened.file.read_row_group(group, columns=small).to_pylist() if small else [{}] * about.num_rows
+        try:
+            no_image, no_mask = (_missing(opened, group, column) for column in (opened.image, opened.mask))
+            said = opened.file.read_row_group(group, columns=small).to_pylist() if small else [{}] * about.num_rows
+        except (pa.ArrowException, OSError) as error:
+            skipped.append((rows, one_line(str(error))[:200]))
+            continue
         for row, values in enumerate(said):
             name = f"{opened.name}/row {first + row + 1}"
             if no_image[row]:
@@ -276,8 +287,8 @@ def _boxes(
     things: Things, names: Sequence[str], corners: bool, skipped: list[tuple[str, str]]
 ) -> Iterator[tuple[str, Box]]:
     """The boxes of a row with the names of their classes."""
-    if len(things.labels) != len(things.edges):
-        skipped.append((things.name, f"{len(things.edges)} boxes and {len(things.labels)} classes"))
+    if not len(things.edges) == len(things.labels) == len(things.crowds):
+        skipped.append((things.name, f"{len(things.edges)} boxes, but {len(things.labels)} classes or other crowds"))
         return
     for place, (edges, label, crowd) in enumerate(zip(things.edges, things.labels, things.crowds, strict=True)):
         try:
