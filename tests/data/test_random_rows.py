@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import itertools
 import mmap
+import tarfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor
 
+import small_scenes
 from likewise.data import random_rows
-from likewise.data.random_rows import page_runs, read_rows
+from likewise.data.annotations.source import open_annotated
+from likewise.data.batches import Ragged
+from likewise.data.cache import using_cache
+from likewise.data.open import open_source
+from likewise.data.random_rows import foreseen, page_runs, read_rows
+from likewise.data.tokens import fingerprint, tokenised, train_tokenizer
 
 PAGE = mmap.PAGESIZE
 
@@ -64,9 +76,66 @@ def test_small_arrays_and_those_in_memory_are_only_indexed(recorder: Recorder, m
     assert recorder.told == []
 
 
-@given(st.lists(st.integers(0, 100 * PAGE), min_size=1, max_size=30), st.integers(1, 3 * PAGE))
-def test_runs_cover_the_spans_and_no_page_twice(starts: list[int], size: int) -> None:
-    runs = page_runs(np.array(starts), size)
-    pages = {page for start in starts for page in range(start // PAGE, (start + size - 1) // PAGE + 1)}
+@given(st.lists(st.tuples(st.integers(0, 100 * PAGE), st.integers(0, 3 * PAGE)), max_size=30))
+def test_runs_cover_the_spans_and_no_page_twice(spans: list[tuple[int, int]]) -> None:
+    starts, sizes = np.array(spans, dtype=np.int64).reshape(-1, 2).T
+    runs = page_runs(starts, starts + sizes)
+    pages = {page for start, size in spans if size for page in range(start // PAGE, (start + size - 1) // PAGE + 1)}
     assert {page for start, stop in runs for page in range(start // PAGE, stop // PAGE)} == pages
     assert all(stop < following for (_, stop), (following, _) in itertools.pairwise(runs))
+
+
+@pytest.mark.skipif(not random_rows.TELLS, reason="the kernel cannot be told")
+def test_spans_of_any_length(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(random_rows, "LARGE", 0)
+    array = np.ndarray(5 * PAGE, np.int16, buffer=recorder)
+    with foreseen(array, np.array([4 * PAGE, 0, 9]), np.array([4 * PAGE + 7, 3, 9])):
+        assert recorder.told == [
+            (mmap.MADV_RANDOM,),
+            (mmap.MADV_WILLNEED, 0, PAGE),
+            (mmap.MADV_WILLNEED, 8 * PAGE, PAGE),
+        ]
+    assert recorder.told[-1] == (mmap.MADV_NORMAL,)
+
+
+@pytest.mark.skipif(not random_rows.TELLS, reason="the kernel cannot be told")
+@pytest.mark.parametrize("kind", ["images", "recordings", "texts", "kept samples", "annotated images"])
+def test_all_sources_foresee_what_they_read(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of each mapped file of samples."""
+    read = sources_of(tmp_path, kind)
+    before, told = read(), []
+    monkeypatch.setattr(random_rows, "LARGE", 0)
+    monkeypatch.setattr(random_rows, "page_runs", lambda starts, ends: told.append(len(starts)) or [])
+    assert torch.equal(read(), before)
+    assert told == [2]
+
+
+def sources_of(folder: Path, kind: str) -> Callable[[], Tensor]:
+    """Reads two samples of a source of that kind."""
+    chosen = torch.tensor([2, 0])
+    source: Any
+    if kind == "texts":
+        texts = ["one two three four five six", "seven", "eight nine ten"]
+        source = tokenised(texts, train_tokenizer(texts), 16, content=fingerprint(texts), name="texts")
+    elif kind == "annotated images":
+        scenes = small_scenes.as_masks(folder / "a", range(3))
+        source = open_annotated(scenes, "masks", size=16, channels=3, progress=False)
+    elif kind == "recordings":
+        for number in range(3):
+            soundfile.write(folder / f"{number}.wav", np.full(100 * (number + 1), 0.1 * number), 8000)
+        source = open_source(folder, progress=False)
+    else:
+        small_scenes.images(folder / "images", range(3))
+        place = folder / "images"
+        if kind == "kept samples":
+            place = folder / "a.tar"
+            with tarfile.open(place, "w") as shard:
+                shard.add(folder / "images", "images")
+        with using_cache("1GB" if kind == "kept samples" else None):
+            source = open_source(place, progress=False)
+
+    def read() -> Tensor:
+        batch = source.read(chosen)
+        return batch.values if isinstance(batch, Ragged) else batch
+
+    return read

@@ -30,6 +30,7 @@ from likewise.data.folder_labels import folder_labelling
 from likewise.data.labelling import Labelling
 from likewise.data.path_lists import listed_files
 from likewise.data.pictures import reason
+from likewise.data.random_rows import foreseen
 from likewise.data.read_options import ReadOptions
 from likewise.data.request import Request
 from likewise.data.source import Joined, Source, Subset, label_note
@@ -169,8 +170,9 @@ class AudioSource(Source):
         chosen = indices.cpu().numpy()
         starts, ends = self._starts[chosen], self._ends[chosen]
         values = np.zeros((len(chosen), (ends - starts).max(initial=0)), dtype=np.int16)
-        for row, start, end in zip(values, starts.tolist(), ends.tolist(), strict=True):
-            row[: end - start] = self._samples[start:end]
+        with foreseen(self._samples, starts, ends):
+            for row, start, end in zip(values, starts.tolist(), ends.tolist(), strict=True):
+                row[: end - start] = self._samples[start:end]
         return Ragged(torch.from_numpy(values), torch.from_numpy(ends - starts))
 
     def labels(self) -> Int[Tensor, " len"]:

@@ -21,6 +21,7 @@ from likewise.data.cache import cache_use, cached, digest
 from likewise.data.content import AnyFile
 from likewise.data.files import in_threads, progress_bar
 from likewise.data.levels import Levels
+from likewise.data.random_rows import foreseen, read_rows
 from likewise.data.read_options import ReadOptions
 from likewise.data.source import Source, Subset
 from likewise.data.value_range import Range
@@ -139,9 +140,10 @@ class _Kept:
 
     def read(self, indices: Int[np.ndarray, " n"]) -> Any:
         if self.shape is not None:
-            return torch.from_numpy(self.values[indices])
-        starts = np.concatenate([[0], self.ends])[indices]
-        return Ragged.of(
-            torch.from_numpy(np.array(self.values[start:end]))
-            for start, end in zip(starts.tolist(), self.ends[indices].tolist(), strict=True)
-        )
+            return torch.from_numpy(read_rows(self.values, indices))
+        starts, ends = np.concatenate([[0], self.ends])[indices], self.ends[indices]
+        with foreseen(self.values, starts, ends):
+            return Ragged.of(
+                torch.from_numpy(np.array(self.values[start:end]))
+                for start, end in zip(starts.tolist(), ends.tolist(), strict=True)
+            )

@@ -19,6 +19,7 @@ from torch import Tensor
 from likewise.checks import check_int
 from likewise.console import count_of, tell
 from likewise.data.cache import cached, digest
+from likewise.data.random_rows import foreseen
 from likewise.errors import UserError, nearest, needs, no_panic
 
 KINDS = {"wordpiece": 32, "wordpiece-unaccented": 32, "bpe": 300}
@@ -160,7 +161,8 @@ class Tokenised(NamedTuple):
         places = np.arange(lengths.max(initial=0))
         there = places < lengths[:, None]
         batch = np.full(there.shape, self.special["pad"], dtype=np.int64)
-        batch[there] = self.ids[(starts[:, None] + places)[there]]
+        with foreseen(self.ids, starts, starts + lengths):
+            batch[there] = self.ids[(starts[:, None] + places)[there]]
         return batch
 
 

@@ -36,6 +36,7 @@ from likewise.data.cache import cached, digest
 from likewise.data.content import AnyFile
 from likewise.data.files import File, in_threads, printable, progress_bar
 from likewise.data.pictures import Letterboxed
+from likewise.data.random_rows import read_rows
 from likewise.data.source import ImageSource, Source
 from likewise.data.tiling import Place, Tiling, check_tile, size_of_tiles
 from likewise.errors import UserError
@@ -138,7 +139,7 @@ class AnnotatedImages(ImageSource):
         return torch.cat([torch.arange(start, end) for start, end in between.tolist()])
 
     def read(self, indices: Int[Tensor, " n"]) -> UInt8[Tensor, "n c h w"]:
-        return torch.from_numpy(self.pixels[indices.cpu().numpy()])
+        return torch.from_numpy(read_rows(self.pixels, indices.cpu().numpy()))
 
     def masks(self, indices: Int[Tensor, " n"]) -> Int[Tensor, "n h w"]:
         """The class of each pixel, `IGNORE` where it is not known.
@@ -148,7 +149,7 @@ class AnnotatedImages(ImageSource):
         """
         if self._masks is None:
             raise UserError(f"{self.name} was opened for its boxes, not for masks")
-        found = torch.from_numpy(self._masks[indices.cpu().numpy()]).long()
+        found = torch.from_numpy(read_rows(self._masks, indices.cpu().numpy())).long()
         if self._two_valued:
             padded = torch.stack([self._outside(i) for i in indices.tolist()])
             found = torch.where(padded, IGNORE, (found == IGNORE).long())
@@ -191,7 +192,7 @@ class WholeImages(ImageSource):
         return len(self.ids)
 
     def read(self, indices: Int[Tensor, " n"]) -> UInt8[Tensor, "n c h w"]:
-        return torch.from_numpy(self.pixels[indices.cpu().numpy()])
+        return torch.from_numpy(read_rows(self.pixels, indices.cpu().numpy()))
 
 
 def open_annotated(
