@@ -338,6 +338,9 @@ def test_patterns_and_addresses() -> None:
     ]  # fmt: skip
 
 
+SPLITS = ("pretrain", "train", "test")
+
+
 def parquet(path: Path, count: int = 6, **columns: Any) -> Path:
     images = [{"bytes": picture(i), "path": f"{i}.png"} for i in range(count)]
     table = pa.table({"image": images, "label": [i % 2 for i in range(count)], **columns})
@@ -387,6 +390,26 @@ def test_parts_of_shards(inside: str, tmp_path: Path) -> None:
     assert len(opened(f"{folder}:validation")) == len(opened(f"{folder}:val")) == 2
     with pytest.raises(UserError, match="has no subfolder 'tarin'"):
         opened(f"{folder}:tarin")
+
+
+def test_one_part_alone_is_no_split(tmp_path: Path) -> None:
+    """A fifth of it is held out, of which the rest has nothing."""
+    parquet(tmp_path / "train-00000-of-00001.parquet", 10)
+    parts = splits(tmp_path)
+    assert parts == {part: f"{tmp_path}:{name}" for part, name in zip(SPLITS, ("train", "train", "test"), strict=True)}
+    train, test = (set(opened(parts[part]).ids) for part in ("train", "test"))
+    assert (len(train), len(test), train & test) == (8, 2, set())
+
+
+@pytest.mark.parametrize("in_folders", [False, True])
+def test_nothing_is_held_out_beside_a_part_to_train_on(in_folders: bool, tmp_path: Path) -> None:
+    """It would have samples of that part."""
+    for part in ("train", "unlabeled"):
+        parquet(tmp_path / (f"{part}/a.parquet" if in_folders else f"{part}-0.parquet"), 10)
+    assert splits(tmp_path) == {"pretrain": f"{tmp_path}:unlabeled"}
+    assert [len(opened(f"{tmp_path}:{part}")) for part in ("train", "unlabeled")] == [10, 10]
+    with pytest.raises(UserError, match="has no subfolder 'test'"):
+        opened(f"{tmp_path}:test")
 
 
 def test_parts_in_folders_of_their_own(tmp_path: Path) -> None:

@@ -333,8 +333,7 @@ def own_splits(run: Run, asked: ReadOptions, root: Any) -> tuple[Any, Any]:
         )
     if data == parts.get("pretrain") and "test" not in parts:
         raise UserError(
-            f"the splits of {base} to train and to test on are not both labelled: name labelled data with --train and "
-            "--test"
+            f"{base} must have labelled splits to train and to test on: name labelled data with --train and --test"
         )
     if data not in (parts.get("pretrain"), parts.get("train")) or not {"train", "test"} <= set(parts):
         raise UserError(

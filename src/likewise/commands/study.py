@@ -212,7 +212,7 @@ def study(
                 tell(why_no_labels(source))
                 lack = f"{source.name} has no labels to evaluate with: name some"
                 if has_own_splits(data):
-                    lack = f"the splits of {data} to train and to test on are not both labelled: name labelled data"
+                    lack = f"{data} must have labelled splits to train and to test on: name labelled data"
                 tell(f"{lack} with --train and --test")
                 tell(f"the page: {write_report(run)}", show=progress)
                 return run

@@ -44,13 +44,27 @@ def shards_by_part(folder: Path) -> dict[str, list[Path]]:
     return found
 
 
-def part_of_shards(folder: Path, split: str) -> Address | None:
-    """The shards that `folder:split` means, whose names begin with the split, or with another name of that kind."""
+def shards_of_part(folder: Path, split: str) -> list[Path]:
+    """The shards whose names begin with a split, or else with another name of that kind."""
     parts = shards_by_part(folder)
-    name = split if split in parts else by_role(parts).get(role_of(split) or "")
-    if name is None:
+    return parts.get(split) or parts.get(by_role(parts).get(role_of(split) or "", ""), [])
+
+
+def shard_splits(folder: Path) -> dict[str, str]:
+    """The parts of the shards in a folder that are splits, each by its kind; none unless there are several.
+
+    As for folders, one of them is to train on: what has no other part than that is held out of, and is no split.
+    """
+    found = by_role(shards_by_part(folder))
+    return found if "train" in found and len(found) > 1 else {}
+
+
+def part_of_shards(folder: Path, split: str) -> Address | None:
+    """The shards that `folder:split` means."""
+    if role_of(split) is not None and not shard_splits(folder):
         return None
-    return Address(f"{folder}:{split}", tuple(map(str, parts[name])))
+    files = shards_of_part(folder, split)
+    return Address(f"{folder}:{split}", tuple(map(str, files))) if files else None
 
 
 def may_hold_shards(data: Any, split: str | None) -> bool:

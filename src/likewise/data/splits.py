@@ -12,7 +12,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from likewise.data import arrays
-from likewise.data.addresses import Address, shard_files, shards_by_part
+from likewise.data.addresses import Address, shard_files, shard_splits
 from likewise.data.builtin import SETS
 from likewise.data.copies import copy_groups
 from likewise.data.dispatch import folder_modalities, open_whole
@@ -34,12 +34,12 @@ def splits(data: Any, read_options: ReadOptions | None = None) -> dict[str, Any]
     """Which part of `data` to pretrain on, to train on and to test on, each ready for `open_source`.
 
     `{"pretrain": "stl10:unlabeled", "train": "stl10:train", "test": "stl10:test"}`: named sets, folders with
-    subfolders `train` and `test` (or `val`; see `split_folders` for other spellings), an `.npz` with `x_train` and
-    `x_test`, and a `datasets.DatasetDict` have their own splits. A test split without labels, as competitions have it,
-    is not tested on if the validation split has labels; without labels in these, `pretrain` is the only one. Of other
-    labelled data `hold_out` makes them: a fifth of each class is `photos:test`, the rest `photos:train`. `{}`
-    where that cannot be (no labels, one class only, no class of two samples), or where `data` names a split
-    already. Of a folder, nothing is decoded.
+    subfolders `train` and `test` (or `val`; see `split_folders` for other spellings), shards whose names begin so, an
+    `.npz` with `x_train` and `x_test`, and a `datasets.DatasetDict` have their own splits. A test split without labels,
+    as competitions have it, is not tested on if the validation split has labels; without labels in these, or without a
+    split to test on, `pretrain` is the only one. Of other labelled data `hold_out` makes them: a fifth of each class is
+    `photos:test`, the rest `photos:train`. `{}` where that cannot be (no labels, one class only, no class of two
+    samples), or where `data` names a split already. Of a folder, nothing is decoded.
     """
     read_options = read_options or ReadOptions()
     found, split = resolve(data)
@@ -52,6 +52,8 @@ def splits(data: Any, read_options: ReadOptions | None = None) -> dict[str, Any]
         if role_of_test is not None:
             parts |= {"train": kinds["train"], "test": kinds[role_of_test]}
         return {part: found[split] if isinstance(found, dict) else f"{found}:{split}" for part, split in parts.items()}
+    if _is_folder(found) and "train" in kinds:  # of one that has others, but none to test on, nothing is held out
+        return {"pretrain": f"{found}:{kinds.get('unlabeled', kinds['train'])}"}
     if isinstance(found, Path | Address):
         train, test = (f"{found}:{part}" for part in HELD_OUT)
         possible = (isinstance(found, Address) or found.exists()) and _can_hold_out(found, read_options)
@@ -80,7 +82,13 @@ def held_out_split(data: Any, read_options: ReadOptions, *, root: Any, progress:
     found, split = resolve(data)
     if not isinstance(found, Path | Address) or split not in HELD_OUT:
         return None
-    if has_split(found, split) or _has_roles(by_role(_own_splits(found))) or not _can_hold_out(found, read_options):
+    own = by_role(_own_splits(found))
+    if (
+        has_split(found, split)
+        or (own and _is_folder(found))
+        or _has_roles(own)
+        or not _can_hold_out(found, read_options)
+    ):
         return None
     return hold_out(open_whole(found, read_options, root=root, progress=progress))[HELD_OUT.index(split)]
 
@@ -146,7 +154,7 @@ def _own_splits(found: Any) -> tuple[str, ...]:
     if _is_folder(found):
         kinds = split_folders(found)
         if not kinds:
-            return tuple(by_role(shards_by_part(found)).values())
+            return tuple(shard_splits(found).values())
         return tuple(path if path in USUAL else kind for kind, path in kinds.items())
     if isinstance(found, Path) and found.suffix.lower() == ".npz" and found.is_file():
         return tuple(arrays.splits(found))

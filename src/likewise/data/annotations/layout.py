@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from likewise.data import endings, tables
-from likewise.data.addresses import part_of_shards, shard_files, shards_by_part
+from likewise.data.addresses import shard_files, shard_splits, shards_of_part
 from likewise.data.annotations.box_columns import box_columns
-from likewise.data.split_folders import by_role, split_folder, split_folders
+from likewise.data.split_folders import split_folder, split_folders
 from likewise.errors import UserError, nearest
 
 IMAGES = ("images", "jpegimages", "imgs", "img", "image")
@@ -60,8 +60,7 @@ def find_layout(folder: Path, split: str | None) -> AnnotationLayout:
     if split is not None:
         own = split_folder(folder, split)
         root, below = (own, "") if own is not None else (folder, split)
-    shards = part_of_shards(root, below) if below else None
-    files = shard_files(root) if not below else map(Path, shards.files if shards else ())
+    files = shards_of_part(root, below) if below else shard_files(root)
     parquet = [path for path in files if tables.holds_files(path)]
     images = _inside(root, IMAGES, below) or (parquet[0].parent if parquet else root / below)
     if not images.is_dir():
@@ -96,8 +95,7 @@ def layout_parts(folder: Path) -> dict[str, str]:
     images = _inside(folder, IMAGES, "")
     if images is not None:
         return split_folders(images)
-    found = by_role(shards_by_part(folder))
-    return found if "train" in found and len(found) > 1 else {}
+    return shard_splits(folder)
 
 
 def images_folder(folder: Path) -> Path:
