@@ -122,6 +122,12 @@ def test_parts_of_parquet_files(tmp_path: Path) -> None:
     assert len(read_annotations(f"{tmp_path}/b:val", "masks").images) == 1
 
 
+def test_a_folder_of_images_goes_before_parquet_files(tmp_path: Path) -> None:
+    folder = scenes.as_parquet(scenes.as_masks(tmp_path / "a", range(2)), range(3))
+    assert images_of(folder) == str(folder / "images")
+    assert len(read_annotations(folder, "masks").images) == 2
+
+
 def test_a_changed_parquet_file_is_read_anew(tmp_path: Path) -> None:
     for seeds in (range(2), range(2, 4)):
         folder = scenes.as_parquet(tmp_path / "a", seeds)

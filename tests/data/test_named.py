@@ -434,6 +434,11 @@ def test_a_test_split_without_labels_gives_way_to_the_validation_split(tmp_path:
         assert splits(path)["test"] == f"{path}:{test}"
 
 
+def test_a_file_with_a_part_to_train_on_alone_has_nothing_to_test_on(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", x_train=np.zeros((4, 8, 8), np.uint8), y_train=np.array([0, 1, 0, 1]))
+    assert splits(tmp_path / "a.npz") == {"pretrain": f"{tmp_path}/a.npz:train"}
+
+
 def test_splits_of_a_folder_stop_looking_when_they_know(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for i in range(20):
         (tmp_path / f"class{i}").mkdir()

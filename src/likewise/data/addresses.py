@@ -6,8 +6,8 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from likewise.data.request import Request
 from likewise.data.split_folders import by_role, role_of, split_folder, subfolders
 from likewise.errors import UserError
 
@@ -67,8 +67,9 @@ def part_of_shards(folder: Path, split: str) -> Address | None:
     return Address(f"{folder}:{split}", tuple(map(str, files))) if files else None
 
 
-def may_hold_shards(data: Any, split: str | None) -> bool:
-    """Whether a data argument, as `resolve` gives it, could be shards, by its name and its kind alone."""
+def may_hold_shards(request: Request) -> bool:
+    """Whether what is asked for could be shards, by its name and its kind alone."""
+    data, split = request.data, request.split
     if isinstance(data, Address):
         return True
     if not isinstance(data, Path):

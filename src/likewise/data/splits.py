@@ -52,7 +52,7 @@ def splits(data: Any, read_options: ReadOptions | None = None) -> dict[str, Any]
         if role_of_test is not None:
             parts |= {"train": kinds["train"], "test": kinds[role_of_test]}
         return {part: found[split] if isinstance(found, dict) else f"{found}:{split}" for part, split in parts.items()}
-    if _is_folder(found) and "train" in kinds:  # of one that has others, but none to test on, nothing is held out
+    if isinstance(found, Path) and "train" in kinds:  # beside it, none to test on: what is held out would be of it
         return {"pretrain": f"{found}:{kinds.get('unlabeled', kinds['train'])}"}
     if isinstance(found, Path | Address):
         train, test = (f"{found}:{part}" for part in HELD_OUT)
@@ -82,13 +82,7 @@ def held_out_split(data: Any, read_options: ReadOptions, *, root: Any, progress:
     found, split = resolve(data)
     if not isinstance(found, Path | Address) or split not in HELD_OUT:
         return None
-    own = by_role(_own_splits(found))
-    if (
-        has_split(found, split)
-        or (own and _is_folder(found))
-        or _has_roles(own)
-        or not _can_hold_out(found, read_options)
-    ):
+    if has_split(found, split) or "train" in by_role(_own_splits(found)) or not _can_hold_out(found, read_options):
         return None
     return hold_out(open_whole(found, read_options, root=root, progress=progress))[HELD_OUT.index(split)]
 

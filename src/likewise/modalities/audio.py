@@ -56,11 +56,7 @@ class AudioModality(Modality):
 
     def open_source(self, request: Request) -> Source | None:
         source = audio.open_source(request)
-        return (
-            shard_sounds.open_source(request)
-            if source is None and may_hold_shards(request.data, request.split)
-            else source
-        )
+        return shard_sounds.open_source(request) if source is None and may_hold_shards(request) else source
 
     def open_files(self, folder: Path, files: list[File], name: str, request: Request) -> tuple[Source, list[int]]:
         rate, progress = request.read_options.sample_rate, request.progress

@@ -82,7 +82,7 @@ class ImageModality(Modality):
 
             if (source := image_tables.open_source(request)) is not None:
                 return source
-        if may_hold_shards(request.data, request.split):
+        if may_hold_shards(request):
             from likewise.data import shard_images
 
             return shard_images.open_source(request)

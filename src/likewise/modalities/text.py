@@ -62,11 +62,7 @@ class TextModality(Modality):
 
     def open_source(self, request: Request) -> Source | None:
         source = text.open_source(request)
-        return (
-            shard_texts.open_source(request)
-            if source is None and may_hold_shards(request.data, request.split)
-            else source
-        )
+        return shard_texts.open_source(request) if source is None and may_hold_shards(request) else source
 
     def setup(
         self, source: Source, recipe: Recipe, *, accelerated: bool, run_folder: Path | None = None

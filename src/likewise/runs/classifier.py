@@ -258,9 +258,7 @@ class Classifier:
             raise UserError(f"{weights} can't be loaded: {reason_of(error)}: fit the classifier again") from error
         outputs, dim = len(info["classes"]) or 1, info["encoder"]["dim"]
         shapes = {"weight": (outputs, dim), "bias": (outputs,), "mean": (dim,), "scale": (dim,)}
-        if (
-            info["task"] == "detection" or "head" in info
-        ):  # weights of a network, whose shapes are known when it is built
+        if info["task"] == "detection" or "head" in info:  # of a network: the shapes are known when it is built
             shapes = {name: array.shape for name, array in arrays.items()}
         for name, shape in shapes.items():
             array = arrays.get(name)

@@ -60,9 +60,12 @@ def find_layout(folder: Path, split: str | None) -> AnnotationLayout:
     if split is not None:
         own = split_folder(folder, split)
         root, below = (own, "") if own is not None else (folder, split)
-    files = shards_of_part(root, below) if below else shard_files(root)
-    parquet = [path for path in files if tables.holds_files(path)]
-    images = _inside(root, IMAGES, below) or (parquet[0].parent if parquet else root / below)
+    images = _inside(root, IMAGES, below)
+    parquet: list[Path] = []  # they are looked for where there is no folder of images: what they hold are others
+    if images is None:
+        files = shards_of_part(root, below) if below else shard_files(root)
+        parquet = [path for path in files if tables.holds_files(path)]
+        images = parquet[0].parent if parquet else root / below
     if not images.is_dir():
         known = sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
         raise UserError(f"{folder} has no part {split!r}{nearest(str(split), known)}; it has {', '.join(known)}")

@@ -74,7 +74,7 @@ def read_mask_rows(layout: AnnotationLayout) -> Annotations:
     """The images in the rows of Parquet files, each with a picture of its mask in another column.
 
     Raises:
-        UserError: for a file that cannot be read.
+        UserError: for a file of class names that cannot be used.
     """
     skipped: list[tuple[str, str]] = []
     rows = [things for opened in _files(layout, skipped) for things in _rows(opened, None, skipped)]
@@ -91,7 +91,7 @@ def read_box_rows(layout: AnnotationLayout) -> Annotations:
     right and bottom. Classes that are numbers have the names that Hugging Face's `datasets` wrote into the file.
 
     Raises:
-        UserError: for a file that cannot be read, or where there are more labels than classes can be.
+        UserError: for more labels than classes can be.
     """
     skipped: list[tuple[str, str]] = []
     names: list[str] = []
