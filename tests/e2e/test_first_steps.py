@@ -64,14 +64,23 @@ def test_each_modality_has_a_usual_method(capsys: Text) -> None:
     Path("wavs").mkdir()
     for i, wave in enumerate(recordings(10)[0]):
         soundfile.write(f"wavs/{i}.wav", wave, SAMPLE_RATE)
-    for data, method, modality in (("docs.txt", "simcse", "text"), ("wavs", "cola", "audio")):
+    of_texts = ("docs.txt", "bag-of-words", "text", "texts without known weights")
+    for data, method, modality, which in (of_texts, ("wavs", "cola", "audio", "audio samples")):
         assert main(["pretrain", data, "--epochs", "1", "--precision", "32-true"]) == 0
         err = capsys.readouterr().err.splitlines()
-        assert f"method: {method}, the usual one for {modality} samples" in err
+        assert f"method: {method}, the usual one for {which}" in err
         run = lw.open_run(f"runs/{Path(data).stem}-{method}")
         assert run.config["recipe"]["method"] == method
         prefix = {"text": "body.", "audio": "image.body."}[modality]  # as the guide of Python says
         assert all(name.startswith(prefix) for name in load_file(run.path / "encoder.safetensors"))
+
+
+def test_texts_with_an_encoder_of_their_own_are_learned_from_by_simcse(capsys: Text) -> None:
+    lines(Path("docs.txt"), sentences(40))
+    how = ["--epochs", "1", "--precision", "32-true", "--max-tokens", "16", "--vocab-size", "200"]
+    for place, words in enumerate(("--encoder bert-tiny", "--pooling cls", "--temperature 0.3")):
+        assert main(["pretrain", "docs.txt", "--out", f"run{place}", *how, *words.split()]) == 0
+        assert "method: simcse, the usual one for text samples" in capsys.readouterr().err.splitlines()
 
 
 def test_small_images_of_one_thing_in_its_place_have_a_usual_method_of_their_own(capsys: Text) -> None:

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 import likewise as lw
+from small_data import sentences
 
 pytestmark = pytest.mark.usefixtures("working_folder")
 
@@ -44,6 +45,25 @@ def test_ones_own_network_from_array_to_page() -> None:
     assert lw.embed(run, images, out="x.npy", encoder=network(), progress=False) == ("x.npy", 64, 12)
     with pytest.raises(lw.UserError, match="can't be loaded"):
         lw.embed(run, images, out="x.npy", encoder=nn.Sequential(nn.Flatten(), nn.Linear(64, 3)), progress=False)
+
+
+class Words(nn.Module):
+    """The sum of the embeddings of a text's tokens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.EmbeddingBag(200, 12, mode="sum", padding_idx=0)
+
+    def forward(self, view: torch.Tensor) -> torch.Tensor:
+        return nn.functional.dropout(self.table(view), 0.1, self.training)
+
+
+def test_ones_own_network_for_texts_is_evaluated() -> None:
+    texts, labels = sentences(64), ["odd" if place % 2 else "even" for place in range(64)]
+    how: dict[str, Any] = {"labels_per_class": (2,), "seeds": 1, "protocols": ("frozen", "raw-logistic")}
+    result = lw.study((texts, labels), encoder=Words(), vocab_size=200, max_tokens=16, out="run", **how, **QUICK)
+    assert [row["protocol"] for row in result["summary"]] == ["frozen", "raw-logistic"]
+    assert lw.open_run("run").config["recipe"]["method"] == "simcse"
 
 
 def test_scratch_is_trained_in_the_network_that_make_encoder_builds() -> None:

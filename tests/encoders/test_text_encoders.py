@@ -206,7 +206,10 @@ def test_folders_that_are_none_are_named(tmp_path: Path, capsys: pytest.CaptureF
 
 
 def test_unknown_names_are_answered_with_known_ones() -> None:
-    with pytest.raises(UserError, match=r"'bert-tinny', did you mean 'bert-tiny'.*gpt-base and hf:FOLDER"):
+    with pytest.raises(
+        UserError,
+        match=r"'bert-tinny', did you mean 'bert-tiny'.*gpt-base, static-256, static-512, static-1024 and hf:FOLDER",
+    ):
         text_encoder("bert-tinny", **USUAL)
     with pytest.raises(UserError, match="pooling must be one of mean, cls, last, got 'men', did you mean 'mean'"):
         text_encoder("bert-tiny", **USUAL, pooling="men")
@@ -288,3 +291,47 @@ def test_an_architecture_that_fits_its_weights_is_read(tmp_path: Path) -> None:
     config = save_bert(tmp_path)
     known = {**USUAL, "vocab_size": config["vocab_size"], "max_tokens": 12}
     assert text_encoder(f"hf:{tmp_path}", **known).dim == 32
+
+
+def static(**changes: Any) -> TextEncoder:
+    torch.manual_seed(0)
+    return text_encoder("static-256", **(USUAL | {"marks": [CLS, SEP]} | changes)).double().eval()
+
+
+def test_a_static_encoder_is_the_mean_of_the_embeddings_of_its_tokens() -> None:
+    encoder, ids = static(), texts(4, 9, 1)
+    table = encoder.embedding.weight
+    for row, embedding in zip(ids, encoder(ids), strict=True):
+        tokens = [token for token in row.tolist() if token not in (PAD, CLS, SEP)]
+        torch.testing.assert_close(embedding, table[tokens].mean(0), rtol=1e-12, atol=1e-14)
+    assert torch.equal(encoder.features(ids), table[ids])
+    assert encoder.dim == encoder.features_dim == 256
+    assert sum(p.numel() for p in encoder.parameters()) == 50 * 256
+    embedding, features = encoder.with_features(ids)
+    assert torch.equal(embedding, encoder(ids))
+    assert torch.equal(encoder.places_mask(ids), (ids != PAD) & (ids != CLS) & (ids != SEP))
+    assert features.shape == (3, 11, 256)
+
+
+def test_a_static_encoder_knows_no_order_and_no_padding_and_an_empty_text_is_zero() -> None:
+    encoder, ids = static(), texts(5)
+    mixed = ids[:, [0, 3, 1, 5, 2, 4, 6]]
+    torch.testing.assert_close(encoder(mixed), encoder(ids), rtol=1e-12, atol=1e-14)
+    torch.testing.assert_close(encoder(texts(5, width=12)), encoder(ids), rtol=1e-12, atol=1e-14)
+    assert not encoder(torch.tensor([[CLS, SEP]])).any()
+
+
+def test_a_static_encoder_is_built_again_from_its_config() -> None:
+    first, ids = static(), texts(4, 9)
+    again = text_encoder(**json.loads(json.dumps(first.config))).double().eval()
+    again.load_state_dict(first.state_dict())
+    assert torch.equal(again(ids), first(ids))
+
+
+@pytest.mark.parametrize("pooling", ["cls", "last"])
+def test_a_static_encoder_has_the_mean_only(pooling: str) -> None:
+    with pytest.raises(
+        UserError, match=rf"pooling must be mean in static-256, whose tokens see no others, got {pooling}"
+    ):
+        static(pooling=pooling)
+    assert static(pooling="mean").pooling == "mean"

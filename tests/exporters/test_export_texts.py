@@ -10,6 +10,7 @@ import pytest
 
 import likewise as lw
 from exported import MakeRun, build_run, by_the_card, card_code
+from likewise.errors import UserError
 from small_data import digits_and_names, sentences
 from typed_commands import answered
 
@@ -78,6 +79,24 @@ def test_a_folder_of_sentence_transformers_says_how_it_pools(make_run: MakeRun, 
     assert again.config["recipe"]["pooling"] == "cls"
     expected = lw.embed(run, TEXTS, progress=False).vectors
     np.testing.assert_allclose(lw.embed(again, TEXTS, progress=False).vectors, expected, atol=TOLERANCE)
+
+
+HOSTILE = ["a child wrote [MASK] and [PAD], [SEP] and [UNK]", "one " * 40, "?", "\u2603"]
+
+
+def test_a_static_encoder_is_a_static_embedding_of_sentence_transformers(make_run: MakeRun, texts: Path) -> None:
+    run = make_run(texts, encoder="static-256", **SHORT)
+    done = lw.export(run, to="sentence-transformers", out="out", progress=False)
+    assert done.max_difference < 1e-6
+    assert {"model.safetensors", "modules.json", "tokenizer.json"} <= {*done.files}
+    card = Path("out/README.md")
+    card.write_text(card.read_text().replace('"another text"]', f'"another text", *{HOSTILE!r}]'))
+    expected = lw.embed(run, [*TEXTS, *HOSTILE], progress=False).vectors
+    np.testing.assert_allclose(by_the_card(Path("out")), expected, atol=TOLERANCE)
+    lw.export(run, to="onnx", out="graph", progress=False)
+    np.testing.assert_allclose(by_the_card(Path("graph")), expected[:2], atol=TOLERANCE)
+    with pytest.raises(UserError, match=r"static-256 can't be exported to transformers: it has no model without layer"):
+        lw.export(run, to="transformers", out="other", progress=False)
 
 
 @pytest.mark.slow

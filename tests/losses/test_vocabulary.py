@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
+from likewise.errors import UserError
 from likewise.losses import vocabulary
-from likewise.losses.vocabulary import token_cross_entropy
+from likewise.losses.vocabulary import bag_cross_entropy, token_cross_entropy
 
 
 def inputs(rows: int = 37, *, bias: bool = True, dtype: torch.dtype = torch.float64) -> tuple[Tensor, ...]:
@@ -80,3 +85,78 @@ def test_shapes_that_do_not_fit_are_told() -> None:
     states, weight, targets, _ = inputs()
     with pytest.raises(ValueError, match=r"targets must be of shape \(37,\), got \(36,\)"):
         token_cross_entropy(states, weight, targets[1:])
+
+
+def bags(rows: int = 9, tokens: int = 6) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Embeddings, weights, ids, which of them count, and a bias."""
+    generator = torch.Generator().manual_seed(1)
+    states, weight, bias = (
+        torch.randn(shape, generator=generator, dtype=torch.float64).requires_grad_()
+        for shape in ((rows, 8), (50, 8), (50,))
+    )
+    ids = torch.randint(50, (rows, tokens), generator=generator)
+    return states, weight, ids, torch.rand(ids.shape, generator=generator) < 0.7, bias
+
+
+def naive_bag(states: Tensor, weight: Tensor, ids: Tensor, counted: Tensor, bias: Tensor) -> Tensor:
+    """Token by token, as it is written."""
+    losses = []
+    for state, text, counts in zip(states, ids, counted, strict=True):
+        scores = weight @ state + bias
+        losses += [scores.exp().sum().log() - scores[token] for token, is_in in zip(text, counts, strict=True) if is_in]
+    return torch.stack(losses).mean()
+
+
+def test_a_bag_is_predicted_token_by_token_and_its_gradients_are_exact() -> None:
+    states, weight, ids, counted, bias = bags()
+    prediction = bag_cross_entropy(states, weight, ids, counted, bias)
+    torch.testing.assert_close(prediction.loss, naive_bag(states, weight, ids, counted, bias), rtol=1e-12, atol=0)
+    assert torch.equal(prediction.likeliest, (states @ weight.T + bias).argmax(1))
+    assert not prediction.likeliest.requires_grad
+    assert torch.autograd.gradcheck(
+        lambda *leaves: bag_cross_entropy(leaves[0], leaves[1], ids, counted, leaves[2]).loss, (states, weight, bias)
+    )
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+def test_a_bag_has_no_order_and_tokens_that_do_not_count_may_be_any(seed: int) -> None:
+    states, weight, ids, counted, bias = bags()
+    generator = torch.Generator().manual_seed(seed)
+    loss = bag_cross_entropy(states, weight, ids, counted, bias).loss
+    order = torch.rand(ids.shape, generator=generator).argsort(1)
+    mixed = bag_cross_entropy(states, weight, ids.gather(1, order), counted.gather(1, order), bias).loss
+    torch.testing.assert_close(mixed, loss, rtol=1e-12, atol=0)
+    other = torch.where(counted, ids, torch.randint(50, ids.shape, generator=generator))
+    torch.testing.assert_close(bag_cross_entropy(states, weight, other, counted, bias).loss, loss, rtol=1e-12, atol=0)
+
+
+def test_the_loss_of_a_bag_is_least_where_its_tokens_have_their_shares() -> None:
+    """Of one text with a token twice and another once, nothing is below the entropy of these shares."""
+    ids, counted = torch.tensor([[3, 3, 5]]), torch.ones(1, 3, dtype=torch.bool)
+    scores = torch.full((50, 1), -60.0, dtype=torch.float64)
+    scores[3], scores[5] = math.log(2 / 3), math.log(1 / 3)
+    state = torch.ones(1, 1, dtype=torch.float64)
+    least = bag_cross_entropy(state, scores, ids, counted).loss.item()
+    assert least == pytest.approx(-(2 / 3) * math.log(2 / 3) - (1 / 3) * math.log(1 / 3), rel=1e-9)
+    scores[3] += 0.1
+    assert bag_cross_entropy(state, scores, ids, counted).loss.item() > least
+
+
+def test_texts_without_a_token_that_counts_are_no_loss() -> None:
+    states, weight, ids, counted, bias = bags()
+    prediction = bag_cross_entropy(states, weight, ids, torch.zeros_like(counted), bias)
+    prediction.loss.backward()
+    assert prediction.loss.item() == 0
+    assert states.grad is not None
+    assert not states.grad.any()
+
+
+@pytest.mark.usefixtures("unchecked_shapes")
+def test_bags_of_a_wrong_shape_are_named() -> None:
+    states, weight, ids, counted, bias = bags()
+    with pytest.raises(UserError, match=r"ids must be of shape \(9, t\)"):
+        bag_cross_entropy(states, weight, ids[1:], counted[1:], bias)
+    with pytest.raises(UserError, match=r"counted must be of shape \(9, 6\)"):
+        bag_cross_entropy(states, weight, ids, counted[:, 1:], bias)
+    with pytest.raises(UserError, match=r"weight must be of shape \(v, 8\)"):
+        bag_cross_entropy(states, weight[:, 1:], ids, counted, bias)

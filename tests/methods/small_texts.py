@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from likewise.data.loader import Batch
-from likewise.encoders.text import TextEncoder, bert, gpt
+from likewise.encoders.text import StaticBody, TextEncoder, bert, gpt
 from likewise.methods import build_method
 from likewise.methods.base import Method, TrainingContext
 from likewise.seeding import generator_for
@@ -61,6 +61,12 @@ def texts(count: int = 12, *, seed: int = 0, least: int = 2, longest: int = TOKE
 def text_encoder(family: str = "bert", *, dropout: float = 0.0, pooling: str | None = None) -> TextEncoder:
     """The same weights at every call, in float64; not so near 0 that attention would hardly attend."""
     torch.manual_seed(0)
+    shape: dict[str, Any] = {"max_tokens": TOKENS, "pad": SPECIAL.pad, "pooling": pooling}
+    config, causal = {"name": f"{family}-test"}, family == "gpt"
+    if family == "static":
+        body = StaticBody(WIDTH, vocab_size=VOCABULARY, pad=SPECIAL.pad)
+        marks = (SPECIAL.cls, SPECIAL.sep)
+        return TextEncoder(body, causal=causal, **shape, config=config, marks=marks).double()
     build = {"bert": bert, "gpt": gpt}[family]
     body = build(2, WIDTH, vocab_size=VOCABULARY, max_tokens=TOKENS, pad=SPECIAL.pad, heads=2)
     for module in body.modules():
@@ -72,8 +78,7 @@ def text_encoder(family: str = "bert", *, dropout: float = 0.0, pooling: str | N
     for parameter in body.parameters():
         if parameter.ndim == 2:
             parameter.data *= 5
-    config, causal = {"name": f"{family}-test"}, family == "gpt"
-    return TextEncoder(body, causal=causal, max_tokens=TOKENS, pad=SPECIAL.pad, pooling=pooling, config=config).double()
+    return TextEncoder(body, causal=causal, **shape, config=config).double()
 
 
 def built(name: str, encoder: nn.Module | None = None, *, micro_batch_size: int | None = None, **options: Any) -> Any:

@@ -11,7 +11,7 @@ from small_texts import built, gradients, text_encoder, texts, views_of
 from likewise.methods import build_method
 from likewise.training.recipe import load_recipe
 
-METHODS = ("bert", "gpt", "sentence-order", "simcse", "tsdae")
+METHODS = ("bag-of-words", "bert", "gpt", "sentence-order", "simcse", "tsdae")
 
 
 def loss_of(answer: Any) -> torch.Tensor:
@@ -60,5 +60,5 @@ def test_bfloat16_has_the_loss_of_float32(name: str) -> None:
 def test_its_recipe_builds_it_around_its_encoder(name: str) -> None:
     recipe = load_recipe(name)
     assert recipe.method == name
-    assert recipe.encoder == ("gpt-tiny" if name == "gpt" else "bert-tiny")
+    assert recipe.encoder == {"gpt": "gpt-tiny", "bag-of-words": "static-1024"}.get(name, "bert-tiny")
     assert build_method(name, text_encoder("gpt" if name == "gpt" else "bert"), recipe.options)

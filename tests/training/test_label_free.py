@@ -20,7 +20,7 @@ from likewise.training.label_free import SAMPLES, VIEWS, lidar_of
 from likewise.training.recipe import load_recipe
 
 NO_AUGMENTED_PAIRS = {
-    *("autoencoder", "denoising-autoencoder", "vae", "mae", "bert", "gpt", "tsdae"),
+    *("autoencoder", "denoising-autoencoder", "vae", "mae", "bag-of-words", "bert", "gpt", "tsdae"),
     *("rotnet", "relative-position", "jigsaw", "sentence-order", "pirl", "cpc", "cpc-audio", "dim"),
     *("wav2vec2", "hubert", "best-rq", "simcse", "clip", "siglip", "slip", "distill"),
     *("protonet", "maml", "fomaml", "reptile", "atc"),

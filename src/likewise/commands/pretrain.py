@@ -85,13 +85,14 @@ def pretrain(
             (.csv, .tsv, .jsonl, .parquet) of texts, of paths of images or recordings, or of pairs, the name of a data
             set (digits, mnist, fashion-mnist, cifar10, cifar100, stl10), each with `:split` if wanted; from Python also
             an array, a tensor, a list of texts or of paths, a torch Dataset or a Hugging Face Dataset.
-        method: a name of `likewise methods`; if neither it nor a recipe is given, simclr for images, simcse for texts,
-            cola for recordings, clip for pairs.
+        method: a name of `likewise methods`; if neither it nor a recipe is given, simclr for images, bag-of-words for
+            texts, cola for recordings, clip for pairs.
         recipe: the name of a recipe (stl10-simclr) or a YAML file; options override its values.
         encoder: of images nature_cnn, resnet8, resnet18, resnet34, resnet50, vit_micro, vit_tiny, vit_small,
-            vit_large, vit_small_moco, vit_large_mae or timm:NAME; of texts bert-tiny, gpt-tiny (mini, small, base); of
-            recordings mel-resnet8, mel-resnet18 or wav2vec2-tiny (mini, base); of each hf:FOLDER, a model that
-            transformers has saved; of pairs one for each half, resnet18+bert-tiny; from Python also a module.
+            vit_large, vit_small_moco, vit_large_mae or timm:NAME; of texts static-1024 (512, 256), bert-tiny, gpt-tiny
+            (mini, small, base); of recordings mel-resnet8, mel-resnet18 or wav2vec2-tiny (mini, base); of each
+            hf:FOLDER, a model that transformers has saved; of pairs one for each half, resnet18+bert-tiny; from Python
+            also a module.
         weights: known weights to go on from: a run folder, timm:NAME (images), hf:FOLDER (a model of transformers), or
             a file (.safetensors, .pth, .pt, .ckpt) for the `encoder`; of pairs one for each half, timm:NAME+none. They
             choose the encoder if it is not given, and the heads learn before the encoder does (see freeze_epochs,
@@ -284,7 +285,8 @@ def pretrain(
     if any_method and source.modality in MODALITIES:
         kind = modality_of(source.modality)
         usual = kind.default_method
-        if weights is None and not plan.options.keys() & given.keys():  # those of a method are meant for that one
+        own = isinstance(encoder, nn.Module) or plan.options.keys() & given.keys()  # options are of one method only
+        if weights is None and not own:
             usual, which = kind.usual_method(source, plan)
         plan = recipe_of(recipe, given | {"method": usual}, also=PARAMETERS)
     check_modality(plan.method, source)

@@ -5,7 +5,8 @@ The architectures are those of transformers, with its initialization, built with
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -20,6 +21,12 @@ from likewise.errors import UserError, nearest, needs
 SIZES = {"tiny": (2, 128), "mini": (4, 256), "small": (4, 512), "base": (12, 768)}
 """Layers and width (arXiv:1908.08962); attention heads are 64 wide."""
 
+STATIC = "static"
+STATIC_WIDTHS = (256, 512, 1024)
+"""Of encoders without layers."""
+STATIC_DEVIATION = 0.2
+"""Of their first weights: random directions, which tell all tokens apart, stay while others are learned."""
+
 POOLINGS = ("mean", "cls", "last")
 MAX_TOKENS = 128  # of a text, where nobody says how many are read
 
@@ -28,7 +35,7 @@ class TextEncoder(Encoder):
     """A transformer without its head; its places are the tokens, special ones and padding included.
 
     The features of padding carry no information: `places_mask` is False there. The embedding pools the features of the
-    tokens that are not padding.
+    other tokens.
 
     Attributes:
         causal: whether the features of a token depend only on the tokens up to it.
@@ -40,6 +47,7 @@ class TextEncoder(Encoder):
         max_tokens: how many positions it has.
         pad: the id of padding, at the ends of texts.
         pooling: `mean` over the tokens of a text, special ones included; the first token, `cls`; or the `last` one.
+        marks: special tokens that are left out of the mean, as padding is, because they are the same in every text.
 
     Raises:
         UserError: for an unknown pooling, or `cls` of a causal encoder.
@@ -48,7 +56,15 @@ class TextEncoder(Encoder):
     config: dict[str, Any]
 
     def __init__(
-        self, body: Any, *, causal: bool, max_tokens: int, pad: int, pooling: str | None, config: dict[str, Any]
+        self,
+        body: Any,
+        *,
+        causal: bool,
+        max_tokens: int,
+        pad: int,
+        pooling: str | None,
+        config: dict[str, Any],
+        marks: Collection[int] = (),
     ) -> None:
         super().__init__()
         pooling = pooling or "mean"
@@ -59,6 +75,7 @@ class TextEncoder(Encoder):
         self.body = body
         self.dim = self.features_dim = body.config.hidden_size
         self.causal, self.max_tokens, self.pad, self.pooling = causal, max_tokens, pad, pooling
+        self.marks = tuple(marks)
         self.config = config
 
     @property
@@ -84,23 +101,48 @@ class TextEncoder(Encoder):
 
     def pool(self, features: Float[Tensor, "n t width"], view: Int[Tensor, "n t"]) -> Float[Tensor, "n dim"]:
         """The embeddings from the features of the same texts."""
-        lengths = self._lengths(view)
         if self.pooling == "cls":
             return features[:, 0]
         if self.pooling == "last":
-            return features[torch.arange(len(view), device=view.device), lengths - 1]
-        return (features * self.places_mask(view)[..., None]).sum(1) / lengths[:, None]
+            return features[torch.arange(len(view), device=view.device), self._lengths(view) - 1]
+        counted = self.places_mask(view)
+        return (features * counted[..., None]).sum(1) / counted.sum(1, keepdim=True).clamp(min=1)
 
     def places_mask(self, view: Int[Tensor, "n t"]) -> Bool[Tensor, "n t"]:
-        """Which tokens are not padding."""
-        return view != self.pad
+        """Which tokens are in the mean: none of padding."""
+        counted = view != self.pad
+        for mark in self.marks:
+            counted = counted & (view != mark)
+        return counted
 
     def grid(self, view: Int[Tensor, "n t"] | None = None) -> tuple[int]:
         """(tokens,) of the view, padding included."""
         return (self.max_tokens if view is None else view.shape[1],)
 
     def _lengths(self, view: Int[Tensor, "n t"]) -> Int[Tensor, " n"]:
-        return self.places_mask(view).sum(1).clamp(min=1)
+        return (view != self.pad).sum(1).clamp(min=1)
+
+
+class StaticBody(nn.Module):
+    """The embedding of each token, which sees no other, where a transformer has its layers.
+
+    Args:
+        width: length of the embeddings.
+        vocab_size: how many tokens there are.
+        pad: the id of padding.
+    """
+
+    def __init__(self, width: int, *, vocab_size: int, pad: int) -> None:
+        super().__init__()
+        self.config = SimpleNamespace(model_type=STATIC, hidden_size=width, num_hidden_layers=1, use_cache=False)
+        self.tokens = nn.Embedding(vocab_size, width, padding_idx=pad)
+        nn.init.normal_(self.tokens.weight, std=STATIC_DEVIATION)
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        return self.tokens
+
+    def forward(self, *, input_ids: Int[Tensor, "n t"], attention_mask: Bool[Tensor, "n t"] | None) -> SimpleNamespace:
+        return SimpleNamespace(last_hidden_state=self.tokens(input_ids))
 
 
 def text_encoder(
@@ -111,36 +153,47 @@ def text_encoder(
     pad: int,
     pooling: str | None = None,
     architecture: dict[str, Any] | None = None,
+    marks: list[int] | None = None,
 ) -> TextEncoder:
     """Build an encoder with random weights (drawn from torch's global generator), or read a pretrained one.
 
     Args:
-        name: `bert-` or `gpt-` and one of `SIZES`; or `hf:FOLDER`, a folder that transformers' `save_pretrained` wrote.
+        name: `bert-` or `gpt-` and one of `SIZES`; `static-` and one of `STATIC_WIDTHS`, the mean of the embeddings of
+            tokens, as sentence-transformers' `StaticEmbedding`; or `hf:FOLDER`, a folder that transformers'
+            `save_pretrained` wrote.
         vocab_size: how many tokens there are.
         max_tokens: of the longest text, special ones included.
         pad: the id that fills texts up.
         pooling: see `TextEncoder`; None is the mean.
         architecture: transformers' configuration of what was in FOLDER, to be built again without it, untrained.
+        marks: ids of the tokens that texts begin and end with, which a static encoder leaves out of its mean.
 
     Raises:
-        UserError: for an unknown name, a folder that is none or holds no such model, or a text or vocabulary that is
-            too large for it.
+        UserError: for an unknown name, a folder that is none or holds no such model, a text or vocabulary that is
+            too large for it, or a pooling of a static encoder that is not the mean.
     """
     config = {"name": name, "vocab_size": vocab_size, "max_tokens": max_tokens, "pad": pad, "pooling": pooling}
-    if name.startswith(FOLDER):
+    body: Any
+    left_out = list(marks or ()) if name in _STATIC else []
+    if name in _STATIC:
+        require(pooling in (None, "mean"), "pooling", f"mean in {name}, whose tokens see no others", pooling)
+        body, causal = StaticBody(_STATIC[name], vocab_size=vocab_size, pad=pad), False
+        config["marks"] = left_out
+    elif name.startswith(FOLDER):
         body = read_model(name, "text") if architecture is None else build_model(architecture, "text")
         causal = _checked(body, name, vocab_size=vocab_size, max_tokens=max_tokens, pad=pad)
         config["architecture"] = architecture_of(body)
     else:
         family, _, size = name.partition("-")
         if family not in _FAMILIES or size not in SIZES:
-            known = [f"{family}-{size}" for family in _FAMILIES for size in SIZES]
+            known = [*(f"{family}-{size}" for family in _FAMILIES for size in SIZES), *_STATIC]
             listed = ", ".join(known)
             raise UserError(f"unknown encoder '{name}'{nearest(name, known)}; there are {listed} and hf:FOLDER")
         layers, width = SIZES[size]
         body = _FAMILIES[family](layers, width, vocab_size=vocab_size, max_tokens=max_tokens, pad=pad)
         causal = family == "gpt"
-    return TextEncoder(body, causal=causal, max_tokens=max_tokens, pad=pad, pooling=pooling, config=config)
+    shape: dict[str, Any] = {"max_tokens": max_tokens, "pad": pad, "pooling": pooling}
+    return TextEncoder(body, causal=causal, **shape, config=config, marks=left_out)
 
 
 def language_encoder(encoder: nn.Module) -> TextEncoder:
@@ -202,6 +255,7 @@ def gpt(layers: int, width: int, *, vocab_size: int, max_tokens: int, pad: int, 
 
 
 _FAMILIES = {"bert": bert, "gpt": gpt}
+_STATIC = {f"{STATIC}-{width}": width for width in STATIC_WIDTHS}
 
 
 def most_tokens(config: Mapping[str, Any]) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from likewise.checks import check_choice
 from likewise.encoders.audio import Wav2Vec2
 from likewise.encoders.image import SMALL_STEM_UP_TO, ImageEncoder
-from likewise.encoders.text import TextEncoder
+from likewise.encoders.text import StaticBody, TextEncoder
 from likewise.errors import UserError
 from likewise.exporters.subject import Subject
 
@@ -40,7 +40,9 @@ def reasons_against(subject: Subject) -> dict[str, str]:
     if isinstance(network, TextEncoder):
         of_images = "its models are of images"
         reasons = {"torch": "torchvision and timm have models of images only", "timm": of_images}
-        if subject.projection is not None:
+        if isinstance(network.body, StaticBody):
+            reasons["transformers"] = "it has no model without layers"
+        elif subject.projection is not None:
             reasons["transformers"] = "its models have no projection into the joint space of pairs"
         return reasons
     reasons = {"sentence-transformers": "its models are of texts"}

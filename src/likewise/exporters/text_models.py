@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import copy
 import inspect
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from likewise.data.tokens import load
 from likewise.encoders.folder import EXTRAS
-from likewise.encoders.text import TextEncoder
+from likewise.encoders.text import StaticBody, TextEncoder
 from likewise.errors import needs
 from likewise.exporters.files import MODEL, write_object, write_tensors
 from likewise.exporters.subject import Subject
@@ -31,6 +34,17 @@ def write_tokenizer(subject: Subject, path: Path) -> None:
     tokenizer.enable_truncation(subject.views.max_tokens)
     tokenizer.enable_padding(pad_id=special["pad"], pad_token=tokenizer.id_to_token(special["pad"]))
     path.write_text(tokenizer.to_str(), encoding="utf-8")
+
+
+def write_plain_tokenizer(subject: Subject, path: Path) -> None:
+    """A tokenizer without beginning, end and padding, cut after the tokens of the longest text.
+
+    It has no special tokens: what a text says is none, and its reader can't be told so.
+    """
+    tokenizer, _ = load(subject.views.tokenizer)
+    tokenizer.enable_truncation(subject.views.max_tokens - 2)
+    plain = json.loads(tokenizer.to_str()) | {"added_tokens": [], "post_processor": None, "padding": None}
+    path.write_text(json.dumps(plain, ensure_ascii=False), encoding="utf-8")
 
 
 def write_transformers_folder(subject: Subject, folder: Path) -> None:
@@ -68,12 +82,27 @@ def write_transformers_folder(subject: Subject, folder: Path) -> None:
 
 
 def write_sentence_transformers_folder(subject: Subject, folder: Path) -> None:
-    """Write a folder of transformers, and the modules that pool its features and project them."""
-    write_transformers_folder(subject, folder)
-    network: Any = subject.network
-    modules = [("", "Transformer"), ("1_Pooling", "Pooling")]
+    """Write a table of embeddings, or a folder of transformers and what pools its features; and what projects them."""
+    static = isinstance(body_of(subject), StaticBody)
+    modules = [("", "StaticEmbedding")] if static else [("", "Transformer"), ("1_Pooling", "Pooling")]
+    if static:
+        write_tensors(folder / MODEL, {"embedding.weight": body_of(subject).tokens.weight})
+        write_plain_tokenizer(subject, folder / TOKENIZER)
+    else:
+        write_transformers_folder(subject, folder)
+        _write_pooling(subject, folder)
     if subject.projection is not None:
-        modules.append(("2_Dense", "Dense"))
+        place = f"{len(modules)}_Dense"
+        modules.append((place, "Dense"))
+        (folder / place).mkdir()
+        dense = {
+            "in_features": subject.projection.in_features,
+            "out_features": subject.projection.out_features,
+            "bias": False,
+            "activation_function": "torch.nn.modules.linear.Identity",
+        }
+        write_object(folder / place / "config.json", dense)
+        write_tensors(folder / place / MODEL, {"linear.weight": subject.projection.weight})
     write_object(
         folder / "modules.json",
         [
@@ -81,23 +110,32 @@ def write_sentence_transformers_folder(subject: Subject, folder: Path) -> None:
             for place, (path, kind) in enumerate(modules)
         ],
     )
+    write_object(folder / "config_sentence_transformers.json", {"similarity_fn_name": "cosine"})
+
+
+def _write_pooling(subject: Subject, folder: Path) -> None:
+    network: Any = subject.network
     write_object(
         folder / "sentence_bert_config.json", {"max_seq_length": subject.views.max_tokens, "do_lower_case": False}
     )
-    write_object(folder / "config_sentence_transformers.json", {"similarity_fn_name": "cosine"})
     (folder / "1_Pooling").mkdir()
     pooling = {f"pooling_mode_{theirs}": network.pooling == own for own, theirs in POOLINGS.items()}
     write_object(folder / "1_Pooling" / "config.json", {"word_embedding_dimension": network.dim} | pooling)
-    if subject.projection is not None:
-        (folder / "2_Dense").mkdir()
-        dense = {
-            "in_features": subject.projection.in_features,
-            "out_features": subject.projection.out_features,
-            "bias": False,
-            "activation_function": "torch.nn.modules.linear.Identity",
-        }
-        write_object(folder / "2_Dense" / "config.json", dense)
-        write_tensors(folder / "2_Dense" / MODEL, {"linear.weight": subject.projection.weight})
+
+
+def static_reader(subject: Subject, folder: Path) -> Callable[[Tensor], Tensor]:
+    """The mean of the rows of a written table, as sentence-transformers takes it."""
+    table, network = load_file(folder / MODEL)["embedding.weight"], subject.network
+    assert isinstance(network, TextEncoder)
+
+    def embed(view: Tensor) -> Tensor:
+        counted = network.places_mask(view)
+        lengths = counted.sum(1)
+        means = F.embedding_bag(view[counted], table, lengths.cumsum(0) - lengths)
+        with torch.no_grad():
+            return means if subject.projection is None else subject.projection(means)
+
+    return embed
 
 
 def transformers_reader(subject: Subject, folder: Path) -> Callable[[Tensor], Tensor]:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from likewise.console import count_of
 from likewise.data.source import Source
+from likewise.encoders.text import StaticBody
 from likewise.errors import UserError
 from likewise.evaluation.features import evenly_spaced
 from likewise.exporters.card import write_card
@@ -25,6 +26,8 @@ from likewise.exporters.quantize import Quantized, check_loss, measure, write_in
 from likewise.exporters.subject import Subject
 from likewise.exporters.text_models import (
     TOKENIZER,
+    body_of,
+    static_reader,
     transformers_reader,
     write_sentence_transformers_folder,
     write_tokenizer,
@@ -161,7 +164,8 @@ def _write(
         return "", None, embedder(timm_reader(folder))
     write = write_transformers_folder if to == "transformers" else write_sentence_transformers_folder
     write(subject, folder)
-    return "", None, transformers_reader(subject, folder)
+    read = static_reader if isinstance(body_of(subject), StaticBody) else transformers_reader
+    return "", None, read(subject, folder)
 
 
 def _samples(network: GraphNetwork, source: Source | None, count: int) -> Tensor:

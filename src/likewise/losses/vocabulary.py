@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
 
 from likewise.losses.checks import check_like, check_shape
 
@@ -30,6 +31,15 @@ class TokenPrediction(NamedTuple):
     """Of each row, without gradient."""
     correct: Bool[Tensor, " m"]
     """Whether the target has the highest logit."""
+
+
+class BagPrediction(NamedTuple):
+    """How well the tokens of texts were predicted, whatever their order."""
+
+    loss: Float[Tensor, ""]
+    """Mean negative log-likelihood of the tokens, in nats; 0 where there is none."""
+    likeliest: Int[Tensor, " n"]
+    """The token with the highest logit, of each text."""
 
 
 def token_cross_entropy(
@@ -56,6 +66,32 @@ def token_cross_entropy(
         states = states.to(weight.dtype)
         check_like("weight", weight, states=states)
         return TokenPrediction(*_TokenCrossEntropy.apply(states, weight, bias, targets, half or weight.dtype))
+
+
+def bag_cross_entropy(
+    states: Float[Tensor, "n d"],
+    weight: Float[Tensor, "v d"],
+    ids: Int[Tensor, "n t"],
+    counted: Bool[Tensor, "n t"],
+    bias: Float[Tensor, " v"] | None = None,
+) -> BagPrediction:
+    """Cross-entropy of all tokens of a text under one distribution, whatever their order (arXiv:2401.11248).
+
+        -1/m Σᵢ Σₜ log softmax(W hᵢ + b)[xᵢₜ], over the m tokens that are counted
+
+    Args:
+        states: h, one for each text.
+        weight: W, a row for each token of the vocabulary.
+        ids: x, the tokens of each text, from 0 to below v.
+        counted: which of them are to be predicted.
+        bias: b, for each token of the vocabulary.
+    """
+    check_shape(len(states), "t", ids=ids)
+    check_shape(*ids.shape, counted=counted)
+    check_shape("v", states.shape[1], weight=weight)
+    scores = F.linear(states, weight, bias)
+    likelihoods = scores.to(weight.dtype).log_softmax(1).gather(1, ids).masked_fill(~counted, 0)
+    return BagPrediction(-likelihoods.sum() / counted.sum().clamp(min=1), scores.detach().argmax(1))
 
 
 class _TokenCrossEntropy(torch.autograd.Function):

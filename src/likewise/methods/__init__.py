@@ -50,6 +50,7 @@ METHODS = {
     "clip": "likewise.methods.clip:CLIP",
     "siglip": "likewise.methods.siglip:SigLIP",
     "slip": "likewise.methods.slip:SLIP",
+    "bag-of-words": "likewise.methods.bag_of_words:BagOfWords",
     "bert": "likewise.methods.bert:BERT",
     "tsdae": "likewise.methods.tsdae:TSDAE",
     "gpt": "likewise.methods.gpt:GPT",

@@ -60,6 +60,11 @@ class TextModality(Modality):
     recipe_fields = ("tokenizer", "vocab_size", "max_tokens", "pooling")
     pair_augment = "none"  # what a text says about an image does not survive many deletions
 
+    def usual_method(self, source: Source, recipe: Recipe) -> tuple[str, str]:
+        if recipe.encoder == "auto" and recipe.pooling is None:
+            return "bag-of-words", "texts without known weights"
+        return super().usual_method(source, recipe)
+
     def open_source(self, request: Request) -> Source | None:
         source = text.open_source(request)
         return shard_texts.open_source(request) if source is None and may_hold_shards(request) else source
@@ -95,7 +100,7 @@ class TextModality(Modality):
             "max_tokens": views.max_tokens,
             "pad": views.special.pad,
         }
-        shape |= {"pooling": recipe.pooling}
+        shape |= {"pooling": recipe.pooling, "marks": [views.special.cls, views.special.sep]}
         build = partial(build_known, text_encoder, name, recipe, kept=run_folder, **shape)
         return TrainingSetup(resolved, source, views, build)
 
@@ -128,8 +133,7 @@ class TextModality(Modality):
         """Perplexity of a causal encoder beside counting models; similarity, or retrieval, of pairs of texts."""
         if inputs.test.modality == "pair":
             return [text_pair_table(inputs)]
-        encoder: Any = inputs.encoder
-        if not encoder.causal or inputs.train is None:
+        if not getattr(inputs.encoder, "causal", False) or inputs.train is None:
             return []
         pad, vocab_size = inputs.views.special.pad, inputs.views.vocab_size
         counts = count(batches_by_length(inputs.train), vocab_size, pad)
