@@ -74,7 +74,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=20, help="of each letter (20)")
     parser.add_argument("--letters", type=int, default=40, help="of each script, at most (40)")
     parser.add_argument("--without-digits", action="store_true", help="judge on letters only")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also keep the results there")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also keep the results there, as they come")
     asked = parser.parse_args()
     budget = {"minutes": asked.minutes} if asked.epochs is None else {"epochs": asked.epochs}
     rows: dict[tuple[str, str], dict[tuple[str, int], Any]] = {}
@@ -83,15 +83,19 @@ def main() -> None:
         for seed in range(asked.seeds):
             for method in asked.methods:
                 began = time.perf_counter()
-                run = likewise.pretrain(
-                    base,
-                    method=method,
-                    encoder=ENCODERS[asked.data],
-                    seed=seed,
-                    out=folder / f"{method}-{seed}",
-                    progress=False,
-                    **budget,
-                )
+                try:
+                    run = likewise.pretrain(
+                        base,
+                        method=method,
+                        encoder=ENCODERS[asked.data],
+                        seed=seed,
+                        out=folder / f"{method}-{seed}",
+                        progress=False,
+                        **budget,
+                    )
+                except likewise.UserError as error:  # too few minutes for this one
+                    print(f"{method}: {error}", flush=True)
+                    continue
                 trained = time.perf_counter() - began
                 for name, data in novel.items():
                     measured(run, data, name, method if asked.seeds == 1 else f"{method}, seed {seed}", rows, asked)
@@ -101,14 +105,18 @@ def main() -> None:
                     f"{os.cpu_count()} cores",
                     flush=True,
                 )
+                if asked.json:
+                    asked.json.write_text(json.dumps(kept(rows), indent=1) + "\n")
     show(rows, list(novel))
-    if asked.json:
-        kept = [
-            {"method": method, "classifier": classifier, "data": data, "shot": shot, **row}
-            for (method, classifier), cells in rows.items()
-            for (data, shot), row in cells.items()
-        ]
-        asked.json.write_text(json.dumps(kept, indent=1) + "\n")
+
+
+def kept(rows: dict[tuple[str, str], dict[tuple[str, int], Any]]) -> list[dict[str, Any]]:
+    """The table as a list of its cells."""
+    return [
+        {"method": method, "classifier": classifier, "data": data, "shot": shot, **row}
+        for (method, classifier), cells in rows.items()
+        for (data, shot), row in cells.items()
+    ]
 
 
 def measured(run: Any, data: str, name: str, label: str, rows: dict[Any, Any], asked: argparse.Namespace) -> None:
