@@ -81,6 +81,11 @@ def test_texts_with_an_encoder_of_their_own_are_learned_from_by_simcse(capsys: T
     for place, words in enumerate(("--encoder bert-tiny", "--pooling cls", "--temperature 0.3")):
         assert main(["pretrain", "docs.txt", "--out", f"run{place}", *how, *words.split()]) == 0
         assert "method: simcse, the usual one for text samples" in capsys.readouterr().err.splitlines()
+    assert main(["pretrain", "docs.txt", "--out", "static", *how, "--encoder", "static-256"]) == 0
+    assert "method: bag-of-words, the usual one for texts without known weights" in capsys.readouterr().err.splitlines()
+    asked = "tune docs.txt --over encoder=bert-tiny,bert-mini --trials 1 --objective rankme --out searched".split()
+    assert main([*asked, *how]) == 0
+    assert lw.open_run(next(Path("searched").rglob("config.json")).parent).config["recipe"]["method"] == "simcse"
 
 
 def test_small_images_of_one_thing_in_its_place_have_a_usual_method_of_their_own(capsys: Text) -> None:

@@ -12,8 +12,18 @@ import transformers
 from torch import Tensor, nn
 
 from likewise.encoders.folder import WeightsSize, check_architecture
-from likewise.encoders.text import SIZES, TextEncoder, bert, causal_encoder, gpt, language_encoder, text_encoder
+from likewise.encoders.text import (
+    SIZES,
+    STATIC_DEVIATION,
+    TextEncoder,
+    bert,
+    causal_encoder,
+    gpt,
+    language_encoder,
+    text_encoder,
+)
 from likewise.errors import UserError
+from likewise.evaluation.reinitialize import reinitialize
 
 PAD, CLS, SEP = 0, 2, 3
 HIDDEN = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
@@ -326,6 +336,14 @@ def test_a_static_encoder_is_built_again_from_its_config() -> None:
     again = text_encoder(**json.loads(json.dumps(first.config))).double().eval()
     again.load_state_dict(first.state_dict())
     assert torch.equal(again(ids), first(ids))
+
+
+def test_a_static_encoder_that_is_drawn_anew_is_as_one_that_is_built() -> None:
+    first = static(vocab_size=2000)
+    drawn = reinitialize(first)
+    assert not torch.equal(drawn.embedding.weight, first.embedding.weight)
+    for encoder in (first, drawn):
+        assert encoder.embedding.weight.std().item() == pytest.approx(STATIC_DEVIATION, rel=0.01)
 
 
 @pytest.mark.parametrize("pooling", ["cls", "last"])

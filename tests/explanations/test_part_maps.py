@@ -35,6 +35,10 @@ def samples_of(kind: str, views: Any) -> list[ExplainedSample]:
         pytest.importorskip("transformers")
         encoder = text_encoder("bert-tiny", vocab_size=10, max_tokens=12, pad=0)
         return [text(encoder, views, "a red apple"), text(encoder, views, "a green square")]
+    if kind == "static":
+        marks = [views.special.cls, views.special.sep]
+        table = text_encoder("static-256", vocab_size=10, max_tokens=12, pad=0, marks=marks)
+        return [text(table, views, "a red apple"), text(table, views, "a green zebra")]  # the last word is unknown
     if kind == "mel":
         sound = audio_encoder("mel-resnet8", sample_rate=RATE, seconds=0.5)
         return [recording(sound, place) for place in range(2)]
@@ -42,7 +46,7 @@ def samples_of(kind: str, views: Any) -> list[ExplainedSample]:
     return [image(Tower(encoder, 8) if kind == "tower" else encoder, place) for place in range(2)]
 
 
-@pytest.mark.parametrize("kind", ["resnet8", "vit_micro", "tower", "bert", "mel"])
+@pytest.mark.parametrize("kind", ["resnet8", "vit_micro", "tower", "bert", "static", "mel"])
 def test_places_sum_to_the_cosine_where_the_embedding_is_their_mean(kind: str, text_views: TextViews) -> None:
     first, second = samples_of(kind, text_views)
     with torch.no_grad():
@@ -58,6 +62,21 @@ def test_places_sum_to_the_cosine_where_the_embedding_is_their_mean(kind: str, t
     itself = raw_map(first, first.embedding(), "places")
     assert itself is not None
     assert float(itself.sum()) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_static_encoder_counts_its_words_and_neither_beginning_nor_end(text_views: TextViews) -> None:
+    first, second = samples_of("static", text_views)
+    for sample, words in ((first, ["a", "red", "apple"]), (second, ["a", "green", "[UNK]"])):
+        exact, occluded = part_maps(sample, first.embedding(), ["places", "occlusion"], seed=0)
+        assert (exact.shape, exact.names) == ((3,), words)
+        table = sample.encoder.embedding.weight.detach().double()[sample.view[0, 1:-1]]
+        shares = table @ first.embedding() / table.sum(0).norm()
+        torch.testing.assert_close(exact.values, shares, atol=1e-6, rtol=0)
+        places = sample.places()
+        assert places is not None
+        torch.testing.assert_close(places.over_the_view(exact.values)[1:-1], exact.values)
+        assert places.over_the_view(exact.values)[[0, -1]].tolist() == [0, 0]
+        assert len(occluded.values) == len(sample.parts)
 
 
 def test_the_class_token_is_no_mean_of_places_and_is_refused_where_places_are_asked_for(text_views: TextViews) -> None:

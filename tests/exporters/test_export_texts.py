@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer
 
 import likewise as lw
 from exported import MakeRun, build_run, by_the_card, card_code
@@ -89,6 +90,7 @@ def test_a_static_encoder_is_a_static_embedding_of_sentence_transformers(make_ru
     done = lw.export(run, to="sentence-transformers", out="out", progress=False)
     assert done.max_difference < 1e-6
     assert {"model.safetensors", "modules.json", "tokenizer.json"} <= {*done.files}
+    assert json.loads(Path("out/preprocessing.json").read_text())["frame"] is None
     card = Path("out/README.md")
     card.write_text(card.read_text().replace('"another text"]', f'"another text", *{HOSTILE!r}]'))
     expected = lw.embed(run, [*TEXTS, *HOSTILE], progress=False).vectors
@@ -97,6 +99,27 @@ def test_a_static_encoder_is_a_static_embedding_of_sentence_transformers(make_ru
     np.testing.assert_allclose(by_the_card(Path("graph")), expected[:2], atol=TOLERANCE)
     with pytest.raises(UserError, match=r"static-256 can't be exported to transformers: it has no model without layer"):
         lw.export(run, to="transformers", out="other", progress=False)
+
+
+def test_words_that_a_tokenizer_was_given_stay_whole_in_the_table(make_run: MakeRun, texts: Path) -> None:
+    tokenizer = Tokenizer.from_str(make_run(texts, encoder="static-256", **SHORT).views.tokenizer)
+    tokenizer.add_tokens(["covid19"])
+    tokenizer.save("given.json")
+    run = build_run(Path("given"), texts, encoder="static-256", tokenizer="given.json", max_tokens=16)
+    lw.export(run, to="sentence-transformers", out="out", progress=False)
+    card = Path("out/README.md")
+    card.write_text(card.read_text().replace('"another text"]', '"another text", "of covid19"]'))
+    expected = lw.embed(run, [*TEXTS, "of covid19"], progress=False).vectors
+    np.testing.assert_allclose(by_the_card(Path("out")), expected, atol=TOLERANCE)
+
+
+@pytest.mark.slow
+def test_a_static_half_of_pairs_has_its_projection_behind_the_table(tmp_path: Path) -> None:
+    pairs = digits_and_names(64)
+    run = build_run(tmp_path / "run", pairs, encoder="resnet8+static-256", max_tokens=16, vocab_size=200)
+    done = lw.export(run, pairs, to="sentence-transformers", out="texts", modality="text", progress=False)
+    assert "1_Dense/model.safetensors" in done.files
+    np.testing.assert_allclose(by_the_card(Path("texts")), run.encode(TEXTS, modality="text"), atol=TOLERANCE)
 
 
 @pytest.mark.slow

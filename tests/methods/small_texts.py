@@ -64,7 +64,7 @@ def text_encoder(family: str = "bert", *, dropout: float = 0.0, pooling: str | N
     shape: dict[str, Any] = {"max_tokens": TOKENS, "pad": SPECIAL.pad, "pooling": pooling}
     config, causal = {"name": f"{family}-test"}, family == "gpt"
     if family == "static":
-        body = StaticBody(WIDTH, vocab_size=VOCABULARY, pad=SPECIAL.pad)
+        body = StaticBody(WIDTH, vocab_size=VOCABULARY)
         marks = (SPECIAL.cls, SPECIAL.sep)
         return TextEncoder(body, causal=causal, **shape, config=config, marks=marks).double()
     build = {"bert": bert, "gpt": gpt}[family]

@@ -61,4 +61,5 @@ def test_its_recipe_builds_it_around_its_encoder(name: str) -> None:
     recipe = load_recipe(name)
     assert recipe.method == name
     assert recipe.encoder == {"gpt": "gpt-tiny", "bag-of-words": "static-1024"}.get(name, "bert-tiny")
-    assert build_method(name, text_encoder("gpt" if name == "gpt" else "bert"), recipe.options)
+    family = {"gpt": "gpt", "bag-of-words": "static"}.get(name, "bert")
+    assert build_method(name, text_encoder(family), recipe.options)

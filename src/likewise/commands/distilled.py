@@ -27,6 +27,7 @@ from likewise.data.levels import source_range
 from likewise.encoders.base import encoder_name
 from likewise.encoders.folder import FOLDER
 from likewise.encoders.pair import Tower
+from likewise.encoders.text import STATIC
 from likewise.errors import UserError
 from likewise.evaluation import ComputeSettings, evaluate_encoder
 from likewise.evaluation.inputs import LabelCount
@@ -126,13 +127,15 @@ def alone_recipe(teacher: Run, student: Run, source: Source) -> Path:
     """The recipe of the student's encoder without a teacher, as a file in the student's folder.
 
     It is the teacher's, from random weights; where that is of other samples or another distillation, or the teacher was
-    not trained here, it is the usual one of such samples.
+    not trained here, or one of the two is static, whose rates are not those of a network, it is the usual one of such
+    samples.
     """
     said = teacher.config["recipe"]
+    static = {run.config["recipe"].get("encoder", "").startswith(STATIC) for run in (teacher, student)}
     method = (teacher.config["method"] or {}).get("name")
     usual = modality_of(source.modality).default_method
     known = method_class(method) if method else Distill
-    fits = teacher.modality == source.modality and not issubclass(known, Distill)
+    fits = teacher.modality == source.modality and not issubclass(known, Distill) and len(static) == 1
     if fits:
         known_fields = {each.name for each in dataclasses.fields(Recipe)} - set(OF_WEIGHTS)
         recipe = Recipe.of({name: value for name, value in said.items() if name in known_fields})

@@ -86,7 +86,7 @@ def pretrain(
             set (digits, mnist, fashion-mnist, cifar10, cifar100, stl10), each with `:split` if wanted; from Python also
             an array, a tensor, a list of texts or of paths, a torch Dataset or a Hugging Face Dataset.
         method: a name of `likewise methods`; if neither it nor a recipe is given, simclr for images, bag-of-words for
-            texts, cola for recordings, clip for pairs.
+            texts (simcse with weights, or with an encoder that is not static), cola for recordings, clip for pairs.
         recipe: the name of a recipe (stl10-simclr) or a YAML file; options override its values.
         encoder: of images nature_cnn, resnet8, resnet18, resnet34, resnet50, vit_micro, vit_tiny, vit_small,
             vit_large, vit_small_moco, vit_large_mae or timm:NAME; of texts static-1024 (512, 256), bert-tiny, gpt-tiny
@@ -285,9 +285,9 @@ def pretrain(
     if any_method and source.modality in MODALITIES:
         kind = modality_of(source.modality)
         usual = kind.default_method
-        own = isinstance(encoder, nn.Module) or plan.options.keys() & given.keys()  # options are of one method only
-        if weights is None and not own:
-            usual, which = kind.usual_method(source, plan)
+        if weights is None and not plan.options.keys() & given.keys():  # those of a method are meant for that one
+            own = type(encoder).__name__ if isinstance(encoder, nn.Module) else plan.encoder
+            usual, which = kind.usual_method(source, dataclasses.replace(plan, encoder=own))
         plan = recipe_of(recipe, given | {"method": usual}, also=PARAMETERS)
     check_modality(plan.method, source)
     check_options([*given, *(["per_file"] if per_file else []), *(["range"] if range else [])], source)

@@ -137,7 +137,9 @@ def planned_search(
         modality = modality_of(source.modality)
         usual = modality.default_method
         if plan.weights is None and not method_options(plan.method).keys() & {*fixed, *names}:
-            usual = modality.usual_method(source, plan)[0]  # options of a method are meant for that one
+            # Options of a method are meant for that one; what is searched is not the usual of its kind.
+            searched = {name: text for name, text in zip(names, over, strict=True) if name in ("encoder", "pooling")}
+            usual = modality.usual_method(source, dataclasses.replace(plan, **searched))[0]
         chosen |= {"method": usual}
         plan = recipe_of(recipe, chosen, also=PARAMETERS)
         tell(f"method: {plan.method}, the usual one for {source.modality} samples", show=progress)

@@ -32,7 +32,8 @@ MAX_TOKENS = 128  # of a text, where nobody says how many are read
 
 
 class TextEncoder(Encoder):
-    """A transformer without its head; its places are the tokens, special ones and padding included.
+    """A transformer without its head, or a table of embeddings; its places are the tokens, special ones and padding
+    included.
 
     The features of padding carry no information: `places_mask` is False there. The embedding pools the features of the
     other tokens.
@@ -123,20 +124,25 @@ class TextEncoder(Encoder):
         return (view != self.pad).sum(1).clamp(min=1)
 
 
+class TokenTable(nn.Embedding):
+    """An embedding of each token, whose first values are normal with a deviation of `STATIC_DEVIATION`."""
+
+    def reset_parameters(self) -> None:
+        nn.init.normal_(self.weight, std=STATIC_DEVIATION)
+
+
 class StaticBody(nn.Module):
     """The embedding of each token, which sees no other, where a transformer has its layers.
 
     Args:
         width: length of the embeddings.
         vocab_size: how many tokens there are.
-        pad: the id of padding.
     """
 
-    def __init__(self, width: int, *, vocab_size: int, pad: int) -> None:
+    def __init__(self, width: int, *, vocab_size: int) -> None:
         super().__init__()
         self.config = SimpleNamespace(model_type=STATIC, hidden_size=width, num_hidden_layers=1, use_cache=False)
-        self.tokens = nn.Embedding(vocab_size, width, padding_idx=pad)
-        nn.init.normal_(self.tokens.weight, std=STATIC_DEVIATION)
+        self.tokens = TokenTable(vocab_size, width)
 
     def get_input_embeddings(self) -> nn.Embedding:
         return self.tokens
@@ -177,7 +183,7 @@ def text_encoder(
     left_out = list(marks or ()) if name in _STATIC else []
     if name in _STATIC:
         require(pooling in (None, "mean"), "pooling", f"mean in {name}, whose tokens see no others", pooling)
-        body, causal = StaticBody(_STATIC[name], vocab_size=vocab_size, pad=pad), False
+        body, causal = StaticBody(_STATIC[name], vocab_size=vocab_size), False
         config["marks"] = left_out
     elif name.startswith(FOLDER):
         body = read_model(name, "text") if architecture is None else build_model(architecture, "text")

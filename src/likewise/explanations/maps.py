@@ -95,7 +95,7 @@ def part_maps(sample: ExplainedSample, target: Float64[Tensor, " dim"], ways: li
         shape, names, on_parts = sample.parts.shape, sample.parts.names, values
         if by == "places" and places is not None:
             shape, names = places.shape, places.names
-            on_parts = sample.parts.from_places(values, shape)
+            on_parts = sample.parts.from_places(places.over_the_view(values), shape)
         found.append(PartMap(by, shape, names, values, hiding_curves(sample, target, on_parts, seed=seed)))
     return found
 

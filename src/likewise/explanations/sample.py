@@ -28,6 +28,14 @@ class Places(NamedTuple):
     shape: tuple[int, ...]
     names: list[str] | None
     """Of the tokens of a text."""
+    counted: Bool[Tensor, " all"] | None = None
+    """Which places of the view these are; None: all of them."""
+
+    def over_the_view(self, values: Float64[Tensor, " places"]) -> Float64[Tensor, " all"]:
+        """Values of these places at all places of the view, 0 at those that are not in the mean."""
+        if self.counted is None:
+            return values
+        return values.new_zeros(len(self.counted)).masked_scatter(self.counted, values)
 
     @property
     def shares(self) -> Float64[Tensor, "places d"]:
@@ -97,7 +105,7 @@ class ExplainedSample:
         if isinstance(self.views, TextViews):
             ids = self.view[0] if mask is None else self.view[0][mask[0]]
             names = token_names(ids, self.views)
-        return Places(own, shape, names)
+        return Places(own, shape, names, None if mask is None else mask[0].cpu())
 
     @torch.inference_mode()
     def _embed(self, view: Any) -> Float64[Tensor, "n dim"]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from likewise.encoders.text import TextEncoder
+from likewise.encoders.text import StaticBody, TextEncoder
 from likewise.exporters.formats import GRAPHS
 from likewise.exporters.subject import Subject
 from likewise.exporters.text_models import TOKENIZER
@@ -43,13 +43,14 @@ def _of_images(subject: Subject, to: str) -> dict[str, Any]:
 def _of_texts(subject: Subject, to: str) -> dict[str, Any]:
     network: Any = subject.network
     special = subject.views.special
+    plain = to == "sentence-transformers" and isinstance(network.body, StaticBody)  # see `write_plain_tokenizer`
     return {
         "input": "input_ids",
         "type": "int64",
         "shape": ["batch", "tokens"],
         "tokenizer": TOKENIZER,
-        "frame": {"first": special.cls, "last": special.sep},
-        "padding": {"id": special.pad, "side": "right"},
+        "frame": None if plain else {"first": special.cls, "last": special.sep},
+        "padding": None if plain else {"id": special.pad, "side": "right"},
         "max_tokens": subject.views.max_tokens,
         "pooling": network.pooling if isinstance(network, TextEncoder) else None,
         "pooling_inside": to != "transformers",

@@ -43,7 +43,8 @@ def write_plain_tokenizer(subject: Subject, path: Path) -> None:
     """
     tokenizer, _ = load(subject.views.tokenizer)
     tokenizer.enable_truncation(subject.views.max_tokens - 2)
-    plain = json.loads(tokenizer.to_str()) | {"added_tokens": [], "post_processor": None, "padding": None}
+    plain = json.loads(tokenizer.to_str()) | {"post_processor": None, "padding": None}
+    plain["added_tokens"] = [token for token in plain["added_tokens"] if not token["special"]]
     path.write_text(json.dumps(plain, ensure_ascii=False), encoding="utf-8")
 
 

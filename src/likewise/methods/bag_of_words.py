@@ -45,7 +45,7 @@ class BagOfWords(Method):
     modality = "text"
     paper = "2401.11248"
     compares_augmentations = False
-    when_to_use = "start here for texts without known weights: embeddings to classify and search, in a minute"
+    when_to_use = "start here for texts without known weights: embeddings to classify and search, in minutes"
 
     def __init__(self, encoder: nn.Module, *, deletion: float = 0.4, dropout: float = 0.3) -> None:
         super().__init__(encoder)
