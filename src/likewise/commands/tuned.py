@@ -138,7 +138,8 @@ def planned_search(
         usual = modality.default_method
         if plan.weights is None and not method_options(plan.method).keys() & {*fixed, *names}:
             # Options of a method are meant for that one; what is searched is not the usual of its kind.
-            searched = {name: text for name, text in zip(names, over, strict=True) if name in ("encoder", "pooling")}
+            named_over = zip(names, over, strict=True)
+            searched: dict[str, Any] = {name: text for name, text in named_over if name in ("encoder", "pooling")}
             usual = modality.usual_method(source, dataclasses.replace(plan, **searched))[0]
         chosen |= {"method": usual}
         plan = recipe_of(recipe, chosen, also=PARAMETERS)
