@@ -64,17 +64,17 @@ def evaluations(name: str, data: str, folder: Path, arguments: argparse.Namespac
     usual = {"minutes": arguments.minutes, "progress": False}
     known: dict[str, Any] = {"lora": arguments.lora} if arguments.lora else {}
     if name == "descriptions":
-        known |= {"weights": f"hf:{sentence_weights()}"}
+        known["weights"] = f"hf:{sentence_weights()}"
     else:
         known |= {"weights": picture_weights(), "encoder": PICTURES, "size": SIZE}
     for seed in range(arguments.seeds):
         for way, more in (("adapted", known), ("without", {"size": known["size"]} if "size" in known else {})):
             run = likewise.pretrain(f"{data}:train", seed=seed, out=folder / f"{way}-{seed}", **usual, **more)
-            protocols = ["frozen", "untrained"]
-            # What does not depend on the training is measured once.
-            protocols += ["raw-logistic"] if (way, seed) == ("without", 0) else []
-            protocols += ["scratch"] if arguments.scratch and (way, seed) == ("without", 0) else []
-            protocols += ["as-given"] if way == "adapted" else []
+            protocols = ["frozen"]
+            if way == "adapted":
+                protocols.append("as-given")
+            elif seed == 0:  # what does not depend on the training is measured once
+                protocols += ["untrained", "raw-logistic", *(["scratch"] if arguments.scratch else [])]
             found = likewise.evaluate(run, labels_per_class=LABELS, seeds=DRAWS, protocols=protocols, progress=False)
             yield {"way": way, "seed": seed, "epochs": run.config["recipe"]["epochs"], "evaluation": found}
 

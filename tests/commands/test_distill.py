@@ -14,8 +14,11 @@ from rich.console import Console
 
 import likewise as lw
 from likewise.cli import main
+from likewise.commands.distilled import alone_recipe
+from likewise.data.open import open_source
 from likewise.errors import Interrupted
 from likewise.modalities.encoder_digest import encoder_digest
+from likewise.training.recipe import load_recipe
 from small_data import SAMPLE_RATE, digits_and_names, recordings, sentences
 from small_files import lines
 from typed_commands import answered, refused
@@ -116,6 +119,10 @@ def test_texts_and_recordings() -> None:
     assert student.views.tokenizer == texts.views.tokenizer
     assert student.views.max_tokens == 16
     assert student.encode(["a child wrote the digit two"]).shape == (1, found.encoders[1]["dim"])
+    # The table's rate is none for a Transformer: alone, the student has the recipe of its own kind.
+    alone = load_recipe(str(alone_recipe(texts, student, open_source(sentences(64)))))
+    assert (texts.config["recipe"]["method"], alone.method, alone.encoder) == ("bag-of-words", "simcse", "bert-tiny")
+    assert alone.lr == load_recipe("simcse").lr
     sounds = lw.pretrain(recordings(64)[0], out="sounds", sample_rate=SAMPLE_RATE, seconds=0.4, **how)
     found = lw.distill(sounds, encoder="mel-resnet8", data=recordings(64, seed=1)[0], out="s", alone=False, **how)
     assert lw.open_run("s").views.seconds == 0.4

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from likewise.encoders import image_encoder
 from likewise.encoders.low_rank import add_low_rank, merge_low_rank
+from likewise.encoders.text import text_encoder
 from likewise.errors import UserError
 
 
@@ -99,3 +100,10 @@ def test_a_weight_that_is_made_of_others_stays_so() -> None:
     assert add_low_rank(low, 2) == 1
     assert merge_low_rank(low).state_dict().keys() == plain.state_dict().keys()
     assert merge_low_rank(copy.deepcopy(plain)).state_dict().keys() == plain.state_dict().keys()
+
+
+def test_an_encoder_without_a_layer_that_takes_it_is_told_to_leave_it_out() -> None:
+    encoder = text_encoder("static-256", vocab_size=50, max_tokens=12, pad=0)
+    with pytest.raises(UserError, match=r"^lora must be left out with static-256, no layer of which .* got 1$"):
+        add_low_rank(encoder, 1)
+    assert all(p.requires_grad for p in encoder.parameters())

@@ -90,7 +90,8 @@ def test_a_static_encoder_is_a_static_embedding_of_sentence_transformers(make_ru
     done = lw.export(run, to="sentence-transformers", out="out", progress=False)
     assert done.max_difference < 1e-6
     assert {"model.safetensors", "modules.json", "tokenizer.json"} <= {*done.files}
-    assert json.loads(Path("out/preprocessing.json").read_text())["frame"] is None
+    said = json.loads(Path("out/preprocessing.json").read_text())
+    assert (said["frame"], said["padding"], said["max_tokens"]) == (None, None, 14)
     card = Path("out/README.md")
     card.write_text(card.read_text().replace('"another text"]', f'"another text", *{HOSTILE!r}]'))
     expected = lw.embed(run, [*TEXTS, *HOSTILE], progress=False).vectors

@@ -27,7 +27,7 @@ from likewise.data.levels import source_range
 from likewise.encoders.base import encoder_name
 from likewise.encoders.folder import FOLDER
 from likewise.encoders.pair import Tower
-from likewise.encoders.text import STATIC
+from likewise.encoders.text import is_static
 from likewise.errors import UserError
 from likewise.evaluation import ComputeSettings, evaluate_encoder
 from likewise.evaluation.inputs import LabelCount
@@ -130,18 +130,16 @@ def alone_recipe(teacher: Run, student: Run, source: Source) -> Path:
     not trained here, or one of the two is static, whose rates are not those of a network, it is the usual one of such
     samples.
     """
-    said = teacher.config["recipe"]
-    static = {run.config["recipe"].get("encoder", "").startswith(STATIC) for run in (teacher, student)}
+    said, own = teacher.config["recipe"], student.config["recipe"]
     method = (teacher.config["method"] or {}).get("name")
     usual = modality_of(source.modality).default_method
     known = method_class(method) if method else Distill
-    fits = teacher.modality == source.modality and not issubclass(known, Distill) and len(static) == 1
-    if fits:
+    fits = teacher.modality == source.modality and not issubclass(known, Distill)
+    if fits and is_static(said["encoder"]) == is_static(own["encoder"]):
         known_fields = {each.name for each in dataclasses.fields(Recipe)} - set(OF_WEIGHTS)
         recipe = Recipe.of({name: value for name, value in said.items() if name in known_fields})
     else:
         recipe = load_recipe(usual) if usual in recipe_names() else Recipe(method=usual)
-    own = student.config["recipe"]
     fields = ("encoder", *modality_of(source.modality).recipe_fields)
     shape = {name: own[name] for name in fields if name in own}
     recipe = dataclasses.replace(planned(recipe, own["epochs"], given=()), **shape)

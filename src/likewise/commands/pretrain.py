@@ -286,8 +286,9 @@ def pretrain(
         kind = modality_of(source.modality)
         usual = kind.default_method
         if weights is None and not plan.options.keys() & given.keys():  # those of a method are meant for that one
-            own = type(encoder).__name__ if isinstance(encoder, nn.Module) else plan.encoder
-            usual, which = kind.usual_method(source, dataclasses.replace(plan, encoder=own))
+            # A module of the user's own is not the usual encoder of such samples.
+            named = type(encoder).__name__ if isinstance(encoder, nn.Module) else plan.encoder
+            usual, which = kind.usual_method(source, dataclasses.replace(plan, encoder=named))
         plan = recipe_of(recipe, given | {"method": usual}, also=PARAMETERS)
     check_modality(plan.method, source)
     check_options([*given, *(["per_file"] if per_file else []), *(["range"] if range else [])], source)

@@ -43,12 +43,13 @@ def add_low_rank(encoder: nn.Module, rank: int) -> int:
         UserError: where no layer has weights of a higher rank.
     """
     layers = [layer for layer in encoder.modules() if _takes(layer, rank)]
-    if not any(_takes(layer, 1) for layer in encoder.modules()):
-        name = encoder_name(encoder)
-        raise UserError(f"lora must be left out with {name}, which has no linear layer and no convolution, got {rank}")
     if not layers:
-        what = f"the rank of the weights of a layer of {encoder_name(encoder)}"
-        raise UserError(f"lora must be below {what}, got {rank}: take a lower one")
+        name = encoder_name(encoder)
+        if not any(_takes(layer, 1) for layer in encoder.modules()):
+            raise UserError(f"lora must be left out with {name}, no layer of which can learn with low rank, got {rank}")
+        raise UserError(
+            f"lora must be below the rank of the weights of a layer of {name}, got {rank}: take a lower one"
+        )
     encoder.requires_grad_(False)
     for layer in layers:
         assert isinstance(layer.weight, Tensor)

@@ -25,7 +25,7 @@ STATIC = "static"
 STATIC_WIDTHS = (256, 512, 1024)
 """Of encoders without layers."""
 STATIC_DEVIATION = 0.2
-"""Of their first weights: random directions, which tell all tokens apart, stay while others are learned."""
+"""Of their first weights. Much smaller ones grow to several times their size, as where a training diverges."""
 
 POOLINGS = ("mean", "cls", "last")
 MAX_TOKENS = 128  # of a text, where nobody says how many are read
@@ -180,11 +180,11 @@ def text_encoder(
     """
     config = {"name": name, "vocab_size": vocab_size, "max_tokens": max_tokens, "pad": pad, "pooling": pooling}
     body: Any
-    left_out = list(marks or ()) if name in _STATIC else []
-    if name in _STATIC:
+    left_out: list[int] = []
+    if is_static(name):
         require(pooling in (None, "mean"), "pooling", f"mean in {name}, whose tokens see no others", pooling)
         body, causal = StaticBody(_STATIC[name], vocab_size=vocab_size), False
-        config["marks"] = left_out
+        config["marks"] = left_out = list(marks or ())
     elif name.startswith(FOLDER):
         body = read_model(name, "text") if architecture is None else build_model(architecture, "text")
         causal = _checked(body, name, vocab_size=vocab_size, max_tokens=max_tokens, pad=pad)
@@ -200,6 +200,11 @@ def text_encoder(
         causal = family == "gpt"
     shape: dict[str, Any] = {"max_tokens": max_tokens, "pad": pad, "pooling": pooling}
     return TextEncoder(body, causal=causal, **shape, config=config, marks=left_out)
+
+
+def is_static(name: str) -> bool:
+    """Whether an encoder of this name is a mean of embeddings, without a network."""
+    return name in _STATIC
 
 
 def language_encoder(encoder: nn.Module) -> TextEncoder:

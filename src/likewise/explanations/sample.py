@@ -28,7 +28,7 @@ class Places(NamedTuple):
     shape: tuple[int, ...]
     names: list[str] | None
     """Of the tokens of a text."""
-    counted: Bool[Tensor, " all"] | None = None
+    counted: Bool[Tensor, " all"] | None
     """Which places of the view these are; None: all of them."""
 
     def over_the_view(self, values: Float64[Tensor, " places"]) -> Float64[Tensor, " all"]:

@@ -51,7 +51,7 @@ def _of_texts(subject: Subject, to: str) -> dict[str, Any]:
         "tokenizer": TOKENIZER,
         "frame": None if plain else {"first": special.cls, "last": special.sep},
         "padding": None if plain else {"id": special.pad, "side": "right"},
-        "max_tokens": subject.views.max_tokens,
+        "max_tokens": subject.views.max_tokens - (2 if plain else 0),
         "pooling": network.pooling if isinstance(network, TextEncoder) else None,
         "pooling_inside": to != "transformers",
     }

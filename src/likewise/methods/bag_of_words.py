@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -13,17 +12,15 @@ from torch import Tensor, nn
 from likewise.checks import check_interval
 from likewise.data.loader import Batch
 from likewise.distributed import share_of_mean
-from likewise.encoders.text import language_encoder
 from likewise.losses.vocabulary import bag_cross_entropy
-from likewise.methods.base import EARLY, Method
-from likewise.modules.token_frequencies import Frequencies, only_frequencies
+from likewise.methods.damaged_texts import DamagedTexts
 from likewise.runs.figures import Figure, FigureRow
-from likewise.views.token_tasks import delete_tokens, ordinary
+from likewise.views.token_tasks import ordinary
 
 LIKELIEST = 8  # tokens, on the page
 
 
-class BagOfWords(Method):
+class BagOfWords(DamagedTexts):
     """Ma et al. 2024, Drop your Decoder: Pre-training with Bag-of-Word Prediction for Dense Passage Retrieval,
     arXiv:2401.11248.
 
@@ -41,31 +38,20 @@ class BagOfWords(Method):
         UserError: for an encoder that is not for text, or a number out of its range.
     """
 
-    family = "generative"
-    modality = "text"
     paper = "2401.11248"
-    compares_augmentations = False
     when_to_use = "start here for texts without known weights: embeddings to classify and search, in minutes"
 
     def __init__(self, encoder: nn.Module, *, deletion: float = 0.4, dropout: float = 0.3) -> None:
-        super().__init__(encoder)
-        check_interval(0, 1, closed="left", deletion=deletion, dropout=dropout)
-        self.deletion = deletion
-        self.vocab_size = language_encoder(encoder).embedding.num_embeddings
+        super().__init__(encoder, deletion=deletion)
+        check_interval(0, 1, closed="left", dropout=dropout)
         self.dropout = nn.Dropout(dropout)
         self.words = nn.Linear(self.dim, self.vocab_size)
         nn.init.normal_(self.words.weight, std=self.dim**-0.5)
         nn.init.zeros_(self.words.bias)
-        self.frequencies = Frequencies(self.vocab_size)
 
     def make_views(self, batch: Batch, generator: torch.Generator) -> tuple[Any, ...]:
         ids = self.views.weak(batch.samples, generator)
         return self.damaged(ids, generator), ids, self.counted(ids)
-
-    def damaged(self, ids: Int[Tensor, "n t"], generator: torch.Generator) -> Int[Tensor, "n t"]:
-        """The texts without some of their tokens."""
-        pad, _, cls, sep, _ = self.views.special  # type: ignore[attr-defined]
-        return delete_tokens(ids, self.deletion, generator, pad=pad, cls=cls, sep=sep)
 
     def counted(self, ids: Int[Tensor, "n t"]) -> Bool[Tensor, "n t"]:
         """Which tokens are predicted: all but padding, beginning and end."""
@@ -84,9 +70,6 @@ class BagOfWords(Method):
 
     def chance(self, batch_size: int) -> dict[str, float]:
         return {"loss": math.log(self.vocab_size)}
-
-    def degenerate_solution(self, figures: Mapping[str, float]) -> str | None:
-        return None if self.progress < EARLY else only_frequencies(figures)
 
     def figures(self, samples: Any, generator: torch.Generator) -> list[Figure]:
         views: Any = self.views

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from likewise.checks import check_interval
 from likewise.data.loader import Batch
 from likewise.distributed import share_of_mean
 from likewise.encoders.text import language_encoder
 from likewise.losses.vocabulary import token_cross_entropy
-from likewise.methods.base import EARLY, Method
+from likewise.methods.damaged_texts import DamagedTexts
 from likewise.modules.text_decoder import TextDecoder
-from likewise.modules.token_frequencies import Frequencies, only_frequencies
 from likewise.runs.figures import Figure, FigureRow
-from likewise.views.token_tasks import delete_tokens
 
 
-class TSDAE(Method):
+class TSDAE(DamagedTexts):
     """Wang et al. 2021, TSDAE: Using Transformer-based Sequential Denoising Auto-Encoder for Unsupervised Sentence
     Embedding Learning, arXiv:2104.06979.
 
@@ -40,30 +36,18 @@ class TSDAE(Method):
         UserError: for an encoder that is not for text, or a number out of its range.
     """
 
-    family = "generative"
-    modality = "text"
     paper = "2104.06979"
-    compares_augmentations = False
     when_to_use = "sentence embeddings from texts of a domain, best on from known weights; any batch size"
 
     def __init__(self, encoder: nn.Module, *, deletion: float = 0.6) -> None:
-        super().__init__(encoder)
-        language = language_encoder(encoder)
-        check_interval(0, 1, closed="left", deletion=deletion)
-        self.deletion = deletion
-        self.vocab_size = language.embedding.num_embeddings
-        self.decoder = TextDecoder(language)
+        super().__init__(encoder, deletion=deletion)
+        self.decoder = TextDecoder(language_encoder(encoder))
         self.transform = nn.Sequential(nn.Linear(self.dim, self.dim), nn.GELU(), nn.LayerNorm(self.dim))
         self.bias = nn.Parameter(torch.zeros(self.vocab_size))  # the output weights are the encoder's embedding
-        self.frequencies = Frequencies(self.vocab_size)
 
     def make_views(self, batch: Batch, generator: torch.Generator) -> tuple[Any, ...]:
         ids = self.views.weak(batch.samples, generator)
         return self.damaged(ids, generator), ids
-
-    def damaged(self, ids: Int[Tensor, "n t"], generator: torch.Generator) -> Int[Tensor, "n t"]:
-        pad, _, cls, sep, _ = self.views.special  # type: ignore[attr-defined]
-        return delete_tokens(ids, self.deletion, generator, pad=pad, cls=cls, sep=sep)
 
     def objective(self, damaged: Tensor, ids: Tensor) -> dict[str, Tensor]:
         language = language_encoder(self.encoder)
@@ -83,9 +67,6 @@ class TSDAE(Method):
 
     def chance(self, batch_size: int) -> dict[str, float]:
         return {"loss": math.log(self.vocab_size), "accuracy": 1 / self.vocab_size}
-
-    def degenerate_solution(self, figures: Mapping[str, float]) -> str | None:
-        return None if self.progress < EARLY else only_frequencies(figures)
 
     def figures(self, samples: Any, generator: torch.Generator) -> list[Figure]:
         views: Any = self.views

@@ -20,7 +20,7 @@ from likewise.data.source import ChosenIds, Source, Subset
 from likewise.data.text import corpus
 from likewise.data.tokens import KINDS, read_tokenizer, train_tokenizer
 from likewise.encoders.folder import check_within_run
-from likewise.encoders.text import MAX_TOKENS, STATIC, text_encoder
+from likewise.encoders.text import MAX_TOKENS, is_static, text_encoder
 from likewise.errors import UserError
 from likewise.evaluation import ComputeSettings, encode
 from likewise.evaluation.distinct_pairs import distinct_pairs
@@ -61,7 +61,7 @@ class TextModality(Modality):
     pair_augment = "none"  # what a text says about an image does not survive many deletions
 
     def usual_method(self, source: Source, recipe: Recipe) -> tuple[str, str]:
-        if recipe.encoder.startswith(("auto", STATIC)) and recipe.pooling is None:
+        if (recipe.encoder == "auto" or is_static(recipe.encoder)) and recipe.pooling is None:
             return "bag-of-words", "texts without known weights"
         return super().usual_method(source, recipe)
 
